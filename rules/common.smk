@@ -1,0 +1,110 @@
+"""The checked config, the names that wildcards may take, and the digest of a program's code.
+
+A dry run needs nothing but Snakemake: what is imported here comes with it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from functools import cache
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+SCRIPTS = BASE / "scripts"
+
+
+def fail(line):
+    """Stop before anything runs, with one line that says what, where, and what to do."""
+    raise WorkflowError(f"config: {line}")
+
+
+def check_config():
+    """Hold the config against its schema and fill in what the schema has defaults for."""
+    schema = yaml.safe_load((BASE / "config.schema.yaml").read_text(encoding="utf-8"))
+    found = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    if error := jsonschema.exceptions.best_match(found):
+        fail(f"{'.'.join(map(str, error.absolute_path)) or 'top level'}: {error.message}")
+    server = schema["$defs"]["server"]["properties"]
+    defaults = {key: value["default"] for key, value in server.items() if "default" in value}
+    config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
+
+
+def artifact_of(onevision_config):
+    """A OneVision config's artifact: `ai2d(cauldron,llava_format)` is …/ai2d_cauldron_llava_format."""
+    name = re.sub(r"[(), -]", "_", onevision_config).rstrip("_")
+    return f"llavaonevision_converted/{name}"
+
+
+def one_of(names):
+    """A wildcard constraint that admits exactly these names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+@cache
+def code(program):
+    """A digest of a program and of every module of ours that it imports: what its jobs are stale by.
+
+    Files' times and places do not count, so that another clone of the same commit reruns nothing.
+    """
+    finder = ModuleFinder(path=[str(SCRIPTS)])
+    finder.run_script(str(SCRIPTS / program))
+    files = sorted({Path(module.__file__) for module in finder.modules.values() if module.__file__})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(SCRIPTS)).encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+check_config()
+
+# Programs are found by name: ours, then those beside this Python. An activated conda environment, which
+# a job enters later, still comes first.
+beside = [str(SCRIPTS), str(Path(sys.executable).parent)]
+os.environ.update(PATH=os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)]))
+
+RECAP = [name for name in config["sources"] if name.startswith("LLaVA_ReCap")]
+SYNTHDOG = [name for name in config["sources"] if name.startswith("synthdog")]
+ONEVISION = {artifact_of(name): name for name in config["onevision"]["configs"]}
+QUESTIONS = {Path(source["repo"]).name: source for source in config["text_reasoning"]["sources"]}
+STAGES = {
+    "stage1": ["LLaVA_ReCap_558K"],
+    "stage2": [name for name in RECAP if name != "LLaVA_ReCap_558K"] + SYNTHDOG + list(ONEVISION),
+    "stage3": ["text2image", "image_thinking"],
+}
+CONVERTED = STAGES["stage1"] + STAGES["stage2"]
+ARTIFACTS = CONVERTED + STAGES["stage3"]
+
+if len(ONEVISION) < len(config["onevision"]["configs"]):
+    fail("onevision.configs: two of them give the same artifact name; leave one out")
+if len(QUESTIONS) < len(config["text_reasoning"]["sources"]) or set(QUESTIONS) & set(ARTIFACTS):
+    fail("text_reasoning.sources: the last parts of the repos must differ, and not be an artifact's name")
+for task in ("text_reasoning", "image_reasoning"):
+    for role in ("teacher", "judge"):
+        if config[task][role] not in config["servers"]:
+            fail(
+                f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(config['servers'])})"
+            )
+if config["render"]["min_font_px"] > config["render"]["max_font_px"]:
+    fail("render.min_font_px: is more than render.max_font_px")
+
+
+wildcard_constraints:
+    name=one_of(ARTIFACTS),
+    source=one_of([*CONVERTED, *QUESTIONS]),
+    questions=one_of(QUESTIONS),
+    shard=r"[^/]+",
+    batch=r"\d{3}",
+
+
+def stage_files(names):
+    """What a stage's target builds: each artifact with its manifest and rejects, and the registration."""
+    files = ("data/{name}.parquet", "data/manifest/{name}.json", "data/rejects/{name}.parquet")
+    return [*expand(files, name=names), "work/publish/dataset_info.json"]

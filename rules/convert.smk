@@ -1,0 +1,99 @@
+"""Public datasets become training rows: pictures pass through byte for byte, texts by the rules.
+
+in:   raw/{source}/{shard}.parquet
+mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json}
+out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
+"""
+
+
+rule convert_llava:
+    """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
+    input:
+        raw=ancient("raw/{source}/{shard}.parquet"),
+        identity="work/fetch_shard/{source}/{shard}.parquet.json",
+    output:
+        shard=temp("work/convert_llava/{source}/{shard}.parquet"),
+        rejects=temp("work/convert_llava/{source}/{shard}.rejects.parquet"),
+        summary="work/convert_llava/{source}/{shard}.json",
+    log:
+        "logs/convert_llava/{source}/{shard}.log",
+    wildcard_constraints:
+        source=one_of([*RECAP, *ONEVISION]),
+    conda:
+        "../envs/base.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("convert_llava.py"),
+        file=repo_file,
+        take=take,
+        missing_tag=missing_tag,
+        check=config["images"]["check"],
+        max_pixels=config["images"]["max_pixels"],
+        on_bad_shard=config["on_bad_shard"],
+    shell:
+        "convert_llava.py --raw {input.raw:q} --file {params.file:q} --name {wildcards.source:q}"
+        " --take {params.take} --missing-tag {params.missing_tag} --check {params.check}"
+        " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
+        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+
+
+rule convert_synthdog:
+    """Convert a shard of SynthDoG."""
+    input:
+        raw=ancient("raw/{source}/{shard}.parquet"),
+        identity="work/fetch_shard/{source}/{shard}.parquet.json",
+    output:
+        shard=temp("work/convert_synthdog/{source}/{shard}.parquet"),
+        rejects=temp("work/convert_synthdog/{source}/{shard}.rejects.parquet"),
+        summary="work/convert_synthdog/{source}/{shard}.json",
+    log:
+        "logs/convert_synthdog/{source}/{shard}.log",
+    wildcard_constraints:
+        source=one_of(SYNTHDOG),
+    conda:
+        "../envs/base.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("convert_synthdog.py"),
+        file=repo_file,
+        take=take,
+        language=lambda wildcards: wildcards.source.removeprefix("synthdog_"),
+        check=config["images"]["check"],
+        max_pixels=min(SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
+        on_bad_shard=config["on_bad_shard"],
+    shell:
+        "convert_synthdog.py --raw {input.raw:q} --file {params.file:q} --name {wildcards.source:q}"
+        " --take {params.take} --language {params.language} --check {params.check}"
+        " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
+        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+
+
+rule assemble_artifact:
+    """Put the shards of an artifact into its one file, and their rejects into another."""
+    input:
+        parts=parts,
+        files=part_files,
+    output:
+        artifact="data/{name}.parquet",
+        rejects="data/rejects/{name}.parquet",
+        summary="work/assemble_artifact/{name}.json",
+    log:
+        "logs/assemble_artifact/{name}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="4h",
+    params:
+        code=code("assemble_artifact.py"),
+        kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
+        notice=lambda wildcards: notice(wildcards.name) or "",
+    shell:
+        "assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
+        " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -1,0 +1,54 @@
+"""Where datasets come from: the hub or a mirror of it.
+
+in:   the hub at a revision, or hub.mirror
+mid:  work/list_shards/{source}.json, work/fetch_shard/{source}/{shard}.json (a shard's identity)
+out:  raw/{source}/{shard}
+"""
+
+
+checkpoint list_shards:
+    """List a source's shards: bytes, sha256, rows, and how many of these are read."""
+    output:
+        listing="work/list_shards/{source}.json",
+    log:
+        "logs/list_shards/{source}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        hub_connections=1,
+        mem_mb=1000,
+        runtime="1h",
+    params:
+        code=code("list_shards.py"),
+        repo=of_source("repo"),
+        revision=of_source("revision"),
+        patterns=of_source("patterns"),
+        max_rows=of_source("max_rows"),
+        mirrored=mirrored,
+    shell:
+        "list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
+        " --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
+        " --listing {output.listing:q} 2> {log:q}"
+
+
+rule fetch_shard:
+    """Fetch a shard as it was listed: link it from the mirror, or download and check it."""
+    input:
+        listing=ancient("work/list_shards/{source}.json"),
+    output:
+        raw=("raw/{source}/{shard}" if config["keep_raw"] else temp("raw/{source}/{shard}")),
+        identity="work/fetch_shard/{source}/{shard}.json",
+    log:
+        "logs/fetch_shard/{source}/{shard}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        hub_connections=1,
+        mem_mb=1000,
+        runtime="4h",
+    params:
+        code=code("fetch_shard.py"),
+        sha256=listed_sha256,
+    shell:
+        "fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
+        " --identity {output.identity:q} 2> {log:q}"

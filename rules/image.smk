@@ -1,0 +1,122 @@
+"""Pictures of the OneVision artifacts, reasoned over by the vision teacher and judged.
+
+in:   data/llavaonevision_converted/*.parquet, work/servers/{name}/probe.json
+mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.parquet,
+      work/judge_image/{batch}.parquet, work/journal/{name}/*
+out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, from which data/image_thinking.parquet is assembled
+"""
+
+
+rule sample_images:
+    """Draw single-round rows of a OneVision artifact, always the same ones for a seed."""
+    input:
+        artifact=ancient("data/{name}.parquet"),
+        summary="work/assemble_artifact/{name}.json",
+    output:
+        samples="work/sample_images/{name}.parquet",
+        identity="work/sample_images/{name}.json",
+    log:
+        "logs/sample_images/{name}.log",
+    wildcard_constraints:
+        name=one_of(ONEVISION),
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("sample_images.py"),
+        folder=lambda wildcards: ONEVISION[wildcards.name],
+        samples=IMAGE["samples_per_config"],
+        seed=config["seed"],
+    shell:
+        "sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q} --folder {params.folder:q}"
+        " --count {params.samples} --seed {params.seed} --samples {output.samples:q}"
+        " --identity {output.identity:q} 2> {log:q}"
+
+
+rule answer_image:
+    """Ask the vision teacher about the pictures of a batch that are not in the journal."""
+    input:
+        samples=samples,
+        identities=sample_identities,
+        probe=f"work/servers/{IMAGE['teacher']}/probe.json",
+    output:
+        answers="work/answer_image/{batch}.parquet",
+    log:
+        "logs/answer_image/{batch}.log",
+    conda:
+        environment(IMAGE["teacher"])
+    resources:
+        **server_resources(IMAGE["teacher"]),
+    params:
+        code=code("answer_image.py"),
+        model=SERVERS[IMAGE["teacher"]]["model"],
+        max_model_len=SERVERS[IMAGE["teacher"]]["max_model_len"],
+        sampling=sampling("image_reasoning", "thinking"),
+        samples=IMAGE["samples"],
+        seed=config["seed"],
+        server=f"work/servers/{IMAGE['teacher']}/server.json",
+        journal=f"work/journal/{IMAGE['teacher']}",
+    shell:
+        "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --probe {input.probe:q}"
+        " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
+        " --sampling {params.sampling:q} --samples {params.samples} --seed {params.seed}"
+        " --answers {output.answers:q} 2> {log:q}"
+
+
+rule judge_image:
+    """Ask the judge, with the picture, about every answer of a batch that has the right form."""
+    input:
+        samples=samples,
+        identities=sample_identities,
+        answers="work/answer_image/{batch}.parquet",
+        probe=f"work/servers/{IMAGE['judge']}/probe.json",
+    output:
+        verdicts="work/judge_image/{batch}.parquet",
+    log:
+        "logs/judge_image/{batch}.log",
+    conda:
+        environment(IMAGE["judge"])
+    resources:
+        **server_resources(IMAGE["judge"]),
+    params:
+        code=code("judge_image.py"),
+        model=SERVERS[IMAGE["judge"]]["model"],
+        prompt=prompt_text("image_reasoning"),
+        sampling=sampling("image_reasoning", "judge"),
+        seed=config["seed"],
+        server=f"work/servers/{IMAGE['judge']}/server.json",
+        journal=f"work/journal/{IMAGE['judge']}",
+    shell:
+        "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
+        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
+        " --progress work/stats/judge_image/{wildcards.batch}.json --prompt {params.prompt:q}"
+        " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
+
+
+rule select_image:
+    """Keep what the judge passed, with the original picture and question."""
+    input:
+        samples=samples,
+        identities=sample_identities,
+        answers="work/answer_image/{batch}.parquet",
+        verdicts="work/judge_image/{batch}.parquet",
+    output:
+        shard=temp("work/select_image/{batch}.parquet"),
+        rejects=temp("work/select_image/{batch}.rejects.parquet"),
+        summary="work/select_image/{batch}.json",
+    log:
+        "logs/select_image/{batch}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        code=code("select_image.py"),
+        min_score=IMAGE["min_score"],
+    shell:
+        "select_image.py --questions {input.samples:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
+        " --min-score {params.min_score} --shard {output.shard:q} --rejects {output.rejects:q}"
+        " --summary {output.summary:q} 2> {log:q}"

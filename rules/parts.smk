@@ -1,0 +1,61 @@
+"""What an artifact is made of: shards, batches, and the sources that its manifest names."""
+
+
+def text_batches():
+    """The batches of questions, once they are cut (the DAG waits for that)."""
+    folder = Path(checkpoints.batch_questions.get().output.folder)
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def image_batches():
+    """Whole artifacts in list order, as many a batch as fit by samples_per_config, and at least one."""
+    names = list(ONEVISION)
+    fit = max(1, IMAGE["batch_size"] // IMAGE["samples_per_config"])
+    starts = range(0, len(names), fit)
+    return {f"{number:03d}": names[start : start + fit] for number, start in enumerate(starts)}
+
+
+IMAGE_BATCHES = image_batches()
+
+
+def samples(wildcards):
+    """The pictures of a batch; they are large, so their identities alone say whether they changed."""
+    return [ancient(f"work/sample_images/{name}.parquet") for name in IMAGE_BATCHES[wildcards.batch]]
+
+
+def sample_identities(wildcards):
+    """The identities of a batch's pictures."""
+    return [f"work/sample_images/{name}.json" for name in IMAGE_BATCHES[wildcards.batch]]
+
+
+def parts(wildcards):
+    """The summaries of what an artifact is assembled from, in order; each stands beside its shard."""
+    name = wildcards.name
+    if name == "text2image":
+        read = [f"work/read_questions/{questions}.json" for questions in QUESTIONS]
+        return read + [f"work/render_text/{batch}.json" for batch in text_batches()]
+    if name == "image_thinking":
+        return [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
+    converter = "convert_synthdog" if name in SYNTHDOG else "convert_llava"
+    return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed(name)]
+
+
+def part_files(wildcards):
+    """The shards and rejects that stand beside the summaries, which alone say whether these changed."""
+    stems = [part.removesuffix(".json") for part in parts(wildcards)]
+    rows = [stem for stem in stems if not stem.startswith("work/read_questions/")]
+    return [ancient(f"{stem}.parquet") for stem in rows] + [
+        ancient(f"{stem}.rejects.parquet") for stem in stems
+    ]
+
+
+def sources_of(name):
+    """The sources that an artifact's manifest lists."""
+    if name == "text2image":
+        return list(QUESTIONS)
+    return list(ONEVISION) if name == "image_thinking" else [name]
+
+
+def states_of(name):
+    """The artifacts whose assembly says what became of those sources' files."""
+    return list(ONEVISION) if name == "image_thinking" else [name]

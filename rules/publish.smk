@@ -1,0 +1,113 @@
+"""What stands beside the artifacts: manifests, the registration for training, the card, the report.
+
+in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet, data/rejects/{name}.parquet
+mid:  work/publish/{dataset_info.json,manifest.json,README.md,report.html}
+out:  data/manifest/{name}.json, and what work/publish holds, installed into data/
+"""
+
+
+rule manifest_artifact:
+    """Say where an artifact's rows are from, and what became of those that are not in it."""
+    input:
+        summary="work/assemble_artifact/{name}.json",
+        listings=lambda wildcards: [
+            f"work/list_shards/{source}.json" for source in sources_of(wildcards.name)
+        ],
+        states=lambda wildcards: [f"work/assemble_artifact/{name}.json" for name in states_of(wildcards.name)],
+    output:
+        manifest="data/manifest/{name}.json",
+    log:
+        "logs/manifest_artifact/{name}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("manifest_artifact.py"),
+    shell:
+        "manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q} --listings {input.listings:q}"
+        " --states {input.states:q} --manifest {output.manifest:q} 2> {log:q}"
+
+
+rule publish_registration:
+    """Register every artifact for LLaMA-Factory; what others registered stays."""
+    output:
+        registration="work/publish/dataset_info.json",
+    log:
+        "logs/publish_registration.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("publish_registration.py"),
+        names=ARTIFACTS,
+    shell:
+        "publish_registration.py --names {params.names:q} --publish {output.registration:q} --data data 2> {log:q}"
+
+
+rule publish_manifest:
+    """Put all manifests into one."""
+    input:
+        manifests=expand("data/manifest/{name}.json", name=ARTIFACTS),
+    output:
+        manifest="work/publish/manifest.json",
+    log:
+        "logs/publish_manifest.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("publish_manifest.py"),
+        config_sha256=content_sha256(),
+    shell:
+        "publish_manifest.py --manifests {input.manifests:q} --config-sha256 {params.config_sha256}"
+        " --publish {output.manifest:q} --data data 2> {log:q}"
+
+
+rule publish_card:
+    """Write the dataset card."""
+    input:
+        manifest="work/publish/manifest.json",
+    output:
+        card="work/publish/README.md",
+    log:
+        "logs/publish_card.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("publish_card.py"),
+        about=json.dumps(about()),
+    shell:
+        "publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
+        " --data data 2> {log:q}"
+
+
+rule publish_report:
+    """Show what was made: counts, reasons, and rows to look at."""
+    input:
+        manifest="work/publish/manifest.json",
+        artifacts=ancient(expand("data/{name}.parquet", name=ARTIFACTS)),
+        rejects=ancient(expand("data/rejects/{name}.parquet", name=ARTIFACTS)),
+    output:
+        report="work/publish/report.html",
+    log:
+        "logs/publish_report.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("publish_report.py"),
+        notice=about()["notice"] or "",
+    shell:
+        "publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
+        " --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"

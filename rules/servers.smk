@@ -1,0 +1,44 @@
+"""Model servers: their settings, their probes, and how to run one by hand.
+
+in:   servers in config.yaml
+mid:  work/servers/{name}/server.json (written when a run starts; what places a model decides no answer)
+out:  work/servers/{name}/probe.json (what the client adapts to), details.json (the rest, to read)
+"""
+
+for server_name in SERVERS:
+
+    rule:
+        name:
+            f"probe_{server_name}"
+        output:
+            probe=f"work/servers/{server_name}/probe.json",
+        log:
+            f"logs/probe_server/{server_name}.log",
+        conda:
+            environment(server_name)
+        resources:
+            **server_resources(server_name),
+        params:
+            code=code("probe_server.py"),
+            model=SERVERS[server_name]["model"],
+            server=f"work/servers/{server_name}/server.json",
+            details=f"work/servers/{server_name}/details.json",
+        shell:
+            "exec probe_server.py --server {params.server:q} --probe {output.probe:q}"
+            " --details {params.details:q} 2> {log:q}"
+
+    rule:
+        name:
+            f"serve_{server_name}"
+        log:
+            f"logs/serve_server/{server_name}.log",
+        conda:
+            environment(server_name)
+        resources:
+            **server_resources(server_name),
+        params:
+            code=code("serve_server.py"),
+            server=f"work/servers/{server_name}/server.json",
+            key=f"work/servers/{server_name}/key",
+        shell:
+            "exec serve_server.py --server {params.server:q} --key-file {params.key:q} 2> >(tee {log:q} >&2)"

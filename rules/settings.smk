@@ -1,0 +1,126 @@
+"""What the config says of servers, prompts and the card, in the words that rules need."""
+
+TEXT = config["text_reasoning"]
+IMAGE = config["image_reasoning"]
+SERVERS = config["servers"]
+
+
+def write_settings():
+    """Write down where things are: read by programs, declared by none, since it decides no content."""
+    server_keys = {"max_failed_share": config["max_failed_share"]}
+    settings = {
+        "work/hub.json": {
+            "mirror": MIRROR and str(MIRROR),
+            "endpoint": config["hub"]["endpoint"],
+        }
+    }
+    for name, server in SERVERS.items():
+        settings[f"work/servers/{name}/server.json"] = {"name": name} | server | server_keys
+    for path, value in settings.items():
+        part = Path(f"{path}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+def environment(name):
+    """The conda environment of the jobs that use a server: its own when they start it, else the base."""
+    return str(
+        BASE / (SERVERS[name]["conda_env"] if SERVERS[name]["mode"] == "managed" else "envs/base.yaml")
+    )
+
+
+def server_resources(name):
+    """What a job that uses a server takes: the one place at it, and, when it starts it, its GPUs."""
+    taken = {f"server_{name}": 1, "mem_mb": 8000, "runtime": "2d"}
+    if SERVERS[name]["mode"] == "managed":
+        taken |= {"gpu": gpus(SERVERS[name]["args"]), "mem_mb": 64000}
+    return taken
+
+
+def gpus(args):
+    """How many GPUs vLLM's flags ask for: tensor x pipeline x data parallel."""
+    flags = " ".join(args).replace("_", "-")
+    short = {"tensor": "tp", "pipeline": "pp", "data": "dp"}
+    count = 1
+    for kind, letters in short.items():
+        found = re.search(rf"(?:--{kind}-parallel-size|-{letters})[ =](\d+)", flags)
+        count *= int(found[1]) if found else 1
+    return count
+
+
+def notice(name):
+    """What a file that an embedded model helped to make must say; None when there was none."""
+    task = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}.get(name)
+    used = [SERVERS[config[task][role]] for role in ("teacher", "judge")] if task else []
+    small = sorted({server["model"] for server in used if server["mode"] == "embedded"})
+    if not small:
+        return None
+    return (
+        f"Made with the small embedded model {', '.join(small)}, which cannot see, reason or judge:"
+        " good for trying the build, not for training."
+    )
+
+
+def prompt_text(task):
+    """What the judge is told: the text decides verdicts, not the file's place or time."""
+    path = BASE / config[task]["judge_prompt"]
+    if not path.is_file():
+        fail(f"{task}.judge_prompt: no file {path}")
+    return path.read_text(encoding="utf-8")
+
+
+def sampling(task, kind):
+    """The sampling of a kind of request, as the programs take it."""
+    return json.dumps(config[task]["sampling"][kind])
+
+
+PUBLISHED = [
+    f"work/publish/{file}" for file in ("dataset_info.json", "manifest.json", "README.md", "report.html")
+]
+
+# Licences as the sources' own cards name them.
+LICENCES = {
+    "tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"},
+    "lmms-lab/LLaVA-OneVision-Data": {
+        "licence": "Apache-2.0",
+        "note": "each config has terms of its own source",
+    },
+    "lmms-lab/LLaVA-ReCap-558K": {"licence": "none named", "note": ""},
+    "lmms-lab/LLaVA-ReCap-CC3M": {"licence": "none named", "note": ""},
+    "lmms-lab/LLaVA-ReCap-CC12M": {"licence": "none named", "note": ""},
+}
+
+
+def about():
+    """What the card says that no manifest does."""
+    kinds = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}
+    return {
+        "notice": next(filter(None, map(notice, kinds)), None),
+        "licences": LICENCES,
+        "teachers": {
+            name: {role: SERVERS[config[task][role]]["model"] for role in ("teacher", "judge")}
+            for name, task in kinds.items()
+        },
+    }
+
+
+def content_sha256():
+    """A digest of the config without what only says where and how large things run."""
+    keys = (
+        "sources",
+        "onevision",
+        "images",
+        "on_bad_shard",
+        "text_reasoning",
+        "image_reasoning",
+        "render",
+        "seed",
+    )
+    content = {key: config[key] for key in keys}
+    for task in ("text_reasoning", "image_reasoning"):
+        used = {role: SERVERS[config[task][role]] for role in ("teacher", "judge")}
+        content[task] = {key: value for key, value in config[task].items() if key != "batch_size"}
+        content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
+        content[task]["judge_prompt"] = prompt_text(task)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""What is known of sources: where they are, which files they have, and what is read of each."""
+
+MIRROR = config["hub"]["mirror"] and (BASE / config["hub"]["mirror"]).resolve()
+if MIRROR and not MIRROR.is_dir():
+    fail(f"hub.mirror: no folder {MIRROR}; give one that holds <org>/<name>/<files>, or null for the hub")
+
+
+def _source(given, *patterns):
+    return {
+        "repo": given["repo"],
+        "revision": given["revision"],
+        "patterns": list(patterns),
+        "max_rows": given.get("max_samples", -1),
+    }
+
+
+QUESTION_FILES = ["data/train-*.parquet", "train-*.parquet", "*.jsonl"]
+SOURCES = (
+    {name: _source(given, "data/train-*.parquet") for name, given in config["sources"].items()}
+    | {name: _source(config["onevision"], f"{folder}/train-*.parquet") for name, folder in ONEVISION.items()}
+    | {name: _source(given, *given.get("files", QUESTION_FILES)) for name, given in QUESTIONS.items()}
+)
+
+
+def of_source(key):
+    """A params function: what the config says of the wildcard's source."""
+    return lambda wildcards: SOURCES[wildcards.source][key]
+
+
+def mirrored(wildcards):
+    """What the source's files in the mirror look like from outside, so that a changed one is listed anew."""
+    if not MIRROR:
+        return None
+    folder = MIRROR / SOURCES[wildcards.source]["repo"]
+    looks = sorted(
+        f"{file.relative_to(folder)} {file.stat().st_size} {file.stat().st_mtime_ns}"
+        for pattern in SOURCES[wildcards.source]["patterns"]
+        for file in folder.glob(pattern)
+    )
+    return hashlib.sha256("\n".join(looks).encode()).hexdigest()[:16]
+
+
+@cache
+def _read_listing(path, _changed):
+    return {Path(file["file"]).name: file for file in json.loads(Path(path).read_text())["files"]}
+
+
+def listed(source):
+    """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
+    path = checkpoints.list_shards.get(source=source).output.listing
+    return _read_listing(path, os.stat(path).st_mtime_ns)
+
+
+def needed(source):
+    """The names of the shards that are read."""
+    return [name for name, file in listed(source).items() if file["take"] != 0]
+
+
+def listed_sha256(wildcards):
+    """The sha256 by which a raw shard is fetched anew."""
+    return listed(wildcards.source)[wildcards.shard]["sha256"]
+
+
+SYNTHDOG_MAX_PIXELS = 50_000_000
+
+
+def missing_tag(wildcards):
+    """Whether a first turn without `<image>` gets one in front: where the source is known to leave it out."""
+    folder = ONEVISION.get(wildcards.source)
+    repaired = folder is None or "cauldron" in folder or "llava_format" in folder
+    return "prepend" if repaired else "reject"
+
+
+def take(wildcards):
+    """How many rows of the shard are read; -1 is all."""
+    rows = listed(wildcards.source)[f"{wildcards.shard}.parquet"]["take"]
+    return -1 if rows is None else rows
+
+
+def repo_file(wildcards):
+    """The shard's path in its repository."""
+    return listed(wildcards.source)[f"{wildcards.shard}.parquet"]["file"]

@@ -1,0 +1,156 @@
+"""Questions answered by the text teacher, judged, and drawn as pictures.
+
+in:   raw/{questions}/*, work/servers/{name}/probe.json
+mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*, work/answer_text/{batch}.parquet,
+      work/judge_text/{batch}.parquet, work/journal/{name}/*
+out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/text2image.parquet is assembled
+"""
+
+
+rule read_questions:
+    """Read the questions of a source; empty and broken ones are rejected."""
+    input:
+        raw=lambda wildcards: [
+            ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed(wildcards.questions)
+        ],
+        identities=lambda wildcards: [
+            f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed(wildcards.questions)
+        ],
+    output:
+        questions="work/read_questions/{questions}.parquet",
+        rejects="work/read_questions/{questions}.rejects.parquet",
+        summary="work/read_questions/{questions}.json",
+    log:
+        "logs/read_questions/{questions}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("read_questions.py"),
+        repo=lambda wildcards: QUESTIONS[wildcards.questions]["repo"],
+        question=lambda wildcards: QUESTIONS[wildcards.questions]["question"],
+        reference=lambda wildcards: QUESTIONS[wildcards.questions]["reference"],
+        max_questions=TEXT["max_questions"] or -1,
+        on_bad_shard=config["on_bad_shard"],
+    shell:
+        "read_questions.py --raw {input.raw:q} --identities {input.identities:q} --repo {params.repo:q}"
+        " --question {params.question:q} --reference {params.reference:q} --max-questions {params.max_questions}"
+        " --on-bad-shard {params.on_bad_shard} --questions {output.questions:q} --rejects {output.rejects:q}"
+        " --summary {output.summary:q} 2> {log:q}"
+
+
+checkpoint batch_questions:
+    """Cut the questions of all sources, in order, into batches that a job answers."""
+    input:
+        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=QUESTIONS)),
+        summaries=expand("work/read_questions/{questions}.json", questions=QUESTIONS),
+    output:
+        folder=directory("work/batch_questions"),
+    log:
+        "logs/batch_questions.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("batch_questions.py"),
+        batch_size=TEXT["batch_size"],
+    shell:
+        "batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"
+        " --folder {output.folder:q} 2> {log:q}"
+
+
+rule answer_text:
+    """Ask the text teacher for what is due of a batch and not in the journal."""
+    input:
+        questions=ancient("work/batch_questions/{batch}.parquet"),
+        identity="work/batch_questions/{batch}.json",
+        probe=f"work/servers/{TEXT['teacher']}/probe.json",
+    output:
+        answers="work/answer_text/{batch}.parquet",
+    log:
+        "logs/answer_text/{batch}.log",
+    conda:
+        environment(TEXT["teacher"])
+    resources:
+        **server_resources(TEXT["teacher"]),
+    params:
+        code=code("answer_text.py"),
+        model=SERVERS[TEXT["teacher"]]["model"],
+        max_model_len=SERVERS[TEXT["teacher"]]["max_model_len"],
+        thinking=sampling("text_reasoning", "thinking"),
+        no_thinking=sampling("text_reasoning", "no_thinking"),
+        no_think_share=TEXT["no_think_share"],
+        samples=TEXT["samples"],
+        seed=config["seed"],
+        server=f"work/servers/{TEXT['teacher']}/server.json",
+        journal=f"work/journal/{TEXT['teacher']}",
+    shell:
+        "exec answer_text.py --questions {input.questions:q} --server {params.server:q} --probe {input.probe:q}"
+        " --journal {params.journal:q} --progress work/stats/answer_text/{wildcards.batch}.json"
+        " --thinking {params.thinking:q} --no-thinking {params.no_thinking:q}"
+        " --no-think-share {params.no_think_share} --samples {params.samples} --seed {params.seed}"
+        " --answers {output.answers:q} 2> {log:q}"
+
+
+rule judge_text:
+    """Ask the judge about every answer of a batch that has the right form."""
+    input:
+        questions=ancient("work/batch_questions/{batch}.parquet"),
+        identity="work/batch_questions/{batch}.json",
+        answers="work/answer_text/{batch}.parquet",
+        probe=f"work/servers/{TEXT['judge']}/probe.json",
+    output:
+        verdicts="work/judge_text/{batch}.parquet",
+    log:
+        "logs/judge_text/{batch}.log",
+    conda:
+        environment(TEXT["judge"])
+    resources:
+        **server_resources(TEXT["judge"]),
+    params:
+        code=code("judge_text.py"),
+        model=SERVERS[TEXT["judge"]]["model"],
+        prompt=prompt_text("text_reasoning"),
+        sampling=sampling("text_reasoning", "judge"),
+        seed=config["seed"],
+        server=f"work/servers/{TEXT['judge']}/server.json",
+        journal=f"work/journal/{TEXT['judge']}",
+    shell:
+        "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
+        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
+        " --progress work/stats/judge_text/{wildcards.batch}.json --prompt {params.prompt:q}"
+        " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
+
+
+rule render_text:
+    """Keep what the judge passed, and draw its questions as pages."""
+    input:
+        questions=ancient("work/batch_questions/{batch}.parquet"),
+        identity="work/batch_questions/{batch}.json",
+        answers="work/answer_text/{batch}.parquet",
+        verdicts="work/judge_text/{batch}.parquet",
+    output:
+        shard=temp("work/render_text/{batch}.parquet"),
+        rejects=temp("work/render_text/{batch}.rejects.parquet"),
+        summary="work/render_text/{batch}.json",
+    log:
+        "logs/render_text/{batch}.log",
+    conda:
+        "../envs/base.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="2h",
+    params:
+        code=code("render_text.py"),
+        min_score=TEXT["min_score"],
+        style=json.dumps(config["render"]),
+        seed=config["seed"],
+    shell:
+        "render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
+        " --min-score {params.min_score} --style {params.style:q} --seed {params.seed} --threads {threads}"
+        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -1,0 +1,39 @@
+#!/usr/bin/env python
+"""Fetch one shard as it was listed: linked from a mirror, or downloaded and checked."""
+
+import argparse
+from pathlib import Path
+
+from prep import hub, program
+from prep.files import read_json, write_json
+from prep.program import Failure
+
+
+def entry(listing: dict, name: str) -> dict:
+    """The listed file of this name (the last part of its path)."""
+    found = [file for file in listing["files"] if file["file"].split("/")[-1] == name]
+    if len(found) != 1:
+        raise Failure(f"{listing['repo']} lists {len(found)} files named {name}, and there must be one")
+    return found[0]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--listing", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
+    parser.add_argument("--raw", type=Path, required=True, help="out: the shard, under its listed name")
+    parser.add_argument("--identity", type=Path, required=True, help="out: the shard's path, bytes, sha256")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    listing = read_json(args.listing)
+    file = entry(listing, args.raw.name)
+    dataset = hub.dataset(listing["repo"], **read_json(args.hub))
+    dataset.fetch(listing["commit"], file["file"], file["sha256"], args.raw)
+    write_json(args.identity, {key: file[key] for key in ("file", "bytes", "sha256")})
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""List a source's shards: their bytes, sha256 and rows, the commit they are of, and how much is read."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prep import hub, program
+from prep.ahead import in_order
+from prep.files import read_json, write_json
+from prep.hub import HubFile, Mirror, Remote
+from prep.program import Failure
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 8
+"""Footers that are read side by side; more are wasted where `max_samples` cuts early."""
+
+
+def footer_rows(dataset: Mirror | Remote, commit: str | None, file: HubFile) -> int | None:
+    """How many rows a parquet file's footer announces; None for other formats, and for a broken footer."""
+    if not file.path.endswith(".parquet"):
+        return None
+    try:
+        with dataset.open(commit, file.path) as shard:
+            return pq.read_metadata(shard).num_rows
+    except pa.ArrowException as error:
+        log.warning("%s: its footer cannot be read: %s", file.path, error)
+        return None
+
+
+def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[int | None, int | None]]:
+    """Each file's rows, and how many of them are read (None: all), until `max_rows` are reached.
+
+    Without a limit every file is read whole; a file whose rows are not known counts as none.
+    """
+    left = max_rows
+    for count in rows:
+        if left is None or count is None:
+            yield count, None
+        else:
+            take = min(count, left)
+            left -= take
+            yield count, None if take == count else take
+        if left == 0:
+            return
+
+
+def listing(dataset: Mirror | Remote, revision: str, patterns: list[str], max_rows: int | None) -> dict:
+    """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
+
+    Of files beyond `max_rows` nothing is read, so their rows, and in a mirror their sha256, are null.
+    """
+    commit = dataset.commit(revision)
+    found = dataset.files(commit, patterns)
+    if not found:
+        where = getattr(dataset, "root", None) or f"{dataset.repo}@{revision}"
+        raise Failure(f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name")
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=CONNECTIONS)
+        needed = list(takes((rows for _, rows in footers), max_rows))
+        sums = list(
+            pool.map(lambda file: file.sha256 or dataset.sha256(commit, file.path), found[: len(needed)])
+        )
+    beyond = len(found) - len(needed)
+    needed += [(None, 0)] * beyond
+    sums += [file.sha256 for file in found[len(found) - beyond :]]
+    return {
+        "commit": commit,
+        "files": [
+            {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": rows, "take": take}
+            for file, digest, (rows, take) in zip(found, sums, needed, strict=True)
+        ],
+    }
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--source", required=True, help="the source's name in this build")
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--revision", required=True)
+    parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
+    parser.add_argument("--max-rows", type=int, required=True, help="read so many rows in all; -1: all")
+    parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
+    parser.add_argument("--listing", type=Path, required=True, help="out: the listing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    dataset = hub.dataset(args.repo, **read_json(args.hub))
+    max_rows = None if args.max_rows < 0 else args.max_rows
+    head = {"source": args.source, "repo": args.repo, "revision": args.revision}
+    found = listing(dataset, args.revision, args.patterns, max_rows)
+    write_json(args.listing, head | found)
+    log.info(
+        "%s: %d files, %d bytes", args.repo, len(found["files"]), sum(f["bytes"] for f in found["files"])
+    )
+
+
+if __name__ == "__main__":
+    program.run(main)

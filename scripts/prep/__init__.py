@@ -1,0 +1,5 @@
+"""The nouns that two or more programs share.
+
+No module here knows a path of the workflow or imports Snakemake, and each imports only what every
+environment that runs it has: the standard library, pyarrow, pillow and openai (see envs/).
+"""

@@ -1,0 +1,42 @@
+"""Can a picture be read? Decided from its bytes alone, never from a file name."""
+
+import io
+import re
+from typing import Literal
+
+from PIL import Image
+
+from prep.reason import Reason
+
+Check = Literal["decode", "header"]
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
+"""The only decoders that a picture is ever handed to (Pillow's EPS reader, say, calls a program)."""
+
+# The limit is ours to apply (`max_pixels`), so Pillow's own, a process-wide warning, is switched off.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def check(data: bytes | None, max_pixels: int, how: Check) -> tuple[Reason, str] | None:
+    """Why a picture cannot be kept, as (reason, detail), or None when it can.
+
+    `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its
+    last row (the first frame of an animation). A JPEG is decoded at an eighth of its scale and without
+    colour, which still walks the whole stream and finds where it is cut.
+    """
+    if not data:
+        return Reason.IMAGE_MISSING, "null" if data is None else "zero bytes"
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > max_pixels:
+                return Reason.IMAGE_TOO_LARGE, f"{width}x{height} pixels, limit {max_pixels}"
+            if how == "decode":
+                if picture.format in ("JPEG", "MPO"):
+                    mode = "L" if picture.mode == "RGB" else picture.mode
+                    picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
+                picture.load()
+    except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
+        detail = re.sub(r" ?<_io\.BytesIO object at 0x\w+>", "", f"{type(error).__name__}: {error}")
+        return Reason.IMAGE_UNREADABLE, detail[:200]
+    return None

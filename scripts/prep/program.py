@@ -1,0 +1,44 @@
+"""How every program of this project starts and how it fails."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+log = logging.getLogger("prep")
+
+
+class Failure(Exception):
+    """An error that a user can cause and mend: one line that says what, where, and what to do."""
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """An argument parser headed by the program's docstring; flags have no defaults (config.yaml has)."""
+    return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program's main(); a Failure or an OSError ends in one clear last line and exit code 1.
+
+    SIGTERM unwinds like Ctrl-C does, so that context managers close what they opened; both exit
+    with 128 + the signal's number. Whatever else is raised is a bug and keeps its traceback.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        main()
+    except (Failure, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit(_exit_code(signal.SIGINT, "interrupted"))
+
+
+def _terminated(number: int, _frame: object) -> None:
+    sys.exit(_exit_code(number, "terminated"))
+
+
+def _exit_code(number: int, word: str) -> int:
+    log.info("%s", word)
+    return 128 + number

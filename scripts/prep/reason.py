@@ -1,0 +1,82 @@
+"""Why a row is not in an artifact. This is the only place where reasons are spelled."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The closed list of reasons, in the order of the data's way through the build."""
+
+    IMAGE_MISSING = "image_missing"
+    """The picture is null, or has no bytes."""
+    IMAGE_UNREADABLE = "image_unreadable"
+    """The picture's format is not one that we read, its header is broken, or it does not decode."""
+    IMAGE_TOO_LARGE = "image_too_large"
+    """The picture has more pixels than the limit."""
+    TEXT_NOT_UTF8 = "text_not_utf8"
+    """A text cell is not valid UTF-8, or cannot be stored as such (a lone surrogate)."""
+
+    NO_CONVERSATION = "no_conversation"
+    """The conversation is null or empty."""
+    ODD_TURNS = "odd_turns"
+    """The conversation has an odd number of turns."""
+    WRONG_SPEAKER = "wrong_speaker"
+    """The speakers are not exactly `human` and `gpt` in turn."""
+    VALUE_MISSING = "value_missing"
+    """A turn has no text."""
+    NO_IMAGE_TAG = "no_image_tag"
+    """The first human turn has no `<image>` tag, where the source must have one."""
+    SEVERAL_IMAGE_TAGS = "several_image_tags"
+    """The first human turn has more than one `<image>` tag for the one picture."""
+    MEDIA_TAG_IN_QUESTION = "media_tag_in_question"
+    """A human turn holds a media tag that no picture of the row answers to."""
+    MEDIA_TAG_IN_ANSWER = "media_tag_in_answer"
+    """An answer holds `<image>`, `<audio>` or `<video>`."""
+    THINK_TAG_IN_ANSWER = "think_tag_in_answer"
+    """A source's answer holds `<think>` or `</think>`."""
+
+    GROUND_TRUTH_INVALID = "ground_truth_invalid"
+    """`ground_truth` is not JSON, or has no string at `gt_parse.text_sequence`."""
+    TEXT_EMPTY = "text_empty"
+    """The page's text is empty once stripped."""
+    MEDIA_TAG_IN_TEXT = "media_tag_in_text"
+    """The page's text holds a media tag."""
+
+    QUESTION_INVALID = "question_invalid"
+    """The question's line is not a JSON object, or a text column is not a string."""
+    QUESTION_EMPTY = "question_empty"
+    """The question is empty once stripped."""
+
+    TRANSPORT = "transport"
+    """The connection failed, each time it was tried."""
+    TIMEOUT = "timeout"
+    """The server did not answer in time, each time it was tried."""
+    RATE_LIMITED = "rate_limited"
+    """The server said 429, each time it was tried."""
+    SERVER_ERROR = "server_error"
+    """The server said 5xx, or something that is not a chat completion, each time it was tried."""
+    BAD_REQUEST = "bad_request"
+    """The server refused the request as such (4xx)."""
+    LENGTH = "length"
+    """The answer was cut at the context's or the budget's end."""
+    NOT_STOPPED = "not_stopped"
+    """The answer ended for another reason than `stop` (a content filter, an abort)."""
+    ANSWER_MALFORMED = "answer_malformed"
+    """The answer does not have the teacher's form."""
+
+    JUDGE_UNCLEAR = "judge_unclear"
+    """The judge's answer holds no verdict that can be read, or none came."""
+    JUDGE_FAIL = "judge_fail"
+    """The judge said `fail`."""
+    LOW_SCORE = "low_score"
+    """The judge said `pass` with a score under `min_score`."""
+    NOT_BEST = "not_best"
+    """Another sample of the same question and mode has a better score, or the same and came first."""
+
+    MISSING_GLYPH = "missing_glyph"
+    """No font has a character of the question."""
+    TOO_LONG_TO_RENDER = "too_long_to_render"
+    """The question does not fit on the pages allowed at a size that can be read."""
+
+
+Defect = tuple[Reason, str]
+"""Why a row is not kept: a reason, and what was found."""
