@@ -1,0 +1,40 @@
+#!/usr/bin/env python
+"""Print a table of the artifacts of a build, and where its report is."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import pandas as pd
+
+from prep.files import read_json
+from prep.program import parser, run
+
+
+def table(manifest: dict) -> pd.DataFrame:
+    """One line an artifact: rows kept, rows rejected, and the file's size."""
+    return pd.DataFrame(
+        {
+            "artifact": name,
+            "rows": artifact["rows"],
+            "rejected": sum(artifact["rejected"].values()),
+            "size": f"{artifact['bytes'] / 1e6:.2f} MB",
+        }
+        for name, artifact in manifest["artifacts"].items()
+    )
+
+
+def main() -> None:
+    args = parser(__doc__)
+    args.add_argument("data", type=Path, help="the folder that holds manifest.json")
+    data = args.parse_args().data
+    manifest = read_json(data / "manifest.json")
+    print(table(manifest).to_string(index=False, justify="left"))
+    for notice in sorted({artifact.get("notice") for artifact in manifest["artifacts"].values()} - {None}):
+        print(f"\n{notice}")
+    print(f"\nRows to look at: {data / 'report.html'}")
+
+
+if __name__ == "__main__":
+    run(main)
