@@ -40,7 +40,7 @@ check: env
 	$(SNAKEMAKE) --lint
 
 targets: env
-	@$(SNAKEMAKE) --quiet all --config list_targets=true targets
+	@$(SNAKEMAKE) --quiet all --cores 1 targets
 
 lock: env
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt

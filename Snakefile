@@ -30,6 +30,7 @@ localrules:
     stage1,
     stage2,
     stage3,
+    targets,
 
 
 rule all:
@@ -56,6 +57,18 @@ rule stage3:
     """Questions as pictures, and pictures reasoned over: what the teachers answered."""
     input:
         stage_files(STAGES["stage3"]),
+
+
+rule targets:
+    """Print what can be built or run by name."""
+    log:
+        "logs/targets.log",
+    conda:
+        "envs/base.yaml"
+    params:
+        names=target_names(),
+    shell:
+        "printf '%s\n' {params.names:q} | tee {log:q}"
 
 
 onstart:

@@ -51,13 +51,18 @@ def one_of(names):
 def code(program):
     """A digest of a program and of every module of ours that it imports: what its jobs are stale by.
 
-    Files' times and places do not count, so that another clone of the same commit reruns nothing.
+    A file of another kind counts for the module that it is named after (a template, say). Files' times
+    and places do not count, so that another clone of the same commit reruns nothing.
     """
     finder = ModuleFinder(path=[str(SCRIPTS)])
     finder.run_script(str(SCRIPTS / program))
-    files = sorted({Path(module.__file__) for module in finder.modules.values() if module.__file__})
+    files = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+    stems = {file.stem for file in files}
+    files |= {
+        file for file in SCRIPTS.rglob("*.*") if file.suffix not in (".py", ".pyc") and file.stem in stems
+    }
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(files):
         digest.update(str(file.relative_to(SCRIPTS)).encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -83,7 +83,7 @@ rule judge_image:
     params:
         code=code("judge_image.py"),
         model=SERVERS[IMAGE["judge"]]["model"],
-        prompt=prompt_text("image_reasoning"),
+        prompt=literally(prompt_text("image_reasoning")),
         sampling=sampling("image_reasoning", "judge"),
         seed=config["seed"],
         server=f"work/servers/{IMAGE['judge']}/server.json",

@@ -84,7 +84,7 @@ rule publish_card:
         runtime="10m",
     params:
         code=code("publish_card.py"),
-        about=json.dumps(about()),
+        about=literally(json.dumps(about())),
     shell:
         "publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
         " --data data 2> {log:q}"

@@ -8,6 +8,7 @@ out:  work/servers/{name}/probe.json (what the client adapts to), details.json (
 for server_name in SERVERS:
 
     rule:
+        """Ask a server a few greedy questions, and write down what the client adapts to."""
         name:
             f"probe_{server_name}"
         output:
@@ -28,6 +29,7 @@ for server_name in SERVERS:
             " --details {params.details:q} 2> {log:q}"
 
     rule:
+        """Run a server in the foreground until Ctrl-C, for several runs to use as an external one."""
         name:
             f"serve_{server_name}"
         log:

@@ -70,9 +70,14 @@ def prompt_text(task):
     return path.read_text(encoding="utf-8")
 
 
+def literally(text):
+    """A params function that gives a text as it is, whose braces Snakemake would take for wildcards."""
+    return lambda wildcards: text
+
+
 def sampling(task, kind):
     """The sampling of a kind of request, as the programs take it."""
-    return json.dumps(config[task]["sampling"][kind])
+    return literally(json.dumps(config[task]["sampling"][kind]))
 
 
 PUBLISHED = [
@@ -124,3 +129,12 @@ def content_sha256():
         content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
         content[task]["judge_prompt"] = prompt_text(task)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def target_names():
+    """Every target with a line of its own: stages, artifacts, servers."""
+    stages = {"all": "everything"} | {stage: f"{len(names)} artifacts" for stage, names in STAGES.items()}
+    files = {f"data/{name}.parquet": stage for stage, names in STAGES.items() for name in names}
+    servers = {f"probe_{name}": server["model"] for name, server in SERVERS.items()}
+    servers |= {f"serve_{name}": server["model"] for name, server in SERVERS.items()}
+    return [f"{target:<72} {what}" for target, what in (stages | files | servers).items()]

@@ -114,7 +114,7 @@ rule judge_text:
     params:
         code=code("judge_text.py"),
         model=SERVERS[TEXT["judge"]]["model"],
-        prompt=prompt_text("text_reasoning"),
+        prompt=literally(prompt_text("text_reasoning")),
         sampling=sampling("text_reasoning", "judge"),
         seed=config["seed"],
         server=f"work/servers/{TEXT['judge']}/server.json",
@@ -148,7 +148,7 @@ rule render_text:
     params:
         code=code("render_text.py"),
         min_score=TEXT["min_score"],
-        style=json.dumps(config["render"]),
+        style=literally(json.dumps(config["render"])),
         seed=config["seed"],
     shell:
         "render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"

@@ -1,0 +1,50 @@
+#!/usr/bin/env python
+"""Ask the vision teacher every question of a batch about its picture."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from prep import asking, draw, program, question
+from prep.asking import Ask
+from prep.form import image_answer
+from prep.question import Question
+from prep.request import Request
+
+
+def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) -> Request:
+    """The request for one answer: the picture, then the question without its tag."""
+    return Request(
+        id=question.row_id(asked.id, mode, sample),
+        messages=[{"role": "user", "content": asked.text}],
+        sampling=sampling,
+        seed=draw.request_seed(seed, asked.id, mode, sample),
+        sample=sample,
+        image=asked.image,
+    )
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    asking.add_arguments(parser)
+    parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
+    parser.add_argument("--samples", type=int, required=True, help="answers for each question")
+    parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    def asks() -> Iterator[Ask]:
+        for asked in question.read(args.questions):
+            yield from ((asked, "thinking", sample) for sample in range(args.samples))
+
+    build = partial(request, seed=args.seed, sampling=args.sampling)
+    asking.write_answers(args, asks, build, lambda response, mode: image_answer(response))
+
+
+if __name__ == "__main__":
+    program.run(main)

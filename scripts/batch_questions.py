@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Cut the questions of all sources, in order, into batches that a job answers."""
+
+import argparse
+import itertools
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prep import program, shards
+from prep.files import write_json
+from prep.schema import QUESTIONS
+
+log = logging.getLogger(__name__)
+
+
+def row_batches(paths: list[Path], rows: int):
+    """The rows of some files in order, as lists of tables that hold `rows` rows each, and the rest."""
+    groups = (pq.ParquetFile(path) for path in paths)
+    tables = (file.read_row_group(group) for file in groups for group in range(file.num_row_groups))
+    batch, room = [], rows
+    for table in tables:
+        while table.num_rows >= room:
+            yield [*batch, table.slice(0, room)]
+            table, batch, room = table.slice(room), [], rows
+        batch.append(table)
+        room -= table.num_rows
+    if room < rows:
+        yield batch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--questions", type=Path, nargs="*", required=True)
+    parser.add_argument("--batch-size", type=int, required=True, help="questions a batch")
+    parser.add_argument("--folder", type=Path, required=True, help="out: {number}.parquet, {number}.json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    count = itertools.count()
+    for tables in row_batches(args.questions, args.batch_size):
+        name = f"{next(count):03d}"
+        with shards.sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
+            batch.add(pa.concat_tables(tables))
+        write_json(args.folder / f"{name}.json", {"rows": batch.rows, "sha256": batch.sha256})
+    log.info("%d batches of at most %d questions", next(count), args.batch_size)
+
+
+if __name__ == "__main__":
+    program.run(main)

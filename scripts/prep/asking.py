@@ -1,0 +1,126 @@
+"""Asking a server about the questions of a batch: for answers, and for the judge's word on these."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from prep import draw, program, question, shards, verdict
+from prep.client import Client
+from prep.files import read_json
+from prep.form import after_thought
+from prep.journal import Journal
+from prep.question import Question
+from prep.reason import Defect
+from prep.request import Request, Response
+from prep.schema import ANSWERS, VERDICTS
+from prep.server import Server
+
+NO_THINK = " /no_think"
+"""Qwen3's soft switch, at the end of a prompt: the answer's think block is empty."""
+
+Ask = tuple[Question, str, int]
+"""What is due: a question, the mode it is asked in, and the sample's number."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of every program that asks a server."""
+    parser.add_argument("--questions", type=Path, nargs="+", required=True, help="what is asked about")
+    parser.add_argument("--server", type=Path, required=True, help="JSON: where it is, or how it starts")
+    parser.add_argument("--probe", type=Path, required=True, help="JSON: what the client adapts to")
+    parser.add_argument("--journal", type=Path, required=True, help="folder of the server's journals")
+    parser.add_argument("--progress", type=Path, required=True, help="out: JSON of counts, as it goes")
+    parser.add_argument("--seed", type=int, required=True)
+
+
+def ask(
+    args: argparse.Namespace, requests: Callable[[], Iterable[Request]]
+) -> Iterator[tuple[Request, Response]]:
+    """Ask what the journal does not hold; gives (request, response) in the order of `requests`."""
+    settings = read_json(args.server)
+    with Journal(args.journal) as journal, Server(settings, args.server.parent) as server:
+        client = Client(settings, server, journal, args.progress)
+        yield from client.ask(requests, settings["max_failed_share"])
+
+
+def write_answers(
+    args: argparse.Namespace,
+    asks: Callable[[], Iterable[Ask]],
+    request: Callable[[Question, str, int], Request],
+    form: Callable[[Response, str], str | Defect],
+) -> None:
+    """Write one row of ANSWERS for each ask, in order: the text in its `form`, or the reason why not."""
+
+    def rows() -> Iterator[dict]:
+        responses = ask(args, lambda: (request(*each) for each in asks()))
+        for (asked, mode, sample), (sent, response) in zip(asks(), responses, strict=True):
+            found = form(response, mode)
+            text, defect = (found, (None, None)) if isinstance(found, str) else (None, found)
+            yield {
+                "id": sent.id,
+                "question_id": asked.id,
+                "mode": mode,
+                "sample": sample,
+                "text": text,
+                "reason": defect[0],
+                "detail": defect[1],
+            }
+
+    write_rows(args.answers, rows(), ANSWERS)
+
+
+def judge_arguments(doc: str | None) -> argparse.Namespace:
+    """The flags of a judging program."""
+    parser = program.parser(doc)
+    add_arguments(parser)
+    parser.add_argument("--answers", type=Path, required=True, help="what is judged")
+    parser.add_argument("--prompt", required=True, help="template with {question}, {reference}, {answer}")
+    parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
+    parser.add_argument(
+        "--verdicts", type=Path, required=True, help="out: a verdict for each text"
+    )
+    return parser.parse_args()
+
+
+def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
+    """Write one row of VERDICTS for each answer that has a text, in order; see judge_arguments.
+
+    `suffix` ends the prompt. The judge sees the picture where the question has one.
+    """
+    constrained = read_json(args.probe)["schema"]
+
+    def requests() -> Iterator[Request]:
+        for asked, answer in answered(question.read(args.questions), shards.read(args.answers)):
+            text = verdict.prompt(args.prompt, asked.text, asked.reference, after_thought(answer["text"]))
+            yield Request(
+                id=answer["id"],
+                messages=[{"role": "user", "content": text + suffix}],
+                sampling=args.sampling,
+                seed=draw.request_seed(args.seed, answer["id"], "judge", 0),
+                image=asked.image,
+                response_format=verdict.RESPONSE_FORMAT if constrained else None,
+            )
+
+    rows = (verdict.verdict_row(sent.id, response) for sent, response in ask(args, requests))
+    write_rows(args.verdicts, rows, VERDICTS)
+
+
+def answered(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
+    """Each answer that has a text with its question; both come in the same order of questions."""
+    questions = iter(questions)
+    asked = None
+    for answer in answers:
+        while asked is None or asked.id != answer["question_id"]:
+            asked = next(questions)
+        if answer["text"] is not None:
+            yield asked, answer
+
+
+def write_rows(path: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
+    """Write rows as they come, a row group at a time."""
+    with shards.sink(path, schema) as sink:
+        while chunk := list(islice(rows, shards.GROUP_ROWS)):
+            sink.add(pa.Table.from_pylist(chunk, schema))

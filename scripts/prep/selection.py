@@ -1,0 +1,64 @@
+"""From answers and verdicts to training rows and rejects: what is kept of a batch of stage 3."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from prep import question, shards, verdict
+from prep.conversion import write_summary
+from prep.question import Question
+from prep.reason import Defect
+from prep.schema import REASONED, REJECTS
+
+
+@dataclass(frozen=True)
+class Selected:
+    """An answer with its question, its score, and its defect or None when it is kept."""
+
+    question: Question
+    answer: dict
+    score: int | None
+    defect: Defect | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of every program that selects."""
+    parser.add_argument("--questions", type=Path, nargs="+", required=True)
+    parser.add_argument("--answers", type=Path, required=True)
+    parser.add_argument("--verdicts", type=Path, required=True)
+    parser.add_argument("--min-score", type=int, required=True)
+    parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
+    parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
+    parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
+
+
+def read(args: argparse.Namespace) -> Iterator[Selected]:
+    """The answers of a batch in order, joined by id with their questions and verdicts."""
+    questions, asked = question.read(args.questions), None
+    judged = verdict.select(shards.read(args.answers), shards.read(args.verdicts), args.min_score)
+    for answer, score, defect in judged:
+        while asked is None or asked.id != answer["question_id"]:
+            asked = next(questions)
+        yield Selected(asked, answer, score, defect)
+
+
+def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | Defect]]) -> None:
+    """Write each outcome where it belongs: a training row, or a defect."""
+    outcomes = iter(outcomes)
+    with shards.sink(args.shard, REASONED) as keep, shards.sink(args.rejects, REJECTS) as drop:
+        while chunk := list(islice(outcomes, 64)):
+            kept = [row for _, row in chunk if isinstance(row, dict)]
+            keep.add(pa.Table.from_pylist(kept, REASONED))
+            dropped = [reject(selected, row) for selected, row in chunk if not isinstance(row, dict)]
+            drop.add(pa.Table.from_pylist(dropped, REJECTS))
+    write_summary(args.summary, {}, shard=args.shard, rejects=args.rejects)
+
+
+def reject(selected: Selected, defect: Defect) -> dict:
+    """The reject of an answer, named by the training row that it would have been."""
+    origin = {"source_file": selected.question.source_file, "row": selected.question.row}
+    return {"id": selected.answer["id"], **origin, "reason": defect[0], "detail": defect[1]}

@@ -1,0 +1,111 @@
+"""What a judge is told, what it may answer, and what is kept for it."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from prep.form import after_thought, whole
+from prep.reason import Defect, Reason
+from prep.request import Response
+
+RESPONSE_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "verdict",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "verdict": {"type": "string", "enum": ["pass", "fail"]},
+                "score": {"type": "integer", "minimum": 1, "maximum": 5},
+                "reason": {"type": "string", "maxLength": 600},
+            },
+            "required": ["verdict", "score", "reason"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""The form of a verdict, as `response_format`, which old and new vLLM constrain the output by."""
+
+
+def prompt(template: str, question: str, reference: str | None, answer: str) -> str:
+    """The template with {question}, {reference} and {answer} filled in, whose own braces mean nothing."""
+    values = {"question": question, "reference": reference or "", "answer": answer}
+    return re.sub(r"\{(question|reference|answer)\}", lambda found: values[found[1]], template)
+
+
+def parse(text: str) -> dict | None:
+    """The last JSON object after the judge's thoughts, when it is a verdict: pass or fail, and 1 to 5."""
+    rest, last = after_thought(text), None
+    at = rest.find("{")
+    while at >= 0:
+        try:
+            last, end = json.JSONDecoder().raw_decode(rest, at)
+        except ValueError:
+            end = at + 1
+        except RecursionError:  # a thousand braces deep there is no verdict, and each try takes long
+            return None
+        at = rest.find("{", end)
+    if not isinstance(last, dict) or last.get("verdict") not in ("pass", "fail"):
+        return None
+    score = last.get("score")
+    if isinstance(score, bool) or not isinstance(score, int) or not 1 <= score <= 5:
+        return None
+    return last
+
+
+def verdict_row(id_: str, response: Response) -> dict:
+    """A row of prep.schema.VERDICTS: what the judge said of the answer `id_`, or why that is unclear."""
+    row = {"id": id_, "verdict": None, "score": None, "reason": None, "detail": None}
+    if response.failure:
+        return row | {
+            "reason": Reason.JUDGE_UNCLEAR,
+            "detail": f"{response.failure}: {response.detail or ''}",
+        }
+    if response.finish_reason != "stop":
+        detail = f"the judge's finish_reason is {response.finish_reason}"
+        return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
+    found = parse(whole(response))
+    if not found:
+        detail = f"no verdict in: {after_thought(whole(response))[:200]}"
+        return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
+    detail = str(found.get("reason") or "").encode(errors="replace").decode()
+    return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
+
+
+def select(
+    answers: Iterable[dict], verdicts: Iterable[dict], min_score: int
+) -> Iterator[tuple[dict, int | None, Defect | None]]:
+    """Each answer, in order, with its score, and its defect or None when it is kept.
+
+    Verdicts are joined by id. Kept is, of each question and mode, what passed with the best score of at
+    least `min_score`; among equals the lowest sample number.
+    """
+    by_id = {row["id"]: row for row in verdicts}
+    judged = [(answer, *_judged(answer, by_id.get(answer["id"]), min_score)) for answer in answers]
+    rivals = defaultdict(list)
+    for answer, score, defect in judged:
+        if defect is None:
+            rivals[answer["question_id"], answer["mode"]].append((-score, answer["sample"], answer["id"]))
+    best = {min(passed)[2] for passed in rivals.values()}
+    for answer, score, defect in judged:
+        if defect is None and answer["id"] not in best:
+            defect = (Reason.NOT_BEST, f"score {score}")
+        yield answer, score, defect
+
+
+def _judged(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Defect | None]:
+    if answer["reason"]:
+        return None, (Reason(answer["reason"]), answer["detail"] or "")
+    if verdict is None:
+        return None, (Reason.JUDGE_UNCLEAR, "the judge was not heard")
+    detail = verdict["detail"] or ""
+    if verdict["reason"]:
+        return None, (Reason(verdict["reason"]), detail)
+    score = verdict["score"]
+    if verdict["verdict"] != "pass":
+        return score, (Reason.JUDGE_FAIL, f"score {score}: {detail}")
+    if score < min_score:
+        return score, (Reason.LOW_SCORE, f"score {score}: {detail}")
+    return score, None

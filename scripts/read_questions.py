@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Read the questions of a source: JSON Lines or parquet; empty and broken ones are rejected."""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from prep import program, shards
+from prep.conversion import write_summary
+from prep.files import read_json
+from prep.reason import Defect, Reason
+from prep.schema import QUESTIONS, REJECTS
+from prep.shards import BadShard
+
+log = logging.getLogger(__name__)
+
+Cell = str | UnicodeDecodeError | None
+
+
+def question_of(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | Defect:
+    """The question, its columns joined by a line break where not empty, and the reference; or a defect."""
+    for cell in (*cells, reference):
+        if isinstance(cell, UnicodeDecodeError):
+            return Reason.TEXT_NOT_UTF8, str(cell)[-200:]
+        if not isinstance(cell, str | None):
+            return Reason.QUESTION_INVALID, f"not a string: {cell!r:.100}"
+        try:
+            (cell or "").encode()
+        except UnicodeEncodeError as error:
+            return Reason.TEXT_NOT_UTF8, error.reason
+    question = "\n".join(cell for cell in cells if cell)
+    if not question.strip():
+        return Reason.QUESTION_EMPTY, ""
+    return question, reference
+
+
+def rows_of(path: Path, columns: list[str]) -> Iterator[list[Cell] | Defect]:
+    """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
+    if path.suffix == ".parquet":
+        for batch in shards.Source(path, columns).batches():
+            yield from map(list, zip(*(shards.texts(batch.column(name)) for name in columns), strict=True))
+        return
+    with path.open("rb") as lines:
+        filled = (line for line in lines if line.strip())
+        for number, line in enumerate(filled):
+            row = _json_row(line)
+            if (
+                number == 0
+                and isinstance(row, dict)
+                and (lacking := [name for name in columns if name not in row])
+            ):
+                raise BadShard(f"{path}: no column {', '.join(lacking)} (it has: {', '.join(row)})")
+            yield [row.get(name) for name in columns] if isinstance(row, dict) else row
+
+
+def _json_row(line: bytes) -> dict | Defect:
+    try:
+        row = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        return Reason.TEXT_NOT_UTF8, str(error)[-200:]
+    except (ValueError, RecursionError) as error:
+        return Reason.QUESTION_INVALID, f"not JSON: {error}"[:200]
+    return row if isinstance(row, dict) else (Reason.QUESTION_INVALID, "not a JSON object")
+
+
+def outcomes(path: Path, columns: list[str], source: str, file: str) -> Iterator[tuple[dict, bool]]:
+    """Each row of a file as a row of QUESTIONS, or of REJECTS; the flag says which (True: a question).
+
+    `columns` are those of the question and, last, the reference.
+    """
+    for row, cells in enumerate(rows_of(path, columns)):
+        origin = {"id": f"{source}/{PurePosixPath(file).stem}:{row}", "source_file": file, "row": row}
+        found = cells if isinstance(cells, tuple) else question_of(cells[:-1], cells[-1])
+        if isinstance(found[0], Reason):
+            yield origin | {"reason": found[0], "detail": found[1]}, False
+        else:
+            yield origin | {"question": found[0], "reference": found[1]}, True
+
+
+def state_of(path: Path, columns: list[str], on_bad_shard: str) -> dict:
+    """What a file is, read once through before any of it is kept: its rows, or why it is bad."""
+    try:
+        return {"state": "read", "rows": sum(1 for _ in rows_of(path, columns))}
+    except BadShard as bad:
+        if on_bad_shard == "fail":
+            raise
+        log.warning("rejected the whole shard: %s", bad)
+        return {"state": "bad", "detail": str(bad).removeprefix(f"{path}: ")}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--raw", type=Path, nargs="*", required=True, help="the raw files, in order")
+    parser.add_argument("--identities", type=Path, nargs="*", required=True, help="JSON: each one's path")
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
+    parser.add_argument("--reference", required=True, help="column of the source's own answer")
+    parser.add_argument("--max-questions", type=int, required=True, help="read so many; -1: all")
+    parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
+    parser.add_argument("--questions", type=Path, required=True, help="out: the questions")
+    parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
+    parser.add_argument("--summary", type=Path, required=True, help="out: the state of each file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    source = args.repo.split("/")[-1]
+    columns = [*args.question, args.reference]
+    left = None if args.max_questions < 0 else args.max_questions
+    states = {}
+    with shards.sink(args.questions, QUESTIONS) as keep, shards.sink(args.rejects, REJECTS) as drop:
+        for path, identity in zip(args.raw, args.identities, strict=True):
+            file = read_json(identity)["file"]
+            states[file] = {"state": "unneeded"} if left == 0 else state_of(path, columns, args.on_bad_shard)
+            if states[file]["state"] != "read":
+                continue
+            rows = islice(outcomes(path, columns, source, file), left)
+            while chunk := list(islice(rows, shards.GROUP_ROWS)):
+                questions = [row | {"source": args.repo} for row, asked in chunk if asked]
+                keep.add(pa.Table.from_pylist(questions, QUESTIONS))
+                drop.add(pa.Table.from_pylist([row for row, asked in chunk if not asked], REJECTS))
+                left = None if left is None else left - len(chunk)
+    write_summary(args.summary, {source: states}, shard=None, rejects=args.rejects, questions=args.questions)
+    log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,79 @@
+#!/usr/bin/env python
+"""Keep what the judge passed of a batch, and draw its questions as pages."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
+
+from prep import program, selection
+from prep.ahead import in_order
+from prep.conversation import IMAGE_TAG
+from prep.reason import Defect
+from prep.selection import Selected
+from prep.typeset import CannotDraw, Page, Style, Typesetter, is_english
+
+PROMPTS = {True: "Please answer the question in the image.", False: "请回答图片中的问题。"}
+"""What the user says beside the pages, by whether the question is English."""
+
+
+def prompt(text: str, mode: str, pages: int) -> str:
+    """The user's turn: a tag for each page, the prompt in the question's language, and the mode's switch."""
+    switch = " /no_think" if mode == "no_thinking" else ""
+    return f"{IMAGE_TAG}\n" * pages + PROMPTS[is_english(text)] + switch
+
+
+@cache
+def typesetter(style: Style, seed: int) -> Typesetter:
+    """The one typesetter of a process, which keeps its fonts."""
+    return Typesetter(style, seed)
+
+
+def draw(selected: Selected, style: Style, seed: int) -> list[Page] | Defect:
+    """The pages of an answer's question, or why there are none: it was not kept, or cannot be drawn."""
+    if selected.defect:
+        return selected.defect
+    try:
+        return typesetter(style, seed).draw(selected.question.text, selected.answer["id"])
+    except CannotDraw as error:
+        return error.reason, error.detail
+
+
+def training_row(selected: Selected, pages: list[Page]) -> dict:
+    """The training row of a question that was answered and drawn."""
+    asked, answer = selected.question, selected.answer
+    return {
+        "id": answer["id"],
+        "source_id": asked.source_id,
+        "messages": [
+            {"content": prompt(asked.text, answer["mode"], len(pages)), "role": "user"},
+            {"content": answer["text"], "role": "assistant"},
+        ],
+        "images": [
+            {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
+            for number, page in enumerate(pages, start=1)
+        ],
+        "source": asked.source,
+        "mode": answer["mode"],
+        "score": selected.score,
+    }
+
+
+def main() -> None:
+    parser = program.parser(__doc__)
+    selection.add_arguments(parser)
+    parser.add_argument("--style", type=json.loads, required=True, help="JSON: see prep.typeset.Style")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    args = parser.parse_args()
+    style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
+    with ProcessPoolExecutor(args.threads, get_context("spawn")) as pool:
+        pages = in_order(pool, partial(draw, style=style, seed=args.seed), selection.read(args), ahead=256)
+        outcomes = (
+            (one, training_row(one, found) if isinstance(found, list) else found) for one, found in pages
+        )
+        selection.write(args, outcomes)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,52 @@
+"""Batches are runs of questions in source order, over the ends of files."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from running import run
+
+import batch_questions
+from prep import shards
+from prep.files import read_json, sha256
+from prep.schema import QUESTIONS
+
+
+def questions(path: Path, ids: list[str]) -> Path:
+    shards.write(path, [{"id": id_, "question": f"What is {id_}?"} for id_ in ids], QUESTIONS)
+    return path
+
+
+def ids(tables: list[pa.Table]) -> list[str]:
+    return pa.concat_tables(tables).column("id").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("size", "batches"),
+    [
+        (1, ["a", "b", "c", "d", "e"]),
+        (2, ["ab", "cd", "e"]),
+        (3, ["abc", "de"]),
+        (4, ["abcd", "e"]),
+        (5, ["abcde"]),
+        (6, ["abcde"]),
+    ],
+)
+def test_batches_are_full_but_for_the_last(tmp_path, size, batches):
+    paths = [questions(tmp_path / f"{n}.parquet", list(part)) for n, part in enumerate(["ab", "", "cde"])]
+    assert ["".join(ids(batch)) for batch in batch_questions.row_batches(paths, size)] == batches
+
+
+def test_no_questions_make_no_batch(tmp_path):
+    assert list(batch_questions.row_batches([questions(tmp_path / "0.parquet", [])], 3)) == []
+
+
+def test_a_batch_stands_beside_its_identity(tmp_path):
+    path = questions(tmp_path / "q.parquet", list("abc"))
+    done = run("batch_questions.py", "--questions", path, "--batch-size", 2, "--folder", tmp_path / "out")
+    assert done.returncode == 0
+    names = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert names == ["000.json", "000.parquet", "001.json", "001.parquet"]
+    assert read_json(tmp_path / "out/001.json") == {"rows": 1, "sha256": sha256(tmp_path / "out/001.parquet")}
+    assert pq.read_table(tmp_path / "out/001.parquet").column("id").to_pylist() == ["c"]

@@ -1,0 +1,299 @@
+"""The whole of it: hub shards in, eight kinds of training parquet out, and nothing done twice."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from fault_server import FaultServer
+from teachers import teach
+from workflow import CAPTIONS, ONEVISION, PAGES, Build, artifact_of, config, hub
+
+from prep.files import sha256
+
+CONVERTED = {
+    **{name: f"lmms-lab/{name.replace('_', '-')}" for name in CAPTIONS},
+    **{name: f"naver-clova-ix/{name.replace('_', '-')}" for name in PAGES},
+    **{artifact_of(folder): "lmms-lab/LLaVA-OneVision-Data" for folder in ONEVISION},
+}
+REASONED = ["text2image", "image_thinking"]
+FOREIGN = '{\n    "identity": {"file_name": "identity.json"},   "alpaca": {}\n}\n'
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Iterator[tuple[Build, FaultServer]]:
+    """Everything, built once into a folder that holds somebody's registration and README."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / "data").mkdir()
+    (folder / "data/dataset_info.json").write_text(FOREIGN)
+    (folder / "data/README.md").write_text("# Data of LLaMA-Factory\n")
+    with FaultServer(teach, slots=16) as server:
+        build = Build(folder, config(server.base_url))
+        done = build.run("all")
+        assert done.returncode == 0, done.output[-4000:]
+        yield build, server
+
+
+def expected_counts() -> dict[str, tuple[int, int]]:
+    """Rows and rows kept of each file, as the corpus's own manifest says; by repository and path."""
+    counts = {}
+    for line in (hub() / "MANIFEST.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[2].isdigit() and cells[3].isdigit():
+            counts[f"{cells[0]}/{cells[1].strip('`')}"] = (int(cells[2]), int(cells[3]))
+    return counts
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_kept_counts_are_those_of_the_corpus_file_by_file(built, name):
+    build, _ = built
+    expected, repo = expected_counts(), CONVERTED[name]
+    kept = defaultdict(int)
+    for id_ in pq.read_table(build.folder / f"data/{name}.parquet", columns=["id"]).column("id").to_pylist():
+        kept[id_.removeprefix(f"{name}/").rpartition(":")[0]] += 1
+    sources = build.manifest(name)["sources"]
+    assert sources
+    for source in sources:
+        rows, keep = expected[f"{repo}/{source['file']}"]
+        assert (source["rows"], source["state"]) == (rows, "read")
+        assert kept.pop(Path(source["file"]).stem, 0) == keep
+    assert not kept
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_pictures_are_the_sources_byte_for_byte_in_its_order(built, name):
+    build, _ = built
+    table = pq.read_table(build.folder / f"data/{name}.parquet")
+    sources = {
+        Path(source["file"]).stem: pq.read_table(hub() / CONVERTED[name] / source["file"], columns=["image"])
+        for source in build.manifest(name)["sources"]
+    }
+    places = []
+    for row in table.to_pylist():
+        stem, _, number = row["id"].removeprefix(f"{name}/").rpartition(":")
+        places.append((stem, int(number)))
+        (image,) = row["images"]
+        assert image == sources[stem].column("image")[int(number)].as_py()
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", [*CONVERTED, *REASONED])
+def test_every_row_is_accounted_for(built, name):
+    build, _ = built
+    manifest = build.manifest(name)
+    artifact = build.folder / manifest["file"]
+    rejects = pq.read_table(build.folder / f"data/rejects/{name}.parquet").to_pylist()
+    assert manifest["read"] == manifest["kept"] + sum(manifest["rejected"].values())
+    assert manifest["rows"] == manifest["kept"] == pq.read_metadata(artifact).num_rows
+    assert (manifest["bytes"], manifest["sha256"]) == (artifact.stat().st_size, sha256(artifact))
+    assert manifest["empty"] == (manifest["rows"] == 0)
+    counted = defaultdict(int)
+    for reject in rejects:
+        assert reject["id"]
+        assert reject["source_file"]
+        assert reject["row"] is not None
+        counted[reject["reason"]] += 1
+    assert counted == manifest["rejected"]
+    ids = [*pq.read_table(artifact, columns=["id"]).column("id").to_pylist(), *(r["id"] for r in rejects)]
+    assert len(set(ids)) == len(ids) == manifest["read"]
+
+
+@pytest.mark.parametrize("name", [*CONVERTED, *REASONED])
+def test_training_reads_what_is_written(built, name):
+    build, _ = built
+    for row in pq.read_table(build.folder / f"data/{name}.parquet").to_pylist():
+        texts = [message["content"] for message in row["messages"]]
+        assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * (len(texts) // 2)
+        assert sum(text.count("<image>") for text in texts) == len(row["images"]) > 0
+        assert all(image["bytes"] for image in row["images"])
+
+
+def test_every_question_is_asked_in_the_modes_that_are_due(built):
+    build, _ = built
+    manifest = build.manifest("text2image")
+    due = [row["id"] for row in rows(build, "text2image")] + [
+        row["id"] for row in rejects(build, "text2image")
+    ]
+    thinking = [id_ for id_ in due if id_.endswith("#thinking.0")]
+    plain = [id_ for id_ in due if id_.endswith("#no_thinking.0")]
+    assert len(thinking) == 110 + 121
+    assert 80 < len(plain) < 150
+    assert {id_.rpartition("#")[0] for id_ in plain} < {id_.rpartition("#")[0] for id_ in thinking}
+    assert manifest["read"] == len(thinking) + len(plain)
+    assert [source["rows"] for source in manifest["sources"]] == [121, 110]
+
+
+def test_a_question_becomes_a_page_with_the_whole_answer(built):
+    build, _ = built
+    for row in rows(build, "text2image"):
+        user, assistant = (message["content"] for message in row["messages"])
+        english = row["source"] == "tatsu-lab/alpaca"
+        prompt = "Please answer the question in the image." if english else "请回答图片中的问题。"
+        switch = " /no_think" if row["mode"] == "no_thinking" else ""
+        assert user == "<image>\n" * len(row["images"]) + prompt + switch
+        assert re.fullmatch(r"<think>\n.*\n</think>\n\n(answer|plainly) \w+", assistant, re.DOTALL)
+        assert (row["score"], row["source_id"]) == (4, None)
+
+
+def test_a_reasoned_picture_keeps_its_bytes_and_its_question(built):
+    build, _ = built
+    sources = {row["id"]: row for folder in ONEVISION for row in rows(build, artifact_of(folder))}
+    reasoned = rows(build, "image_thinking")
+    assert len(reasoned) > 100
+    for row in reasoned:
+        source = sources[row["id"].removesuffix("#thinking.0")]
+        assert row["images"] == source["images"]
+        assert row["messages"][0] == source["messages"][0]
+        assert re.fullmatch(r"<think>I see (\w+).</think>It is \1.", row["messages"][1]["content"])
+        assert (row["source_id"], row["mode"]) == (source["source_id"], "thinking")
+        assert row["id"].startswith(f"{row['source']}/")
+
+
+def test_what_others_registered_and_wrote_stays(built):
+    build, _ = built
+    registered = (build.folder / "data/dataset_info.json").read_text()
+    assert registered.startswith(FOREIGN.rstrip("}\n"))
+    assert json.loads(registered).keys() == {"identity", "alpaca", *map(last_part, [*CONVERTED, *REASONED])}
+    assert (build.folder / "data/README.md").read_text() == "# Data of LLaMA-Factory\n"
+    assert (build.folder / "data/DATASET_CARD.md").is_file()
+    assert (build.folder / "data/report.html").is_file()
+
+
+def test_a_second_run_does_nothing(built):
+    build, server = built
+    asked = server.attempts.total()
+    again = build.run("all")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.output
+    assert server.attempts.total() == asked
+
+
+def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):
+    build, _ = built
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".snakemake", "__pycache__"))
+    for file in clone.rglob("*"):
+        file.touch()
+    again = Build(build.folder, build.config, clone).run("all", "--dry-run")
+    assert "Nothing to be done" in again.output, again.output[-3000:]
+
+
+def test_one_artifact_builds_only_what_it_needs(tmp_path):
+    build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
+    done = build.run("data/llavaonevision_converted/iiit5k.parquet")
+    assert done.returncode == 0, done.output[-3000:]
+    assert done.jobs == ["list_shards", "fetch_shard", "convert_llava", "assemble_artifact"]
+    assert [path.name for path in (tmp_path / "raw").rglob("*.parquet")] == ["train-00000-of-00001.parquet"]
+    assert (tmp_path / "raw/llavaonevision_converted/iiit5k/train-00000-of-00001.parquet").is_symlink()
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2", "stage3"])
+def test_a_bare_path_is_enough_to_plan(tmp_path, stage):
+    planned = Build(tmp_path, config("http://127.0.0.1:9/v1")).run(stage, "--dry-run", path="/usr/bin:/bin")
+    assert planned.returncode == 0, planned.output[-3000:]
+    assert "publish_registration" in planned.jobs
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("drawing", ["--dag", "--rulegraph"])
+def test_the_plan_can_be_drawn(built, drawing):
+    build, _ = built
+    drawn = build.run("all", drawing)
+    assert drawn.returncode == 0
+    dot = drawn.output[drawn.output.index("digraph") :]
+    assert "assemble_artifact" in dot
+    assert dot.rstrip().endswith("}")
+
+
+BAD_CONFIGS = {
+    "imagez": ({"imagez": {}}, "imagez"),
+    "images.chek": ({"images": {"chek": "decode"}}, "images: .*chek"),
+    "images.check": ({"images": {"check": "deep"}}, "images.check: .*deep"),
+    "max_samples": (
+        {"sources": {"LLaVA_ReCap_CC3M": {"max_samples": 0}}},
+        "sources.LLaVA_ReCap_CC3M.max_samples",
+    ),
+    "seed": ({"seed": "42"}, "seed: .*'42'"),
+    "teacher": ({"text_reasoning": {"teacher": "gpt"}}, "text_reasoning.teacher: no server 'gpt'"),
+    "mode": ({"servers": {"qwen3": {"mode": "local"}}}, "servers.qwen3.mode"),
+    "mirror": ({"hub": {"mirror": "/no/such/folder"}}, "hub.mirror: no folder /no/such/folder"),
+    "judge_prompt": ({"text_reasoning": {"judge_prompt": "no.md"}}, "text_reasoning.judge_prompt: no file"),
+    "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGS)
+def test_a_config_error_is_one_line_before_anything_runs(tmp_path, case):
+    changes, line = BAD_CONFIGS[case]
+    done = Build(tmp_path, changes).run("--dry-run")
+    assert done.returncode != 0
+    assert re.search(f"^config: {line}", done.output, re.MULTILINE), done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "line"),
+    [
+        (
+            {"hub": {"mirror": None, "endpoint": "http://127.0.0.1:9"}},
+            "work/list_shards/synthdog_en.json",
+            r"error: .*naver-clova-ix/synthdog-en.*127.0.0.1:9.*reached",
+        ),
+        (
+            {"sources": {"synthdog_en": {"repo": "nobody/nothing"}}},
+            "work/list_shards/synthdog_en.json",
+            r"error: nobody/nothing: no folder .*hub\.mirror",
+        ),
+        (
+            {"onevision": {"configs": ["nothing"]}},
+            "data/llavaonevision_converted/nothing.parquet",
+            r"error: no file of .*LLaVA-OneVision-Data matches nothing/train-\*\.parquet: an empty source",
+        ),
+        ({}, "work/servers/qwen3/probe.json", r"error: qwen3: no server answers .*127.0.0.1:9"),
+    ],
+    ids=["unreachable hub", "missing repository", "empty source", "dead endpoint"],
+)
+def test_a_job_that_fails_ends_in_one_line_and_leaves_nothing(tmp_path, changes, target, line):
+    base = config("http://127.0.0.1:9/v1")
+    done = Build(tmp_path, {**base, **changes, "hub": base["hub"] | changes.get("hub", {})}).run(target)
+    assert done.returncode != 0
+    assert re.search(line, done.output), done.output[-3000:]
+    assert "Traceback" not in done.output
+    assert not (tmp_path / target).exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_every_rule_that_runs_a_program_declares_its_code():
+    rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    programs = re.findall(r'"(?:exec )?(\w+\.py) ', rules)
+    assert len(programs) == rules.count("code=code(") > 20
+    assert sorted(programs) == sorted(re.findall(r'code=code\("(\w+\.py)"\)', rules))
+
+
+def test_the_checkout_is_in_good_condition_for_snakemake():
+    lint = subprocess.run(
+        [str(Path(shutil.which("snakemake") or ROOT / ".venv/bin/snakemake")), "--lint"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lint.returncode == 0, lint.stdout
+
+
+def rows(build: Build, name: str) -> list[dict]:
+    return pq.read_table(build.folder / f"data/{name}.parquet").to_pylist()
+
+
+def rejects(build: Build, name: str) -> list[dict]:
+    return pq.read_table(build.folder / f"data/rejects/{name}.parquet").to_pylist()
+
+
+def last_part(name: str) -> str:
+    return name.rpartition("/")[2]

@@ -1,0 +1,95 @@
+"""The workflow as its users run it: Snakemake from the checkout, on a small real corpus."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+HUB = ROOT.parent / "shared/hub"
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+ONEVISION = [
+    "ai2d(cauldron,llava_format)",
+    "scienceqa(cauldron,llava_format)",
+    "geo170k(qa)",
+    "clevr(cauldron,llava_format)",
+    "intergps(cauldron,llava_format)",
+    "sroie",
+    "robut_wtq(cauldron,llava_format)",
+    "iiit5k",
+    "magpie_pro(l3_80b_mt)",
+]
+CAPTIONS = ["LLaVA_ReCap_558K", "LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M"]
+PAGES = ["synthdog_en", "synthdog_zh"]
+
+
+def hub() -> Path:
+    """The folder of the small real corpus; without it nothing of this is tested, and that is a failure."""
+    if not (HUB / "MANIFEST.md").is_file():
+        pytest.fail(f"NO CORPUS AT {HUB}: the workflow is tested on it; put it beside the checkout")
+    return HUB
+
+
+def artifact_of(folder: str) -> str:
+    """The artifact of a OneVision config, as the naming rule has it."""
+    return "llavaonevision_converted/" + re.sub(r"[(), -]", "_", folder).rstrip("_")
+
+
+@dataclass
+class Run:
+    """What one call of Snakemake printed, and the rules of the jobs that it ran or planned."""
+
+    returncode: int
+    output: str
+    jobs: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", self.output, re.MULTILINE)
+
+
+class Build:
+    """A folder that the workflow builds into, with the configuration of its runs."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], checkout: Path = ROOT):
+        self.folder, self.config, self.checkout = folder, config, checkout
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, *arguments: str, path: str | None = None) -> Run:
+        """Run Snakemake on two cores; `path` replaces PATH."""
+        configfile = self.folder / "run.yaml"
+        configfile.write_text(yaml.safe_dump(self.config, allow_unicode=True), encoding="utf-8")
+        command = [
+            *(SNAKEMAKE, "--cores", "2", "--snakefile", self.checkout / "Snakefile"),
+            *("--configfile", configfile, "--directory", self.folder, *arguments),
+        ]
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=self.checkout,
+            env=os.environ | ({"PATH": path} if path else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        """An artifact's manifest."""
+        return json.loads((self.folder / f"data/manifest/{name}.json").read_text(encoding="utf-8"))
+
+
+def config(base_url: str, **changes: Any) -> dict[str, Any]:
+    """The small corpus as mirror, its nine OneVision configs, and one external server for both teachers."""
+    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": 16}
+    return {
+        "hub": {"mirror": str(hub())},
+        "onevision": {"configs": ONEVISION},
+        "servers": {"qwen3": server, "glm41v": server},
+    } | changes
