@@ -1,0 +1,137 @@
+#!/usr/bin/env python
+"""Write the dataset card: what the artifacts hold, how they were made, of what, and under which licences."""
+
+import argparse
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from prep import program
+from prep.files import read_json, write_text
+from prep.install import install
+from prep.templates import meanings, template, totals
+
+log = logging.getLogger(__name__)
+
+MARKER = "<!-- vlm-data-prep: this dataset card is written anew at every build -->"
+"""By this line a card is known as ours, and may be replaced. Never change it: old cards would stay."""
+
+KINDS = {
+    "recap": "LLaVA_ReCap",
+    "synthdog": "synthdog",
+    "onevision": "llavaonevision_converted/",
+    "text2image": "text2image",
+    "image_thinking": "image_thinking",
+}
+"""The kinds of artifact that the card tells the making of, by how their names begin."""
+
+
+@dataclass
+class Origin:
+    """A source repository at one revision: how many of its files were read, and which artifacts use it."""
+
+    repo: str
+    revision: str
+    commit: str | None
+    licence: str
+    note: str
+    read: int = 0
+    bytes: int = 0
+    bad: int = 0
+    unneeded: int = 0
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        """The commit where it is known; a mirror has none."""
+        return self.commit or f"{self.revision} (mirror)"
+
+    @property
+    def non_commercial(self) -> bool:
+        """Does the licence say NC, as CC-BY-NC-4.0 does?"""
+        return "NC" in re.split(r"[^A-Z]+", self.licence.upper())
+
+
+def origins(manifests: list[dict], licences: dict[str, dict]) -> list[Origin]:
+    """The repositories behind the artifacts, in order; a file that several artifacts use counts once."""
+    found: dict[tuple, Origin] = {}
+    seen = set()
+    for manifest in manifests:
+        for file in manifest["sources"]:
+            key = (file["repo"], file["revision"], file["commit"])
+            known = licences.get(file["repo"], {})
+            licence = known.get("licence") or "not known here: see the source"
+            origin = found.setdefault(key, Origin(*key, licence, known.get("note") or ""))
+            if manifest["name"] not in origin.names:
+                origin.names.append(manifest["name"])
+            if (*key, file["file"]) in seen:
+                continue
+            seen.add((*key, file["file"]))
+            origin.bad += file["state"] == "bad"
+            origin.unneeded += file["state"] == "unneeded"
+            if file["state"] == "read":
+                origin.read += 1
+                origin.bytes += file["bytes"]
+    return list(found.values())
+
+
+def configs(manifests: list[dict]) -> list[tuple[str, str]]:
+    """The name and the file of each artifact that has rows, as JSON strings, which are YAML too."""
+    return [
+        (json.dumps(PurePosixPath(m["name"]).name), json.dumps(f"{m['name']}.parquet"))
+        for m in manifests
+        if not m["empty"]
+    ]
+
+
+def card(manifest: dict, about: dict) -> str:
+    """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
+
+    `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
+    `licence` and `note`; `teachers` by artifact, each with the models `teacher` and `judge`.
+    """
+    manifests = list(manifest["artifacts"].values())
+    names = [m["name"] for m in manifests]
+    full = [name for m, name in zip(manifests, names, strict=True) if not m["empty"]]
+    return template("publish_card.md").render(
+        marker=MARKER,
+        notice=about["notice"],
+        teachers=about["teachers"],
+        manifests=manifests,
+        origins=origins(manifests, about["licences"]),
+        configs=configs(manifests),
+        kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
+        rejected=totals(m["rejected"] for m in manifests),
+        meanings=meanings(),
+        example=(full or names)[0],
+        config_sha256=manifest["config_sha256"],
+    )
+
+
+def place(data: Path) -> Path:
+    """Where the card goes: README.md, unless a file that is not ours has that name."""
+    readme = data / "README.md"
+    if readme.exists() and MARKER.encode() not in readme.read_bytes():
+        return data / "DATASET_CARD.md"
+    return readme
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
+    parser.add_argument("--about", type=json.loads, required=True, help="JSON: notice, licences, teachers")
+    parser.add_argument("--publish", type=Path, required=True, help="out: the card")
+    parser.add_argument("--data", type=Path, required=True, help="folder to install into")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    write_text(args.publish, card(read_json(args.manifest), args.about))
+    install(place(args.data), args.publish.read_bytes())
+
+
+if __name__ == "__main__":
+    program.run(main)

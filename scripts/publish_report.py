@@ -1,0 +1,136 @@
+#!/usr/bin/env python
+"""Write the report: one page that opens from disk, with counts, reasons and a gallery of every artifact."""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from prep import gallery, program
+from prep.files import read_json, whole
+from prep.install import install
+from prep.templates import meanings, template, totals
+
+log = logging.getLogger(__name__)
+
+REJECTS_PER_REASON = 2
+
+FIGURES = {
+    "asked": "asked",
+    "answered": "answered",
+    "from_journal": "from the journal",
+    "retries": "tried again",
+    "prompt_tokens": "prompt tokens",
+    "completion_tokens": "answer tokens",
+    "seconds": "seconds",
+}
+"""The figures of a job's statistics that are summed over the rule's jobs, and the words for them."""
+
+
+@dataclass
+class Work:
+    """What the jobs of one rule, each in its last run, asked of servers; `failures` are counted by name."""
+
+    rule: str
+    jobs: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+def works(folder: Path) -> list[Work]:
+    """The statistics below `folder` (`<rule>/….json`), summed by rule.
+
+    They are no part of the data, so what is missing, unknown or cannot be read is passed over.
+    """
+    found: dict[str, Work] = {}
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            said = read_json(path)
+        except ValueError:
+            log.warning("%s: no JSON, passed over", path)
+            continue
+        if not isinstance(said, dict):
+            continue
+        rule = path.relative_to(folder).with_suffix("").parts[0]
+        work = found.setdefault(rule, Work(rule))
+        work.jobs += 1
+        work.figures.update({key: sum(numbers(said.get(key)).values()) for key in FIGURES if key in said})
+        work.failures.update(numbers(said.get("failed")))
+    return list(found.values())
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """The numbers of a mapping, or the one number that `value` is; of anything else none."""
+    found = value.items() if isinstance(value, dict) else [("all", value)]
+    return {str(key): n for key, n in found if isinstance(n, int | float) and not isinstance(n, bool)}
+
+
+def rejects_of(path: Path, rejected: dict[str, int]) -> list[dict]:
+    """The first few rejected rows of each reason, in the order of `rejected`; reads no further than that."""
+    found: dict[str, list[dict]] = {reason: [] for reason in rejected}
+    missing = sum(min(number, REJECTS_PER_REASON) for number in rejected.values())
+    if missing:
+        with pq.ParquetFile(path) as file:
+            for row in (row for batch in file.iter_batches(4096) for row in batch.to_pylist()):
+                rows = found[row["reason"]]
+                if len(rows) < REJECTS_PER_REASON:
+                    rows.append(row)
+                    missing -= 1
+                if not missing:
+                    break
+    return [row for rows in found.values() for row in rows]
+
+
+def sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[dict[str, Any]]:
+    """Each artifact with its gallery and some of its rejects, one in memory at a time."""
+    for manifest in manifests:
+        name = manifest["name"]
+        rejected = totals([manifest["rejected"]])
+        yield {
+            "manifest": manifest,
+            "rejected": rejected,
+            "examples": gallery.examples(name, root / manifest["file"], wanted),
+            "rejects": rejects_of(root / "data" / "rejects" / f"{name}.parquet", rejected),
+        }
+        log.info("%s: done", name)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
+    parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
+    parser.add_argument("--stats", type=Path, required=True, help="folder with the programs' statistics")
+    parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
+    parser.add_argument("--notice", required=True, help="what a reader must know first; may be empty")
+    parser.add_argument("--publish", type=Path, required=True, help="out: the page")
+    parser.add_argument("--data", type=Path, required=True, help="folder to install into")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = read_json(args.manifest)
+    manifests = list(manifest["artifacts"].values())
+    found = works(args.stats)
+    stream = template("publish_report.html").stream(
+        notice=args.notice,
+        manifests=manifests,
+        totals=totals(m["rejected"] for m in manifests),
+        meanings=meanings(),
+        works=found,
+        figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
+        sections=sections(manifests, args.data_root, args.rows_per_artifact),
+        config_sha256=manifest["config_sha256"],
+    )
+    with whole(args.publish) as part:
+        stream.dump(str(part), encoding="utf-8")
+    install(args.data / "report.html", args.publish.read_bytes())
+
+
+if __name__ == "__main__":
+    program.run(main)

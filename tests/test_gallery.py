@@ -1,0 +1,184 @@
+"""What a page shows of a row: its pictures small, its text in pieces; and which rows it shows."""
+
+import base64
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from prep import gallery, shards
+from prep.schema import REASONED, TRAINING
+
+PICTURE = Image.linear_gradient("L").resize((900, 600))
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def decoded(picture: gallery.Picture) -> Image.Image:
+    head, _, data = picture.uri.partition(",")
+    assert head == "data:image/webp;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def row(number: int, data: bytes = b"x") -> dict:
+    return {
+        "id": f"a:{number}",
+        "source_id": None,
+        "messages": [
+            {"content": "<image>\nWhat?", "role": "user"},
+            {"content": "This.", "role": "assistant"},
+        ],
+        "images": [{"bytes": data, "path": None}],
+    }
+
+
+@given(st.integers(0, 10**7), st.integers(0, 20))
+def test_rows_are_picked_from_all_over_the_artifact(rows: int, wanted: int) -> None:
+    found = gallery.pick("synthdog_en", rows, wanted)
+    assert len(found) == min(rows, wanted)
+    assert found == gallery.pick("synthdog_en", rows, wanted)
+    for i, number in enumerate(found):
+        assert i * rows // len(found) <= number < (i + 1) * rows // len(found)
+
+
+def test_other_artifacts_show_other_rows() -> None:
+    assert gallery.pick("synthdog_en", 10**6, 6) != gallery.pick("synthdog_zh", 10**6, 6)
+
+
+def test_rows_are_found_across_row_groups_and_other_groups_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with shards.sink(path, TRAINING) as sink:
+        for start in (0, 10, 20):
+            rows = [row(number) for number in range(start, start + 10)]
+            sink.add(pa.Table.from_pylist(rows, TRAINING))
+    assert [found["id"] for found in gallery.rows_at(path, [3, 9, 10, 29])] == ["a:3", "a:9", "a:10", "a:29"]
+
+    group = pq.read_metadata(path).row_group(1)
+    with path.open("r+b") as file:  # what is not read cannot hurt
+        file.seek(group.column(0).data_page_offset)
+        file.write(b"\xff" * 64)
+    assert [found["id"] for found in gallery.rows_at(path, [0, 29])] == ["a:0", "a:29"]
+    with pytest.raises(OSError, match=r"."):
+        list(gallery.rows_at(path, [15]))
+
+
+def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    reasoned = row(0, encoded(PICTURE, "PNG")) | {"source": "s", "mode": "no_thinking", "score": 0}
+    shards.write(path, [reasoned], REASONED)
+    (found,) = gallery.examples("a", path, 6)
+    assert found.id == "a:0"
+    assert found.labels == ["mode no_thinking", "score 0"]
+    assert [message.role for message in found.messages] == ["user", "assistant"]
+    shards.write(path, [], TRAINING)
+    assert gallery.examples("a", path, 6) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (encoded(PICTURE.convert("RGB"), "JPEG"), "JPEG, 900 by 600, RGB"),
+        (encoded(PICTURE.convert("CMYK"), "JPEG"), "JPEG, 900 by 600, CMYK"),
+        (encoded(PICTURE.convert("LA"), "PNG"), "PNG, 900 by 600, LA"),
+        (encoded(PICTURE.convert("1"), "TIFF"), "TIFF, 900 by 600, 1"),
+        (encoded(PICTURE.convert("F"), "TIFF"), "TIFF, 900 by 600, F"),
+        (encoded(PICTURE.convert("P"), "GIF", save_all=True, append_images=[PICTURE]), "GIF, 900 by 600"),
+        (encoded(PICTURE.convert("RGBA"), "WEBP"), "WEBP, 900 by 600"),
+        (encoded(PICTURE, "BMP"), "BMP, 900 by 600, L"),
+    ],
+    ids=["rgb", "cmyk", "alpha", "bits", "float", "animated", "webp", "bmp"],
+)
+def test_every_format_and_mode_that_is_kept_has_a_thumbnail(data: bytes, note: str) -> None:
+    picture = gallery.picture(data)
+    assert picture.note.startswith(note)
+    assert decoded(picture).size == (512, 341)
+
+
+def test_a_small_picture_keeps_its_size() -> None:
+    assert decoded(gallery.picture(encoded(PICTURE.resize((67, 26)), "PNG"))).size == (67, 26)
+
+
+def test_deep_greys_are_seen_in_full() -> None:
+    """Pillow clips 16 bits to 8, which would show a white square."""
+    deep = Image.linear_gradient("L").convert("I").point(lambda value: value * 200).convert("I;16")
+    shown = decoded(gallery.picture(encoded(deep, "PNG"))).convert("L")
+    low, high = shown.getextrema()
+    assert low < 10
+    assert high > 245
+
+
+def test_a_picture_is_not_turned() -> None:
+    """Trainers open a picture without regard to its EXIF orientation; so does the page."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = encoded(PICTURE.convert("RGB"), "JPEG", exif=exif)
+    assert decoded(gallery.picture(wide)).size == (512, 341)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "0 bytes: cannot be shown (UnidentifiedImageError)"),
+        (b"\x89PNG\r\n\x1a\nbroken", "14 bytes: cannot be shown (UnidentifiedImageError)"),
+        (encoded(PICTURE.convert("RGB"), "JPEG")[:2000], "JPEG, 900 by 600, RGB, 2.0 kB: cannot be shown"),
+        (encoded(PICTURE.convert("RGB"), "PPM"), "cannot be shown (UnidentifiedImageError)"),
+        (encoded(PICTURE.convert("RGB"), "EPS"), "cannot be shown (UnidentifiedImageError)"),
+        (encoded(Image.new("1", (10_000, 5_001)), "PNG"), "PNG, 10000 by 5001, 1, "),
+    ],
+    ids=["empty", "broken", "cut", "format", "program", "large"],
+)
+def test_what_cannot_be_shown_is_said(data: bytes, words: str) -> None:
+    picture = gallery.picture(data)
+    assert picture.uri is None
+    assert words in picture.note
+
+
+def test_a_large_jpeg_is_decoded_small() -> None:
+    data = encoded(Image.new("L", (10_000, 5_001)), "JPEG")
+    assert decoded(gallery.picture(data)).size == (512, 256)
+
+
+def test_a_message_is_cut_into_thoughts_tags_and_text() -> None:
+    text = "<image>\n<image>\nWhy?<think>\nOne.\n\nTwo.\n</think>\n\nSo.<think></think><think>open"
+    assert [(piece.kind, piece.head, piece.rest) for piece in gallery.pieces(text)] == [
+        ("tag", "<image>", ""),
+        ("tag", "<image>", ""),
+        ("text", "Why?", ""),
+        ("think", "", "One.\n\nTwo."),
+        ("text", "So.", ""),
+        ("think", "", ""),
+        ("text", "<think>open", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("x" * 480, "x" * 480),
+        ("x" * 481, "x" * 320),
+        ("x" * 299 + " " + "y" * 300, "x" * 299 + " "),
+        ("x" * 299 + "\n" + "y" * 300, "x" * 299 + "\n"),
+        ("x" * 100 + " " + "y" * 500, "x" * 100 + " " + "y" * 219),
+    ],
+)
+def test_a_long_text_is_folded_near_a_space(text: str, head: str) -> None:
+    piece = gallery.folded(text)
+    assert piece.head == head
+    assert piece.head + piece.rest == text
+    assert (piece.length, piece.left_out) == (len(text), 0)
+
+
+def test_what_is_too_long_for_the_page_is_counted() -> None:
+    text, thought = "x" * 12_345, "y" * 12_345
+    for piece in gallery.pieces(f"<think>{thought}</think>{text}"):
+        assert len(piece.head + piece.rest) == 12_000
+        assert (piece.length, piece.left_out) == (12_345, 345)

@@ -1,0 +1,188 @@
+"""The dataset card: what it says, and that `datasets` reads its header."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+import yaml
+from conftest import ROOT
+from PIL import Image
+
+import publish_card
+from prep import shards
+from prep.schema import TRAINING
+
+ALPACA = "tatsu-lab/alpaca"
+
+
+def source(repo: str, file: str = "a.parquet", **changes: object) -> dict:
+    return {
+        "repo": repo,
+        "revision": "main",
+        "commit": None,
+        "file": file,
+        "bytes": 1000,
+        "sha256": "aa",
+        "rows": 3,
+        "state": "read",
+    } | changes
+
+
+def artifact(name: str, rows: int, *sources: dict, **rejected: int) -> dict:
+    return {
+        "name": name,
+        "file": f"data/{name}.parquet",
+        "rows": rows,
+        "bytes": 4_500_000,
+        "sha256": "aa",
+        "read": rows + sum(rejected.values()),
+        "kept": rows,
+        "rejected": rejected,
+        "empty": rows == 0,
+        "sources": list(sources),
+    }
+
+
+def manifest(*artifacts: dict) -> dict:
+    return {"artifacts": {each["name"]: each for each in artifacts}, "config_sha256": "c0ffee"}
+
+
+def about(**changes: object) -> dict:
+    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B"}
+    return {
+        "notice": None,
+        "licences": {ALPACA: {"licence": "CC-BY-NC-4.0", "note": ""}},
+        "teachers": {"text2image": models, "image_thinking": models},
+    } | changes
+
+
+EVERY = manifest(
+    artifact("LLaVA_ReCap_558K", 2_000_000, source("lmms-lab/LLaVA-ReCap-558K"), odd_turns=2),
+    artifact("synthdog_en", 47, source("naver-clova-ix/synthdog-en")),
+    artifact("llavaonevision_converted/magpie", 0, source("lmms-lab/LLaVA-OneVision-Data"), image_missing=44),
+    artifact("text2image", 5, source(ALPACA), judge_fail=1, length=3),
+    artifact("image_thinking", 7, source("lmms-lab/LLaVA-OneVision-Data")),
+)
+
+
+def test_the_header_names_every_artifact_that_has_rows() -> None:
+    _, header, _ = publish_card.card(EVERY, about()).split("---\n", 2)
+    assert [
+        (config["config_name"], config["data_files"]) for config in yaml.safe_load(header)["configs"]
+    ] == [
+        (name, [{"split": "train", "path": f"{name}.parquet"}])
+        for name in ("LLaVA_ReCap_558K", "synthdog_en", "text2image", "image_thinking")
+    ]
+
+
+def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(picture, "PNG")
+    row = {
+        "id": "x:0",
+        "source_id": None,
+        "messages": [{"content": "<image>\nWhat?", "role": "user"}, {"content": "It.", "role": "assistant"}],
+        "images": [{"bytes": picture.getvalue(), "path": None}],
+    }
+    name = "llavaonevision_converted/GeoQA+_MathV360K"
+    shards.write(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
+    shards.write(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
+    text = publish_card.card(manifest(artifact(name, 1), artifact("text2image", 0)), about())
+    (tmp_path / "data" / "README.md").write_text(text)
+    rows = datasets.load_dataset(
+        str(tmp_path / "data"), "GeoQA+_MathV360K", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert rows.num_rows == 1
+    assert rows[0]["messages"] == row["messages"]
+    assert rows[0]["images"][0].size == (30, 20)
+
+
+def test_the_table_has_rows_reasons_sizes_and_sources() -> None:
+    lines = publish_card.card(EVERY, about()).splitlines()
+    assert (
+        "| `LLaVA_ReCap_558K` | 2,000,000 | 2,000,002 | odd_turns: 2 | 4.5 MB | lmms-lab/LLaVA-ReCap-558K |"
+        in lines
+    )
+    assert "| `text2image` | 5 | 9 | judge_fail: 1, length: 3 | 4.5 MB | tatsu-lab/alpaca |" in lines
+    assert "| `odd_turns` | 2 | The conversation has an odd number of turns. |" in lines
+
+
+def test_a_non_commercial_licence_is_said_before_anything_else() -> None:
+    text = publish_card.card(EVERY, about(notice="Good for nothing.\n"))
+    body = text.split(publish_card.MARKER)[1]
+    quotes = [line for line in body.splitlines() if line.startswith(">")]
+    assert quotes[0] == "> **Good for nothing.**"
+    assert quotes[1].startswith("> **Not for commercial use:** `text2image` is made from [tatsu-lab/alpaca]")
+    assert quotes[1].endswith("whose licence is **CC-BY-NC-4.0**.")
+    assert body.index(quotes[1]) < body.index("## Artifacts")
+    assert len(quotes) == 2
+
+
+def test_no_warning_without_such_a_source() -> None:
+    text = publish_card.card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
+    assert "commercial" not in text
+    assert "\n>" not in text
+
+
+@pytest.mark.parametrize(
+    ("licence", "found"),
+    [("CC-BY-NC-4.0", True), ("cc-by-nc-sa-4.0", True), ("Apache-2.0", False), ("INC-1", False), ("", False)],
+)
+def test_non_commercial(licence: str, found: bool) -> None:
+    assert publish_card.Origin("a/b", "main", None, licence, "").non_commercial is found
+
+
+def test_only_the_kinds_that_are_there_are_explained() -> None:
+    text = publish_card.card(EVERY, about())
+    kinds = ("LLaVA-ReCap", "SynthDoG", "LLaVA-OneVision", "text2image", "image_thinking")
+    assert all(f"\n**{kind}.** " in text for kind in kinds)
+    assert "answered by `Qwen/Qwen3-32B`" in text
+    assert "judged by `Judge/Judge-1B`" in text
+    text = publish_card.card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
+    assert [kind for kind in kinds if f"\n**{kind}.** " in text] == ["SynthDoG"]
+    assert "`score`" not in text
+
+
+def test_a_file_of_several_artifacts_is_counted_once() -> None:
+    commit = "ab" * 20
+    files = [
+        source("a/b", "1.parquet", commit=commit),
+        source("a/b", "2.parquet", commit=commit, state="bad", detail="no footer"),
+        source("a/b", "3.parquet", commit=commit, state="unneeded"),
+    ]
+    (origin,) = publish_card.origins([artifact("x", 1, *files), artifact("y", 1, *files)], {})
+    assert (origin.read, origin.bytes, origin.bad, origin.unneeded) == (1, 1000, 1, 1)
+    assert origin.names == ["x", "y"]
+    assert origin.version == commit
+    assert origin.licence == "not known here: see the source"
+    text = publish_card.card(manifest(artifact("x", 1, *files)), about())
+    assert f"| `{commit}` | 1 read, 1 not needed, 1 bad | 1.0 kB |" in text
+
+
+@pytest.mark.parametrize(
+    ("standing", "place"),
+    [
+        (None, "README.md"),
+        (b"# LLaMA-Factory's own\n", "DATASET_CARD.md"),
+        (b"\xff\xfe not text", "DATASET_CARD.md"),
+        (f"---\n---\n{publish_card.MARKER}\nold\n".encode(), "README.md"),
+    ],
+    ids=["none", "foreign", "binary", "ours"],
+)
+def test_the_card_replaces_none_but_our_own(tmp_path: Path, standing: bytes | None, place: str) -> None:
+    (tmp_path / "data").mkdir()
+    if standing is not None:
+        (tmp_path / "data/README.md").write_bytes(standing)
+    (tmp_path / "manifest.json").write_text(json.dumps(EVERY))
+    command = [sys.executable, ROOT / "scripts" / "publish_card.py", "--manifest", "manifest.json"]
+    command += ["--about", json.dumps(about()), "--publish", "work/publish/README.md", "--data", "data"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    published = (tmp_path / "work/publish/README.md").read_text()
+    assert published == publish_card.card(EVERY, about())
+    assert (tmp_path / "data" / place).read_text() == published
+    if place != "README.md":
+        assert (tmp_path / "data/README.md").read_bytes() == standing
