@@ -1,0 +1,160 @@
+"""A child process whose whole group ends with the program that started it, however that program ends.
+
+The program runs this file in a session of its own: it leaves a guard behind and then *becomes* the
+command, so there is no moment at which the command runs unguarded, and the program has the command itself
+for a child. The guard reads a pipe of which the program alone holds the other end: one byte says that the
+program has ended the group itself, the pipe's end that the program is gone. If the guard is killed, the
+program still ends the group: one of the two always lives.
+
+Imports the standard library only, since it is also run with no packages in reach.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+# Seconds that processes get to go after SIGKILL: only those stuck in the kernel take any.
+KILLED = 5.0
+PR_SET_PDEATHSIG = 1
+
+
+class Guarded:
+    """A command in a session of its own, watched by a guard, its output appended to `log`."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, grace: float):
+        """Start it; `grace`: seconds from SIGTERM to SIGKILL."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = log
+        self._grace = grace
+        pipe, word = os.pipe()
+        self._word: int | None = word
+        try:
+            with log.open("ab") as output:
+                self._start = output.tell()
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", __file__, str(pipe), str(grace), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    pass_fds=[pipe],
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(word)
+            raise
+        finally:
+            os.close(pipe)
+        self.pid = self._process.pid
+
+    def ended(self) -> str | None:
+        """How the command ended, in words; None while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+    def stop(self) -> None:
+        """End every process of the group and send the guard home; a second call does nothing."""
+        word, self._word = self._word, None
+        if word is None:
+            return
+        end(self.pid, self._grace)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILLED)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(word, b".")
+        os.close(word)
+
+    def tail(self, lines: int) -> list[str]:
+        """The last lines that the command wrote, empty ones left out."""
+        with self.log.open("rb") as file:
+            file.seek(max(self._start, self.log.stat().st_size - 65536))
+            text = file.read().decode("utf-8", "replace")
+        return [line.strip() for line in text.splitlines() if line.strip()][-lines:]
+
+
+def end(group: int, grace: float) -> None:
+    """SIGTERM to every process of a group, SIGKILL to what is left of it after `grace` seconds."""
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILLED)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+        deadline = time.monotonic() + seconds
+        while living(group):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return
+
+
+def living(group: int) -> bool:
+    """Whether a process of the group is left; one that has ended and was not waited for does not count."""
+    processes = Path("/proc")
+    if not (processes / "self/stat").exists():
+        return _signalled(group)
+    for entry in os.listdir(processes):
+        with contextlib.suppress(OSError):
+            if entry.isdigit() and _runs_in(group, (processes / entry / "stat").read_bytes()):
+                return True
+    return False
+
+
+def follow_parent(follow: bool) -> None:
+    """On Linux: have the kernel send this process SIGTERM when the one that started it is gone.
+
+    A workflow that is killed leaves its jobs behind; one that holds a server must not hold it on.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM) if follow else 0)
+
+
+def _runs_in(group: int, stat: bytes) -> bool:
+    """Read `pid (name) state ppid pgrp …` as proc(5) has it; a name may hold spaces and brackets."""
+    state, _parent, its_group = stat.rpartition(b")")[2].split()[:3]
+    return int(its_group) == group and state not in (b"Z", b"X")
+
+
+def _signalled(group: int) -> bool:
+    """Where there is no /proc: whether the group can be signalled."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _watch(pipe: int, group: int, grace: float) -> None:
+    """Wait for the program's word or its end; what ends whole families of processes is not for the guard."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if not os.read(pipe, 1):
+        print("guard: the program that started this server is gone; ending the server", file=sys.stderr)
+        end(group, grace)
+
+
+def _become(pipe: int, grace: float, command: list[str]) -> None:
+    """Leave the guard behind and become the command."""
+    group = os.getpgrp()
+    if os.fork() == 0:
+        # Twice forked, the guard is nobody's child: the command never meets a stranger to wait for.
+        os.setsid()
+        if os.fork() == 0:
+            _watch(pipe, group, grace)
+        os._exit(0)
+    os.wait()
+    os.close(pipe)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"cannot run {command[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    _become(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])

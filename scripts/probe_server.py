@@ -1,0 +1,188 @@
+#!/usr/bin/env python
+"""Ask a model server a few greedy questions and write down what the pipeline must adapt to.
+
+The probe file holds only what answers depend on: where the thinking comes, whether a response_format is
+obeyed, whether ` /no_think` leaves an empty think block. All else goes to the details.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import openai
+from PIL import Image, ImageDraw
+
+from prep import wire
+from prep.endpoint import Endpoint, get, models
+from prep.files import read_json, write_json
+from prep.program import Failure, parser, run
+from prep.server import Server
+from prep.verdict import RESPONSE_FORMAT, parse
+
+log = logging.getLogger("prep")
+
+SUM = "What is 2 + 3? Put the final answer in a box."
+NO_THINK = " /no_think"
+# A server that does not constrain its output answers this in a sentence, not in JSON.
+SENTENCE = "Is the sky blue on a clear day? Answer in one plain sentence." + NO_THINK
+PICTURE = "What is written in this picture?"
+TAGS = ("<think>", "</think>", "<answer>", "</answer>", "<|begin_of_box|>", "<|end_of_box|>")
+EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
+# Greedy thinking may run in circles; where it comes shows long before this many tokens.
+BUDGET = 1024
+
+
+def thinking_field(content: str, fields: dict[str, Any]) -> str:
+    """Where a message holds its thinking: a field of its own, the content's think tags, or nowhere."""
+    for name in ("reasoning", "reasoning_content"):
+        if fields.get(name):
+            return name
+    return "content" if "<think>" in content or "</think>" in content else "none"
+
+
+def obeys(content: str, finish_reason: str | None) -> bool:
+    """Whether an answer is a verdict and nothing else; one that was cut, as far as it goes."""
+    if finish_reason == "length":
+        return re.match(r'\s*\{\s*"(verdict|score|reason)"\s*:', content) is not None
+    try:
+        alone = isinstance(json.loads(content), dict)
+    except ValueError:
+        return False
+    return alone and parse(content) is not None
+
+
+def picture() -> str:
+    """A small page with one word on it, as a data URL."""
+    page = Image.new("RGB", (224, 112), "white")
+    ImageDraw.Draw(page).text((60, 30), "HELLO", fill="black", font_size=36)
+    data = io.BytesIO()
+    page.save(data, "PNG")
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+class Asker:
+    """Greedy chat requests to one endpoint; a context manager."""
+
+    def __init__(self, endpoint: Endpoint, model: str, budget: int, timeout: float):
+        self._model, self._budget = model, budget
+        self._client = wire.client(endpoint).with_options(max_retries=2, timeout=timeout)
+
+    async def __aenter__(self) -> "Asker":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def ask(self, content: str | list[dict], **options: Any) -> dict[str, Any]:
+        """The answer as a plain dict: content, fields, finish_reason. Raises openai.OpenAIError."""
+        answer = await self._client.chat.completions.create(
+            model=self._model,
+            messages=[{"role": "user", "content": content}],
+            temperature=0.0,
+            seed=0,
+            max_tokens=self._budget,
+            **options,
+        )
+        if not getattr(answer, "choices", None):
+            raise openai.OpenAIError("the answer is no chat completion")
+        choice = answer.choices[0]
+        fields = choice.message.model_extra or {}
+        return {
+            "content": choice.message.content or "",
+            "fields": {name: fields[name] for name in ("reasoning", "reasoning_content") if fields.get(name)},
+            "finish_reason": choice.finish_reason,
+        }
+
+    async def try_to_ask(self, content: str | list[dict], **options: Any) -> dict[str, Any] | str:
+        """The answer, or in words why this server refuses to give one: it may do without."""
+        try:
+            return await self.ask(content, **options)
+        except openai.APIStatusError as error:
+            if error.status_code in (401, 403, 429):
+                raise
+            return " ".join(str(error).split())
+
+
+async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
+    url = endpoint.base_url
+    _, body = await asyncio.to_thread(get, f"{url}/models", endpoint.api_key)
+    told = next((entry for entry in models(body) if entry["id"] == settings["model"]), {})
+    context = told.get("max_model_len")
+    budget = min(BUDGET, (context or settings["max_model_len"] or BUDGET) // 2)
+    try:
+        async with Asker(endpoint, settings["model"], budget, settings["request_timeout"]) as asker:
+            thinking = await asker.ask(SUM)
+            no_think = await asker.ask(SUM + NO_THINK)
+            verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
+            parts = [
+                {"type": "image_url", "image_url": {"url": picture()}},
+                {"type": "text", "text": PICTURE},
+            ]
+            seen = await asker.try_to_ask(parts)
+    except openai.OpenAIError as error:
+        raise Failure(f"{settings['name']}: {url} does not answer a plain question: {error}") from error
+    heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
+    adapted = {
+        "thinking": thinking_field(thinking["content"], thinking["fields"]),
+        "schema": isinstance(verdict, dict) and obeys(verdict["content"], verdict["finish_reason"]),
+        "empty_think": EMPTY_BLOCK.match(no_think["content"]) is not None,
+    }
+    details = {
+        "name": settings["name"],
+        "model": settings["model"],
+        "context_length": context,
+        "server_version": await version(endpoint),
+        "picture": isinstance(seen, dict),
+        "tags": {tag: tag in heard for tag in TAGS},
+        "answers": {"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen},
+    }
+    return adapted, details
+
+
+async def version(endpoint: Endpoint) -> str | None:
+    """What the server tells of its version, if it does."""
+    try:
+        _, body = await asyncio.to_thread(get, endpoint.base_url.removesuffix("/v1") + "/version")
+    except OSError:
+        return None
+    return body.get("version") if isinstance(body, dict) else None
+
+
+async def probe_all(settings: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Probe each endpoint of the server. Raises Failure where they do not agree in what matters."""
+    with Server(settings, folder) as server:
+        endpoints = await server.endpoints()
+        found = await asyncio.gather(*(probe(endpoint, settings) for endpoint in endpoints))
+    adapted, details = found[0]
+    for endpoint, (other, _) in zip(endpoints, found, strict=True):
+        if other != adapted:
+            raise Failure(
+                f"{settings['name']}: its servers do not behave alike: {endpoints[0].base_url} {adapted},"
+                f" {endpoint.base_url} {other}; serve both in the same way"
+            )
+    return adapted, details
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--server", required=True, type=Path, help="the server's settings, JSON")
+    flags.add_argument("--probe", required=True, type=Path, help="to write: what answers depend on, JSON")
+    flags.add_argument("--details", required=True, type=Path, help="to write: all else, JSON")
+    args = flags.parse_args()
+    settings = read_json(args.server)
+    adapted, details = asyncio.run(probe_all(settings, args.server.parent))
+    write_json(args.details, details)
+    write_json(args.probe, adapted)
+    log.info("%s: %s", settings["name"], adapted)
+    if adapted["thinking"] == "none":
+        log.warning("%s: it does not think: as a teacher, all its answers are rejected", settings["name"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+#!/usr/bin/env python
+"""Run a model server in the foreground until Ctrl-C, for several runs to use as an external server."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prep.endpoint import Endpoint
+from prep.files import read_json
+from prep.program import Failure, parser, run
+from prep.server import Server, free_port
+
+LOOK = 1.0  # seconds between two looks at whether the server lives
+
+
+@contextlib.contextmanager
+def key_file(path: Path) -> Iterator[Callable[[str], None]]:
+    """Give a function that writes a key to `path`, readable by its owner alone; the end removes it.
+
+    Raises Failure while another program serves with this file. One that was killed leaves the file, but
+    not its lock, and the key in it opens nothing any more.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure(f"{path} is in use: this server is served already; stop it, or use it") from None
+        os.fchmod(file.fileno(), 0o600)
+
+        def write(key: str) -> None:
+            file.seek(0)
+            file.truncate()
+            file.write(key + "\n")
+            file.flush()
+
+        try:
+            write("")
+            yield write
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def usage(settings: dict[str, Any], endpoint: Endpoint, key: Path) -> str:
+    """How other runs use the server, to be pasted."""
+    name, url = settings["name"], endpoint.base_url
+    variable = re.sub(r"\W", "_", name.upper(), flags=re.ASCII) + "_API_KEY"
+    if settings["host"] in ("0.0.0.0", "::"):
+        url = re.sub(r"//[^/]*:", f"//{socket.gethostname()}:", url)
+    return f"""{name} serves {settings["model"]} at {url} until Ctrl-C.
+Before a run that shall use it:
+  export {variable}="$(cat {key})"
+and in that run's configuration:
+  servers:
+    {name}:
+      mode: external
+      base_urls: ["{url}"]
+      api_key_env: {variable}
+"""
+
+
+async def serve(settings: dict[str, Any], folder: Path, key: Path) -> None:
+    """Serve for ever. A server that dies is started again at the same address, with the same key."""
+    with key_file(key) as write, Server(settings, folder) as server:
+        (endpoint,) = await server.endpoints()
+        write(endpoint.api_key)
+        print(usage(settings, endpoint, key.resolve()), flush=True)
+        while True:
+            await asyncio.sleep(LOOK)
+            await server.endpoints()
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--server", required=True, type=Path, help="the server's settings, JSON")
+    flags.add_argument("--key-file", required=True, type=Path, help="to write while it runs: the key")
+    args = flags.parse_args()
+    settings = read_json(args.server)
+    if settings["mode"] == "external":
+        raise Failure(f"{settings['name']} is external: it runs elsewhere, there is nothing to start")
+    # The end of the terminal is the end of the foreground, unless it is to be survived (nohup).
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    port = settings.get("port") or free_port(settings["host"])
+    asyncio.run(serve(settings | {"port": port}, args.server.parent, args.key_file))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,152 @@
+"""What a probe finds out about servers that behave in different ways, and what it cannot work with."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from stand_in_server import processes, settings, starts, until
+
+from prep.endpoint import get
+from prep.program import Failure
+from prep.server import Server, command_line, free_port
+from probe_server import obeys, probe_all, thinking_field
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(Server, "poll", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "adapted"),
+    [
+        ([], {"thinking": "content", "schema": True, "empty_think": True}),
+        (
+            ["--thinking", "reasoning", "--schema", "ignored"],
+            {"thinking": "reasoning", "schema": False, "empty_think": False},
+        ),
+        (
+            ["--thinking", "reasoning_content", "--schema", "refused"],
+            {"thinking": "reasoning_content", "schema": False, "empty_think": False},
+        ),
+        (["--no-block", "--schema", "cut"], {"thinking": "content", "schema": True, "empty_think": False}),
+        (["--thinking", "none"], {"thinking": "none", "schema": True, "empty_think": False}),
+    ],
+)
+def test_what_the_client_adapts_to(tmp_path, behaviour, adapted):
+    found, _ = asyncio.run(probe_all(settings(tmp_path, *behaviour), tmp_path))
+    assert found == adapted
+
+
+def test_the_program_writes_both_files_and_stops_its_server(tmp_path):
+    config = tmp_path / "server.json"
+    config.write_text(json.dumps(settings(tmp_path, "--blind")))
+    out = [f"--{name}={tmp_path / name}.json" for name in ("server", "probe", "details")]
+    command = [sys.executable, ROOT / "scripts/probe_server.py", *out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    probe = json.loads((tmp_path / "probe.json").read_text())
+    assert probe == {"thinking": "content", "schema": True, "empty_think": True}
+    details = json.loads((tmp_path / "details.json").read_text())
+    assert details["model"] == "toy/model"
+    assert details["context_length"] == 512
+    assert details["server_version"] == "0.0.1"
+    assert details["picture"] is False
+    assert "no eyes" in details["answers"]["picture"]
+    assert all(details["tags"].values())
+    until(lambda: not processes(tmp_path))
+
+
+def test_a_second_probe_says_the_same(tmp_path):
+    first, second = (asyncio.run(probe_all(settings(tmp_path), tmp_path)) for _ in range(2))
+    assert first == second
+    assert len(starts(tmp_path)) == 2
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Run a stand-in as an external server with neither key nor /health nor /version; gives its URL."""
+    started = []
+
+    def start(*behaviour: str) -> str:
+        port = free_port("127.0.0.1")
+        config = settings(tmp_path, "--open", "--bare", *behaviour)
+        started.append(subprocess.Popen(command_line(config, port), env={**os.environ, "VLLM_API_KEY": "k"}))
+        url = f"http://127.0.0.1:{port}/v1"
+        until(lambda: _listens(url))
+        return url
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def _listens(url: str) -> bool:
+    try:
+        return get(f"{url}/models")[0] == 200
+    except OSError:
+        return False
+
+
+def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, elsewhere):
+    config = settings(tmp_path, mode="external", base_urls=[elsewhere(), elsewhere("--blind")])
+    adapted, details = asyncio.run(probe_all(config, tmp_path))
+    assert adapted == {"thinking": "content", "schema": True, "empty_think": True}
+    assert details["server_version"] is None
+    assert details["picture"] is True
+
+
+def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsewhere):
+    urls = [elsewhere(), elsewhere("--thinking", "reasoning")]
+    with pytest.raises(Failure, match=f"do not behave alike: {urls[0]} .*'content'.*{urls[1]} .*'reasoning'"):
+        asyncio.run(probe_all(settings(tmp_path, mode="external", base_urls=urls), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "obeyed"),
+    [
+        ('{"verdict": "pass", "score": 5, "reason": "r"}', "stop", True),
+        (' {"score": 1, "verdict": "fail", "reason": ""}\n', "stop", True),
+        ('{"verdict": "pass", "score": 6, "reason": "r"}', "stop", False),
+        ('{"verdict": "maybe", "score": 5, "reason": "r"}', "stop", False),
+        ('{"verdict": "pass"}', "stop", False),
+        ('The sky is blue. {"verdict": "pass", "score": 5, "reason": "r"}', "stop", False),
+        ("[]", "stop", False),
+        ("Yes, it is.", "stop", False),
+        ("", "stop", False),
+        ('{"verdict": "pass", "score": 5, "rea', "stop", False),
+        ('{"verdict": "pass", "score": 5, "rea', "length", True),
+        ('{"colour": "blue', "length", False),
+        ("Yes, it is, and", "length", False),
+    ],
+)
+def test_obeys(content, reason, obeyed):
+    assert obeys(content, reason) is obeyed
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "where"),
+    [
+        ("<think>a</think>b", {}, "content"),
+        ("a</think>b", {}, "content"),
+        ("<think>a, for ever", {}, "content"),
+        ("b", {"reasoning_content": "a"}, "reasoning_content"),
+        ("b", {"reasoning": "a", "reasoning_content": "a"}, "reasoning"),
+        ("<think>a</think>b", {"reasoning": None}, "content"),
+        ("b", {"reasoning": ""}, "none"),
+        ("", {}, "none"),
+    ],
+)
+def test_thinking_field(content, fields, where):
+    assert thinking_field(content, fields) == where
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_server_that_cannot_chat_is_one_failure(tmp_path, status):
+    with pytest.raises(Failure, match=r"does not answer a plain question.*the chat template is broken"):
+        asyncio.run(probe_all(settings(tmp_path, "--refuse-chat", str(status)), tmp_path))

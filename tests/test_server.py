@@ -1,0 +1,539 @@
+"""The server context, with real processes and real signals: started, watched, and always stopped."""
+
+import asyncio
+import contextlib
+import http.server
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from stand_in_server import processes, settings, starts, until
+
+from prep import endpoint as endpoint_module
+from prep import guard
+from prep import server as server_module
+from prep.endpoint import Endpoint, External, get, is_loopback, names
+from prep.program import Failure
+from prep.server import Server, command_line, free_port
+
+# What a program of this project is: it uses a server until it is done, told to stop, or killed.
+PROGRAM = """
+import asyncio, json, sys
+from prep.program import run
+from prep.server import Server
+
+async def work(settings, folder, ending):
+    with Server(settings, folder) as server:
+        await server.endpoints()
+        print("ready", flush=True)
+        if ending == "failure":
+            raise ValueError("the program is broken")
+        if ending == "wait":
+            await asyncio.Event().wait()
+
+def main():
+    Server.grace = 0.3
+    asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]))
+
+run(main)
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """Looks twenty times a second, and kills soon; a test that fails leaves nothing either."""
+    monkeypatch.setattr(Server, "poll", 0.05)
+    monkeypatch.setattr(Server, "grace", 0.3)
+    yield
+    for pid in processes(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def use(config: dict, folder: Path, work) -> object:
+    """What `await work(server)` gives inside the context of a server."""
+
+    async def main():
+        with Server(config, folder) as server:
+            return await work(server)
+
+    return asyncio.run(main())
+
+
+def log_of(folder: Path) -> str:
+    (file,) = folder.glob("server-*.log")
+    return file.read_text()
+
+
+class Elsewhere:
+    """A server that runs elsewhere: healthy, and names its model, for one key or for anyone, after a wait."""
+
+    def __init__(self, model: str = "toy/model", key: str | None = None, port: int = 0, wait=bool):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path == "/v1/models":
+                    wait()
+                allowed = key is None or self.headers["Authorization"] == f"Bearer {key}"
+                self.send_response(200 if allowed else 401)
+                self.end_headers()
+                self.wfile.write(json.dumps({"data": [{"id": model}]}).encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+# Starting
+
+
+def test_starts_at_the_first_call_only_and_stops_at_the_end(tmp_path):
+    async def work(server):
+        assert starts(tmp_path) == []
+        given = await asyncio.gather(*(server.endpoints() for _ in range(20)))
+        assert all(endpoints == given[0] for endpoints in given)
+        (pid,) = starts(tmp_path)
+        assert os.getpgid(pid) == pid != os.getpgrp()
+        return given[0]
+
+    (endpoint,) = use(settings(tmp_path), tmp_path, work)
+    assert endpoint.base_url.startswith("http://127.0.0.1:")
+    assert endpoint.base_url.endswith("/v1")
+    until(lambda: not processes(tmp_path))
+    with pytest.raises(OSError, match="refused"):
+        get(endpoint.base_url + "/models")
+
+
+def test_a_context_without_a_call_starts_nothing(tmp_path):
+    with Server(settings(tmp_path), tmp_path):
+        pass
+    assert starts(tmp_path) == []
+
+
+def test_gives_nothing_outside_its_block(tmp_path):
+    server = Server(settings(tmp_path), tmp_path)
+    with pytest.raises(RuntimeError, match="with block"):
+        asyncio.run(server.endpoints())
+
+
+def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    async def work(server):
+        (first,) = await server.endpoints()
+        assert get(first.base_url + "/models", first.api_key)[0] == 200
+        assert get(first.base_url + "/models")[0] == 401
+        lines = "".join(processes("").values())
+        (old,) = starts(tmp_path)
+        os.kill(old, signal.SIGKILL)
+        (second,) = await until_restarted(server, tmp_path, 2)
+        return first, second, lines + "".join(processes("").values())
+
+    first, second, lines = use(settings(tmp_path), tmp_path, work)
+    assert first.api_key != second.api_key
+    assert first.base_url != second.base_url
+    assert "stand_in_server.py" in lines
+    for key in (first.api_key, second.api_key):
+        assert len(key) > 30
+        assert key not in lines + log_of(tmp_path) + caplog.text + repr(first) + repr(second)
+
+
+async def until_restarted(server, folder: Path, count: int) -> list[Endpoint]:
+    """Endpoints as a client asks for them while the server dies: again until it has been started anew."""
+    while True:
+        endpoints = await server.endpoints()
+        if len(starts(folder)) == count:
+            return endpoints
+        await asyncio.sleep(0.02)
+
+
+def test_devices_and_flags_reach_the_server(tmp_path):
+    async def work(server):
+        await server.endpoints()
+        return processes(tmp_path)[starts(tmp_path)[0]]
+
+    line = use(settings(tmp_path, devices="0,3"), tmp_path, work)
+    assert f"--served-model-name toy/model --max-model-len 512 --pids {tmp_path}" in line
+    assert "devices 0,3" in log_of(tmp_path)
+
+
+def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):
+    use(settings(tmp_path, "--open"), tmp_path, lambda server: server.endpoints())
+    assert "wants no key" in caplog.text
+
+
+@pytest.mark.parametrize("model", ["another/model", "toy/model"])
+def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog, model):
+    def ours_ended():
+        until(lambda: starts(tmp_path) and not guard.living(starts(tmp_path)[0]))
+
+    # Even one that wants no key and has the same model is not ours, when ours has ended.
+    with Elsewhere(model, wait=ours_ended) as thief:
+        offers = [thief.port]
+        # The port was free when it was looked at, and taken when the server came to it.
+        monkeypatch.setattr(
+            server_module, "free_port", lambda host, port=0: offers.pop() if offers else free_port(host, port)
+        )
+        (endpoint,) = use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    assert endpoint.base_url != thief.url
+    assert len(starts(tmp_path)) == 2
+    assert "Address already in use" in log_of(tmp_path)
+    assert f"quicker to take port {thief.port}" in caplog.text
+
+
+def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
+    with Elsewhere() as other, pytest.raises(Failure, match=f"cannot listen on 127.0.0.1:{other.port}"):
+        use(settings(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
+    assert starts(tmp_path) == []
+
+
+def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
+    async def work(server):
+        first = await server.endpoints()
+        os.kill(starts(tmp_path)[0], signal.SIGKILL)
+        return first, await until_restarted(server, tmp_path, 2)
+
+    port = free_port("127.0.0.1")
+    first, second = use(settings(tmp_path, port=port), tmp_path, work)
+    assert first == second
+    assert first[0].base_url == f"http://127.0.0.1:{port}/v1"
+
+
+def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
+    async def work(server):
+        (endpoint,) = await server.endpoints()
+        return [get(f"{endpoint.base_url}/models", key)[0] for key in (endpoint.api_key, "")]
+
+    model = "SmolLM2-135M-Instruct"
+    config = settings(
+        tmp_path, mode="embedded", model=model, launcher=[], args=[], max_model_len=None, threads=1
+    )
+    assert use(config, tmp_path, work) == [200, 401]
+    until(lambda: not processes(tmp_path))
+
+
+# Failing
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "changes", "words"),
+    [
+        (["--die", "3"], {}, r"ended \(exit code 3\) before it was ready.*the model folder is corrupt"),
+        (["--sick"], {"start_timeout": 0.4}, r"not ready in 0.4 s \(/health: status 503\)"),
+        (["--misnamed"], {"start_timeout": 0.4}, "not ready in 0.4 s .*another-model"),
+        ([], {"launcher": ["no-such-launcher"]}, "launcher 'no-such-launcher' is not found"),
+        (["--api-key", "secret"], {}, "args must not hold --api-key"),
+        ([], {"host": "host.invalid"}, "cannot listen on host.invalid"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_failure_for_all_callers(tmp_path, behaviour, changes, words):
+    async def work(server):
+        return await asyncio.gather(*(server.endpoints() for _ in range(5)), return_exceptions=True)
+
+    failures = use(settings(tmp_path, *behaviour, **changes), tmp_path, work)
+    assert [type(failure) for failure in failures] == [Failure] * 5
+    with pytest.raises(Failure, match=words):
+        raise failures[-1]
+    assert len(starts(tmp_path)) <= 1
+    until(lambda: not processes(tmp_path))
+
+
+def test_a_server_that_keeps_dying_is_given_up_after_its_restarts(tmp_path):
+    async def work(server):
+        await server.endpoints()
+        for count in (2, 3):
+            os.kill(starts(tmp_path)[-1], signal.SIGKILL)
+            await until_restarted(server, tmp_path, count)
+        os.kill(starts(tmp_path)[-1], signal.SIGKILL)
+        await until_restarted(server, tmp_path, 4)
+
+    with pytest.raises(Failure, match=r"the server died \(signal 9\)"):
+        use(settings(tmp_path, restarts=2), tmp_path, work)
+    assert len(starts(tmp_path)) == 3
+
+
+def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path):
+    async def work(server):
+        await server.endpoints()
+        old = starts(tmp_path)[0]
+        os.kill(old, signal.SIGKILL)
+        await until_restarted(server, tmp_path, 2)
+        assert not guard.living(old)
+
+    use(settings(tmp_path, "--stubborn"), tmp_path, work)
+    until(lambda: not processes(tmp_path))
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_made_again(tmp_path):
+    async def work(server):
+        task = asyncio.create_task(server.endpoints())
+        while not starts(tmp_path):
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert not guard.living(starts(tmp_path)[0])
+        await server.endpoints()
+
+    use(settings(tmp_path), tmp_path, work)
+    assert len(starts(tmp_path)) == 2
+
+
+# Ending
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Start a program that uses a stubborn server; gives its process once the server is ready."""
+    started = []
+
+    def start(ending: str, *before: str):
+        (tmp_path / "program.py").write_text(PROGRAM)
+        config = json.dumps(settings(tmp_path, "--stubborn"))
+        process = subprocess.Popen(
+            [*before, sys.executable, str(tmp_path / "program.py"), config, str(tmp_path), ending],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def guard_of(folder: Path) -> int:
+    (pid,) = (pid for pid, line in processes(folder).items() if "guard.py" in line)
+    return pid
+
+
+def test_nothing_is_left_after_success(program, tmp_path):
+    process = program("success")
+    assert process.wait(10) == 0
+    assert not guard.living(starts(tmp_path)[0])
+    until(lambda: not processes(tmp_path))
+
+
+def test_nothing_is_left_after_an_exception(program, tmp_path):
+    process = program("failure")
+    assert "the program is broken" in process.communicate(timeout=10)[1]
+    assert process.returncode == 1
+    until(lambda: not processes(tmp_path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_after_a_signal(program, tmp_path, number):
+    process = program("wait")
+    assert len(processes(f"{tmp_path}/pids")) == 4  # program, guard, server, child
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
+    until(lambda: not processes(tmp_path))
+
+
+def test_nothing_is_left_after_the_program_is_killed(program, tmp_path):
+    process = program("wait")
+    process.kill()
+    until(lambda: not processes(tmp_path))
+    assert "guard: the program that started this server is gone" in log_of(tmp_path)
+
+
+def test_nothing_is_left_after_the_guard_is_killed(program, tmp_path):
+    process = program("wait")
+    os.kill(guard_of(tmp_path), signal.SIGKILL)
+    until(lambda: not any("guard.py" in line for line in processes(tmp_path).values()))
+    process.terminate()
+    assert process.wait(10) == 128 + signal.SIGTERM
+    until(lambda: not processes(tmp_path))
+
+
+def test_a_guard_that_is_told_to_end_stays_at_its_post(program, tmp_path):
+    process = program("wait")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(guard_of(tmp_path), number)
+    process.kill()
+    until(lambda: not processes(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_nothing_is_left_after_the_workflow_that_runs_the_program_is_killed(program, tmp_path):
+    workflow = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
+    process = program("wait", *workflow)
+    process.kill()
+    until(lambda: not processes(tmp_path))
+
+
+# Servers elsewhere
+
+
+def external(*urls: str, **changes) -> dict:
+    return settings(Path("unused"), mode="external", base_urls=list(urls), restarts=0, **changes)
+
+
+def test_external_servers_that_answer_are_given_and_the_others_come_when_they_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(External, "recheck", 0.05)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody's: the loopback is reached without it
+    late = free_port("127.0.0.1")
+
+    async def work(server):
+        before = await server.endpoints()
+        with Elsewhere(port=late) as second:
+            async with asyncio.timeout(10):
+                while len(after := await server.endpoints()) < 2:
+                    await asyncio.sleep(0.02)
+        return before, after, second.url
+
+    with Elsewhere() as first:
+        before, after, second = use(external(first.url + "/", f"http://127.0.0.1:{late}/v1"), tmp_path, work)
+    assert before == [Endpoint(first.url)]
+    assert after == [Endpoint(first.url), Endpoint(second)]
+    assert before[0].api_key == "EMPTY"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
+    with Elsewhere(key="open sesame") as server:
+        config = external(server.url, api_key_env="TOY_KEY")
+        monkeypatch.delenv("TOY_KEY", raising=False)
+        with pytest.raises(Failure, match="the variable TOY_KEY of api_key_env is not set"):
+            use(config, tmp_path, lambda server: server.endpoints())
+        monkeypatch.setenv("TOY_KEY", "wrong")
+        with pytest.raises(Failure, match=r"refuses the key \(401\)"):
+            use(config, tmp_path, lambda server: server.endpoints())
+        monkeypatch.setenv("TOY_KEY", "open sesame")
+        (endpoint,) = use(config, tmp_path, lambda server: server.endpoints())
+    assert endpoint.api_key == "open sesame"
+
+
+def test_no_external_server_that_answers_is_a_failure(tmp_path):
+    url = f"http://127.0.0.1:{free_port('127.0.0.1')}/v1"
+    with pytest.raises(Failure, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
+        use(external(url), tmp_path, lambda server: server.endpoints())
+
+
+def test_external_without_base_urls_is_a_failure(tmp_path):
+    with pytest.raises(Failure, match="toy: base_urls is empty"):
+        use(external(), tmp_path, lambda server: server.endpoints())
+
+
+def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path):
+    with Elsewhere() as good, Elsewhere(model="other/model") as other:
+        config = external(good.url, other.url)
+        with pytest.raises(Failure, match=f"{other.url} does not serve toy/model, but other/model"):
+            use(config, tmp_path, lambda server: server.endpoints())
+
+
+# Pure parts
+
+
+def test_command_line_of_a_managed_server(tmp_path):
+    config = settings(tmp_path, launcher=["env", "vllm", "serve"], args=["-tp", "8"], max_model_len=None)
+    assert command_line(config, 8000) == [
+        *("env", "vllm", "serve", "toy/model", "--host", "127.0.0.1", "--port", "8000"),
+        *("--served-model-name", "toy/model", "-tp", "8"),
+    ]
+
+
+def test_command_line_of_the_embedded_server(tmp_path):
+    config = settings(tmp_path, mode="embedded", model="Small", launcher=[], args=[], threads=3)
+    assert command_line(config, 8000) == [
+        *(sys.executable, str(ROOT / "scripts/embedded_server.py"), "--model", "Small"),
+        *("--host", "127.0.0.1", "--port", "8000", "--threads", "3"),
+    ]
+
+
+@pytest.mark.parametrize("flag", ["--host", "--port=1", "--served-model-name", "--api-key=x"])
+def test_flags_that_are_decided_at_each_start_are_refused(tmp_path, flag):
+    with pytest.raises(Failure, match="args must not hold " + flag.partition("=")[0]):
+        command_line(settings(tmp_path, flag), 8000)
+
+
+def test_free_port_refuses_one_that_is_listened_on():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(Failure, match=r"cannot listen on 127\.0\.0\.1"):
+            free_port("127.0.0.1", listener.getsockname()[1])
+        port = free_port("127.0.0.1")
+    assert port != listener
+    assert free_port("127.0.0.1", port) == port
+
+
+@pytest.mark.parametrize(
+    ("stat", "runs"),
+    [
+        (b"12 (vllm) S 1 34 34 0 -1", True),
+        (b"12 (a name) R 1 9) Z 1 34 34 0 -1", False),
+        (b"12 (odd) S 34 (name) S 1 35 34 0 -1", False),
+        (b"12 (a) b) (c) R 1 34 34 0 -1", True),
+        (b"12 (gone) X 1 34 34 0 -1", False),
+    ],
+)
+def test_a_process_of_the_group_is_told_by_its_stat_line(stat, runs):
+    assert guard._runs_in(34, stat) is runs
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"data": [{"id": "a"}, {"id": "b"}]}, "a, b"),
+        ({"data": [{"id": 1}, "x", {}]}, "no model"),
+        ({"data": {}}, "no model"),
+        ([], "no model"),
+        (None, "no model"),
+    ],
+)
+def test_names_of_anything_that_a_server_may_say(body, words):
+    assert names(body) == words
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:80/v1", True),
+        ("https://gpu-node:8000/v1", False),
+        ("http://10.127.0.1/v1", False),
+    ],
+)
+def test_is_loopback(url, loopback):
+    assert is_loopback(url) is loopback
+
+
+def test_an_answer_that_is_not_http_is_no_answer():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def babble():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0 hello\r\n\r\n")
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        with pytest.raises(OSError, match="no HTTP answer"):
+            endpoint_module.get(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models")
+        thread.join()
