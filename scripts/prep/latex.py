@@ -1,0 +1,313 @@
+"""LaTeX mathematics as a tree of plain data, for the typesetter's page.
+
+A node is a list whose first item names it; the page draws it and never sees the LaTeX itself:
+
+    ["s", "x"]              one symbol (a letter is a variable)      ["t", "max"]       upright text
+    ["row", [node, …]]      one after the other                      ["sp", 1.0]        space, in em
+    ["frac", node, node]    fraction       ["binom", node, node]     ["root", node, node | null]
+    ["attach", base, superscript | null, subscript | null]           ["op", "lim", limits]
+    ["over", base, node]    a small node above (`\\overset`)          ["under", base, node]
+    ["accent", base, "→"]   ["line", base, "over" | "under" | "overbrace" | "underbrace"]
+    ["style", "bb", node]   ["fence", "(", node, ")"]                 ["stretch", "→", above, below]
+    ["grid", "(", ")", [[cell, …], …], [column, …], [row, …]]   matrices and cases, and rules in them
+    ["lines", [[cell, …], …]]            aligned lines
+
+What is not understood raises Unread, and the formula is then drawn as it is written.
+"""
+
+import re
+
+DEEPEST = 24
+"""Groups inside groups; more is not a formula that anyone wrote."""
+
+SYMBOLS: dict[str, str] = {
+    name: character
+    for line in """
+    alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ
+    lambda λ mu μ nu ν xi ξ pi π varpi ϖ rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ
+    chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω
+    times × div ÷ pm ± mp ∓ cdot ⋅ ast ∗ star ⋆ circ ∘ bullet ∙ oplus ⊕ ominus ⊖ otimes ⊗ odot ⊙
+    cap ∩ cup ∪ setminus ∖ wedge ∧ land ∧ vee ∨ lor ∨ neg ¬ lnot ¬ sqcap ⊓ sqcup ⊔ dagger † wr ≀
+    leq ≤ le ≤ geq ≥ ge ≥ leqslant ⩽ geqslant ⩾ neq ≠ ne ≠ ll ≪ gg ≫ equiv ≡ sim ∼ simeq ≃ approx ≈
+    cong ≅ propto ∝ in ∈ notin ∉ ni ∋ subset ⊂ supset ⊃ subseteq ⊆ supseteq ⊇ subsetneq ⊊ subsetneqq ⫋
+    supsetneq ⊋ nsubseteq ⊈ nsubset ⊄ prec ≺ succ ≻ preceq ⪯ succeq ⪰ mid ∣ nmid ∤ parallel ∥
+    nparallel ∦ perp ⟂ vdash ⊢ models ⊨ vDash ⊨ doteq ≐ asymp ≍ bowtie ⋈ triangleq ≜ because ∵ therefore ∴
+    forall ∀ exists ∃ nexists ∄ emptyset ∅ varnothing ∅ infty ∞ partial ∂ nabla ∇ aleph ℵ hbar ℏ ell ℓ
+    Re ℜ Im ℑ wp ℘ angle ∠ measuredangle ∡ triangle △ square □ Box □ blacksquare ■ diamond ⋄ top ⊤ bot ⊥
+    prime ′ degree ° sharp ♯ flat ♭ natural ♮ checkmark ✓ surd √ complement ∁ imath ı jmath ȷ
+    to → rightarrow → leftarrow ← gets ← leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔
+    implies ⟹ impliedby ⟸ iff ⟺ longrightarrow ⟶ longleftarrow ⟵ Longrightarrow ⟹ Longleftrightarrow ⟺
+    mapsto ↦ uparrow ↑ downarrow ↓ updownarrow ↕ Uparrow ⇑ Downarrow ⇓ nearrow ↗ searrow ↘ swarrow ↙
+    nwarrow ↖ hookrightarrow ↪ rightharpoonup ⇀ rightleftharpoons ⇌ leftrightharpoons ⇋ leftrightarrows ⇆
+    sum ∑ prod ∏ coprod ∐ int ∫ iint ∬ iiint ∭ oint ∮ bigcup ⋃ bigcap ⋂ bigoplus ⨁ bigotimes ⨂ bigvee ⋁
+    bigwedge ⋀ ldots … dots … dotsc … cdots ⋯ dotsb ⋯ vdots ⋮ ddots ⋱ colon : lbrace { rbrace }
+    lbrack [ rbrack ] langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ vert | lvert | rvert | Vert ‖
+    lVert ‖ rVert ‖ backslash \\ lt < gt > And & S § P ¶ copyright © pounds £
+    """.splitlines()
+    for name, character in zip(line.split()[::2], line.split()[1::2], strict=True)
+}
+SYMBOLS |= {c: c for c in "{}%#$&_"} | {"|": "‖"}
+
+_OPERATORS = {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
+_OPERATORS |= {"coth", "log", "ln", "lg", "exp", "deg", "dim", "ker", "arg", "hom"}
+_LIMITS = {
+    "lim",
+    "limsup",
+    "liminf",
+    "max",
+    "min",
+    "sup",
+    "inf",
+    "gcd",
+    "lcm",
+    "det",
+    "Pr",
+    "argmax",
+    "argmin",
+}
+_SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "quad": 1.0, "qquad": 2.0}
+_SPACES |= {"thinspace": 0.17, "medspace": 0.22, "thickspace": 0.28, "enspace": 0.5, "/": 0.0}
+_ACCENTS = {"hat": "^", "widehat": "^", "tilde": "~", "widetilde": "~", "bar": "¯", "vec": "→", "dot": "˙"}
+_ACCENTS |= {"ddot": "¨", "check": "ˇ", "acute": "´", "grave": "`", "breve": "˘", "mathring": "∘"}
+_ACCENTS |= {"overrightarrow": "→", "overleftarrow": "←"}
+_LINES = {"overline": "over", "underline": "under", "overbrace": "overbrace", "underbrace": "underbrace"}
+_STYLES = {
+    "mathrm": "upright",
+    "rm": "upright",
+    "mathbf": "boldupright",
+    "bf": "boldupright",
+    "boldsymbol": "bold",
+}
+_STYLES |= {"bm": "bold", "mathit": "italic", "mathbb": "bb", "mathcal": "cal", "mathscr": "cal"}
+_STYLES |= {"mathfrak": "frak", "mathsf": "sans", "mathtt": "mono"}
+_TEXTS = {"text", "textrm", "textbf", "textit", "textsf", "texttt", "mbox", "hbox", "textnormal"}
+_ARROWS = {"xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔"}
+_IGNORED = {"displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "nonumber", "notag", "relax"}
+_BIG = re.compile(r"[bB]igg?[lrm]?\Z")
+_NOT = {"=": "≠", "∈": "∉", "⊂": "⊄", "⊆": "⊈", "∣": "∤", "∥": "∦", "≡": "≢", "∼": "≁", "<": "≮", ">": "≯"}
+_GRIDS = {"matrix": ("", ""), "smallmatrix": ("", ""), "array": ("", ""), "pmatrix": ("(", ")")}
+_GRIDS |= {"bmatrix": ("[", "]"), "Bmatrix": ("{", "}"), "vmatrix": ("|", "|"), "Vmatrix": ("‖", "‖")}
+_GRIDS |= {"cases": ("{", ""), "rcases": ("", "}")}
+_ALIGNED = {"aligned", "align", "align*", "split", "gathered", "gather", "gather*", "equation", "equation*"}
+_ASCII = {"-": "−", "*": "∗", "'": "′"}
+
+_TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
+
+
+class Unread(Exception):
+    """A formula, or a part of it, that is not understood; the text names the part."""
+
+
+def parse(source: str) -> list:
+    """The tree of a formula, given without its dollar signs; raises Unread."""
+    parser = _Parser([match.group() for match in _TOKEN.finditer(source.strip())])
+    tree = parser.row(None)
+    if not tree[1]:
+        raise Unread("an empty formula")
+    return tree
+
+
+class _Parser:
+    """Reads tokens from left to right; `row` is the only place that loops."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+
+    def peek(self) -> str | None:
+        while self.at < len(self.tokens) and self.tokens[self.at].isspace():
+            self.at += 1
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def next(self) -> str:
+        token = self.peek()
+        if token is None:
+            raise Unread("the formula's end, where more is needed")
+        self.at += 1
+        return token
+
+    def row(self, *ends: str | None) -> list:
+        """Everything up to one of `ends` (None: the formula's end), which is left unread."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise Unread("groups too deep")
+        nodes: list[list] = []
+        while (token := self.peek()) not in ends:
+            if token is None:
+                raise Unread(f"no {' or '.join(str(end) for end in ends)}")
+            if token in ("^", "_", "'"):
+                nodes.append(self.attach(nodes.pop() if nodes else ["t", ""]))
+            else:
+                nodes.append(self.atom())
+        self.depth -= 1
+        return ["row", nodes]
+
+    def attach(self, base: list) -> list:
+        """Superscript and subscript, in either order, and primes."""
+        above: list[list] = []
+        below = None
+        while (token := self.peek()) in ("^", "_", "'"):
+            self.at += 1
+            if token == "'":
+                above.append(["s", "′"])
+            elif token == "^" and not any(node != ["s", "′"] for node in above):
+                above.append(self.argument())
+            elif token == "_" and below is None:
+                below = self.argument()
+            else:
+                raise Unread("two superscripts or subscripts in a row")
+        if base[0] == "line" and base[2].endswith("brace"):
+            for place, note in (("over", ["row", above] if above else None), ("under", below)):
+                base = [place, base, note] if note else base
+            return base
+        return ["attach", base, ["row", above] if above else None, below]
+
+    def argument(self) -> list:
+        """One token, or a group in braces."""
+        if self.peek() in ("^", "_", "&", "}"):
+            raise Unread(f"{self.peek()} in place of an argument")
+        token = self.peek()
+        if token is not None and len(token) > 1 and token[0].isdigit():
+            self.tokens[self.at : self.at + 1] = list(token)  # \frac12 is a half
+        return self.atom()
+
+    def group(self) -> str:
+        """The raw text of a group in braces, for \\text{…} and names."""
+        if self.next() != "{":
+            raise Unread("no { where one is needed")
+        start, depth = self.at, 1
+        while depth:
+            if self.at >= len(self.tokens):
+                raise Unread("no }")
+            depth += {"{": 1, "}": -1}.get(self.tokens[self.at], 0)
+            self.at += 1
+        return "".join(self.tokens[start : self.at - 1])
+
+    def atom(self) -> list:
+        token = self.next()
+        if token == "{":
+            row = self.row("}")
+            self.at += 1
+            return row
+        if token in ("}", "&", "^", "_", "$"):
+            raise Unread(f"{token} out of place")
+        if token == "~":
+            return ["sp", 0.25]
+        if token[0] == "\\":
+            return self.command(token[1:])
+        if token[0].isdigit():
+            return ["t", token]
+        if token.isascii():
+            return ["s", _ASCII.get(token, token)]
+        return ["t", token]
+
+    def command(self, name: str) -> list:
+        if name in SYMBOLS:
+            return ["s", SYMBOLS[name]]
+        if name in _SPACES:
+            return ["sp", _SPACES[name]]
+        if name in _OPERATORS or name in _LIMITS:
+            return ["op", name, name in _LIMITS]
+        if name in _IGNORED:
+            return ["row", []]
+        if _BIG.match(name):
+            return self.delimiter(self.next())
+        if name in ("frac", "dfrac", "tfrac", "cfrac"):
+            return ["frac", self.argument(), self.argument()]
+        if name in ("binom", "dbinom", "tbinom"):
+            return ["binom", self.argument(), self.argument()]
+        if name == "sqrt":
+            index = None
+            if self.peek() == "[":
+                self.at += 1
+                index = self.row("]")
+                self.at += 1
+            return ["root", self.argument(), index]
+        if name in _ACCENTS:
+            return ["accent", self.argument(), _ACCENTS[name]]
+        if name in _LINES:
+            return ["line", self.argument(), _LINES[name]]
+        if name in _STYLES:
+            return ["style", _STYLES[name], self.argument()]
+        if name in _TEXTS:
+            text = self.group()
+            if re.search(r"[\\${}]", text):
+                raise Unread(f"mathematics within \\{name}")
+            return ["t", text.replace("~", " ")]
+        if name == "operatorname":
+            return ["op", re.sub(r"[^A-Za-z]", "", self.group()), False]
+        if name in ("overset", "stackrel", "underset"):
+            note, base = self.argument(), self.argument()
+            return ["under" if name == "underset" else "over", base, note]
+        if name in _ARROWS:
+            return self.arrow(_ARROWS[name])
+        if name == "not":
+            base = self.atom()
+            if base[0] == "s" and base[1] in _NOT:
+                return ["s", _NOT[base[1]]]
+            raise Unread("\\not")
+        if name in ("pmod", "bmod", "mod"):
+            word = ["row", [["sp", 0.28], ["op", "mod", False], ["sp", 0.28]]]
+            return ["fence", "(", ["row", [word, self.argument()]], ")"] if name == "pmod" else word
+        if name == "left":
+            return self.fence()
+        if name == "begin":
+            return self.environment()
+        raise Unread("\\" + name)
+
+    def delimiter(self, token: str) -> list:
+        text = SYMBOLS.get(token[1:], "") if token[0] == "\\" else token
+        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓") or not text:
+            raise Unread(f"{token} as a delimiter")
+        return ["s", {"<": "⟨", ">": "⟩"}.get(text, text)]
+
+    def fence(self) -> list:
+        """`\\left( … \\right)`; a full stop is no delimiter."""
+        opening = self.next()
+        body = self.row("\\right")
+        self.at += 1
+        closing = self.next()
+        sides = ["" if side == "." else self.delimiter(side)[1] for side in (opening, closing)]
+        return ["fence", sides[0], body, sides[1]]
+
+    def arrow(self, symbol: str) -> list:
+        """An arrow as long as what stands above it: `\\xrightarrow[below]{above}`."""
+        below = None
+        if self.peek() == "[":
+            self.at += 1
+            below = self.row("]")
+            self.at += 1
+        return ["stretch", symbol, self.argument(), below]
+
+    def environment(self) -> list:
+        """`\\begin{…}`: matrices, cases, and aligned lines."""
+        name = self.group()
+        if name not in _GRIDS and name not in _ALIGNED:
+            raise Unread(f"\\begin{{{name}}}")
+        columns = self.group().replace(" ", "") if name == "array" else ""
+        if re.search(r"[^lcr|]", columns):
+            raise Unread(f"an array of {columns}")
+        across = [at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"]
+        down: list[int] = []
+        rows: list[list] = [[]]
+        while True:
+            while columns and not rows[-1] and self.peek() == "\\hline":
+                self.at += 1
+                down.append(len(rows) - 1)
+            rows[-1].append(self.row("&", "\\\\", "\\end"))
+            end = self.next()
+            if end == "\\end":
+                break
+            if end == "\\\\":
+                rows.append([])
+        if self.group() != name:
+            raise Unread(f"no \\end{{{name}}}")
+        rows = [row for row in rows if any(cell[1] for cell in row)]
+        if not rows:
+            raise Unread("an empty environment")
+        if name in _ALIGNED:
+            return ["lines", rows]
+        wide = max(map(len, rows))
+        across = sorted({at for at in across if 0 < at < wide})  # an outer rule is not drawn
+        return ["grid", *_GRIDS[name], rows, across, sorted({at for at in down if 0 < at < len(rows)})]

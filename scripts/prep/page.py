@@ -1,0 +1,154 @@
+"""The page that questions are drawn on, in the typesetter's own language (typst 0.15).
+
+A question comes in as data (`sys.inputs.doc`, JSON; the blocks of prep.markup) and is only ever shown
+as text: nothing of it is evaluated. All lengths are in pixels, since a page is drawn at 72 to the inch.
+"""
+
+TEMPLATE = r"""
+#let doc = json(bytes(sys.inputs.doc))
+#let style = doc.style
+#let paper = rgb(style.paper)
+#let ink = rgb(style.ink)
+#let faint = color.mix((paper, 90%), (ink, 10%))
+#let px = 1pt
+#let line-width = (style.width - 2 * style.margin) * px
+#let page-height = if style.height == none { none } else { (style.height - 2 * style.margin) * px }
+
+#let textures = (
+  plain: none,
+  ruled: tiling(size: (30pt, 30pt), line(start: (0pt, 29pt), end: (30pt, 29pt), stroke: 1pt + faint)),
+  grid: tiling(size: (24pt, 24pt), {
+    place(line(start: (0pt, 0pt), end: (24pt, 0pt), stroke: 1pt + faint))
+    place(line(start: (0pt, 0pt), end: (0pt, 24pt), stroke: 1pt + faint))
+  }),
+  dots: tiling(size: (16pt, 16pt), place(dx: 7pt, dy: 7pt, square(size: 2pt, fill: faint))),
+)
+#let texture = textures.at(style.texture)
+
+#set page(
+  width: style.width * px,
+  height: if style.height == none { auto } else { style.height * px },
+  margin: style.margin * px,
+  fill: paper,
+  background: if texture != none { rect(width: 100%, height: 100%, fill: texture) },
+)
+#set text(
+  font: style.fonts, size: style.size * px, fill: ink, lang: style.lang, region: style.region,
+  script: style.script, fallback: false, hyphenate: false, ligatures: false, overhang: false,
+)
+#set par(leading: style.leading * 1em, spacing: (style.leading + 0.45) * 1em, justify: style.justify,
+  linebreaks: if style.justify { "optimized" } else { "simple" })
+#show raw: set text(font: style.mono, size: 1.25em,  // raw text is set at 0.8 em
+  lang: style.lang, region: style.region)
+#show math.equation: set text(font: style.math, features: ())
+#set table(stroke: 0.7pt + color.mix((paper, 50%), (ink, 50%)), inset: (x: 0.4em, y: 0.35em))
+#set math.mat(gap: 0.4em)
+
+// ---- mathematics: a tree of prep.latex
+
+#let variants = (
+  upright: math.upright, bold: math.bold, italic: math.italic, bb: math.bb, cal: math.cal, frak: math.frak,
+  sans: math.sans, mono: math.mono, boldupright: body => math.bold(math.upright(body)),
+)
+#let lines-about = (
+  over: math.overline, under: math.underline, overbrace: math.overbrace, underbrace: math.underbrace,
+)
+#let align-point = $&$.body
+#let m(node) = {
+  if node == none { return none }
+  let kind = node.at(0)
+  if kind == "s" { [#symbol(node.at(1))] }
+  else if kind == "t" { [#text(node.at(1))] }
+  else if kind == "row" { [#node.at(1).map(m).join()] }
+  else if kind == "sp" { h(node.at(1) * 1em) }
+  else if kind == "frac" { math.frac(m(node.at(1)), m(node.at(2))) }
+  else if kind == "binom" { math.binom(m(node.at(1)), m(node.at(2))) }
+  else if kind == "root" { math.root(m(node.at(2)), m(node.at(1))) }
+  else if kind == "attach" { math.attach(m(node.at(1)), t: m(node.at(2)), b: m(node.at(3))) }
+  else if kind == "op" { math.op(node.at(1), limits: node.at(2)) }
+  else if kind == "over" { math.attach(math.limits(m(node.at(1))), t: m(node.at(2))) }
+  else if kind == "under" { math.attach(math.limits(m(node.at(1))), b: m(node.at(2))) }
+  else if kind == "accent" { math.accent(m(node.at(1)), node.at(2)) }
+  else if kind == "line" { (lines-about.at(node.at(2)))(m(node.at(1))) }
+  else if kind == "style" { (variants.at(node.at(1)))(m(node.at(2))) }
+  else if kind == "fence" {
+    math.lr({
+      if node.at(1) != "" { [#symbol(node.at(1))] }
+      m(node.at(2))
+      if node.at(3) != "" { [#symbol(node.at(3))] }
+    })
+  } else if kind == "stretch" {
+    math.attach(
+      math.limits(math.stretch([#symbol(node.at(1))], size: 100% + 1em)), t: m(node.at(2)), b: m(node.at(3)),
+    )
+  } else if kind == "grid" {
+    let sides = (node.at(1), node.at(2)).map(side => if side == "" { none } else { side })
+    let side = if node.at(1) == "{" and node.at(2) == "" { left } else { center }
+    let rules = (vline: node.at(4), hline: node.at(5), stroke: 0.7pt + ink)
+    math.mat(delim: sides, align: side, augment: rules, ..node.at(3).map(row => row.map(m)))
+  } else if kind == "lines" {
+    node.at(1).map(row => row.map(m).join(align-point)).join(linebreak())
+  } else { panic("unknown node " + kind) }
+}
+
+// ---- blocks and inlines of prep.markup
+
+#let inline(part) = {
+  if type(part) == str { return text(part) }
+  let kind = part.at(0)
+  if kind == "f" { text(font: part.at(1), part.at(2)) }
+  else if kind == "b" { strong(part.at(1).map(inline).join()) }
+  else if kind == "i" { emph(part.at(1).map(inline).join()) }
+  else if kind == "tt" { raw(part.at(1)) }
+  else if kind == "m" {
+    set text(top-edge: "bounds", bottom-edge: "bounds")  // or a fraction runs into the next line
+    math.equation(block: false, math.display(m(part.at(1))))
+  }
+  else { panic("unknown inline " + kind) }
+}
+#let inlines(parts) = parts.map(inline).join()
+
+// A thing that cannot be broken is made smaller until it fits, but not smaller than can be read.
+#let fitted(body) = context {
+  let size = measure(body)
+  let factor = calc.min(1.0, line-width / calc.max(size.width, 1pt))
+  if page-height != none { factor = calc.min(factor, page-height / calc.max(size.height, 1pt)) }
+  if factor < style.shrink { panic("does not fit") }
+  if factor == 1.0 { body } else { scale(factor * 100%, reflow: true, body) }
+}
+
+#let draw(part) = {
+  let kind = part.at(0)
+  if kind == "p" {
+    if part.at(1) { set text(dir: rtl); par(inlines(part.at(2))) } else { par(inlines(part.at(2))) }
+  } else if kind == "mono" { raw(part.at(1), block: true) }
+  else if kind == "code" {
+    block(width: 100%, fill: faint, inset: 0.6em, radius: 3pt, {
+      if part.at(1) != "" { raw(part.at(1)); parbreak() }
+      raw(part.at(2), block: true)
+    })
+  } else if kind == "head" {
+    let size = (1.35, 1.25, 1.15, 1.1, 1.05, 1.0).at(part.at(1) - 1)
+    par(text(size: size * 1em, weight: 700, inlines(part.at(2))))
+  } else if kind == "list" {
+    set block(spacing: style.leading * 1em + 0.15em)
+    for item in part.at(1) {
+      block(pad(left: item.at(0) * 1.2em, grid(
+        columns: (auto, 1fr), column-gutter: 0.5em, text(item.at(1)), par(inlines(item.at(2))),
+      )))
+    }
+  } else if kind == "table" {
+    let rows = part.at(2)
+    set par(justify: false)
+    table(
+      columns: rows.at(0).len(),
+      align: part.at(1).map(side => (left: left, right: right, center: center).at(side)),
+      ..rows.at(0).map(cell => if part.at(3) { strong(inlines(cell)) } else { inlines(cell) }),
+      ..rows.slice(1).sum(default: ()).map(inlines),
+    )
+  } else if kind == "math" { align(center, fitted(math.equation(block: true, m(part.at(1))))) }
+  else { panic("unknown block " + kind) }
+}
+
+#for part in doc.blocks { draw(part) }
+"""

@@ -1,0 +1,106 @@
+"""Tests of scripts/prep/markup.py."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prep import markup
+
+
+def _kinds(text: str) -> list[str]:
+    return [block[0] for block in markup.parse(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2*3*4 and a * b * c",
+        "f(*args, **kwargs)",
+        "__init__ and _x_ and ____ blanks",
+        "It costs $5 to $10, or 5$.",
+        "echo $HOME and $PATH",
+        "echo $HOME/$USER",
+        "a, b = $a, $b",
+        "- one item",
+        "``` never closed",
+        "some text\n- one item",
+        "a | b without a rule",
+        '<b>#read("/etc/passwd")</b> {{ x }}',
+    ],
+)
+def test_text_that_only_looks_like_markup_is_drawn_as_written(text: str) -> None:
+    assert markup.parse(text) == [["p", False, [text]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("so **very** good", ["b", "very"]),
+        ("这是**重点**内容", ["b", "重点"]),
+        ("an *odd* one", ["i", "odd"]),
+        ("call `f(x)` now", ["tt", "f(x)"]),
+        ("在$x$轴", ["m", ["row", [["s", "x"]]], "$x$"]),
+        (r"so \(x\)", ["m", ["row", [["s", "x"]]], r"\(x\)"]),
+        (r"$\foo$", ["m", None, r"$\foo$"]),
+    ],
+)
+def test_inlines(text: str, part: list) -> None:
+    assert part in markup.inlines(text)
+
+
+def test_blocks() -> None:
+    text = "## Title\ntext\n\n- a\n- b\n  1. c\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 |\n"
+    text += "```py\n\tx\n```\n$$\nx\n$$\nend"
+    blocks = markup.parse(text)
+    assert [block[0] for block in blocks] == ["head", "p", "list", "table", "code", "math", "p"]
+    assert blocks[2][1] == [[0, "•", ["a"]], [0, "•", ["b"]], [1, "1.", ["c"]]]
+    assert blocks[3] == ["table", ["left", "right"], [[["a"], ["b"]], [["1"], ["2"]], [["3"], []]], True]
+    assert blocks[4] == ["code", "py", "    x"]
+    assert blocks[6] == ["p", False, ["end"]]
+
+
+def test_indentation_is_kept() -> None:
+    assert markup.parse("def f(x):\n\tif x:\n\t\treturn 1") == [
+        ["mono", "def f(x):\n    if x:\n        return 1"]
+    ]
+    assert markup.parse("a\tb\nlong\tc") == [["mono", "a       b\nlong    c"]]
+    assert markup.parse("　　首行\n    缩进") == [["p", False, ["　　首行\n\u00a0\u00a0\u00a0\u00a0缩进"]]]
+
+
+def test_a_comment_in_code_is_no_heading() -> None:
+    assert _kinds("x = 1\n# add one\nx += 1") == ["p"]
+
+
+def test_a_row_with_too_many_cells_is_no_table() -> None:
+    assert _kinds("| a | b |\n|---|---|\n| 1 | 2 | 3 |") == ["p"]
+
+
+def test_a_table_of_latex() -> None:
+    rows = "\\hline A & $x & y$ \\\\\n\\hline B \\\\ \\hline\n"
+    text = "Which?\n\\begin{tabular}{|c|l|}\n" + rows + "\\end{tabular}\nEnd"
+    before, table, after = markup.parse(text)
+    assert (before, after) == (["p", False, ["Which?"]], ["p", False, ["End"]])
+    assert table == ["table", ["center", "left"], [[["A"], [["m", None, "$x & y$"]]], [["B"], []]], False]
+
+
+def test_direction() -> None:
+    assert [block[1] for block in markup.parse("مرحبا abc\n\nabc مرحبا\n\n123 שלום")] == [True, False, True]
+
+
+def test_formulas_that_are_not_understood_are_listed() -> None:
+    text = "$\\foo$ and $x$\n\n$$\\bar{x} \\baz$$\n\n| $\\qux$ |\n|---|\n"
+    assert markup.unread(text) == ["$\\foo$", "$$\\bar{x} \\baz$$", "$\\qux$"]
+
+
+@given(st.text(alphabet=st.sampled_from("zZ1 \n\n\t中*`$|-#:~>.()[]\\{}_"), max_size=120))
+def test_anything_is_read_and_no_letter_is_lost(text: str) -> None:
+    shown, plain = _letters(markup.parse(text)), _letters(markup.plain(text))
+    for letter in "zZ1中":  # none of which is in the name of a block
+        assert shown.count(letter) >= text.count(letter)
+        assert plain.count(letter) == text.count(letter)
+
+
+def _letters(value: object) -> str:
+    if isinstance(value, list):
+        return "".join(map(_letters, value))
+    return value if isinstance(value, str) else ""

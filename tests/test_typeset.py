@@ -1,0 +1,339 @@
+"""Tests of scripts/prep/typeset.py. What is on a page is counted in the engine's own SVG, or read by OCR."""
+
+import functools
+import hashlib
+import io
+import itertools
+import json
+import logging
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typst
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from prep import fonts, page, typeset
+from prep.reason import Reason
+from prep.typeset import CannotDraw, Style, Typesetter, is_english
+
+STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
+WORDS = [
+    "river", "stone", "quiet", "garden", "window", "signal", "copper", "market", "winter", "ladder",
+    "bridge", "candle", "forest", "island", "planet", "silver", "thunder", "velvet", "yellow", "harbor",
+]  # fmt: skip
+MIXED = st.one_of(
+    st.characters(max_codepoint=0x36F),  # controls, Latin, combining marks
+    st.sampled_from("\u200b\u200d\u200e\u202e\u2066\ufe0f\u20e3\u00ad\ufeff \n\t\u3000\u00a0"),
+    st.characters(min_codepoint=0x5D0, max_codepoint=0x5EA),
+    st.characters(min_codepoint=0x621, max_codepoint=0x65F),
+    st.characters(min_codepoint=0x905, max_codepoint=0x94D),
+    st.characters(min_codepoint=0xE01, max_codepoint=0xE3A),
+    st.characters(min_codepoint=0x3001, max_codepoint=0x30FE),
+    st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5),
+    st.characters(min_codepoint=0x1F600, max_codepoint=0x1F64F),
+)
+MARKS = st.sampled_from("abx12 中，\n\n\t*`$|-#:~>.()[]\\{}_^&=<@'\"")
+HARD = {
+    "code": "Why?\n\n```python\ndef f(n):\n\tif n < 2:\n\t\treturn n  # base\n```\nand `x__y`?",
+    "aligned": "def f(x):\n    if x:\n        return x**2*3",
+    "table": "## Sales\n\n| Region | 2021 |\n|:---|--:|\n| 东北 | $x^2$ |\n| **b** | `c` |\n",
+    "tabular": "\\begin{tabular}{|c|l|}\n\\hline A & $x_1$ \\\\\n\\hline B & 二 \\\\\n\\end{tabular}",
+    "array": "$$\\begin{array}{c|c}\\hline 1 & 2 \\\\ \\hline 3 & 4\\end{array}$$",
+    "list": "1. one\n2. two *or* three\n   - deep\n   - deeper " + "and deeper " * 20,
+    "formulas": r"Solve \(x^2=1\), $\frac{a}{b}$, $\begin{pmatrix}1&2\\3&4\end{pmatrix}$, $90^\circ$,"
+    r" $\vec{a}$, $\begin{cases}x&\text{if }x>0\\-x&\text{else}\end{cases}$, $\underbrace{a+b}_{n}$,"
+    r" $\overline{x}$, $\xrightarrow[b]{a}$, $\sqrt[3]{8}$, $\mathbb{R}$, $\mathbf{v}$, $\binom{n}{k}$,"
+    r" $\stackrel{a}{=}$"
+    r"$$\sum_{n=1}^{\infty}\left\lfloor\frac{1}{n}\right\rfloor$$"
+    "\n\n"
+    r"\[\begin{aligned}a&=b\\&=c\end{aligned}\]",
+    "deep": r"$" + r"\frac{1}{" * 11 + "x" + "}" * 11 + "$",
+    "scripts": "العربية: ما هي عاصمة فرنسا؟ (Paris)\n\nעברית\n\nहिन्दी में लिखो। ไทย தமிழ் e\u0301 q\u0301",
+    "signs": "😀👍🏽👨‍👩‍👧❤️🇫🇷 1️⃣ ←⇒ ∑√∞ ⟨x⟩ 𝑥 𝔸 ☐ ✗ ✓ ①② ℃\n日本語のテスト。한국어",
+}
+
+
+@pytest.fixture(scope="module")
+def typesetter() -> Typesetter:
+    return Typesetter(STYLE, 42)
+
+
+def _glyphs(typesetter: Typesetter, doc: str) -> list[str]:
+    """The glyphs of a document as the engine draws it, each by its outline's name."""
+    pages = typesetter._compiler.compile(input=page.TEMPLATE.encode(), format="svg", sys_inputs={"doc": doc})
+    svg = b"".join(pages if isinstance(pages, list) else [pages]).decode()
+    return re.findall(r'href="#(\w+)"', svg)
+
+
+@functools.cache
+def _boxes(typesetter: Typesetter, style: str) -> frozenset[str]:
+    """What each font draws for a character that it lacks (U+0378 is not assigned), in a document's style."""
+    families = [*typesetter.fonts.families, fonts.SERIF, fonts.MONO, fonts.MATH]
+    blocks = [["p", False, [["f", family, "\u0378"]]] for family in families]
+    return frozenset(_glyphs(typesetter, json.dumps({"style": json.loads(style), "blocks": blocks})))
+
+
+class _Recorder:
+    """Stands before the engine and keeps the last document that it was given."""
+
+    def __init__(self, compiler: typst.Compiler) -> None:
+        self.compiler = compiler
+        self.doc = ""
+
+    def compile(self, **arguments):
+        self.doc = arguments["sys_inputs"]["doc"]
+        return self.compiler.compile(**arguments)
+
+
+def _drawn(
+    typesetter: Typesetter, text: str, id: str = "x"
+) -> tuple[list[typeset.Page], list[str], frozenset[str]]:
+    """The pages, the glyphs on them, and the glyphs that would be boxes."""
+    recorder = _Recorder(typesetter._compiler)
+    typesetter._compiler = recorder
+    try:
+        pages = typesetter.draw(text, id)
+    finally:
+        typesetter._compiler = recorder.compiler
+    style = json.dumps(json.loads(recorder.doc)["style"])
+    return pages, _glyphs(typesetter, recorder.doc), _boxes(typesetter, style)
+
+
+def _pixels(picture: typeset.Page) -> int:
+    width, height = Image.open(io.BytesIO(picture.bytes)).size
+    return width * height
+
+
+def _assert_in_budget(pages: list[typeset.Page]) -> None:
+    assert 1 <= len(pages) <= STYLE.max_pages
+    assert all(_pixels(picture) <= STYLE.max_pixels for picture in pages)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.text(st.characters(), max_size=20) | st.text(MIXED, max_size=300) | st.text(MARKS, max_size=200))
+def test_any_text_is_drawn_without_a_box_or_rejected(typesetter: Typesetter, text: str) -> None:
+    rejection = None
+    try:
+        pages, glyphs, boxes = _drawn(typesetter, text)
+    except CannotDraw as error:
+        rejection = error
+    if rejection is None:
+        _assert_in_budget(pages)
+        assert not boxes & set(glyphs)
+    elif rejection.reason is Reason.MISSING_GLYPH:
+        assert re.search(r"U\+[0-9A-F]{4}", rejection.detail)
+    else:
+        assert rejection.reason in (Reason.TOO_LONG_TO_RENDER, Reason.QUESTION_EMPTY)
+        assert rejection.detail
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.text(
+        st.sampled_from("abcXYZ0189 ,.;:?!%&@=+\"'/（）。，“”、甲乙丙的了是一二 \n\u3000αβДЖé→≤"),
+        max_size=900,
+    ),
+    st.integers(0, 999),
+)
+def test_every_visible_character_is_on_the_pages(typesetter: Typesetter, text: str, number: int) -> None:
+    visible = sum(map(fonts.is_visible, text))
+    if not visible:
+        return
+    pages, glyphs, boxes = _drawn(typesetter, text, str(number))
+    _assert_in_budget(pages)
+    assert len(glyphs) == visible
+    assert not boxes & set(glyphs)
+
+
+@pytest.mark.parametrize("text", [
+    '#read("/etc/passwd") #include "/etc/passwd" #panic("x") #[a] #let x = 1',
+    "\\input{/etc/passwd} \\immediate\\write18{ls}",
+    "{{ 7*7 }} {% include 'x' %} ${HOME} <% x %>",
+    "= heading == @ref <label> // comment /* more */ \\u{41} ~ -- --- 'quotes' \"and\"",
+])  # fmt: skip
+def test_a_question_is_data(typesetter: Typesetter, text: str) -> None:
+    _, glyphs, _ = _drawn(typesetter, text)
+    assert len(glyphs) == sum(map(fonts.is_visible, text))
+
+
+def test_the_engine_can_read_no_file(typesetter: Typesetter) -> None:
+    with pytest.raises(typst.TypstError, match="not found"):
+        typesetter._compiler.compile(input=b'#read("/etc/passwd")')
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_questions_are_drawn_with_their_markup(typesetter: Typesetter, name: str, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        pages, glyphs, boxes = _drawn(typesetter, HARD[name])
+    assert not caplog.records  # nothing fell back to its literal text
+    _assert_in_budget(pages)
+    assert len(glyphs) >= 4
+    assert not boxes & set(glyphs)
+
+
+def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, caplog) -> None:
+    wide = "|" + "a|" * 30 + "\n|" + "---|" * 30 + ("\n|" + "unbreakable|" * 30)
+    matrix = r"$$\begin{matrix}" + r"x \\ " * 60 + r"\end{matrix}$$"
+    for text in (wide, matrix):
+        pages, glyphs, _ = _drawn(typesetter, text)
+        _assert_in_budget(pages)
+        assert len(glyphs) == sum(map(fonts.is_visible, text))
+
+
+@pytest.mark.parametrize(("text", "reason", "detail"), [
+    ("What is \u0378?", Reason.MISSING_GLYPH, "\u0378 (U+0378)"),
+    ("\U00013000", Reason.MISSING_GLYPH, "\U00013000 (U+13000 EGYPTIAN HIEROGLYPH A001)"),
+    ("bad \udc80", Reason.MISSING_GLYPH, "(U+DC80)"),
+    ("中\u093f", Reason.MISSING_GLYPH, "DEVANAGARI VOWEL SIGN I"),
+    ("long " * 20000, Reason.TOO_LONG_TO_RENDER, "100000 characters"),
+    ("long " * 9000, Reason.TOO_LONG_TO_RENDER, "pages with letters of 14 pixels"),
+    ("line\n" * 2000, Reason.TOO_LONG_TO_RENDER, "pages with letters of 14 pixels"),
+    (" \u200b\n\ufeff", Reason.QUESTION_EMPTY, "nothing"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_is_rejected(
+    typesetter: Typesetter, text: str, reason: Reason, detail: str
+) -> None:
+    with pytest.raises(CannotDraw) as caught:
+        typesetter.draw(text, "x")
+    assert caught.value.reason is reason
+    assert detail in caught.value.detail
+
+
+def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:
+    assert typesetter.draw("a\x00b\x1bc\r\nd\u2028e\x85f", "x") == typesetter.draw("abc\nd\ne\nf", "x")
+
+
+def test_indentation_shows(typesetter: Typesetter) -> None:
+    def first_ink(text: str) -> int:
+        picture = Image.open(io.BytesIO(typesetter.draw(text, "x")[0].bytes)).convert("L")
+        lower = picture.crop((0, picture.height // 2, *picture.size))
+        paper = lower.getpixel((1, 1))
+        columns = (lower.crop((x, 0, x + 1, lower.height)).getextrema() for x in range(lower.width))
+        return next(
+            x for x, (low, high) in enumerate(columns) if max(abs(low - paper), abs(high - paper)) > 90
+        )
+
+    indents = [first_ink(f"if x:\n{blank}y") for blank in ("", "  ", "\t", "\t  ", "\t\t")]
+    steps = [later - earlier for earlier, later in itertools.pairwise(indents[1:])]
+    assert indents[0] < indents[1]
+    assert min(steps) > 0
+    assert max(steps) - min(steps) <= 1  # two columns each
+
+
+def test_a_long_word_and_a_long_line_of_code_are_broken(typesetter: Typesetter) -> None:
+    for text in ("x" * 700, "a/b?" * 200, "。" * 300, "```\n" + "y" * 500 + "\n```", "\u00a0" * 300 + "z"):
+        pages, glyphs, _ = _drawn(typesetter, text)
+        _assert_in_budget(pages)
+        assert len(glyphs) == sum(map(fonts.is_visible, text.replace("```", "")))
+
+
+def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
+    sizes = [
+        [_pixels(picture) for picture in typesetter.draw("word " * count, "x")] for count in (1, 20, 200, 900)
+    ]
+    assert [len(pages) for pages in sizes[:3]] == [1, 1, 1]
+    assert len(sizes[3]) > 1
+    assert sizes[0][0] < sizes[1][0] < sizes[2][0]
+
+
+def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
+    texts = [*HARD.values(), "word " * 900]
+    drawn = [typesetter.draw(text, str(n)) for n, text in enumerate(texts)]
+    other = Typesetter(STYLE, 42)
+    again = {n: other.draw(text, str(n)) for n, text in reversed(list(enumerate(texts)))}
+    assert drawn == [again[n] for n in range(len(texts))]
+    assert Typesetter(STYLE, 43).draw(texts[0], "0") != drawn[0]
+
+
+def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
+    program = (
+        "import hashlib\nfrom prep.typeset import Style, Typesetter\n"
+        "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
+        "print(hashlib.sha256(pages[0].bytes).hexdigest())"
+    )
+    scripts = Path(typeset.__file__).parent.parent
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(scripts), "PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+    here = typesetter.draw("甲乙 $x^2$ fin", "x")[0].bytes
+    assert run.stdout.strip() == hashlib.sha256(here).hexdigest()
+
+
+def test_looks_vary_and_formats_are_what_they_say() -> None:
+    signatures = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
+    for form, expected in (("png", {"png"}), ("jpeg", {"jpg"}), ("mixed", {"png", "jpg"})):
+        style = Style(262144, 4, 14, 28, form)
+        drawn = Typesetter(style, 1)
+        pages = [drawn.draw("How are you?", str(n))[0] for n in range(24)]
+        assert {picture.suffix for picture in pages} == expected
+        assert all(picture.bytes.startswith(signatures[picture.suffix]) for picture in pages)
+        assert len({picture.bytes for picture in pages}) == 24
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour (WCAG 2.2)."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def test_ink_stands_out_from_paper_and_texture() -> None:
+    for paper, ink in typeset.PALETTE:
+        rgb = [tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in (paper, ink)]
+        texture = tuple(0.88 * p + 0.12 * i for p, i in zip(*rgb, strict=True))
+        for ground in (rgb[0], texture):
+            low, high = sorted((_luminance(ground), _luminance(rgb[1])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("What?", True), ("什么", False), ("", False), ("123 ?!", False), ("αβγ", False),
+    ("a" * 95 + "中" * 5, True), ("a" * 94 + "中" * 6, False), ("A中", False), ("z\u9fff" + "a" * 18, True),
+])  # fmt: skip
+def test_is_english(text: str, expected: bool) -> None:
+    assert is_english(text) is expected
+
+
+def _last_lines(picture: typeset.Page) -> Image.Image:
+    """The page from a little above its last line on, since OCR takes a second a page."""
+    page = Image.open(io.BytesIO(picture.bytes)).convert("L")
+    paper = page.getpixel((2, 2))
+    ink = page.point(lambda grey: 255 if abs(grey - paper) > 90 else 0).getbbox()
+    return page.crop((0, max(0, ink[3] - 90), page.width, page.height)).convert("RGB")
+
+
+def test_the_last_words_can_be_read(typesetter: Typesetter) -> None:
+    from rapidocr import RapidOCR
+
+    engine = RapidOCR(params={"Global.use_cls": False, "Global.log_level": "error", "Rec.rec_batch_num": 1})
+    dice = random.Random(5)
+    english = " ".join(dice.choice(WORDS) for _ in range(420)) + ". Answer with the purple elephant"
+    chinese = "请阅读下面的材料，然后回答问题。" * 60 + "最后请写出长江的长度"
+    for text, last in ((english, "purple elephant"), (chinese, "长江的长度")):
+        pages = typesetter.draw(text, "last words")
+        assert len(pages) > 1
+        read = engine(_last_lines(pages[-1]))
+        assert last.replace(" ", "") in "".join(read.txts).replace(" ", "")
+
+
+HUB = Path(__file__).resolve().parents[2] / "shared" / "hub"
+
+
+@pytest.mark.skipif(not HUB.is_dir(), reason=f"NOT TESTED on real questions: {HUB} is missing")
+def test_real_questions_are_drawn(typesetter: Typesetter, caplog) -> None:
+    table = pq.read_table(
+        next((HUB / "tatsu-lab/alpaca/data").glob("*.parquet")), columns=["instruction", "input"]
+    )
+    texts = [f"{row['instruction']}\n{row['input']}".rstrip() for row in table.to_pylist()]
+    lines = (HUB / "Congliu/Chinese-DeepSeek-R1-Distill-data-110k/distill_r1_110k.jsonl").read_text("utf-8")
+    texts += [json.loads(line)["input"] for line in lines.splitlines()]
+    for number, text in list(enumerate(texts))[::3]:
+        _assert_in_budget(typesetter.draw(text, f"real:{number}"))
+    assert not caplog.records
