@@ -43,7 +43,7 @@ targets: env
 	@$(SNAKEMAKE) --quiet all --cores 1 targets
 
 lock: env
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
 
 clean:
 	rm -rf demo/hub demo/data demo/work demo/raw demo/logs demo/.snakemake

@@ -6,8 +6,9 @@ pixels of the finished picture unless a name says otherwise.
 
 from typing import Any
 
-from fonts import font, is_chinese
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from fonts import font, is_chinese
 
 DETAIL = 2
 INK = "#222222"

@@ -3,6 +3,7 @@
 import functools
 
 from PIL import ImageFont
+
 from wheels import wheel_file
 
 

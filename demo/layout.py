@@ -4,10 +4,10 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from photographs import TERMS
-from rows import Shard
 
+from photographs import TERMS
 from prep.schema import IMAGE
+from rows import Shard
 
 TITLE = "# Sample corpus of vlm-data-prep"
 """First line of the manifest, by which a corpus of ours is known."""

@@ -1,10 +1,9 @@
 """Pages of text on a desk, drawn with Pillow; the same words give the same pixels."""
 
-# ruff: noqa: RUF001 - the Chinese punctuation is meant.
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from fonts import font, is_chinese
 from photographs import photograph
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 WIDTHS = [400, 480, 560]
 SIZES = [20, 22, 21, 24]

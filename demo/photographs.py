@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 from PIL import Image, ImageOps
+
 from wheels import wheel_file
 
 TERMS = {

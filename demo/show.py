@@ -19,7 +19,7 @@ def table(manifest: dict) -> pd.DataFrame:
             "artifact": name,
             "rows": artifact["rows"],
             "rejected": sum(artifact["rejected"].values()),
-            "size": f"{artifact['bytes'] / 1e6:.2f} MB",
+            "MB": round(artifact["bytes"] / 1e6, 2),
         }
         for name, artifact in manifest["artifacts"].items()
     )
@@ -30,7 +30,7 @@ def main() -> None:
     args.add_argument("data", type=Path, help="the folder that holds manifest.json")
     data = args.parse_args().data
     manifest = read_json(data / "manifest.json")
-    print(table(manifest).to_string(index=False, justify="left"))
+    print(table(manifest).to_markdown(index=False, tablefmt="simple"))
     for notice in sorted({artifact.get("notice") for artifact in manifest["artifacts"].values()} - {None}):
         print(f"\n{notice}")
     print(f"\nRows to look at: {data / 'report.html'}")

@@ -1,0 +1,111 @@
+"""What the text teacher is asked, and what becomes of its answers."""
+
+from batch import Batch, question
+from fault_server import Ask, FaultServer, Reply
+from teachers import teach
+
+import answer_text
+from prep.question import Question
+
+SAMPLING = {"thinking": {"temperature": 0.6}, "no_thinking": {"temperature": 0.7, "top_k": 20}}
+FLAGS = (
+    *("--thinking", '{"temperature": 0.6, "top_k": 20}', "--no-thinking", '{"temperature": 0.7}'),
+    *("--samples", 1, "--no-think-share"),
+)
+
+
+def asked(number: int = 3) -> Question:
+    row = question(number)
+    row.pop("image")
+    return Question(**row, image=None, image_path=None)
+
+
+def test_every_question_is_due_thinking_and_the_share_once_more_without():
+    questions = [asked(number) for number in range(200)]
+    due = list(answer_text.due(questions, 42, 0.5, 2))
+    thinking = [(each.id, sample) for each, mode, sample in due if mode == "thinking"]
+    plain = {each.id for each, mode, _ in due if mode == "no_thinking"}
+    assert thinking == [(each.id, sample) for each in questions for sample in (0, 1)]
+    assert 70 < len(plain) < 130
+    assert [each.id for each, _, _ in due] == sorted(
+        (each.id for each, _, _ in due), key=lambda id_: int(id_[9:])
+    )
+    assert not any(mode == "no_thinking" for _, mode, _ in answer_text.due(questions, 42, 0.0, 1))
+
+
+def test_a_request_ends_in_the_switch_only_without_thinking_and_has_its_own_seed():
+    thinking = answer_text.request(asked(), "thinking", 0, 42, SAMPLING)
+    plain = answer_text.request(asked(), "no_thinking", 1, 42, SAMPLING)
+    assert thinking.messages == [{"role": "user", "content": "What is 3?"}]
+    assert plain.messages == [{"role": "user", "content": "What is 3? /no_think"}]
+    assert (thinking.id, plain.id) == ("set/file:3#thinking.0", "set/file:3#no_thinking.1")
+    assert (thinking.sampling, plain.sampling) == (SAMPLING["thinking"], SAMPLING["no_thinking"])
+    assert len({answer_text.request(asked(), m, s, 42, SAMPLING).seed for m in SAMPLING for s in (0, 1)}) == 4
+
+
+def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
+    with FaultServer(teach) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(20)], server)
+        first = batch.ask("answer_text.py", *FLAGS, 1.0, "--answers", tmp_path / "a.parquet")
+        assert first.returncode == 0, first.stderr
+        assert server.attempts.total() == 40
+        batch.ask("answer_text.py", *FLAGS, 1.0, "--answers", tmp_path / "b.parquet")
+        assert server.attempts.total() == 40
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    rows = batch.rows("a.parquet")
+    assert [row["id"] for row in rows] == [
+        f"set/file:{number}#{mode}.0" for number in range(20) for mode in ("thinking", "no_thinking")
+    ]
+    assert {row["question_id"] for row in rows[:2]} == {"set/file:0"}
+    assert all(row["text"] and row["reason"] is None for row in rows)
+
+
+def test_what_is_sent_is_the_sampling_the_seed_and_the_model(tmp_path):
+    bodies = []
+
+    def plan(ask: Ask) -> Reply:
+        bodies.append(ask.body)
+        return teach(ask)
+
+    with FaultServer(plan) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
+    (body,) = bodies
+    assert body.pop("messages") == [{"role": "user", "content": "What is 0?"}]
+    assert 0 <= body.pop("seed") < 2**31
+    assert body == {"model": "model", "temperature": 0.6, "top_k": 20}
+
+
+def test_each_way_to_fail_has_its_reason_and_costs_no_other_row(tmp_path):
+    plans = {
+        "What is 0?": Reply(finish_reason="length"),
+        "What is 1?": Reply(finish_reason="content_filter"),
+        "What is 2?": Reply(content="no thought"),
+        "What is 3?": Reply(content="<think>a</think> <Image>"),
+        "What is 4?": Reply(status=400, body={"error": {"message": "too long"}}),
+        "What is 5?": Reply(content="", message={"reasoning": "a thought"}),
+        "What is 6?": Reply(content="six", message={"reasoning_content": "a thought"}),
+    }
+    with FaultServer(lambda ask: plans.get(ask.prompt, Reply())) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(8)], server)
+        done = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
+    assert done.returncode == 0, done.stderr
+    rows = batch.rows("a.parquet")
+    assert [row["reason"] for row in rows] == [
+        *("length", "not_stopped", "answer_malformed", "media_tag_in_answer", "bad_request"),
+        *("answer_malformed", None, None),
+    ]
+    assert rows[6]["text"] == "<think>\na thought\n</think>\n\nsix"
+    assert "too long" in rows[4]["detail"]
+    assert server.attempts["What is 4?"] == 1
+
+
+def test_a_wrong_model_is_one_line_and_no_file(tmp_path):
+    with FaultServer(teach, models=("another",)) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        done = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
+    assert done.returncode == 1
+    assert done.last.startswith("error: teacher: ")
+    assert "another" in done.last
+    assert not (tmp_path / "a.parquet").exists()
+    assert server.attempts.total() == 0

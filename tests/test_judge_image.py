@@ -1,0 +1,30 @@
+"""The judge of a picture's answer sees the picture, and is not told to stop thinking."""
+
+import base64
+import json
+
+from batch import Batch, question
+from fault_server import Ask, FaultServer, Reply
+from test_answer_image import png
+from test_judge_text import PROMPT, answers, verdict
+
+
+def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
+    bodies = []
+
+    def plan(ask: Ask) -> Reply:
+        bodies.append(ask.body)
+        return Reply(content=verdict("pass", 4))
+
+    with FaultServer(plan) as server:
+        batch = Batch(tmp_path, [question(0, "<image>\nWhat is 0?", png(7))], server)
+        done = batch.ask(
+            "judge_image.py",
+            *("--answers", answers(tmp_path, ["zero"]), "--prompt", PROMPT),
+            *("--sampling", json.dumps({"top_k": 2}), "--verdicts", tmp_path / "v.parquet"),
+        )
+    assert done.returncode == 0, done.stderr
+    ((picture, text),) = (body["messages"][0]["content"] for body in bodies)
+    assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]) == png(7)
+    assert text["text"] == "Q: What is 0?\nR: It is 0.\nA: zero"
+    assert [row["score"] for row in batch.rows("v.parquet")] == [4]

@@ -1,0 +1,110 @@
+"""What the judge is shown, and what is made of its word."""
+
+import json
+from pathlib import Path
+
+import pytest
+from batch import Batch, question
+from fault_server import Ask, FaultServer, Reply
+
+from prep import shards
+from prep.schema import ANSWERS
+
+PROMPT = "Q: {question}\nR: {reference}\nA: {answer}"
+
+
+def answers(folder: Path, texts: list[str | None]) -> Path:
+    """Answers to the first questions; None is one that failed."""
+    rows = [
+        {
+            "id": f"set/file:{number}#thinking.0",
+            "question_id": f"set/file:{number}",
+            "mode": "thinking",
+            "sample": 0,
+            "text": text and f"<think>\nhm\n</think>\n\n{text}",
+            "reason": None if text else "length",
+            "detail": None if text else "cut",
+        }
+        for number, text in enumerate(texts)
+    ]
+    shards.write(folder / "answers.parquet", rows, ANSWERS)
+    return folder / "answers.parquet"
+
+
+def judge(batch: Batch, texts: list[str | None]):
+    """Run the program over answers with these texts."""
+    return batch.ask(
+        "judge_text.py",
+        *("--answers", answers(batch.folder, texts), "--prompt", PROMPT),
+        *("--sampling", '{"temperature": 0.7}', "--verdicts", batch.folder / "v.parquet"),
+    )
+
+
+def verdict(said: str, score: int) -> str:
+    return json.dumps({"verdict": said, "score": score, "reason": "because"})
+
+
+def test_the_judge_sees_question_reference_and_the_answer_without_its_thought(tmp_path):
+    with FaultServer(lambda ask: Reply(content=verdict("pass", 5))) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(3)], server)
+        done = judge(batch, ["zero", None, "two {reference}"])
+    assert done.returncode == 0, done.stderr
+    assert set(server.attempts) == {
+        "Q: What is 0?\nR: It is 0.\nA: zero /no_think",
+        "Q: What is 2?\nR: It is 2.\nA: two {reference} /no_think",
+    }
+    assert [(row["id"], row["verdict"], row["score"]) for row in batch.rows("v.parquet")] == [
+        ("set/file:0#thinking.0", "pass", 5),
+        ("set/file:2#thinking.0", "pass", 5),
+    ]
+
+
+@pytest.mark.parametrize("schema", [True, False])
+def test_the_schema_goes_only_to_a_server_that_obeys_it(tmp_path, schema):
+    bodies = []
+
+    def plan(ask: Ask) -> Reply:
+        bodies.append(ask.body)
+        return Reply(content=f"<think>{verdict('fail', 1)}</think> I say {verdict('pass', 4)}")
+
+    with FaultServer(plan) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        batch.probe(schema=schema)
+        judge(batch, ["zero"])
+    (body,) = bodies
+    assert ("response_format" in body) is schema
+    if schema:
+        assert body["response_format"]["json_schema"]["name"] == "verdict"
+    (row,) = batch.rows("v.parquet")
+    assert (row["verdict"], row["score"]) == ("pass", 4)
+
+
+def test_what_is_unclear_is_a_row_of_its_own(tmp_path):
+    said = {
+        "zero": Reply(content="I think it passes"),
+        "one": Reply(content=verdict("pass", 4), finish_reason="length"),
+        "two": Reply(status=400, body={"error": {"message": "no"}}),
+        "three": Reply(content=verdict("fail", 2)),
+    }
+    with FaultServer(lambda ask: said[ask.prompt.split("A: ")[1].removesuffix(" /no_think")]) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(4)], server)
+        done = judge(batch, list(said))
+    assert done.returncode == 0, done.stderr
+    rows = batch.rows("v.parquet")
+    assert [(row["verdict"], row["reason"]) for row in rows] == [
+        *((None, "judge_unclear") for _ in range(3)),
+        ("fail", None),
+    ]
+    assert all(row["detail"] for row in rows)
+
+
+def test_a_server_that_fails_too_much_fails_the_job(tmp_path):
+    with FaultServer(
+        lambda ask: Reply(finish_reason=None, status=503, headers={"retry-after": "0"})
+    ) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(2)], server, max_failed_share=0.0)
+        done = judge(batch, ["zero", "one"])
+    assert done.returncode == 1
+    assert "server_error" in done.last
+    assert "Run again: only what is missing is asked" in done.last
+    assert not (tmp_path / "v.parquet").exists()

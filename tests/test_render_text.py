@@ -1,0 +1,120 @@
+"""What is kept of a batch becomes pages and turns; what is not, rejects."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from batch import question
+from PIL import Image
+from running import Done, run
+from test_verdict import verdict
+
+import render_text
+from prep import shards
+from prep.files import read_json, sha256
+from prep.schema import ANSWERS, QUESTIONS, VERDICTS
+
+STYLE = {
+    "max_pixels": 262144,
+    "max_pages": 4,
+    "min_font_px": 14,
+    "max_font_px": 28,
+    "format": "png",
+    "fonts": [],
+}
+ENGLISH, CHINESE = "Please answer the question in the image.", "请回答图片中的问题。"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "pages", "turn"),
+    [
+        ("What is 2+2?", "thinking", 1, f"<image>\n{ENGLISH}"),
+        ("What is 2+2?", "no_thinking", 2, f"<image>\n<image>\n{ENGLISH} /no_think"),
+        ("二加二？", "thinking", 1, f"<image>\n{CHINESE}"),
+        ("2 + 2", "no_thinking", 1, f"<image>\n{CHINESE} /no_think"),
+        ("a" * 19 + "二", "thinking", 1, f"<image>\n{ENGLISH}"),
+        ("a" * 18 + "二", "thinking", 1, f"<image>\n{CHINESE}"),
+    ],
+)
+def test_the_users_turn_is_in_the_questions_language(text, mode, pages, turn):
+    assert render_text.prompt(text, mode, pages) == turn
+
+
+def answer(number: int, mode: str = "thinking", reason: str | None = None) -> dict:
+    return {
+        "id": f"set/file:{number}#{mode}.0",
+        "question_id": f"set/file:{number}",
+        "mode": mode,
+        "sample": 0,
+        "text": None if reason else f"<think>\n{number}\n</think>\n\nIt is {number}.",
+        "reason": reason,
+        "detail": reason and "cut",
+    }
+
+
+def judged(number: int, said: str | None = "pass", score: int = 4, mode: str = "thinking") -> dict:
+    return verdict(0, said, score) | {"id": f"set/file:{number}#{mode}.0"}
+
+
+def render(folder: Path, questions: list, answers: list, verdicts: list, **style: object) -> Done:
+    shards.write(folder / "q.parquet", questions, QUESTIONS)
+    shards.write(folder / "a.parquet", answers, ANSWERS)
+    shards.write(folder / "v.parquet", verdicts, VERDICTS)
+    return run(
+        "render_text.py",
+        *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
+        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--style", json.dumps(STYLE | style)),
+        *("--seed", 42, "--threads", 2, "--shard", folder / "s.parquet"),
+        *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
+    )
+
+
+def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
+    done = render(
+        tmp_path,
+        [
+            question(0),
+            question(1),
+            question(2, "\ue000 is drawn by no font"),
+            question(3, "too long " * 5000),
+        ],
+        [answer(0), answer(0, "no_thinking"), answer(1, reason="length"), answer(2), answer(3)],
+        [judged(3), judged(2), judged(0), judged(0, score=2, mode="no_thinking")],
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    page = Image.open(io.BytesIO(row["images"][0]["bytes"]))
+    assert page.width * page.height <= STYLE["max_pixels"]
+    assert row == {
+        "id": "set/file:0#thinking.0",
+        "source_id": "s0",
+        "messages": [
+            {"content": f"<image>\n{ENGLISH}", "role": "user"},
+            {"content": "<think>\n0\n</think>\n\nIt is 0.", "role": "assistant"},
+        ],
+        "images": [{"bytes": row["images"][0]["bytes"], "path": "page_1.png"}],
+        "source": "org/set",
+        "mode": "thinking",
+        "score": 4,
+    }
+    rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [
+        ("set/file:0#no_thinking.0", 0, "low_score"),
+        ("set/file:1#thinking.0", 1, "length"),
+        ("set/file:2#thinking.0", 2, "missing_glyph"),
+        ("set/file:3#thinking.0", 3, "too_long_to_render"),
+    ]
+    assert {reject["source_file"] for reject in rejects} == {"data/file.parquet"}
+    sums = {"shard": sha256(tmp_path / "s.parquet"), "rejects": sha256(tmp_path / "r.parquet")}
+    assert read_json(tmp_path / "s.json") == {"sources": {}, "sha256": sums}
+
+
+def test_a_long_question_has_a_tag_for_each_of_its_pages(tmp_path):
+    render(tmp_path, [question(0, "Read this carefully. " * 60)], [answer(0)], [judged(0)], max_pixels=90000)
+    (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    pages = len(row["images"])
+    assert pages > 1
+    assert row["messages"][0]["content"] == "<image>\n" * pages + ENGLISH
+    assert [image["path"] for image in row["images"]] == [f"page_{n}.png" for n in range(1, pages + 1)]
