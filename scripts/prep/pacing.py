@@ -1,0 +1,163 @@
+"""How much is asked of each endpoint, and when: the limits and rests that all requests share.
+
+Requests of one endpoint succeed and fail together, so they slow down together. While most of what was
+sent of late fails, an endpoint's limit is halved and it rests, longer each time nothing has succeeded
+since; what was already on its way then changes nothing more. Each success lets the limit grow by an
+eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from prep import wire
+from prep.endpoint import Endpoint
+from prep.fault import Fault
+from prep.program import Failure
+
+log = logging.getLogger("prep")
+
+REST = 1.0  # seconds of the first rest; each further one without a success between is twice as long
+LONGEST_REST = 60.0
+PATIENCE = 600.0  # seconds without one success, and nothing on its way, until the run gives up
+WEIGHT = 1 / 8  # of the newest result in the share of failures
+
+
+class Line:
+    """One endpoint: its client, how many requests are on their way to it, and how many may be."""
+
+    def __init__(self, endpoint: Endpoint, most: int, now: float):
+        self.client = wire.client(endpoint)
+        self.endpoint = endpoint
+        self.in_flight = 0
+        self.limit = float(most)
+        self.rests_until = now
+        self._most = most
+        self._failing = 0.0  # share of the late results that were failures
+        self._rests = 0  # since the last success
+        self._slowed = now
+        self.good = now  # when it last succeeded, or began
+
+    def free(self, now: float) -> bool:
+        return now >= self.rests_until and self.in_flight < int(self.limit)
+
+    def succeeded(self, now: float) -> None:
+        self.in_flight -= 1
+        self._failing *= 1 - WEIGHT
+        self._rests = 0
+        self.good = now
+        self.limit = min(self._most, self.limit + WEIGHT)
+
+    def failed(self, fault: Fault, sent: float, now: float) -> None:
+        """Take note of a fault of a request that was sent at `sent`."""
+        if fault.row:
+            return self.succeeded(now)  # the server lives and judges
+        self.in_flight -= 1
+        if fault.retry_after is not None:
+            self.rests_until = max(self.rests_until, now + fault.retry_after)
+        if sent < self._slowed:
+            return None
+        self._failing += (1 - self._failing) * WEIGHT
+        if self._failing > 0.5:
+            # Other jobs may have met the same trouble: they should not all come back at once.
+            rest = min(LONGEST_REST, REST * 2**self._rests) * random.uniform(0.75, 1.25)
+            self._rests += 1
+            self._slowed = now
+            self.limit = max(1.0, self.limit / 2)
+            self.rests_until = max(self.rests_until, now + rest)
+            log.warning(
+                "%s: most requests fail (the last: %s); resting %.1f s, then at most %d at once",
+                self.endpoint.base_url,
+                fault.detail,
+                rest,
+                self.limit,
+            )
+        return None
+
+    def hopeless(self, now: float) -> bool:
+        """Whether nothing has succeeded for long, and nothing that is on its way might."""
+        return self.in_flight == 0 and self._rests > 0 and now - self.good > PATIENCE
+
+    def left(self) -> None:
+        """A request was given up from outside."""
+        self.in_flight -= 1
+
+
+class Lines:
+    """The lines to all endpoints of a server, inside one event loop."""
+
+    def __init__(self, server, most: int):
+        self._server = server
+        self._most = most
+        self._lines: list[Line] = []
+        self._retired: list[Line] = []
+        self._turn = asyncio.Lock()  # who waits for a free line, first come, first served
+        self._change = asyncio.Event()
+        self._renewal: asyncio.Task | None = None
+        self._now: Callable[[], float] = asyncio.get_running_loop().time
+
+    @property
+    def in_flight(self) -> int:
+        return sum(line.in_flight for line in self._lines)
+
+    async def take(self) -> tuple[Line, float]:
+        """The line with the least on it, waiting for one that is free; and the time now."""
+        async with self._turn:
+            while True:
+                now = self._now()
+                free = [line for line in self._lines if line.free(now)]
+                if free and self._renewal is None:
+                    line = min(free, key=lambda each: each.in_flight / each.limit)
+                    line.in_flight += 1
+                    return line, now
+                self._change.clear()
+                rests = [line.rests_until for line in self._lines if line.rests_until > now]
+                try:
+                    async with asyncio.timeout_at(min(rests, default=None)):
+                        await self._change.wait()
+                except TimeoutError:
+                    pass
+
+    def succeeded(self, line: Line) -> None:
+        line.succeeded(self._now())
+        self._change.set()
+
+    def failed(self, line: Line, fault: Fault, sent: float) -> None:
+        """Take note of a fault; raises Failure when there is no more hope for any line."""
+        now = self._now()
+        line.failed(fault, sent, now)
+        self._change.set()
+        if all(each.hopeless(now) for each in self._lines):
+            since = now - max(each.good for each in self._lines)
+            raise Failure(
+                f"no request has succeeded for {since:.0f} s, the last: {fault.name} ({fault.detail});"
+                " mend the server and run again: only what is missing is asked"
+            )
+
+    async def renew(self) -> None:
+        """Ask the server for its endpoints (it may start again for that) and keep to those.
+
+        All that call while it is under way wait for the same answer.
+        """
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._server.endpoints())
+            self._renewal.add_done_callback(self._renewed)
+        await asyncio.shield(self._renewal)
+
+    def _renewed(self, renewal: asyncio.Task) -> None:
+        self._renewal = None
+        if not renewal.cancelled() and renewal.exception() is None:
+            known = {line.endpoint: line for line in self._lines}
+            wanted = dict.fromkeys(renewal.result())
+            self._retired += [line for endpoint, line in known.items() if endpoint not in wanted]
+            self._lines = [known.get(each) or Line(each, self._most, self._now()) for each in wanted]
+        self._change.set()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+        for line in [*self._lines, *self._retired]:
+            await line.client.close()

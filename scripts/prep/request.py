@@ -1,0 +1,98 @@
+"""What is asked of a server, and what comes of it."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from prep.fault import Fault
+from prep.reason import Reason
+
+# Media types by a file's first bytes; WebP has its name at byte 8.
+SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"GIF8": "image/gif",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+    b"BM": "image/bmp",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A chat completion to ask for.
+
+    `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
+    user message, as it is. Sampling may name whatever the server understands, `top_k` and `min_p` too.
+    """
+
+    id: str
+    messages: list[dict[str, Any]]
+    sampling: dict[str, Any]
+    seed: int
+    sample: int = 0
+    image: bytes | None = None
+    response_format: dict[str, Any] | None = None
+
+    def key(self, model: str) -> str:
+        """The sha256, in hex, of all that decides the answer; the id does not."""
+        decides = {
+            "model": model,
+            "messages": self.messages,
+            "image": None if self.image is None else hashlib.sha256(self.image).hexdigest(),
+            "sampling": self.sampling,
+            "seed": self.seed,
+            "sample": self.sample,
+            "response_format": self.response_format,
+        }
+        text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def body(self, model: str) -> dict[str, Any]:
+        """What is sent. Without `max_tokens` in the sampling, the server uses what its context has left.
+
+        Raises Fault when the picture is of no known format.
+        """
+        body = {"model": model, "messages": self.messages, **self.sampling, "seed": self.seed}
+        if self.image is not None:
+            body["messages"] = _with_picture(self.messages, self.image)
+        if self.response_format is not None:
+            body["response_format"] = self.response_format
+        return body
+
+
+@dataclass(frozen=True)
+class Response:
+    """The end of a request: an answer (`failure` is None), or a failure with its detail.
+
+    An answer need not be whole: `finish_reason` says how it ended. `reasoning` is what the server split
+    off from the content.
+    """
+
+    content: str
+    reasoning: str | None
+    finish_reason: str | None
+    failure: Reason | None = None
+    detail: str | None = None
+
+
+def _with_picture(messages: list[dict[str, Any]], image: bytes) -> list[dict[str, Any]]:
+    """The messages with a picture, as a data URL, before the text of the last user message."""
+    last = max(number for number, message in enumerate(messages) if message["role"] == "user")
+    url = f"data:{_media_type(image)};base64,{base64.b64encode(image).decode()}"
+    parts = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": messages[last]["content"]},
+    ]
+    return [*messages[:last], {**messages[last], "content": parts}, *messages[last + 1 :]]
+
+
+def _media_type(image: bytes) -> str:
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    for signature, name in SIGNATURES.items():
+        if image.startswith(signature):
+            return name
+    raise Fault(Reason.BAD_REQUEST, "bad_request", "the picture is of no format that can be sent")

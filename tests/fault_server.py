@@ -1,0 +1,273 @@
+"""A chat server on the loopback that answers as a plan says: late, wrongly, or not at all; and counts.
+
+    def plan(ask: Ask) -> Reply:
+        return Reply(status=500) if ask.attempt == 1 else Reply(delay=0.2)
+
+    with FaultServer(plan, slots=32) as server:
+        ...  # ask server.base_url
+    assert server.attempts["the prompt"] == 2
+
+What a prompt's n-th attempt gets depends on the plan alone, so a test runs alike each time.
+"""
+
+import asyncio
+import hashlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request: its JSON body, the text of its last message, and how often that text has come."""
+
+    body: dict[str, Any]
+    prompt: str
+    attempt: int  # from 1
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one request gets. The default is a finished answer, at once.
+
+    `kind`: `answer` | `reset` (the connection is reset) | `hang` (nothing, ever) | `cut` (half of the
+    body, then the end of the connection) | `cut_json` (half of the JSON, as if it were all) | `garbage`
+    (not HTTP).
+    """
+
+    kind: str = "answer"
+    delay: float = 0.0  # seconds from when a slot takes it
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    content: str | None = None  # None: a text that depends on the whole request body
+    message: dict[str, Any] = field(default_factory=dict)  # further fields of the message
+    finish_reason: str | None = "stop"
+    body: Any = None  # the whole JSON body, in place of a chat completion
+    chunked: bool = False
+
+
+def answer_to(body: dict[str, Any]) -> str:
+    """The text that the server answers a body with: the same for the same body, always."""
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return f"<think>\nabout {digest[:8]}\n</think>\n\nanswer {digest}"
+
+
+class FaultServer:
+    """Serves `plan` while its `with` block lasts, in a thread of its own.
+
+    At most `slots` requests are worked on at once (None: all), the others wait as in a real server.
+    `models` are the names that /v1/models shows; with a `key`, requests without it get 401.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[[Ask], Reply] | None = None,
+        *,
+        slots: int | None = None,
+        models: tuple[str, ...] = ("model",),
+        key: str | None = None,
+        port: int = 0,
+    ):
+        self.plan = plan or (lambda ask: Reply())
+        self.slots, self.models, self.key = slots, models, key
+        self.attempts: Counter[str] = Counter()  # requests by prompt
+        self.finished: Counter[str] = Counter()  # whole answers sent, by prompt
+        self.connections = 0  # ever opened
+        self.arrivals: list[float] = []  # time.monotonic() of each request
+        self.most_at_once = 0
+        self.busy = 0.0  # slot-seconds: the time that requests were in the server, summed
+        self.unfinished = 0  # requests in the server whose client went away
+        self._working = 0
+        self._waiting: deque = deque()
+        self._changed = 0.0
+        self._inside = 0
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        self.port = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._transports: set[asyncio.Transport] = set()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> "FaultServer":
+        ready = threading.Event()
+        self._loop.call_soon(ready.set)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close all connections and the port; once is enough."""
+        if self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            self._loop.create_server(lambda: _Connection(self), sock=self._listener)
+        )
+        self._loop.run_forever()
+        server.close()
+        for transport in list(self._transports):
+            transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def _moved(self, step: int) -> None:
+        """A request came in, or left: keep the integral of how many are inside over time."""
+        now = time.monotonic()
+        self.busy += self._inside * (now - self._changed) if self._inside else 0.0
+        self._changed = now
+        self._inside += step
+        self.most_at_once = max(self.most_at_once, self._inside)
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection: one request at a time."""
+
+    def __init__(self, server: FaultServer):
+        self.server = server
+        self.data = bytearray()
+        self.head: tuple[str, dict[str, str]] | None = None  # path and headers, while the body comes
+        self.span = slice(0, 0)  # of the body in `data`
+        self.ask: Ask | None = None
+        self.holds_slot = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.server.connections += 1
+        self.server._transports.add(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.server._transports.discard(self.transport)
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.ask is not None:
+            self.server.unfinished += 1
+            self._leave()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        if self.head is None:
+            begins = self.data.find(b"\r\n\r\n") + 4
+            if begins < 4:
+                return
+            first, *lines = self.data[: begins - 4].decode("latin-1").split("\r\n")
+            pairs = (line.partition(":") for line in lines)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            self.head = first.split(" ")[1], headers
+            self.span = slice(begins, begins + int(headers.get("content-length", 0)))
+        if len(self.data) >= self.span.stop:
+            (path, headers), self.head = self.head, None
+            body = bytes(self.data[self.span])
+            self.data.clear()
+            self._request(path, headers, body)
+
+    def _request(self, path: str, headers: dict[str, str], data: bytes) -> None:
+        server = self.server
+        if path.endswith("/health"):
+            return self._write(200, {})
+        if server.key is not None and headers.get("authorization") != f"Bearer {server.key}":
+            return self._write(401, {"error": {"message": "no valid key"}})
+        if path.endswith("/models"):
+            return self._write(200, {"object": "list", "data": [{"id": name} for name in server.models]})
+        if not path.endswith("/chat/completions"):
+            return self._write(404, {"error": {"message": f"nothing at {path}"}})
+        body = json.loads(data)
+        prompt = body["messages"][-1]["content"]
+        if not isinstance(prompt, str):
+            prompt = next(part["text"] for part in prompt if part["type"] == "text")
+        server.attempts[prompt] += 1
+        server.arrivals.append(time.monotonic())
+        self.ask = Ask(body, prompt, server.attempts[prompt], headers)
+        server._moved(+1)
+        if server.slots is None or server._working < server.slots:
+            self._begin()
+        else:
+            server._waiting.append(self)
+        return None
+
+    def _begin(self) -> None:
+        """A slot takes the request."""
+        self.holds_slot = True
+        self.server._working += 1
+        reply = self.server.plan(self.ask)
+        if reply.kind == "hang":
+            return
+        if reply.delay:
+            self.timer = asyncio.get_running_loop().call_later(reply.delay, self._reply, reply)
+        else:
+            self._reply(reply)
+
+    def _leave(self) -> None:
+        """The request is out: the next one that waits gets its slot."""
+        server = self.server
+        self.ask = self.timer = None
+        server._moved(-1)
+        if self.holds_slot:
+            self.holds_slot = False
+            server._working -= 1
+            while server._waiting and (server.slots is None or server._working < server.slots):
+                following = server._waiting.popleft()
+                if following.ask is not None:
+                    following._begin()
+
+    def _reply(self, reply: Reply) -> None:
+        ask = self.ask
+        if reply.kind == "answer" and reply.status == 200:
+            self.server.finished[ask.prompt] += 1
+        self._leave()
+        if reply.kind == "reset":
+            linger = struct.pack("ii", 1, 0)  # on, 0 s: closing sends RST
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.transport.abort()
+        elif reply.kind == "garbage":
+            self.transport.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+        elif reply.status != 200:
+            self._write(reply.status, reply.body or {"error": {"message": "as planned"}}, reply)
+        else:
+            self._write(200, reply.body or self._completion(ask, reply), reply)
+
+    def _completion(self, ask: Ask, reply: Reply) -> dict[str, Any]:
+        content = answer_to(ask.body) if reply.content is None else reply.content
+        message = {"role": "assistant", "content": content, **reply.message}
+        return {
+            "object": "chat.completion",
+            "model": ask.body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
+            "usage": {"prompt_tokens": len(ask.prompt.split()), "completion_tokens": len(content.split())},
+        }
+
+    def _write(self, status: int, body: Any, reply: Reply | None = None) -> None:
+        reply = reply or Reply()
+        data = json.dumps(body, ensure_ascii=False).encode()
+        if reply.kind == "cut_json":
+            data = data[: len(data) // 2]
+        if reply.chunked:
+            half = len(data) // 2
+            parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (data[:half], data[half:], b""))
+            length, data = "Transfer-Encoding: chunked", parts
+        else:
+            length = f"Content-Length: {len(data)}"
+        fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
+        head = f"HTTP/1.1 {status} As Planned\r\nContent-Type: application/json\r\n{fields}{length}\r\n\r\n"
+        if reply.kind == "cut":
+            self.transport.write(head.encode() + data[: len(data) // 2])
+            self.transport.close()
+        else:
+            self.transport.write(head.encode() + data)

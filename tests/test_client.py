@@ -1,0 +1,671 @@
+"""The request client, against a server that delays, fails and counts: nothing is lost or paid for twice."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from fault_server import Ask, FaultServer, Reply, answer_to
+
+from prep import client as client_module
+from prep import pacing
+from prep import progress as progress_module
+from prep.client import Client, Request, Response
+from prep.endpoint import Endpoint
+from prep.fault import TRIES
+from prep.journal import Journal
+from prep.program import Failure
+from prep.reason import Reason
+from prep.server import Server
+
+SAMPLING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}
+JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
+
+
+class Endpoints:
+    """Gives the endpoints of running fault servers, and counts how often it was asked for them."""
+
+    def __init__(self, *servers: FaultServer, key: str = "EMPTY"):
+        self.given = [Endpoint(server.base_url, key) for server in servers]
+        self.calls = 0
+
+    async def endpoints(self) -> list[Endpoint]:
+        self.calls += 1
+        return list(self.given)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Short waits between tries: what is tested is their order and number."""
+    monkeypatch.setattr(client_module, "FIRST_DELAY", 0.005)
+    monkeypatch.setattr(client_module, "LONGEST_DELAY", 0.05)
+    monkeypatch.setattr(pacing, "REST", 0.02)
+    monkeypatch.setattr(pacing, "LONGEST_REST", 0.1)
+    monkeypatch.setattr(pacing, "PATIENCE", 5.0)
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Asks requests through a client with a journal under tmp_path; gives the list of what came."""
+
+    def ask(requests, *servers, endpoints=None, share=0.0, journal="journal", **settings):
+        endpoints = endpoints or Endpoints(*servers)
+        with Journal(tmp_path / journal) as opened:
+            client = Client(SETTINGS | settings, endpoints, opened, tmp_path / "stats" / "000.json")
+            return list(client.ask(lambda: iter(requests), share))
+
+    return ask
+
+
+SETTINGS = {
+    "name": "teacher",
+    "model": "model",
+    "concurrency": 8,
+    "max_model_len": 8192,
+    "request_timeout": 5,
+}
+
+
+def request(number: int, **changes) -> Request:
+    messages = [{"role": "user", "content": f"question {number}"}]
+    return Request(f"alpaca/train:{number}#thinking.0", messages, SAMPLING, 1000 + number, **changes)
+
+
+def progress(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / "stats" / "000.json").read_text())
+
+
+def by_first_tries(*replies: Reply):
+    """A plan: a prompt's n-th attempt gets the n-th reply, those after the last an answer."""
+    return lambda ask: replies[ask.attempt - 1] if ask.attempt <= len(replies) else Reply()
+
+
+# What is sent
+
+
+def test_the_key_depends_on_all_that_decides_the_answer_and_on_nothing_else():
+    base = request(1)
+    others = [
+        replace(base, messages=[{"role": "user", "content": "question 2"}]),
+        replace(base, messages=[{"role": "system", "content": ""}, *base.messages]),
+        replace(base, sampling={**SAMPLING, "temperature": 0.7}),
+        replace(base, sampling={**SAMPLING, "max_tokens": 5}),
+        replace(base, seed=1),
+        replace(base, sample=1),
+        replace(base, image=JPEG),
+        replace(base, image=JPEG + b"1"),
+        replace(base, response_format={"type": "json_object"}),
+    ]
+    keys = {each.key("model") for each in [base, *others]} | {base.key("other")}
+    assert len(keys) == len(others) + 2
+    same = replace(base, id="another row", sampling=dict(reversed(SAMPLING.items())))
+    assert same.key("model") == base.key("model")
+    assert len(base.key("model")) == 64
+
+
+def test_the_key_is_the_one_that_old_journals_know():
+    text = (
+        f'{{"image":"{hashlib.sha256(JPEG).hexdigest()}","messages":[{{"content":"\\u4e2d","role":"user"}}],'
+        '"model":"model","response_format":null,"sample":2,"sampling":{"min_p":0,"temperature":0.6},"seed":7}'
+    )
+    sampling = {"temperature": 0.6, "min_p": 0}
+    asked = Request("row", [{"role": "user", "content": "中"}], sampling, 7, sample=2, image=JPEG)
+    assert asked.key("model") == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_text_request_as_the_server_sees_it(ask):
+    asks = []
+    shape = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": {}}}
+    with FaultServer(lambda seen: asks.append(seen) or Reply()) as server:
+        ask([request(1, response_format=shape)], server)
+    assert asks[0].body == {
+        "model": "model",
+        "messages": [{"role": "user", "content": "question 1"}],
+        **SAMPLING,
+        "seed": 1001,
+        "response_format": shape,
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "media_type"),
+    [
+        (JPEG, "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n...", "image/png"),
+        (b"GIF89a...", "image/gif"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
+        (b"II*\0...", "image/tiff"),
+        (b"MM\0*...", "image/tiff"),
+        (b"BM......", "image/bmp"),
+    ],
+)
+def test_a_picture_goes_before_the_text_of_the_last_user_message(ask, image, media_type):
+    asks = []
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "last"},
+    ]
+    with FaultServer(lambda seen: asks.append(seen) or Reply()) as server:
+        ask([Request("row", messages, SAMPLING, 1, image=image)], server)
+    *before, last = asks[0].body["messages"]
+    assert before == messages[:3]
+    url, text = last["content"]
+    assert text == {"type": "text", "text": "last"}
+    head, data = url["image_url"]["url"].split(",")
+    assert head == f"data:{media_type};base64"
+    assert base64.b64decode(data) == image
+
+
+def test_a_picture_of_no_known_format_is_the_row_s_own_fault(ask):
+    with FaultServer() as server:
+        (one, two) = ask([request(1, image=b"SVG"), request(2)], server)
+        assert server.attempts == {"question 2": 1}
+    assert one[1].failure is Reason.BAD_REQUEST
+    assert two[1].failure is None
+
+
+def test_text_that_cannot_be_encoded_is_the_row_s_own_fault(ask):
+    odd = Request("row", [{"role": "user", "content": "\ud800"}], SAMPLING, 1)
+    with FaultServer() as server:
+        (one, two) = ask([odd, request(2)], server)
+    assert one[1].failure is Reason.BAD_REQUEST
+    assert two[1].failure is None
+
+
+# What comes back
+
+
+def test_responses_come_in_the_order_of_requests_whatever_the_order_of_answers(ask):
+    requests = [request(n) for n in range(100)]
+    delays = random.Random(1)
+    with FaultServer(lambda seen: Reply(delay=delays.random() / 50)) as server:
+        came = ask(requests, server)
+        assert set(server.attempts.values()) == {1}
+        assert server.most_at_once == 8
+    assert [each for each, _ in came] == requests
+    for sent, response in came:
+        assert response == Response(answer_to(sent.body("model")), None, "stop")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply(content="<think>\na\n</think>\n\nb"), Response("<think>\na\n</think>\n\nb", None, "stop")),
+        (Reply(content="b", message={"reasoning": "a"}), Response("b", "a", "stop")),
+        (Reply(content="b", message={"reasoning_content": "a"}), Response("b", "a", "stop")),
+        (Reply(content="", message={"content": None, "reasoning": "a"}), Response("", "a", "stop")),
+        (Reply(content="", finish_reason="content_filter"), Response("", None, "content_filter")),
+        (Reply(content="中文 \n", chunked=True), Response("中文 \n", None, "stop")),
+        (Reply(content="b", headers={"Connection": "close"}), Response("b", None, "stop")),
+    ],
+)
+def test_an_answer_is_read_as_servers_write_it(ask, reply, expected):
+    with FaultServer(lambda seen: reply) as server:
+        assert [response for _, response in ask([request(1), request(2)], server)] == [expected] * 2
+        assert set(server.attempts.values()) == {1}
+
+
+# Faults
+
+FAULTS = [
+    Reply(status=500),
+    Reply(status=503),
+    Reply(status=502, body={"message": "bad gateway"}),
+    Reply(status=429, headers={"Retry-After": "0.01"}),
+    Reply(status=429),
+    Reply(status=408),
+    Reply(kind="reset"),
+    Reply(kind="reset", delay=0.01),
+    Reply(kind="cut"),
+    Reply(kind="cut_json"),
+    Reply(kind="garbage"),
+    Reply(kind="hang"),
+    Reply(body={"choices": []}),
+    Reply(body={"error": {"message": "overloaded"}}),
+    Reply(content="cut by a shutdown", finish_reason="abort"),
+    Reply(content="no end", finish_reason=None),
+]
+
+
+@pytest.mark.parametrize(
+    "reply", FAULTS, ids=lambda reply: f"{reply.kind}-{reply.status}-{reply.finish_reason}"
+)
+def test_each_fault_of_a_first_attempt_costs_one_more_attempt_and_no_more(ask, reply):
+    with FaultServer(by_first_tries(reply)) as server:
+        came = ask([request(n) for n in range(4)], server, request_timeout=0.3)
+        assert set(server.attempts.values()) == {2}
+    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+
+
+def test_a_fifth_of_first_attempts_fails_in_every_way_and_the_outcome_is_that_of_a_quiet_run(ask):
+    requests = [request(n) for n in range(400)]
+
+    def plan(seen: Ask) -> Reply:
+        number = int(seen.prompt.split()[1])
+        if seen.attempt == 1 and number % 5 == 0:
+            return FAULTS[number // 5 % len(FAULTS)]
+        return Reply(delay=0.002)
+
+    with FaultServer(plan) as server:
+        came = ask(requests, server, request_timeout=0.5, concurrency=16)
+        assert Counter(server.attempts.values()) == {1: 320, 2: 80}
+    with FaultServer() as server:
+        assert came == ask(requests, server, journal="quiet")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "detail"),
+    [
+        (Reply(status=500), Reason.SERVER_ERROR, "HTTP 500: as planned"),
+        (Reply(status=429), Reason.RATE_LIMITED, "HTTP 429: as planned"),
+        (Reply(kind="reset"), Reason.TRANSPORT, "the connection ended early"),
+        (Reply(kind="hang"), Reason.TIMEOUT, "no answer in 0.05 s"),
+        (Reply(kind="cut_json"), Reason.SERVER_ERROR, "not JSON"),
+        (Reply(status=400), Reason.BAD_REQUEST, "HTTP 400: as planned"),
+        (Reply(status=422), Reason.BAD_REQUEST, "HTTP 422: as planned"),
+    ],
+)
+def test_a_request_that_always_fails_is_sent_as_often_as_its_reason_deserves(
+    ask, reply, reason, detail, tmp_path
+):
+    def plan(seen: Ask) -> Reply:
+        return reply if seen.prompt == "question 3" else Reply()
+
+    with FaultServer(plan) as server:
+        came = ask([request(n) for n in range(10)], server, share=0.1, request_timeout=0.05)
+        assert server.attempts.pop("question 3") == TRIES[reason]
+        assert set(server.attempts.values()) == {1}
+    failed = came.pop(3)[1]
+    assert failed.failure is reason
+    assert failed.detail.startswith(detail)
+    assert all(response.failure is None for _, response in came)
+    assert progress(tmp_path)["failed"] == {reason: 1}
+    assert sum(progress(tmp_path)["retries"].values()) == TRIES[reason] - 1
+
+
+def test_a_failed_request_is_asked_again_by_the_next_run_and_no_other_is(ask):
+    with FaultServer(lambda seen: Reply(status=400 if seen.prompt == "question 1" else 200)) as server:
+        assert ask([request(n) for n in range(3)], server)[1][1].failure is Reason.BAD_REQUEST
+        server.plan = lambda seen: Reply()
+        assert ask([request(n) for n in range(3)], server)[1][1].failure is None
+        assert server.attempts == {"question 0": 1, "question 1": 2, "question 2": 1}
+
+
+def test_too_many_failures_fail_the_batch_and_keep_what_was_answered(ask):
+    requests = [request(n) for n in range(40)]
+
+    def plan(seen: Ask) -> Reply:
+        return Reply(status=500) if int(seen.prompt.split()[1]) % 10 == 0 else Reply()
+
+    with FaultServer(plan) as server:
+        with pytest.raises(Failure, match="of 40 requests failed, more than max_failed_share") as failure:
+            ask(requests, server, share=0.05)
+        assert "server_error 3 (such as: HTTP 500: as planned)" in str(failure.value)
+        assert "only what is missing is asked" in str(failure.value)
+        server.plan = lambda seen: Reply()
+        answered = {prompt for prompt, count in server.finished.items() if count}
+        assert len(ask(requests, server)) == 40
+        assert all(server.attempts[prompt] == 1 for prompt in answered)
+
+
+def test_failures_of_the_rows_own_do_not_count_as_failed_share(ask):
+    with FaultServer(lambda seen: Reply(status=400)) as server:
+        came = ask([request(n) for n in range(20)], server)
+        assert set(server.attempts.values()) == {1}
+    assert {response.failure for _, response in came} == {Reason.BAD_REQUEST}
+
+
+@pytest.mark.parametrize(("status", "word"), [(401, "api_key_env"), (403, "api_key_env"), (404, "see model")])
+def test_a_wrong_key_or_model_fails_the_run_at_once(ask, status, word):
+    with FaultServer(lambda seen: Reply(status=status, delay=0.01)) as server:
+        with pytest.raises(Failure, match=word):
+            ask([request(n) for n in range(100)], server)
+        assert server.attempts.total() <= 8
+
+
+def test_the_key_is_shown(ask):
+    with FaultServer(key="secret") as server:
+        assert ask([request(1)], endpoints=Endpoints(server, key="secret"))[0][1].failure is None
+        with pytest.raises(Failure, match="refuses the key"):
+            ask([request(2)], endpoints=Endpoints(server, key="other"))
+
+
+def test_retry_after_rests_the_whole_endpoint(ask):
+    def plan(seen: Ask) -> Reply:
+        if seen.prompt == "question 4" and seen.attempt == 1:
+            return Reply(status=429, headers={"Retry-After": "0.6"})
+        return Reply(delay=0.01)
+
+    with FaultServer(plan) as server:
+        ask([request(n) for n in range(30)], server, concurrency=4)
+        assert server.attempts["question 4"] == 2
+        gaps = [after - before for before, after in zip(server.arrivals, server.arrivals[1:], strict=False)]
+    assert 0.55 < max(gaps) < 2
+    assert sum(gap > 0.3 for gap in gaps) == 1
+
+
+def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monkeypatch):
+    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
+    monkeypatch.setattr(pacing, "REST", 0.1)
+    monkeypatch.setattr(pacing, "LONGEST_REST", 0.2)
+    with FaultServer(lambda seen: Reply(status=503)) as server:
+        with pytest.raises(Failure, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
+            ask([request(n) for n in range(1000)], server, concurrency=64)
+        # 64, then 32, 16, … at once, with rests between: not each of 64 every few milliseconds.
+        assert server.attempts.total() < 64 * 2 + 20
+
+
+def test_after_a_time_of_refusal_all_slots_are_used_again(ask):
+    refusing = [True]
+
+    def plan(seen: Ask) -> Reply:
+        if refusing[0]:
+            refusing[0] = len(server.arrivals) < 50
+            return Reply(status=503)
+        return Reply(delay=0.005)
+
+    with FaultServer(plan) as server:
+        came = ask([request(n) for n in range(800)], server, concurrency=32)
+        server.most_at_once = 0
+        assert all(response.failure is None for _, response in came)
+        late = server.arrivals[-100:]
+    # 100 requests of 5 ms in turn, by one slot, would take half a second.
+    assert late[-1] - late[0] < 0.25
+
+
+# Flow
+
+
+def test_requests_are_drawn_as_they_are_sent_and_never_more_are_on_their_way_than_allowed(tmp_path):
+    drawn = Counter()
+    most_ahead = 0
+
+    def requests():
+        nonlocal most_ahead
+        drawn["passes"] += 1
+        for n in range(200):
+            if drawn["passes"] == 2:
+                drawn["asked"] += 1
+                most_ahead = max(most_ahead, drawn["asked"] - server.finished.total())
+            yield request(n)
+
+    with FaultServer(lambda seen: Reply(delay=0.003)) as server, Journal(tmp_path) as journal:
+        client = Client(SETTINGS, Endpoints(server), journal, tmp_path / "p.json")
+        assert sum(1 for _ in client.ask(requests, 0.0)) == 200
+        assert server.most_at_once == 8
+        assert server.connections == 8
+    assert most_ahead <= 8 + 1
+
+
+def test_endpoints_share_the_load_and_one_limit(ask):
+    def plan(seen: Ask) -> Reply:
+        return Reply(delay=0.01)
+
+    with FaultServer(plan) as one, FaultServer(plan) as two:
+        ask([request(n) for n in range(200)], one, two, concurrency=10)
+        assert one.most_at_once == two.most_at_once == 5
+        assert abs(one.attempts.total() - two.attempts.total()) <= 20
+        assert one.attempts.total() + two.attempts.total() == 200
+
+
+def test_a_dead_endpoint_s_share_goes_to_the_living(ask):
+    with FaultServer() as dead:
+        gone = Endpoint(dead.base_url)
+    with FaultServer(lambda seen: Reply(delay=0.002)) as living:
+        endpoints = Endpoints(living)
+        endpoints.given.append(gone)
+        came = ask([request(n) for n in range(300)], endpoints=endpoints)
+        assert all(response.failure is None for _, response in came)
+        assert set(living.attempts.values()) == {1}
+
+
+def test_a_server_that_dies_is_renewed_and_what_was_on_its_way_is_asked_again(ask):
+    class Restarting(Endpoints):
+        async def endpoints(self):
+            if self.calls:
+                await asyncio.sleep(0.1)  # while it starts, nothing is sent
+                self.given = [Endpoint(second.base_url)]
+            return await super().endpoints()
+
+    def dies(seen: Ask) -> Reply:
+        return Reply(kind="reset") if len(first.arrivals) > 20 else Reply(delay=0.003)
+
+    with FaultServer(dies) as first, FaultServer(lambda seen: Reply(delay=0.003)) as second:
+        endpoints = Restarting(first)
+        requests = [request(n) for n in range(100)]
+        came = ask(requests, endpoints=endpoints)
+        assert all(response.failure is None for _, response in came)
+        assert endpoints.calls == 2
+        assert first.finished.total() + second.finished.total() == 100
+        assert len(first.arrivals) <= 20 + 8
+
+
+def test_the_failure_of_the_server_is_that_of_the_run(ask):
+    class Broken:
+        async def endpoints(self):
+            raise Failure("teacher: it never got ready")
+
+    with pytest.raises(Failure, match="teacher: it never got ready"):
+        ask([request(1)], endpoints=Broken())
+
+
+def test_with_a_real_server_context_of_external_servers(ask, tmp_path):
+    with FaultServer(lambda seen: Reply(delay=0.002)) as one, FaultServer() as gone, FaultServer() as two:
+        urls = [one.base_url, gone.base_url, two.base_url]
+        gone.stop()
+        settings = SETTINGS | {"mode": "external", "base_urls": urls, "api_key_env": None, "restarts": 0}
+        with Server(settings, tmp_path) as server:
+            came = ask([request(n) for n in range(50)], endpoints=server)
+        assert all(response.failure is None for _, response in came)
+        assert set((one.attempts + two.attempts).values()) == {1}
+
+
+def test_time_in_our_own_queue_is_not_held_against_a_request(ask):
+    with FaultServer(lambda seen: Reply(delay=0.1)) as server:
+        came = ask([request(n) for n in range(6)], server, concurrency=1, request_timeout=0.3)
+        assert set(server.attempts.values()) == {1}
+    assert all(response.failure is None for _, response in came)
+
+
+def test_a_request_that_timed_out_is_taken_back_from_the_server(ask):
+    with FaultServer(by_first_tries(Reply(kind="hang")), slots=1) as server:
+        assert ask([request(1)], server, request_timeout=0.1)[0][1].failure is None
+        assert server.unfinished == 1
+
+
+def test_slots_are_kept_busy(ask):
+    concurrency, delay = 32, 0.2
+    with FaultServer(lambda seen: Reply(delay=delay)) as server:
+        ask([request(n) for n in range(-1, 0)], server)  # start-up
+        before, begun = server.busy, len(server.arrivals)
+        ask([request(n) for n in range(concurrency * 12)], server, concurrency=concurrency)
+        took = server._changed - server.arrivals[begun]
+        share = (server.busy - before) / (concurrency * took)
+    assert share > 0.9  # 0.98 on a quiet machine
+
+
+# The journal
+
+
+def test_what_the_journal_holds_is_not_asked_and_no_server_is_started(ask, tmp_path):
+    requests = [request(n) for n in range(20)]
+    with FaultServer() as server:
+        endpoints = Endpoints(server)
+        first = ask(requests[:10], endpoints=endpoints)
+        assert progress(tmp_path)["from_journal"] == 0
+        every = ask(requests, endpoints=endpoints)
+        assert set(server.attempts.values()) == {1}
+        assert progress(tmp_path)["from_journal"] == 10
+    endpoints.calls = 0
+    assert ask(requests, endpoints=endpoints) == every
+    assert ask(list(reversed(requests)), endpoints=endpoints) == every[::-1]
+    assert every[:10] == first
+    assert endpoints.calls == 0
+    assert ask([], endpoints=endpoints) == []
+
+
+def test_the_same_request_of_two_rows_is_asked_once(ask):
+    requests = [request(1), replace(request(1), id="another"), request(2)] * 5
+    with FaultServer(lambda seen: Reply(delay=0.01)) as server:
+        came = ask(requests, server)
+        assert set(server.attempts.values()) == {1}
+    assert [sent for sent, _ in came] == requests
+    assert len({response.content for _, response in came}) == 2
+
+
+def test_an_answer_cut_by_the_context_is_asked_again_only_in_a_longer_one(ask):
+    def plan(seen: Ask) -> Reply:
+        return Reply(content="cut here", finish_reason="length" if seen.attempt == 1 else "stop")
+
+    with FaultServer(plan) as server:
+        for length, finish, attempts in [
+            (4096, "length", 1),
+            (4096, "length", 1),
+            (2048, "length", 1),
+            (None, "length", 1),
+            (8192, "stop", 2),
+            (16384, "stop", 2),
+            (4096, "stop", 2),
+        ]:
+            ((_, response),) = ask([request(1)], server, max_model_len=length)
+            assert (response.finish_reason, server.attempts["question 1"]) == (finish, attempts)
+
+
+def test_an_answer_cut_again_counts_for_the_longer_context(ask):
+    with FaultServer(lambda seen: Reply(finish_reason="length")) as server:
+        for length, attempts in [(2048, 1), (4096, 2), (4096, 2), (2048, 2)]:
+            ((_, response),) = ask([request(1)], server, max_model_len=length)
+            assert (response.finish_reason, server.attempts["question 1"]) == ("length", attempts)
+
+
+def test_an_answer_cut_by_its_own_budget_is_final(ask):
+    short = replace(request(1), sampling={**SAMPLING, "max_tokens": 2})
+    with FaultServer(lambda seen: Reply(content="two words", finish_reason="length")) as server:
+        for length in (4096, 8192):
+            ((_, response),) = ask([short], server, max_model_len=length)
+            assert response.finish_reason == "length"
+        assert server.attempts == {"question 1": 1}
+
+
+PROGRAM = f"""
+import sys
+from pathlib import Path
+sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "tests")!r}]
+from test_client import SETTINGS, Endpoint, request
+from prep.client import Client
+from prep.files import write_text
+from prep.journal import Journal
+from prep.program import run
+
+class Running:
+    async def endpoints(self):
+        return [Endpoint(sys.argv[2])]
+
+def main():
+    folder = Path(sys.argv[1])
+    with Journal(folder / "journal") as journal:
+        client = Client(SETTINGS | {{"concurrency": 16}}, Running(), journal, folder / "progress.json")
+        came = client.ask(lambda: (request(n) for n in range(300)), 0.0)
+        write_text(folder / "out", "".join(f"{{sent.id}} {{response.content}}\\n" for sent, response in came))
+
+run(main)
+"""
+
+
+def test_told_to_stop_it_stops_in_order(tmp_path):
+    with FaultServer(lambda seen: Reply(delay=0.05)) as server:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while server.finished.total() < 20:
+            time.sleep(0.002)
+        running.terminate()
+        said = running.communicate(timeout=20)[1]
+        assert running.returncode == 128 + signal.SIGTERM
+        assert "terminated" in said
+        assert "Traceback" not in said
+        assert len(journaled_prompts(tmp_path / "journal")) >= 20
+        assert server.attempts.total() < 300
+    assert json.loads((tmp_path / "progress.json").read_text())["state"] == "failed"
+
+
+def test_killed_at_random_moments_it_goes_on_where_it_was(tmp_path):
+    moments = random.Random(7)
+    with FaultServer(lambda seen: Reply(delay=moments.uniform(0.01, 0.15))) as server:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
+        kills = 0
+        while not (tmp_path / "out").exists():
+            journaled = journaled_prompts(tmp_path / "journal")
+            before = Counter(server.attempts)
+            running = subprocess.Popen(command)
+            target = server.finished.total() + moments.randrange(20, 90)
+            while running.poll() is None and server.finished.total() < target:
+                time.sleep(0.002)
+            if running.poll() is None:
+                os.kill(running.pid, signal.SIGKILL)
+                kills += 1
+            assert running.wait() in (0, -9)
+            assert all(
+                server.attempts[prompt] == before[prompt] == 1 or before[prompt] > 1 for prompt in journaled
+            )
+            assert all(server.attempts[prompt] == before[prompt] for prompt in journaled)
+        assert kills >= 3
+        # What a kill loses is what was on its way.
+        assert server.attempts.total() <= 300 + 16 * kills
+    expected = [request(n) for n in range(300)]
+    wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
+    assert (tmp_path / "out").read_text() == wanted
+
+
+def journaled_prompts(folder: Path) -> set[str]:
+    """The prompts whose answers stand in a journal, torn lines aside."""
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines(True)]
+    rows = [json.loads(line)["record"]["id"] for line in lines if line.endswith(b"\n")]
+    return {f"question {row.split(':')[1].split('#')[0]}" for row in rows}
+
+
+# Progress
+
+
+def test_progress_says_how_far_it_is_while_it_runs_and_in_the_end(ask, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(progress_module, "EVERY", 0.05)
+    caplog.set_level(logging.INFO)
+    seen_running = []
+
+    def plan(seen: Ask) -> Reply:
+        if (tmp_path / "stats" / "000.json").exists():
+            seen_running.append(progress(tmp_path))
+        return Reply(status=500) if seen.attempt == 1 and seen.prompt == "question 5" else Reply(delay=0.02)
+
+    with FaultServer(plan) as server:
+        ask([request(n) for n in range(10)], server)
+        seen_running.clear()
+        ask([request(n) for n in range(100)], server)
+    running, done = seen_running[-1], progress(tmp_path)
+    assert running["state"] == "running"
+    assert 0 < running["answered"] < 90
+    assert 0 < running["in_flight"] <= 8
+    assert running["asked"] == running["answered"] + running["in_flight"]
+    assert running["eta_seconds"] is not None
+    assert running["requests_per_second"] > 0
+    assert done["state"] == "done"
+    assert (done["total"], done["from_journal"], done["answered"], done["in_flight"]) == (100, 10, 90, 0)
+    assert done["finish_reasons"] == {"stop": 90}
+    assert done["prompt_tokens"] == 180
+    assert done["completion_tokens"] == 90 * len(answer_to({}).split())
+    assert (done["server"], done["model"]) == ("teacher", "model")
+    assert "done: 90 of 100 answered, 10 from the journal; 0 in flight" in caplog.text
+    assert "running: " in caplog.text

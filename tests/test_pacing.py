@@ -1,0 +1,104 @@
+"""How fast an endpoint is asked: slower while most fails, back to full speed when it works again."""
+
+import pytest
+
+from prep import pacing
+from prep.endpoint import Endpoint
+from prep.fault import Fault
+from prep.pacing import PATIENCE, Line
+from prep.reason import Reason
+
+BUSY = Fault(Reason.SERVER_ERROR, "server_error", "HTTP 503")
+ENDPOINT = Endpoint("http://127.0.0.1:1/v1")
+
+
+@pytest.fixture
+def line(monkeypatch):
+    monkeypatch.setattr(pacing.random, "uniform", lambda low, high: 1.0)
+    return Line(ENDPOINT, 64, 0.0)
+
+
+def send(line: Line, count: int) -> None:
+    line.in_flight += count
+
+
+def test_a_line_is_free_up_to_its_limit(line):
+    send(line, 63)
+    assert line.free(0.0)
+    send(line, 1)
+    assert not line.free(0.0)
+    line.succeeded(1.0)
+    assert line.free(1.0)
+
+
+def test_one_incident_halves_once_whatever_was_on_its_way(line):
+    send(line, 64)
+    for _ in range(64):
+        line.failed(BUSY, sent=0.0, now=10.0)
+    assert (line.limit, line.in_flight) == (32, 0)
+    assert line.rests_until == 11.0
+    assert not line.free(10.9)
+    assert line.free(11.0)
+
+
+def test_each_failure_after_a_rest_rests_twice_as_long(line):
+    now, rests = 0.0, []
+    for _ in range(10):
+        while line.free(now):
+            send(line, 1)
+            line.failed(BUSY, sent=now, now=now)
+        rests.append(line.rests_until - now)
+        now = line.rests_until
+    assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert line.limit == 1
+
+
+def test_success_ends_the_rests_and_the_limit_climbs_back(line):
+    send(line, 6)
+    for _ in range(6):
+        line.failed(BUSY, sent=0.0, now=0.0)
+    assert line.limit == 32
+    for _ in range(8 * 32):
+        send(line, 1)
+        line.succeeded(2.0)
+    assert line.limit == 64
+    send(line, 6)
+    for _ in range(6):
+        line.failed(BUSY, sent=3.0, now=3.0)
+    assert line.rests_until == 4.0
+
+
+def test_failures_among_successes_do_not_slow_down(line):
+    for step in range(1000):
+        send(line, 1)
+        if step % 4 == 0:
+            line.failed(BUSY, sent=step, now=step)
+        else:
+            line.succeeded(step)
+    assert (line.limit, line.rests_until) == (64, 0.0)
+
+
+def test_a_refused_request_shows_that_the_server_lives(line):
+    for step in range(100):
+        send(line, 1)
+        line.failed(Fault(Reason.BAD_REQUEST, "bad_request", "HTTP 400"), sent=step, now=step)
+    assert (line.limit, line.in_flight) == (64, 0)
+    assert not line.hopeless(10**6)
+
+
+def test_retry_after_is_honoured_at_once_and_the_longest_counts(line):
+    send(line, 2)
+    line.failed(Fault(Reason.RATE_LIMITED, "rate_limited", "", retry_after=7), sent=0.0, now=1.0)
+    line.failed(Fault(Reason.RATE_LIMITED, "rate_limited", "", retry_after=2), sent=0.0, now=1.0)
+    assert line.rests_until == 8.0
+
+
+def test_there_is_hope_while_something_is_on_its_way(line):
+    send(line, 7)
+    for _ in range(6):
+        line.failed(BUSY, sent=0.0, now=0.0)
+    late = PATIENCE + 1
+    assert not line.hopeless(late)
+    line.failed(BUSY, sent=0.0, now=late)
+    assert line.hopeless(late)
+    assert not line.hopeless(PATIENCE - 1)
