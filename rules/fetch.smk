@@ -42,6 +42,7 @@ rule fetch_shard:
         "logs/fetch_shard/{source}/{shard}.log",
     conda:
         "../envs/base.yaml"
+    retries: 2
     resources:
         hub_connections=1,
         mem_mb=1000,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prep import hub, program
 from prep.files import read_json, write_json
+from prep.hub import HubFile
 from prep.program import Failure
 
 
@@ -31,7 +32,8 @@ def main() -> None:
     listing = read_json(args.listing)
     file = entry(listing, args.raw.name)
     dataset = hub.dataset(listing["repo"], **read_json(args.hub))
-    dataset.fetch(listing["commit"], file["file"], file["sha256"], args.raw)
+    shard = HubFile(file["file"], file["bytes"], file["sha256"])
+    dataset.fetch(listing["commit"], shard, args.raw)
     write_json(args.identity, {key: file[key] for key in ("file", "bytes", "sha256")})
 
 

@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,23 +15,32 @@ import pyarrow.parquet as pq
 from prep import hub, program
 from prep.ahead import in_order
 from prep.files import read_json, write_json
-from prep.hub import HubFile, Mirror, Remote
+from prep.hub import Dataset, HubFile
 from prep.program import Failure
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 8
 """Footers that are read side by side; more are wasted where `max_samples` cuts early."""
+FOOTER = 256 * 1024
+"""Bytes asked for first: the footer of a shard of half a gigabyte with 200 row groups is within them."""
 
 
-def footer_rows(dataset: Mirror | Remote, commit: str | None, file: HubFile) -> int | None:
-    """How many rows a parquet file's footer announces; None for other formats, and for a broken footer."""
+def footer_rows(dataset: Dataset, commit: str | None, file: HubFile) -> int | None:
+    """How many rows a parquet file's footer announces; None for other formats, and for a broken footer.
+
+    A file ends in the footer, the footer's length in four bytes (little endian), and `PAR1`
+    (https://parquet.apache.org/docs/file-format/); pyarrow reads a footer with nothing in front of it.
+    """
     if not file.path.endswith(".parquet"):
         return None
+    tail = dataset.tail(commit, file, FOOTER)
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if tail.endswith(b"PAR1") and len(tail) < length <= file.bytes:
+        tail = dataset.tail(commit, file, length)
     try:
-        with dataset.open(commit, file.path) as shard:
-            return pq.read_metadata(shard).num_rows
-    except pa.ArrowException as error:
+        return pq.read_metadata(pa.BufferReader(tail)).num_rows
+    except (pa.ArrowException, OSError) as error:
         log.warning("%s: its footer cannot be read: %s", file.path, error)
         return None
 
@@ -52,32 +62,38 @@ def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[in
             return
 
 
-def listing(dataset: Mirror | Remote, revision: str, patterns: list[str], max_rows: int | None) -> dict:
+def listing(dataset: Dataset, revision: str, patterns: list[str], max_rows: int | None) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
     Of files beyond `max_rows` nothing is read, so their rows, and in a mirror their sha256, are null.
     """
     commit = dataset.commit(revision)
     found = dataset.files(commit, patterns)
-    if not found:
-        where = getattr(dataset, "root", None) or f"{dataset.repo}@{revision}"
-        raise Failure(f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name")
+    check(found, f"{dataset.repo}@{revision}", patterns)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=CONNECTIONS)
         needed = list(takes((rows for _, rows in footers), max_rows))
-        sums = list(
-            pool.map(lambda file: file.sha256 or dataset.sha256(commit, file.path), found[: len(needed)])
-        )
-    beyond = len(found) - len(needed)
-    needed += [(None, 0)] * beyond
-    sums += [file.sha256 for file in found[len(found) - beyond :]]
+        read, beyond = found[: len(needed)], found[len(needed) :]
+        sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
+    rows = needed + [(None, 0)] * len(beyond)
+    sums += [file.sha256 for file in beyond]
     return {
         "commit": commit,
         "files": [
-            {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": rows, "take": take}
-            for file, digest, (rows, take) in zip(found, sums, needed, strict=True)
+            {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": count, "take": take}
+            for file, digest, (count, take) in zip(found, sums, rows, strict=True)
         ],
     }
+
+
+def check(found: list[HubFile], where: str, patterns: list[str]) -> None:
+    """Fail where nothing was found, or two files of one name: shards are known by the last part of theirs."""
+    if not found:
+        line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
+        raise Failure(line)
+    names = Counter(file.path.split("/")[-1] for file in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise Failure(f"{where} has several files named {twice[0]}; name one folder in the source's files")
 
 
 def parse_args() -> argparse.Namespace:

@@ -131,9 +131,12 @@ def test_every_question_is_asked_in_the_modes_that_are_due(built):
 
 def test_a_question_becomes_a_page_with_the_whole_answer(built):
     build, _ = built
+    asked = questions()
     for row in rows(build, "text2image"):
         user, assistant = (message["content"] for message in row["messages"])
-        english = row["source"] == "tatsu-lab/alpaca"
+        letters = re.findall(r"[A-Za-z\u4e00-\u9fff]", asked[row["id"].partition("#")[0]])
+        chinese = [letter for letter in letters if letter >= "\u4e00"]
+        english = letters and len(chinese) <= 0.05 * len(letters)
         prompt = "Please answer the question in the image." if english else "请回答图片中的问题。"
         switch = " /no_think" if row["mode"] == "no_thinking" else ""
         assert user == "<image>\n" * len(row["images"]) + prompt + switch
@@ -212,7 +215,7 @@ def test_the_plan_can_be_drawn(built, drawing):
 
 
 BAD_CONFIGS = {
-    "imagez": ({"imagez": {}}, "imagez"),
+    "imagez": ({"imagez": {}}, "top level: .*imagez"),
     "images.chek": ({"images": {"chek": "decode"}}, "images: .*chek"),
     "images.check": ({"images": {"check": "deep"}}, "images.check: .*deep"),
     "max_samples": (
@@ -253,7 +256,7 @@ def test_a_config_error_is_one_line_before_anything_runs(tmp_path, case):
         (
             {"onevision": {"configs": ["nothing"]}},
             "data/llavaonevision_converted/nothing.parquet",
-            r"error: no file of .*LLaVA-OneVision-Data matches nothing/train-\*\.parquet: an empty source",
+            r"error: no file of .*LLaVA-OneVision-Data.* matches nothing/train-.*: an empty source",
         ),
         ({}, "work/servers/qwen3/probe.json", r"error: qwen3: no server answers .*127.0.0.1:9"),
     ],
@@ -285,6 +288,19 @@ def test_the_checkout_is_in_good_condition_for_snakemake():
         check=False,
     )
     assert lint.returncode == 0, lint.stdout
+
+
+def questions() -> dict[str, str]:
+    """Every question of the corpus by its id."""
+    (lines,) = (hub() / "Congliu").rglob("*.jsonl")
+    asked = {
+        f"Chinese-DeepSeek-R1-Distill-data-110k/{lines.stem}:{row}": json.loads(line)["input"]
+        for row, line in enumerate(lines.read_text(encoding="utf-8").splitlines())
+    }
+    (shard,) = (hub() / "tatsu-lab").rglob("*.parquet")
+    for row, columns in enumerate(pq.read_table(shard).to_pylist()):
+        asked[f"alpaca/{shard.stem}:{row}"] = f"{columns['instruction']}\n{columns['input']}".rstrip("\n")
+    return asked
 
 
 def rows(build: Build, name: str) -> list[dict]:

@@ -25,7 +25,8 @@ def run(main: Callable[[], None]) -> None:
     with 128 + the signal's number. Whatever else is raised is a bug and keeps its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "httpx2"):  # a line a request; addresses may be signed
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         main()
