@@ -6,13 +6,14 @@ SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
 .DELETE_ON_ERROR:
-.PHONY: env demo test check targets lock clean
+.PHONY: help env demo test check bench targets lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
 	@echo "make test     the test suite"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
+	@echo "make bench    our programs beside the machine's limits, as ratios"
 	@echo "make targets  every target by name"
 	@echo "make lock     resolve requirements.txt anew from pyproject.toml"
 
@@ -32,6 +33,9 @@ demo: env
 
 test: env
 	$(BIN)/python -m pytest
+
+bench: env
+	$(BIN)/python bench/conversion.py --folder bench/work
 
 check: env
 	$(BIN)/ruff check .

@@ -40,9 +40,9 @@ rule fetch_shard:
         identity="work/fetch_shard/{source}/{shard}.json",
     log:
         "logs/fetch_shard/{source}/{shard}.log",
+    retries: 2
     conda:
         "../envs/base.yaml"
-    retries: 2
     resources:
         hub_connections=1,
         mem_mb=1000,
