@@ -28,7 +28,12 @@ def fail(line):
 def check_config():
     """Hold the config against its schema and fill in what the schema has defaults for."""
     schema = yaml.safe_load((BASE / "config.schema.yaml").read_text(encoding="utf-8"))
-    found = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    # JSON Schema takes 42.0 for an integer; the programs do not.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int
+    )
+    checker = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    found = checker(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(found):
         fail(f"{'.'.join(map(str, error.absolute_path)) or 'top level'}: {error.message}")
     server = schema["$defs"]["server"]["properties"]
@@ -106,7 +111,7 @@ wildcard_constraints:
     source=one_of([*CONVERTED, *QUESTIONS]),
     questions=one_of(QUESTIONS),
     shard=r"[^/]+",
-    batch=r"\d{3}",
+    batch=r"\d{5}",
 
 
 def stage_files(names):

@@ -40,7 +40,6 @@ rule fetch_shard:
         identity="work/fetch_shard/{source}/{shard}.json",
     log:
         "logs/fetch_shard/{source}/{shard}.log",
-    retries: 2
     conda:
         "../envs/base.yaml"
     resources:

@@ -47,6 +47,7 @@ rule answer_image:
         "logs/answer_image/{batch}.log",
     conda:
         environment(IMAGE["teacher"])
+    threads: server_threads(IMAGE["teacher"])
     resources:
         **server_resources(IMAGE["teacher"]),
     params:
@@ -59,7 +60,7 @@ rule answer_image:
         server=f"work/servers/{IMAGE['teacher']}/server.json",
         journal=f"work/journal/{IMAGE['teacher']}",
     shell:
-        "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --probe {input.probe:q}"
+        "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
         " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
         " --sampling {params.sampling:q} --samples {params.samples} --seed {params.seed}"
         " --answers {output.answers:q} 2> {log:q}"
@@ -78,11 +79,13 @@ rule judge_image:
         "logs/judge_image/{batch}.log",
     conda:
         environment(IMAGE["judge"])
+    threads: server_threads(IMAGE["judge"])
     resources:
         **server_resources(IMAGE["judge"]),
     params:
         code=code("judge_image.py"),
         model=SERVERS[IMAGE["judge"]]["model"],
+        max_model_len=SERVERS[IMAGE["judge"]]["max_model_len"],
         prompt=literally(prompt_text("image_reasoning")),
         sampling=sampling("image_reasoning", "judge"),
         seed=config["seed"],
@@ -90,7 +93,7 @@ rule judge_image:
         journal=f"work/journal/{IMAGE['judge']}",
     shell:
         "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
-        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
+        " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
         " --progress work/stats/judge_image/{wildcards.batch}.json --prompt {params.prompt:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
 

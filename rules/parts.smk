@@ -12,7 +12,7 @@ def image_batches():
     names = list(ONEVISION)
     fit = max(1, IMAGE["batch_size"] // IMAGE["samples_per_config"])
     starts = range(0, len(names), fit)
-    return {f"{number:03d}": names[start : start + fit] for number, start in enumerate(starts)}
+    return {f"{number:05d}": names[start : start + fit] for number, start in enumerate(starts)}
 
 
 IMAGE_BATCHES = image_batches()

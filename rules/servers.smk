@@ -17,6 +17,7 @@ for server_name in SERVERS:
             f"logs/probe_server/{server_name}.log",
         conda:
             environment(server_name)
+        threads: server_threads(server_name)
         resources:
             **server_resources(server_name),
         params:
@@ -36,6 +37,7 @@ for server_name in SERVERS:
             f"logs/serve_server/{server_name}.log",
         conda:
             environment(server_name)
+        threads: server_threads(server_name)
         resources:
             **server_resources(server_name),
         params:

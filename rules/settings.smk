@@ -4,6 +4,10 @@ TEXT = config["text_reasoning"]
 IMAGE = config["image_reasoning"]
 SERVERS = config["servers"]
 
+# One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
+for server_name in SERVERS:
+    workflow.global_resources.setdefault(f"server_{server_name}", 1)
+
 
 def write_settings():
     """Write down where things are: read by programs, declared by none, since it decides no content."""
@@ -17,17 +21,20 @@ def write_settings():
     for name, server in SERVERS.items():
         settings[f"work/servers/{name}/server.json"] = {"name": name} | server | server_keys
     for path, value in settings.items():
-        part = Path(f"{path}.part")
+        part = Path(f"{path}.{os.getpid()}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
         part.replace(path)
 
 
 def environment(name):
-    """The conda environment of the jobs that use a server: its own when they start it, else the base."""
-    return str(
-        BASE / (SERVERS[name]["conda_env"] if SERVERS[name]["mode"] == "managed" else "envs/base.yaml")
-    )
+    """The conda environment of the jobs that use a server: its own when they start it, else the base.
+
+    The embedded server comes with the requirements, so its jobs stay in the environment of Snakemake.
+    """
+    envs = {"managed": SERVERS[name]["conda_env"], "external": "envs/base.yaml", "embedded": None}
+    env = envs[SERVERS[name]["mode"]]
+    return env and str(BASE / env)
 
 
 def server_resources(name):
@@ -36,6 +43,11 @@ def server_resources(name):
     if SERVERS[name]["mode"] == "managed":
         taken |= {"gpu": gpus(SERVERS[name]["args"]), "mem_mb": 64000}
     return taken
+
+
+def server_threads(name):
+    """The cores of a job that uses a server: one to ask, and when it starts it, two more for each GPU."""
+    return 1 + 2 * gpus(SERVERS[name]["args"]) if SERVERS[name]["mode"] == "managed" else 1
 
 
 def gpus(args):
@@ -67,7 +79,14 @@ def prompt_text(task):
     path = BASE / config[task]["judge_prompt"]
     if not path.is_file():
         fail(f"{task}.judge_prompt: no file {path}")
-    return path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        fail(f"{task}.judge_prompt: {path} is not UTF-8: {error}")
+    for blank in ("{question}", "{reference}", "{answer}"):
+        if blank not in text:
+            fail(f"{task}.judge_prompt: {path} has no {blank}, and the judge must see it")
+    return text
 
 
 def literally(text):

@@ -56,9 +56,16 @@ def needed(source):
     return [name for name, file in listed(source).items() if file["take"] != 0]
 
 
+def listed_file(source, name):
+    """What is listed of one file of a source."""
+    if name not in listed(source):
+        fail(f"{source} lists no file {name}; see work/list_shards/{source}.json")
+    return listed(source)[name]
+
+
 def listed_sha256(wildcards):
     """The sha256 by which a raw shard is fetched anew."""
-    return listed(wildcards.source)[wildcards.shard]["sha256"]
+    return listed_file(wildcards.source, wildcards.shard)["sha256"]
 
 
 SYNTHDOG_MAX_PIXELS = 50_000_000
@@ -73,10 +80,10 @@ def missing_tag(wildcards):
 
 def take(wildcards):
     """How many rows of the shard are read; -1 is all."""
-    rows = listed(wildcards.source)[f"{wildcards.shard}.parquet"]["take"]
+    rows = listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
     return -1 if rows is None else rows
 
 
 def repo_file(wildcards):
     """The shard's path in its repository."""
-    return listed(wildcards.source)[f"{wildcards.shard}.parquet"]["file"]
+    return listed_file(wildcards.source, f"{wildcards.shard}.parquet")["file"]

@@ -75,6 +75,7 @@ rule answer_text:
         "logs/answer_text/{batch}.log",
     conda:
         environment(TEXT["teacher"])
+    threads: server_threads(TEXT["teacher"])
     resources:
         **server_resources(TEXT["teacher"]),
     params:
@@ -89,7 +90,7 @@ rule answer_text:
         server=f"work/servers/{TEXT['teacher']}/server.json",
         journal=f"work/journal/{TEXT['teacher']}",
     shell:
-        "exec answer_text.py --questions {input.questions:q} --server {params.server:q} --probe {input.probe:q}"
+        "exec answer_text.py --questions {input.questions:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
         " --journal {params.journal:q} --progress work/stats/answer_text/{wildcards.batch}.json"
         " --thinking {params.thinking:q} --no-thinking {params.no_thinking:q}"
         " --no-think-share {params.no_think_share} --samples {params.samples} --seed {params.seed}"
@@ -109,11 +110,13 @@ rule judge_text:
         "logs/judge_text/{batch}.log",
     conda:
         environment(TEXT["judge"])
+    threads: server_threads(TEXT["judge"])
     resources:
         **server_resources(TEXT["judge"]),
     params:
         code=code("judge_text.py"),
         model=SERVERS[TEXT["judge"]]["model"],
+        max_model_len=SERVERS[TEXT["judge"]]["max_model_len"],
         prompt=literally(prompt_text("text_reasoning")),
         sampling=sampling("text_reasoning", "judge"),
         seed=config["seed"],
@@ -121,7 +124,7 @@ rule judge_text:
         journal=f"work/journal/{TEXT['judge']}",
     shell:
         "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
+        " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
         " --progress work/stats/judge_text/{wildcards.batch}.json --prompt {params.prompt:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from prep import program, shards
 from prep.files import read_json, write_json
@@ -21,20 +20,22 @@ SCHEMAS = {"converted": TRAINING, "reasoned": REASONED}
 
 
 def append(sink: shards.Sink, paths: Iterable[Path], schema: pa.Schema) -> Counter:
-    """Append files row group by row group; how often each `reason` occurs, where there is such a column.
+    """Append files as they stream by; how often each `reason` occurs, where there is such a column.
 
-    Raises Failure when a file's columns are not the schema's: it was made by other code, and is stale.
+    Raises Failure when a file is not whole, or its columns are not the schema's: it was made by other code.
     """
     reasons = Counter()
     for path in paths:
-        file = pq.ParquetFile(path)
-        if not file.schema_arrow.equals(schema):
-            raise Failure(f"{path}: its columns are not those of today's code; delete it and run again")
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            if "reason" in schema.names:
-                reasons.update(table.column("reason").to_pylist())
-            sink.add(table.replace_schema_metadata(sink.schema.metadata))
+        try:
+            part = shards.Source(path, list(schema))
+            if not part.found.equals(schema):
+                raise shards.BadShard(path, "its columns are not those of today's code")
+            for batch in part.batches():
+                if "reason" in schema.names:
+                    reasons.update(batch.column("reason").to_pylist())
+                sink.add(batch.replace_schema_metadata(sink.schema.metadata))
+        except shards.BadShard as bad:
+            raise Failure(f"{bad}; delete it and run again") from bad
     return reasons
 
 

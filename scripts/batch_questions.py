@@ -44,7 +44,7 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     count = itertools.count()
     for tables in row_batches(args.questions, args.batch_size):
-        name = f"{next(count):03d}"
+        name = f"{next(count):05d}"
         with shards.sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
         write_json(args.folder / f"{name}.json", {"rows": batch.rows, "sha256": batch.sha256})

@@ -9,28 +9,29 @@ import pyarrow as pa
 from prep import conversion, program, shards
 from prep.conversation import IMAGE_TAG, MEDIA_TAG
 from prep.conversion import Text
-from prep.reason import Reason
+from prep.reason import Defect, Reason
 
+COLUMNS = ("ground_truth",)
 PROMPTS = {
     "en": f"{IMAGE_TAG}\nPlease recognize all text in the image and output the text.",
     "zh": f"{IMAGE_TAG}\nPlease identify the text in this image and output plain text.",
 }
 
 
-def page_text(ground_truth: str | UnicodeDecodeError | None) -> str | tuple[Reason, str]:
+def page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Defect:
     """The stripped `gt_parse.text_sequence` of a page's ground truth, or what is wrong with it.
 
     The cell is parsed as JSON and never evaluated; how deep it nests is limited by the parser.
     """
     if isinstance(ground_truth, UnicodeDecodeError):
-        return Reason.TEXT_NOT_UTF8, str(ground_truth)[-200:]
+        return Reason.TEXT_NOT_UTF8, str(ground_truth)
     if ground_truth is None:
         return Reason.GROUND_TRUTH_INVALID, "null"
     try:
         text = json.loads(ground_truth)["gt_parse"]["text_sequence"]
     except (ValueError, RecursionError) as error:
         return Reason.GROUND_TRUTH_INVALID, f"not JSON: {error}"[:200]
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError):
         return Reason.GROUND_TRUTH_INVALID, "no gt_parse.text_sequence"
     if not isinstance(text, str):
         return Reason.GROUND_TRUTH_INVALID, f"gt_parse.text_sequence is not a string but {text!r:.100}"
@@ -61,7 +62,7 @@ def texts_of(batch: pa.RecordBatch, prompt: str) -> list[Text]:
 
 def main() -> None:
     args = conversion.arguments(__doc__, ("--language", tuple(PROMPTS)))
-    conversion.run(args, ("ground_truth",), partial(texts_of, prompt=PROMPTS[args.language]))
+    conversion.run(args, COLUMNS, partial(texts_of, prompt=PROMPTS[args.language]))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
     parser.add_argument("--stats", type=Path, required=True, help="folder with the programs' statistics")
     parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
-    parser.add_argument("--notice", nargs="?", const="", required=True, help="what a reader must know first; may be empty")
+    parser.add_argument(
+        "--notice", nargs="?", const="", required=True, help="what a reader must know first; may be empty"
+    )
     parser.add_argument("--publish", type=Path, required=True, help="out: the page")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
     return parser.parse_args()

@@ -49,12 +49,9 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[list[Cell] | Defect]:
         filled = (line for line in lines if line.strip())
         for number, line in enumerate(filled):
             row = _json_row(line)
-            if (
-                number == 0
-                and isinstance(row, dict)
-                and (lacking := [name for name in columns if name not in row])
-            ):
-                raise BadShard(f"{path}: no column {', '.join(lacking)} (it has: {', '.join(row)})")
+            if number == 0 and isinstance(row, dict) and not row.keys() >= set(columns):
+                lacking = ", ".join(name for name in columns if name not in row)
+                raise BadShard(path, f"no column {lacking}", f"it has: {', '.join(row)}")
             yield [row.get(name) for name in columns] if isinstance(row, dict) else row
 
 
@@ -90,7 +87,7 @@ def state_of(path: Path, columns: list[str], on_bad_shard: str) -> dict:
         if on_bad_shard == "fail":
             raise
         log.warning("rejected the whole shard: %s", bad)
-        return {"state": "bad", "detail": str(bad).removeprefix(f"{path}: ")}
+        return {"state": "bad", "detail": bad.what}
 
 
 def parse_args() -> argparse.Namespace:

@@ -56,6 +56,7 @@ class Batch:
         return run(
             program,
             *("--questions", self.folder / "questions.parquet", "--server", self.folder / "server.json"),
+            *("--model", "model"),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
             *("--progress", self.folder / "progress.json", "--seed", 42, *arguments),
         )

@@ -1,7 +1,5 @@
 """The sample corpus: the same bytes every time, in the hub's layouts, good and bad rows as it says."""
 
-# ruff: noqa: RUF001 - the Chinese punctuation is meant.
-
 import ast
 import io
 import json
@@ -20,13 +18,12 @@ from PIL import Image, ImageFont
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
 
 import build_corpus
+import convert_synthdog
 import fonts
 import pages
 import photographs
 import rows
 import wheels
-
-import convert_synthdog
 from prep import conversation, pictures
 from prep.program import Failure
 from prep.reason import Reason

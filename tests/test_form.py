@@ -70,6 +70,7 @@ def test_a_malformed_text_answer_is_rejected(content, mode):
     [
         ("<think>see</think><answer>a cat</answer>", "<think>see</think>a cat"),
         ("<think>see</think>\n<answer>a cat", "<think>see</think>\na cat"),
+        ("<think>in <answer> tags</think><answer>a cat</answer>", "<think>in  tags</think>a cat"),
         (
             "<think>s</think><answer>It is <|begin_of_box|>4<|end_of_box|>.</answer>",
             "<think>s</think>It is 4.",
@@ -92,7 +93,6 @@ def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept):
         "<think>see<answer>a cat</answer>",
         "<think>see<answer>a cat</answer></think>",
         "<think>a</think><think>b</think><answer>c</answer>",
-        "<think>a</think><answer>b</answer><answer>c</answer>",
         "<think>a</think><answer><|begin_of_box|>4</answer>",
         "<think>a</think><answer>4<|end_of_box|></answer>",
         "<think>a</think><answer><|end_of_box|>4<|begin_of_box|></answer>",

@@ -98,6 +98,16 @@ def test_what_is_unclear_is_a_row_of_its_own(tmp_path):
     assert all(row["detail"] for row in rows)
 
 
+def test_a_server_that_refuses_everything_is_not_the_rows_fault(tmp_path):
+    with FaultServer(lambda ask: Reply(status=400, body={"error": {"message": "no top_k here"}})) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(60)], server)
+        done = judge(batch, [f"text {number}" for number in range(60)])
+    assert done.returncode == 1
+    assert "refused the first" in done.last
+    assert "no top_k here" in done.last
+    assert not (tmp_path / "v.parquet").exists()
+
+
 def test_a_server_that_fails_too_much_fails_the_job(tmp_path):
     with FaultServer(
         lambda ask: Reply(finish_reason=None, status=503, headers={"retry-after": "0"})

@@ -124,5 +124,5 @@ def test_a_file_without_the_column_fails_with_one_line_or_is_left_out(tmp_path, 
     assert done.returncode == 0
     assert rows(out["questions"]) == rows(out["rejects"]) == []
     assert read_json(out["summary"])["sources"]["set"] == {
-        f"data/train.{suffix}": {"state": "bad", "detail": "no column output (it has: input)"}
+        f"data/train.{suffix}": {"state": "bad", "detail": "no column output"}
     }

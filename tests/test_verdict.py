@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prep.reason import Reason
 from prep.request import Response
-from prep.verdict import RESPONSE_FORMAT, parse, prompt, select, verdict_row
+from prep.verdict import RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
 
@@ -110,8 +110,9 @@ def verdict(sample: int, said: str | None = "pass", score: int | None = 4, mode:
     return {"id": f"q#{mode}.{sample}", "verdict": said, "score": score, "reason": reason, "detail": "d"}
 
 
-def outcomes(answers: list[dict], verdicts: list[dict], min_score: int = 3) -> list:
-    return [defect and str(defect[0]) for _, _, defect in select(answers, verdicts, min_score)]
+def reasons(answers: list[dict], verdicts: list[dict]) -> list[str | None]:
+    found = outcomes(answers, verdicts, 3)
+    return [defect and str(defect[0]) for _, defect in (found[answer["id"]] for answer in answers)]
 
 
 @pytest.mark.parametrize(
@@ -127,21 +128,21 @@ def outcomes(answers: list[dict], verdicts: list[dict], min_score: int = 3) -> l
     ],
 )
 def test_an_answer_is_kept_only_for_a_pass_of_enough(given, verdicts, reason):
-    assert outcomes([given], verdicts) == [reason]
+    assert reasons([given], verdicts) == [reason]
 
 
 def test_verdicts_are_joined_by_id_whatever_their_order():
     answers = [answer(0), answer(0, "no_thinking")]
     verdicts = [verdict(0, "fail", 1, "no_thinking"), verdict(0)]
-    assert outcomes(answers, verdicts) == [None, "judge_fail"]
+    assert reasons(answers, verdicts) == [None, "judge_fail"]
 
 
 def test_the_best_sample_is_kept_and_among_equals_the_first():
     answers = [answer(number) for number in range(4)]
     verdicts = [verdict(0, score=3), verdict(1, score=5), verdict(2, score=5), verdict(3, "fail", 5)]
-    assert outcomes(answers, verdicts) == ["not_best", None, "not_best", "judge_fail"]
+    assert reasons(answers, verdicts) == ["not_best", None, "not_best", "judge_fail"]
 
 
 def test_modes_do_not_compete():
     answers = [answer(0), answer(0, "no_thinking")]
-    assert outcomes(answers, [verdict(0, score=5), verdict(0, score=3, mode="no_thinking")]) == [None, None]
+    assert reasons(answers, [verdict(0, score=5), verdict(0, score=3, mode="no_thinking")]) == [None, None]

@@ -13,6 +13,7 @@ from prep.client import Client
 from prep.files import read_json
 from prep.form import after_thought
 from prep.journal import Journal
+from prep.program import Failure
 from prep.question import Question
 from prep.reason import Defect
 from prep.request import Request, Response
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of every program that asks a server."""
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="what is asked about")
     parser.add_argument("--server", type=Path, required=True, help="JSON: where it is, or how it starts")
+    parser.add_argument("--model", required=True, help="the model that is meant")
     parser.add_argument("--probe", type=Path, required=True, help="JSON: what the client adapts to")
     parser.add_argument("--journal", type=Path, required=True, help="folder of the server's journals")
     parser.add_argument("--progress", type=Path, required=True, help="out: JSON of counts, as it goes")
@@ -41,6 +43,11 @@ def ask(
 ) -> Iterator[tuple[Request, Response]]:
     """Ask what the journal does not hold; gives (request, response) in the order of `requests`."""
     settings = read_json(args.server)
+    if settings["model"] != args.model:
+        raise Failure(
+            f"{args.server} names the model {settings['model']}, and this job is for {args.model}: a run with"
+            " another configuration was started in this folder; start this one again"
+        )
     with Journal(args.journal) as journal, Server(settings, args.server.parent) as server:
         client = Client(settings, server, journal, args.progress)
         yield from client.ask(requests, settings["max_failed_share"])
@@ -79,9 +86,7 @@ def judge_arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--answers", type=Path, required=True, help="what is judged")
     parser.add_argument("--prompt", required=True, help="template with {question}, {reference}, {answer}")
     parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
-    parser.add_argument(
-        "--verdicts", type=Path, required=True, help="out: a verdict for each text"
-    )
+    parser.add_argument("--verdicts", type=Path, required=True, help="out: a verdict for each text")
     return parser.parse_args()
 
 

@@ -30,6 +30,7 @@ from prep.request import Request, Response
 
 FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
 LONGEST_DELAY = 30.0
+REFUSALS = 50  # so many refused requests and not one answered: it is not the rows
 
 
 class Client:
@@ -98,6 +99,7 @@ class Client:
             for key, request in missing:
                 await self._finish(key, request, lines, progress)
                 _check_share(self._failures, progress, bearable)
+                _check_refusals(self._failures, progress)
 
         async def watch() -> None:
             while True:
@@ -229,6 +231,15 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def _cut_key(key: str) -> str:
     """Under which an answer is journaled that the end of the context cut: a longer one may finish it."""
     return hashlib.sha256(f"{key} cut by the context".encode()).hexdigest()
+
+
+def _check_refusals(failures: dict[str, Response], progress: Progress) -> None:
+    """Raise Failure when the server refuses whatever it is asked: that is not the rows' fault."""
+    refused = progress.failed[Reason.BAD_REQUEST]
+    if refused < REFUSALS or progress.answered or progress.from_journal:
+        return
+    detail = next(each.detail for each in failures.values() if each.failure is Reason.BAD_REQUEST)
+    raise Failure(f"the server refused the first {refused} requests ({detail}); see sampling and args")
 
 
 def _check_share(failures: dict[str, Response], progress: Progress, bearable: float) -> None:

@@ -2,25 +2,24 @@
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep import pictures, program, shards
-from prep.files import sha256, write_json
-from prep.reason import Defect
+from prep import files, pictures, program, shards
+from prep.ahead import in_order
+from prep.reason import Defect, Reason
 from prep.schema import IMAGE, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
 
-WORTH_PROCESSES = 32 * 1024 * 1024
-"""Below this many bytes a shard is read faster than processes start."""
+PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", shards.TEXT)]))
+"""The column of pictures, which every source that is converted has."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,15 @@ class Job:
     """What converting one shard needs to know.
 
     `name` is the artifact's, `file` the shard's path in its repository. `take` is how many rows are read,
-    from the first (None: all). `columns` are the source's text columns; `texts_of` turns a batch of them
-    into one Text a row. `threads` processes read pictures when `check` is `decode`.
+    from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
+    `texts_of` turns a batch of them into one Text a row. `threads` read pictures, while one more streams.
     """
 
     raw: Path
     file: str
     name: str
     take: int | None
-    columns: tuple[str, ...]
+    columns: Sequence[str | pa.Field]
     texts_of: TextsOf
     check: pictures.Check
     max_pixels: int
@@ -77,7 +76,7 @@ def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(args: argparse.Namespace, columns: tuple[str, ...], texts_of: TextsOf) -> None:
+def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: TextsOf) -> None:
     """Convert the shard that `arguments` names; see Job for `columns` and `texts_of`."""
     job = Job(
         raw=args.raw,
@@ -94,118 +93,88 @@ def run(args: argparse.Namespace, columns: tuple[str, ...], texts_of: TextsOf) -
 
 
 def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
-    """Write the training rows, the rejects, and a summary: state, rows read, kept, both files' sha256.
+    """Write the training rows, the rejects, and a summary: the shard's state, and both files' sha256.
 
     A shard that cannot be read raises BadShard, or, when `on_bad_shard` is `reject`, gives two empty
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        read, kept = _write(job, shard, rejects)
+        keep, drop = _write(job, shard, rejects)
         state = {"state": "read"}
     except shards.BadShard as bad:
         if on_bad_shard != "reject":
             raise
         log.warning("rejected the whole shard: %s", bad)
-        read = kept = 0
-        shards.write(shard, [], TRAINING)
-        shards.write(rejects, [], REJECTS)
-        state = {"state": "bad", "detail": str(bad).removeprefix(f"{job.raw}: ")}
-    write_summary(summary, {job.name: {job.file: state}}, shard=shard, rejects=rejects)
-    log.info("%s: read %d, kept %d, rejected %d", job.file, read, kept, read - kept)
+        keep, drop = shards.write(shard, [], TRAINING), shards.write(rejects, [], REJECTS)
+        state = {"state": "bad", "detail": bad.what}
+    write_summary(summary, {job.name: {job.file: state}}, shard=keep, rejects=drop)
+    log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
 
 
-def write_summary(summary: Path, sources: dict[str, dict], **files: Path | None) -> None:
+def write_summary(summary: Path, sources: dict[str, dict], **parts: shards.Sink | Path | None) -> None:
     """Write what a part of an artifact is made of, and the sha256 by which a changed part is noticed.
 
-    `sources` gives the state of each file read, by source and path. `files` are the part's own: `shard`
+    `sources` gives the state of each file read, by source and path. `parts` are the part's own: `shard`
     (None for a part without training rows), `rejects`, and whatever else follows from it.
     """
-    sums = {kind: file and sha256(file) for kind, file in files.items()}
-    write_json(summary, {"sources": sources, "sha256": sums})
+    sums = {
+        kind: files.sha256(part) if isinstance(part, Path) else part and part.sha256
+        for kind, part in parts.items()
+    }
+    files.write_json(summary, {"sources": sources, "sha256": sums})
 
 
-def _write(job: Job, shard: Path, rejects: Path) -> tuple[int, int]:
-    """Stream the rows to both files; how many were read, and how many kept."""
-    read = 0
-    with shards.sink(shard, TRAINING) as keep, shards.sink(rejects, REJECTS) as drop:
-        for batch, defects in _checked(job):
+def _write(job: Job, shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Sink]:
+    """Stream the rows to both files.
+
+    Pictures are read in threads: their decoders let go of the interpreter, so that two threads are as fast
+    as two processes, and share one memory.
+    """
+    source = shards.Source(job.raw, [PICTURE, *job.columns], job.take)
+    check = partial(picture_defects, max_pixels=job.max_pixels, how=job.check)
+    start = 0
+    with (
+        shards.sink(shard, TRAINING) as keep,
+        shards.sink(rejects, REJECTS) as drop,
+        ThreadPoolExecutor(job.threads) as pool,
+    ):
+        for batch, defects in ((b, check(b)) for b in source.batches()):
             texts = job.texts_of(batch)
             defects = [defect or text.defect for defect, text in zip(defects, texts, strict=True)]
+            ids = [job.id(start + i) for i in range(batch.num_rows)]
             kept = [i for i, defect in enumerate(defects) if defect is None]
-            keep.add(_training(batch, job, read, texts, kept))
-            drop.add(pa.Table.from_pylist(_rejected(job, read, defects), REJECTS))
-            read += batch.num_rows
-        return read, keep.rows
+            keep.add(_training(batch.column("image"), ids, texts, kept))
+            rejected = [
+                {"id": ids[i], "source_file": job.file, "row": start + i, "reason": why[0], "detail": why[1]}
+                for i, why in enumerate(defects)
+                if why
+            ]
+            drop.add(pa.Table.from_pylist(rejected, REJECTS))
+            start += batch.num_rows
+    return keep, drop
 
 
-def _checked(job: Job) -> Iterator[tuple[pa.RecordBatch, list[Defect | None]]]:
-    """Each batch of the rows to be read, with a picture's defect, or None, for each of its rows."""
-    source = shards.Source(job.raw, ("image", *job.columns), job.take)
-    if job.check == "header" or job.threads == 1 or job.raw.stat().st_size < WORTH_PROCESSES:
-        for batch in source.batches():
-            yield batch, _defects(batch, job.max_pixels, job.check)
-        return
-    with ProcessPoolExecutor(job.threads, get_context("spawn")) as pool:
-        groups = pool.map(_group_defects, repeat(job), range(source.groups))
-        found = chain.from_iterable(groups)
-        for batch in source.batches():
-            yield batch, list(islice(found, batch.num_rows))
-
-
-def _group_defects(job: Job, group: int) -> list[Defect | None]:
-    """The defects of one row group's pictures, which the process reads for itself."""
-    source = shards.Source(job.raw, ("image",), job.take)
+def picture_defects(batch: pa.RecordBatch, max_pixels: int, how: pictures.Check) -> list[Defect | None]:
+    """Why each row's picture cannot be kept, or None where it can."""
+    image = batch.column("image")
+    names = shards.texts(pc.struct_field(image, "path"))
     return [
-        defect
-        for batch in source.group_batches(group)
-        for defect in _defects(batch, job.max_pixels, job.check)
+        (Reason.TEXT_NOT_UTF8, f"image.path: {name}")
+        if isinstance(name, UnicodeDecodeError)
+        else pictures.check(data, max_pixels, how)
+        for data, name in zip(pc.struct_field(image, "bytes").to_pylist(), names, strict=True)
     ]
 
 
-def _defects(batch: pa.RecordBatch, max_pixels: int, how: pictures.Check) -> list[Defect | None]:
-    cells = _field(batch.column("image"), "bytes", pa.binary())
-    return [pictures.check(cell.as_py(), max_pixels, how) for cell in cells]
-
-
-def _training(
-    batch: pa.RecordBatch, job: Job, start: int, texts: list[Text], kept: list[int]
-) -> pa.RecordBatch:
+def _training(image: pa.StructArray, ids: list[str], texts: list[Text], kept: list[int]) -> pa.RecordBatch:
     """The kept rows of a batch; the pictures are carried over by Arrow."""
-    image = batch.column("image").take(pa.array(kept, pa.int32()))
-    image = pa.StructArray.from_arrays(
-        [_field(image, field.name, field.type) for field in IMAGE], fields=list(IMAGE)
-    )
+    if len(kept) < len(image):
+        image = image.take(pa.array(kept, pa.int32()))
     columns = {
-        "id": [job.id(start + i) for i in kept],
+        "id": [ids[i] for i in kept],
         "source_id": [texts[i].source_id for i in kept],
         "messages": [texts[i].messages for i in kept],
-        "images": pa.ListArray.from_arrays(pa.array(range(len(kept) + 1), pa.int32()), image),
     }
-    arrays = [
-        value if isinstance(value, pa.Array) else pa.array(value, TRAINING.field(name).type)
-        for name, value in columns.items()
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=TRAINING)
-
-
-def _rejected(job: Job, start: int, defects: list[Defect | None]) -> list[dict]:
-    return [
-        {
-            "id": job.id(start + i),
-            "source_file": job.file,
-            "row": start + i,
-            "reason": defect[0],
-            "detail": defect[1],
-        }
-        for i, defect in enumerate(defects)
-        if defect
-    ]
-
-
-def _field(image: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
-    """A field of the picture struct, null where the struct is null; all null when there is no such field."""
-    if not pa.types.is_struct(image.type):
-        raise shards.BadShard(f"image is of type {image.type}, not a struct of bytes and path")
-    if image.type.get_field_index(name) < 0:
-        return pa.nulls(len(image), kind)
-    return pc.struct_field(image, name).cast(kind)
+    arrays = [pa.array(cells, TRAINING.field(name).type) for name, cells in columns.items()]
+    images = pa.ListArray.from_arrays(pa.array(range(len(kept) + 1), pa.int32()), image.cast(IMAGE))
+    return pa.RecordBatch.from_arrays([*arrays, images], schema=TRAINING)

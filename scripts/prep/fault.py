@@ -50,6 +50,8 @@ def of_status(error: openai.APIStatusError, model: str) -> Fault:
     url = str(error.request.url)
     if status in (401, 403):
         raise Failure(f"{url} refuses the key ({detail}); see api_key_env") from error
+    if status == 402:
+        raise Failure(f"{url} wants to be paid ({detail}); see the account of the key") from error
     if status in (404, 405):
         raise Failure(f"{url} does not serve {model} ({detail}); see model and base_urls") from error
     after = _retry_after(error.response.headers)

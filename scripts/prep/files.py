@@ -1,6 +1,7 @@
 """Files that appear under their final name only when they are whole."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -14,10 +15,13 @@ from typing import IO, Any
 def whole(path: str | os.PathLike) -> Iterator[Path]:
     """Give a path beside `path` to write to; when the block ends well, fsync it and rename it.
 
-    When the block raises, what was written is removed and `path` is as it was.
+    When the block raises, what was written is removed and `path` is as it was. What a killed program left
+    of an earlier try is removed first: one program at a time writes a file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(descriptor)
     part = Path(name)

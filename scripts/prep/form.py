@@ -60,13 +60,13 @@ def image_answer(response: Response) -> str | Defect:
     if defect := defect_of(response):
         return defect
     text = whole(response)
-    for tag in ("<think>", "</think>", "<answer>"):
+    for tag in ("<think>", "</think>"):
         if text.count(tag) != 1:
             return Reason.ANSWER_MALFORMED, f"{text.count(tag)} times {tag}"
     if re.findall("|".join(map(re.escape, BOX)), text) != list(BOX) * text.count(BOX[0]):
         return Reason.ANSWER_MALFORMED, "box tags are not in pairs"
     found = _THOUGHT.fullmatch(text)
-    if not found or "<answer>" in found["thought"]:
+    if not found or "<answer>" not in found["text"]:
         return Reason.ANSWER_MALFORMED, "not <think>…</think><answer>…"
     text = re.sub("|".join(map(re.escape, ("<answer>", "</answer>", *BOX))), "", text)
     if not after_thought(text):

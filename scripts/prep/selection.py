@@ -38,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read(args: argparse.Namespace) -> Iterator[Selected]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
+    looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
+    answers = shards.read(args.answers, looked_at)
+    outcomes = verdict.outcomes(answers, shards.read(args.verdicts), args.min_score)
     questions, asked = question.read(args.questions), None
-    judged = verdict.select(shards.read(args.answers), shards.read(args.verdicts), args.min_score)
-    for answer, score, defect in judged:
+    for answer in shards.read(args.answers):
         while asked is None or asked.id != answer["question_id"]:
             asked = next(questions)
-        yield Selected(asked, answer, score, defect)
+        yield Selected(asked, answer, *outcomes[answer["id"]])
 
 
 def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | Defect]]) -> None:

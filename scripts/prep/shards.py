@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -14,65 +15,114 @@ from prep.program import Failure
 
 GROUP_ROWS = 512
 GROUP_BYTES = 64 * 1024 * 1024
-"""A row group holds no more than this, so that a reader of one row never loads a gigabyte."""
+"""A row group of ours holds no more than this, so that a reader of one row never loads a gigabyte."""
+
+BATCH_BYTES = 2 * 1024 * 1024
+"""About how much is read at a time, however large the source's own row groups are."""
+BUFFER_BYTES = 1024 * 1024
+"""How much of a column is fetched from the file at a time; without this, a whole row group's."""
+
+TEXT = pa.binary()
+"""A text column is read as bytes, since a cell that is not UTF-8 costs its row and no other (see texts)."""
 
 
 class BadShard(Failure):
-    """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row."""
+    """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
+
+    `what` is in our own words, for manifests; `why` in those of whoever found it.
+    """
+
+    def __init__(self, path: Path, what: str, why: str = "") -> None:
+        super().__init__(f"{path}: {what} ({why})" if why else f"{path}: {what}")
+        self.what = what
 
 
 class Source:
     """A source's parquet shard, read by column name whatever else it holds and in whatever order."""
 
-    def __init__(self, path: str | Path, columns: Sequence[str], take: int | None = None) -> None:
+    def __init__(self, path: str | Path, columns: Sequence[str | pa.Field], take: int | None = None) -> None:
         """Open the shard at `path`, of which the first `take` rows are read (None: all).
 
-        Raises BadShard when it has no footer or lacks one of `columns`.
+        A column is given by its name alone when it is a TEXT, else as a field. What the shard has is cast
+        to that: large_string or string_view to binary, a struct by the names of its fields, a number to its
+        digits. Raises BadShard when there is no footer or one of the columns is not there.
         """
-        self.path, self.columns = Path(path), list(columns)
+        self.path, self._take = Path(path), take
+        self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
         with self._reading("cannot be opened"):
-            self._file = pq.ParquetFile(self.path)
-        names = self._file.schema_arrow.names
-        lacking = [column for column in self.columns if column not in names]
+            self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES)
+            self.found = self._file.schema_arrow
+        lacking = [name for field in self.schema for name in _lacking(field, self.found)]
         if lacking:
-            raise BadShard(f"{self.path}: no column {', '.join(lacking)} (it has: {', '.join(names)})")
-        self._takes = list(self._split(take))
-
-    def _split(self, take: int | None) -> Iterator[int]:
-        """How many rows each row group gives, up to the last that gives any."""
-        for group in range(self._file.num_row_groups):
-            rows = self._file.metadata.row_group(group).num_rows
-            given = rows if take is None else min(rows, take)
-            if take is not None:
-                take -= given
-            if given:
-                yield given
-
-    @property
-    def groups(self) -> int:
-        """How many row groups have rows to read, from the first."""
-        return len(self._takes)
+            has = ", ".join(self.found.names)
+            raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows to be read, in order, at most GROUP_ROWS at a time."""
-        for group in range(self.groups):
-            yield from self.group_batches(group)
-
-    def group_batches(self, group: int) -> Iterator[pa.RecordBatch]:
-        """The rows to be read of one row group, in order, at most GROUP_ROWS at a time."""
-        left = self._takes[group]
-        with self._reading(f"row group {group} cannot be read"):
-            for batch in self._file.iter_batches(GROUP_ROWS, row_groups=[group], columns=self.columns):
-                if left:
-                    yield batch.slice(0, left)
+        """The rows to be read, in order and in the schema that was asked for, about BATCH_BYTES at a time."""
+        left = sys.maxsize if self._take is None else self._take
+        for group in range(self._file.num_row_groups):
+            if left <= 0:
+                return
+            for batch in self._group(group):
+                yield batch.slice(0, left)
                 left -= min(left, batch.num_rows)
+                if not left:
+                    return
+
+    def _group(self, group: int) -> Iterator[pa.RecordBatch]:
+        about = self._file.metadata.row_group(group)
+        rows = max(1, min(GROUP_ROWS, about.num_rows * BATCH_BYTES // max(1, about.total_byte_size)))
+        with self._reading(f"row group {group} cannot be read"):
+            for batch in self._file.iter_batches(rows, row_groups=[group], columns=self.schema.names):
+                arrays = [_cast(batch.column(field.name), field.type) for field in self.schema]
+                yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
-            raise BadShard(f"{self.path}: {what}: {error}") from error
+            if getattr(error, "errno", None):
+                raise  # no such file, a dying disk: not the shard's fault, and perhaps mended by the next try
+            raise BadShard(self.path, what, " ".join(str(error).split())) from error
+
+
+def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
+    """Which of a field and the fields in it are not there once, by dotted name."""
+    if found.get_field_index(wanted.name) < 0:
+        return [wanted.name]
+    has, wants = found.field(wanted.name).type, wanted.type
+    if pa.types.is_list(wants) and hasattr(has, "value_type"):
+        has, wants = has.value_type, wants.value_type
+    if pa.types.is_struct(wants) and pa.types.is_struct(has):
+        return [f"{wanted.name}.{name}" for field in wants for name in _lacking(field, has)]
+    return []
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if kind == TEXT and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        column = column.cast(pa.string())
+    return column.cast(kind)
+
+
+def texts(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
+    """The cells of a TEXT column, each decoded for itself.
+
+    A cell that is not valid UTF-8 comes back as its error, so that it costs its row and no other.
+    """
+    return [_decoded_or_error(cell) for cell in column.to_pylist()]
+
+
+def _decoded_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
+    try:
+        return decoded(cell)
+    except UnicodeDecodeError as error:
+        return error
+
+
+def decoded(cell: bytes | None) -> str | None:
+    """The text of a TEXT cell; raises UnicodeDecodeError where it is not UTF-8."""
+    return None if cell is None else cell.decode()
 
 
 class Sink:
@@ -82,33 +132,47 @@ class Sink:
         self.schema, self.rows = schema, 0
         self._digest = hashlib.sha256()
         self._file = file
-        # Pictures are compressed already and their bytes never repeat: a codec or a dictionary on them
-        # costs time and saves nothing. Texts shrink to a third under zstd.
-        plain = {"images.list.element.bytes", "image.bytes"}
-        paths = [_path(column) for column in _leaves(schema)]
+        self._held: list[pa.Table] = []
+        # Pictures are compressed already and their bytes never repeat: a codec, a dictionary or statistics
+        # of them cost time and save nothing. Texts shrink to a third under zstd. A page is closed at the
+        # first 32 rows past a megabyte, not once a group: reader and writer hold the less.
+        paths = list(_leaves("", pa.struct(list(schema))))
+        texts = [path for path in paths if path not in ("images.list.element.bytes", "image.bytes")]
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self, mode="w"),
             schema,
-            compression={path: "NONE" if path in plain else "ZSTD" for path in paths},
-            use_dictionary=[path for path in paths if path not in plain],
-            write_statistics=[path for path in paths if path not in plain],
+            compression={path: "ZSTD" if path in texts else "NONE" for path in paths},
+            use_dictionary=texts,
+            write_statistics=texts,
+            write_batch_size=32,
         )
 
     def add(self, table: pa.Table | pa.RecordBatch) -> None:
-        """Append rows as one or more row groups within GROUP_ROWS and GROUP_BYTES."""
+        """Append rows; they are gathered into row groups within GROUP_ROWS and GROUP_BYTES."""
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
-        for start in range(0, table.num_rows, GROUP_ROWS):
-            self._add_group(table.slice(start, GROUP_ROWS))
-
-    def _add_group(self, table: pa.Table) -> None:
-        if table.num_rows > 1 and table.nbytes > GROUP_BYTES:
-            half = table.num_rows // 2
-            self._add_group(table.slice(0, half))
-            self._add_group(table.slice(half))
-        else:
-            self._writer.write_table(table)
+        half = table.num_rows // 2
+        if half and (table.num_rows > GROUP_ROWS or table.nbytes > GROUP_BYTES):
+            self.add(table.slice(0, half))
+            self.add(table.slice(half))
+        elif table.num_rows:
+            if self._held_rows + table.num_rows > GROUP_ROWS or self._held_bytes + table.nbytes > GROUP_BYTES:
+                self._write_group()
+            self._held.append(table)
             self.rows += table.num_rows
+
+    @property
+    def _held_rows(self) -> int:
+        return sum(table.num_rows for table in self._held)
+
+    @property
+    def _held_bytes(self) -> int:
+        return sum(table.nbytes for table in self._held)
+
+    def _write_group(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+            self._held.clear()
 
     def write(self, data: bytes) -> int:
         """Take bytes from the parquet writer: to the file, and into the digest."""
@@ -118,19 +182,34 @@ class Sink:
     def flush(self) -> None:
         """Asked for by Arrow; the file is synced when it is whole."""
 
-    def close(self) -> None:
-        """Write the footer."""
+    def finish(self) -> None:
+        """Write the rows still held, and the footer."""
+        self._write_group()
         self._writer.close()
+
+    def close(self) -> None:
+        """Asked for by Arrow; the file that it writes to outlives it."""
 
     @property
     def closed(self) -> bool:
-        """Asked for by Arrow, which may close the file that it writes to; ours outlives it."""
-        return False
+        """Asked for by Arrow before it writes and closes."""
+        return self._file.closed
 
     @property
     def sha256(self) -> str:
-        """The hex sha256 of all bytes written, the footer's included once closed."""
+        """The hex sha256 of all bytes written, the footer's included once finished."""
         return self._digest.hexdigest()
+
+
+def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
+    """The leaf columns of a type, as parquet names them (`images.list.element.bytes`)."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{head}.{field.name}" if head else field.name, field.type)
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{head}.list.element", kind.value_type)
+    else:
+        yield head
 
 
 @contextlib.contextmanager
@@ -139,13 +218,14 @@ def sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
     with whole(path) as part, part.open("wb") as file:
         shard = Sink(file, schema)
         yield shard
-        shard.close()
+        shard.finish()
 
 
-def write(path: str | Path, rows: Sequence[dict], schema: pa.Schema) -> None:
-    """Write a few rows as a parquet file."""
+def write(path: str | Path, rows: Sequence[dict], schema: pa.Schema) -> Sink:
+    """Write a few rows as a parquet file; what was written knows its `rows` and `sha256`."""
     with sink(path, schema) as shard:
         shard.add(pa.Table.from_pylist(list(rows), schema))
+    return shard
 
 
 def read(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict]:
@@ -153,47 +233,3 @@ def read(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dic
     file = pq.ParquetFile(path)
     for group in range(file.num_row_groups):
         yield from file.read_row_group(group, columns).to_pylist()
-
-
-def texts(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
-    """The cells of a string column (of any string type, or of numbers), each decoded for itself.
-
-    A cell that is not valid UTF-8 comes back as its error, so that it costs its row and no other.
-    """
-    try:
-        if not _is_text(column.type):
-            column = column.cast(pa.string())
-        return [_decoded(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
-    except pa.ArrowException as error:
-        raise BadShard(f"a text column is of type {column.type}: {error}") from error
-
-
-def _decoded(cell: bytes | None) -> str | UnicodeDecodeError | None:
-    try:
-        return None if cell is None else cell.decode()
-    except UnicodeDecodeError as error:
-        return error
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _leaves(schema: pa.Schema) -> Iterator[tuple[str, ...]]:
-    """The leaf columns of a schema, as parquet names them (`images.list.element.bytes`)."""
-
-    def walk(path: tuple[str, ...], kind: pa.DataType) -> Iterator[tuple[str, ...]]:
-        if pa.types.is_list(kind):
-            yield from walk((*path, "list", "element"), kind.value_type)
-        elif pa.types.is_struct(kind):
-            for field in kind:
-                yield from walk((*path, field.name), field.type)
-        else:
-            yield path
-
-    for field in schema:
-        yield from walk((field.name,), field.type)
-
-
-def _path(leaf: tuple[str, ...]) -> str:
-    return ".".join(leaf)

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from prep.form import after_thought, whole
 from prep.reason import Defect, Reason
@@ -74,25 +73,28 @@ def verdict_row(id_: str, response: Response) -> dict:
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
 
 
-def select(
+def outcomes(
     answers: Iterable[dict], verdicts: Iterable[dict], min_score: int
-) -> Iterator[tuple[dict, int | None, Defect | None]]:
-    """Each answer, in order, with its score, and its defect or None when it is kept.
+) -> dict[str, tuple[int | None, Defect | None]]:
+    """Each answer's score, and its defect or None when it is kept, by the answer's id.
 
-    Verdicts are joined by id. Kept is, of each question and mode, what passed with the best score of at
-    least `min_score`; among equals the lowest sample number.
+    Of an answer only id, question_id, mode, sample, reason and detail are looked at, so that a batch's
+    texts need not be in memory. Verdicts are joined by id. Kept is, of each question and mode, what passed
+    with the best score of at least `min_score`; among equals the lowest sample number.
     """
     by_id = {row["id"]: row for row in verdicts}
-    judged = [(answer, *_judged(answer, by_id.get(answer["id"]), min_score)) for answer in answers]
-    rivals = defaultdict(list)
-    for answer, score, defect in judged:
+    found: dict[str, tuple[int | None, Defect | None]] = {}
+    best: dict[tuple[str, str], tuple[int, int, str]] = {}
+    for answer in answers:
+        id_, score, defect = answer["id"], *_judged(answer, by_id.get(answer["id"]), min_score)
+        found[id_] = score, defect
         if defect is None:
-            rivals[answer["question_id"], answer["mode"]].append((-score, answer["sample"], answer["id"]))
-    best = {min(passed)[2] for passed in rivals.values()}
-    for answer, score, defect in judged:
-        if defect is None and answer["id"] not in best:
-            defect = (Reason.NOT_BEST, f"score {score}")
-        yield answer, score, defect
+            rivals, rank = (answer["question_id"], answer["mode"]), (-score, answer["sample"], id_)
+            worse = max(rank, best.get(rivals, rank))
+            best[rivals] = min(rank, best.get(rivals, rank))
+            if worse != best[rivals]:
+                found[worse[2]] = -worse[0], (Reason.NOT_BEST, f"score {-worse[0]}")
+    return found
 
 
 def _judged(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Defect | None]:

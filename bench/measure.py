@@ -1,0 +1,66 @@
+"""How long a command takes from its start to its end, and how much memory it and its children hold."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from prep.program import Failure
+
+INTERVAL = 0.1
+"""Seconds between two looks at the memory; looking takes some itself."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall time in seconds, and the peak of resident memory in MB (10^6 bytes), children included.
+
+    `peak` is the larger of what the kernel saw of the largest process and what was seen of all together,
+    where memory that they share counts for each.
+    """
+
+    seconds: float
+    peak: float
+
+
+def measured(command: Sequence[object], log: Path) -> Measured:
+    """Run a command to its end, what it says into `log`; raises Failure when it fails."""
+    os.sync()  # what others have still to write is not its to wait for
+    seen, ended = [0], threading.Event()
+    with log.open("wb") as said:
+        start = _now()
+        process = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said)
+        watch = threading.Thread(target=_watch, args=(process.pid, seen, ended))
+        watch.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = _now() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    ended.set()
+    watch.join()
+    if process.returncode:
+        raise Failure(f"{command[0]} failed, see {log}")
+    return Measured(seconds, max(usage.ru_maxrss * 1024, *seen) / 1e6)
+
+
+def _watch(pid: int, seen: list[int], ended: threading.Event) -> None:
+    while not ended.wait(INTERVAL):
+        total = 0
+        try:
+            root = psutil.Process(pid)
+            tree = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for process in tree:
+            try:
+                total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        seen.append(total)
+
+
+def _now() -> float:
+    return os.times().elapsed

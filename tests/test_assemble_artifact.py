@@ -1,0 +1,177 @@
+"""Parts become one file, in order, and their rejects another; nothing is lost on the way."""
+
+import hashlib
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from running import Done, run
+
+from assemble_artifact import append, merged
+from prep import shards
+from prep.conversion import write_summary
+from prep.files import read_json
+from prep.program import Failure
+from prep.reason import Reason
+from prep.schema import REASONED, REJECTS, TRAINING
+
+
+def training(row: int, size: int = 10) -> dict:
+    """A training row with a picture of so many bytes."""
+    return {
+        "id": f"a/s:{row}",
+        "source_id": None if row % 3 else f"{row}",
+        "messages": [{"content": "<image>", "role": "user"}, {"content": f"{row}", "role": "assistant"}],
+        "images": [{"bytes": random.Random(row).randbytes(size), "path": None if row % 2 else "a.jpg"}],
+    }
+
+
+def reject(row: int, reason: Reason = Reason.IMAGE_MISSING) -> dict:
+    return {"id": f"a/s:{row}", "source_file": "s.parquet", "row": row, "reason": reason, "detail": "null"}
+
+
+def part(
+    folder: Path,
+    name: str,
+    rows: list[dict] | None,
+    rejects: list[dict],
+    state: str = "read",
+    schema: pa.Schema = TRAINING,
+) -> Path:
+    """A part's files; gives its summary."""
+    shard = None if rows is None else shards.write(folder / f"{name}.parquet", rows, schema)
+    dropped = shards.write(folder / f"{name}.rejects.parquet", rejects, REJECTS)
+    states = {"a": {f"{name}.parquet": {"state": state}}}
+    write_summary(folder / f"{name}.json", states, shard=shard, rejects=dropped)
+    return folder / f"{name}.json"
+
+
+def assemble(folder: Path, parts: list[Path], kind: str = "converted", notice: str = "") -> Done:
+    out = folder / "data"
+    return run(
+        *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),
+        *("--artifact", out / "a.parquet", "--rejects", out / "rejects/a.parquet"),
+        *("--summary", folder / "summary.json"),
+    )
+
+
+def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
+    parts = [
+        part(tmp_path, "b", [training(0), training(2)], [reject(1)]),
+        part(tmp_path, "a", [], [reject(0), reject(1, Reason.ODD_TURNS)]),
+        part(tmp_path, "empty", [], [], state="bad"),
+        part(tmp_path, "c", [training(7)], []),
+    ]
+    done = assemble(tmp_path, parts)
+    assert done.returncode == 0, done.stderr
+    artifact = tmp_path / "data/a.parquet"
+    assert pq.read_table(artifact).to_pylist() == [training(0), training(2), training(7)]
+    rejects = pq.read_table(tmp_path / "data/rejects/a.parquet").to_pylist()
+    assert rejects == [reject(1), reject(0), reject(1, Reason.ODD_TURNS)]
+    assert read_json(tmp_path / "summary.json") == {
+        "file": str(artifact),
+        "rows": 3,
+        "bytes": artifact.stat().st_size,
+        "sha256": hashlib.sha256(artifact.read_bytes()).hexdigest(),
+        "read": 6,
+        "kept": 3,
+        "rejected": {"image_missing": 2, "odd_turns": 1},
+        "files": {
+            "a": {
+                "b.parquet": {"state": "read"},
+                "a.parquet": {"state": "read"},
+                "empty.parquet": {"state": "bad"},
+                "c.parquet": {"state": "read"},
+            }
+        },
+        "notice": None,
+    }
+
+
+def test_schema_and_features_are_the_artifacts(tmp_path: Path) -> None:
+    assert assemble(tmp_path, [part(tmp_path, "b", [training(0)], [])]).returncode == 0
+    found = pq.read_schema(tmp_path / "data/a.parquet")
+    assert found.equals(TRAINING)
+    assert found.metadata[b"huggingface"] == TRAINING.metadata[b"huggingface"]
+    assert b"notice" not in found.metadata
+    assert pq.read_schema(tmp_path / "data/rejects/a.parquet").equals(REJECTS)
+
+
+def test_a_notice_is_in_the_file_and_the_summary(tmp_path: Path) -> None:
+    row = training(0) | {"source": "s", "mode": "thinking", "score": 4}
+    made = part(tmp_path, "b", [row], [], schema=REASONED)
+    assert assemble(tmp_path, [made], "reasoned", "Not for training.").returncode == 0
+    for file in ("a.parquet", "rejects/a.parquet"):
+        assert pq.read_schema(tmp_path / "data" / file).metadata[b"notice"] == b"Not for training."
+    assert pq.read_table(tmp_path / "data/a.parquet").to_pylist() == [row]
+    assert read_json(tmp_path / "summary.json")["notice"] == "Not for training."
+
+
+def test_a_part_may_have_rejects_alone(tmp_path: Path) -> None:
+    parts = [part(tmp_path, "q", None, [reject(4)]), part(tmp_path, "b", [training(0)], [])]
+    assert assemble(tmp_path, parts).returncode == 0
+    summary = read_json(tmp_path / "summary.json")
+    assert (summary["read"], summary["kept"], summary["rejected"]) == (2, 1, {"image_missing": 1})
+
+
+def test_nothing_gives_an_empty_artifact(tmp_path: Path) -> None:
+    assert assemble(tmp_path, []).returncode == 0
+    assert pq.read_table(tmp_path / "data/a.parquet").num_rows == 0
+    assert read_json(tmp_path / "summary.json")["read"] == 0
+
+
+def test_row_groups_stay_small_and_small_parts_are_gathered(tmp_path: Path) -> None:
+    parts = [part(tmp_path, f"p{n}", [training(n)], []) for n in range(5)]
+    parts.append(part(tmp_path, "large", [training(n) for n in range(5, 1005)], []))
+    assert assemble(tmp_path, parts).returncode == 0
+    about = pq.read_metadata(tmp_path / "data/a.parquet")
+    sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+    assert sum(sizes) == 1005
+    assert max(sizes) <= shards.GROUP_ROWS
+    assert len(sizes) <= 4
+
+
+@pytest.mark.parametrize("spoilt", ["b.parquet", "b.rejects.parquet"])
+@pytest.mark.parametrize("fault", ["other columns", "cut", "missing"])
+def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, tmp_path: Path) -> None:
+    parts = [part(tmp_path, "a", [training(0)] * 600, []), part(tmp_path, "b", [training(1)], [reject(2)])]
+    file = tmp_path / spoilt
+    if fault == "other columns":
+        pq.write_table(pq.read_table(file).drop_columns("id"), file)
+    elif fault == "cut":
+        file.write_bytes(file.read_bytes()[:-20])
+    else:
+        file.unlink()
+    done = assemble(tmp_path, parts)
+    assert done.returncode == 1
+    assert done.last.startswith("error: ")
+    assert str(file) in done.last
+    assert "Traceback" not in done.stderr
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
+    part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
+    with shards.sink(tmp_path / "r.parquet", REJECTS) as sink:
+        assert append(sink, [tmp_path / "a.rejects.parquet"], REJECTS) == {"image_missing": 2, "odd_turns": 1}
+    with shards.sink(tmp_path / "t.parquet", TRAINING) as sink:
+        assert append(sink, [tmp_path / "a.parquet"] * 2, TRAINING) == {}
+    assert sink.rows == 2
+
+
+def test_append_wants_the_same_columns(tmp_path: Path) -> None:
+    part(tmp_path, "a", [], [])
+    with pytest.raises(Failure, match="delete it"), shards.sink(tmp_path / "t.parquet", REASONED) as sink:
+        append(sink, [tmp_path / "a.parquet"], REASONED)
+
+
+def test_states_are_merged_by_source_in_order() -> None:
+    read, bad = {"state": "read"}, {"state": "bad", "detail": "cut"}
+    parts = [{"a": {"1": read}}, {"b": {"1": bad}}, {}, {"a": {"0": bad, "2": read}}]
+    found = merged(parts)
+    assert found == {"a": {"1": read, "0": bad, "2": read}, "b": {"1": bad}}
+    assert list(found["a"]) == ["1", "0", "2"]
+    assert merged([]) == {}

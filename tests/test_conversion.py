@@ -1,0 +1,216 @@
+"""Converting a shard: every row that was read is kept or rejected, and pictures come out as they went in."""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import converted
+import datasets
+import nasty
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from converted import FILE, Converted, broken_invariants, outputs, spelled
+from PIL import Image
+from running import PATH, run
+
+from prep import schema, shards
+from prep.conversion import Job, write_summary
+from prep.files import read_json
+from prep.reason import Reason
+
+GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
+
+
+def written(table: pa.Table, folder: Path, **how: object) -> Path:
+    path = folder / "raw.parquet"
+    pq.write_table(table, path, **how)
+    return path
+
+
+def pictures_of(table: pa.Table) -> list[bytes | None]:
+    return pc.struct_field(table.column("image"), "bytes").to_pylist()
+
+
+@pytest.mark.parametrize("missing_tag", ["prepend", "reject"])
+@pytest.mark.parametrize("check", ["decode", "header"])
+def test_every_nasty_cell_has_its_fate_in_every_shape(check: str, missing_tag: str, tmp_path: Path) -> None:
+    table, fates = nasty.whole_llava(check, missing_tag)
+    source, pictures = table.column("id").cast(pa.binary()).to_pylist(), pictures_of(table)
+    for name, shaped in nasty.shapes(table).items():
+        raw = written(shaped, tmp_path, row_group_size=30)
+        out = converted.llava(raw, tmp_path / name, missing_tag, check=check)
+        assert out.fates == spelled(fates), name
+        kept = [row for row, fate in enumerate(fates) if fate is None]
+        rows = out.rows
+        assert [row["id"] for row in rows] == [f"NAME/train-00000-of-00001:{row}" for row in kept]
+        assert [row["source_id"] for row in rows] == [source[row] and source[row].decode() for row in kept]
+        assert [row["images"][0]["bytes"] for row in rows] == [pictures[row] for row in kept]
+        assert [broken_invariants(row) for row in rows] == [[]] * len(kept)
+        assert {row["source_file"] for row in out.rejected} == {FILE}
+        ids = [f"NAME/train-00000-of-00001:{row['row']}" for row in out.rejected]
+        assert [row["id"] for row in out.rejected] == ids
+
+
+def test_the_answer_is_the_same_for_any_threads_and_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, rejects and the files' sha256: a part is not made anew because a machine has more cores."""
+    table, _ = nasty.whole_llava("decode", "prepend")
+    raw = written(table, tmp_path)
+    outs = [converted.llava(raw, tmp_path / str(threads), threads=threads) for threads in (1, 2, 5)]
+    assert len({out.summary.read_text() for out in outs}) == 1
+    monkeypatch.setattr(shards, "BATCH_BYTES", 2000)
+    small = converted.llava(raw, tmp_path / "small")
+    assert small.rows == outs[0].rows
+    assert small.rejected == outs[0].rejected
+
+
+def test_a_rejected_row_says_why(tmp_path: Path) -> None:
+    raw = written(nasty.llava([(nasty.plain(), GOOD), (nasty.SVG, GOOD), (None, GOOD)]), tmp_path)
+    assert converted.llava(raw, tmp_path).rejected[0] == {
+        "id": "NAME/train-00000-of-00001:1",
+        "source_file": FILE,
+        "row": 1,
+        "reason": "image_unreadable",
+        "detail": "UnidentifiedImageError: cannot identify image file",
+    }
+
+
+def test_the_pictures_fault_comes_before_the_texts(tmp_path: Path) -> None:
+    raw = written(nasty.llava([(None, None), ({"bytes": b"", "path": b"\xff"}, None)]), tmp_path)
+    assert converted.llava(raw, tmp_path).fates == [Reason.IMAGE_MISSING, Reason.TEXT_NOT_UTF8]
+
+
+@pytest.mark.parametrize(("take", "read"), [(None, 9), (0, 0), (1, 1), (4, 4), (5, 5), (9, 9), (99, 9)])
+def test_take_counts_rows_that_are_read(take: int | None, read: int, tmp_path: Path) -> None:
+    cells = [(nasty.plain(), GOOD), (None, GOOD), (nasty.plain(), GOOD)] * 3
+    raw = written(nasty.llava(cells), tmp_path, row_group_size=4)
+    fates = [None, "image_missing", None] * 3
+    assert converted.llava(raw, tmp_path, take=take).fates == fates[:read]
+
+
+def test_a_shard_without_rows_is_fine(tmp_path: Path) -> None:
+    out = converted.llava(written(nasty.llava([]), tmp_path), tmp_path / "out")
+    assert (out.rows, out.rejected, out.state) == ([], [], {"state": "read"})
+    assert out.table.schema.equals(schema.TRAINING)
+
+
+def test_a_shard_whose_rows_are_all_rejected_gives_an_empty_part(tmp_path: Path) -> None:
+    out = converted.llava(written(nasty.llava([(None, None)] * 3), tmp_path), tmp_path / "out")
+    assert (out.rows, len(out.rejected)) == ([], 3)
+    assert out.table.schema.equals(schema.TRAINING)
+
+
+def test_the_summary_tells_a_changed_part(tmp_path: Path) -> None:
+    out = converted.llava(written(nasty.llava([(nasty.plain(), GOOD)]), tmp_path), tmp_path / "out")
+    assert read_json(out.summary) == {
+        "sources": {"NAME": {FILE: {"state": "read"}}},
+        "sha256": {
+            "shard": hashlib.sha256(out.shard.read_bytes()).hexdigest(),
+            "rejects": hashlib.sha256(out.rejects.read_bytes()).hexdigest(),
+        },
+    }
+
+
+def test_a_part_may_have_no_training_rows(tmp_path: Path) -> None:
+    rejects = shards.write(tmp_path / "r.parquet", [], schema.REJECTS)
+    write_summary(tmp_path / "r.json", {"a": {}}, shard=None, rejects=rejects)
+    sums = {"shard": None, "rejects": rejects.sha256}
+    assert read_json(tmp_path / "r.json") == {"sources": {"a": {}}, "sha256": sums}
+
+
+def test_ids_count_from_0_in_the_source_file() -> None:
+    about = {"raw": Path("x"), "take": None, "columns": (), "texts_of": list, "check": "header"}
+    job = Job(name="a/b", file="c/train-00001-of-00002.parquet", max_pixels=1, threads=1, **about)
+    assert job.id(0) == "a/b/train-00001-of-00002:0"
+
+
+@pytest.mark.parametrize("name", nasty.BAD_SHARDS)
+def test_a_bad_shard_can_be_left_out_whole(name: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.parquet"
+    nasty.BAD_SHARDS[name](raw, nasty.llava([(nasty.plain(), GOOD)] * 10))
+    with pytest.raises(shards.BadShard):
+        converted.llava(raw, tmp_path / "failed")
+    assert list((tmp_path / "failed").glob("*")) == []
+    out = converted.llava(raw, tmp_path / "out", on_bad_shard="reject")
+    assert (out.rows, out.rejected) == ([], [])
+    assert out.state["state"] == "bad"
+    assert out.state["detail"]
+    assert str(tmp_path) not in out.state["detail"]
+
+
+def test_a_missing_file_is_no_bad_shard(tmp_path: Path) -> None:
+    """It may be there on the next try: to leave its rows out would lose them."""
+    with pytest.raises(FileNotFoundError):
+        converted.llava(tmp_path / "none.parquet", tmp_path, on_bad_shard="reject")
+
+
+def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
+    given = {
+        **{"raw": raw, "file": FILE, "name": "NAME", "take": -1, "missing-tag": "prepend", "check": "decode"},
+        **{"max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
+        **{"shard": out.shard, "rejects": out.rejects, "summary": out.summary},
+        **changes,
+    }
+    return [word for flag, value in given.items() for word in (f"--{flag}", value)]
+
+
+@pytest.mark.parametrize(
+    "name", ["no footer", "no such column", "broken row group", "column of another type"]
+)
+def test_the_program_ends_in_one_line_that_names_the_bad_file(name: str, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
+    nasty.BAD_SHARDS[name](raw, nasty.llava([(nasty.plain(), GOOD)] * 2000))
+    done = run("convert_llava.py", *flags(raw, out))
+    assert done.returncode == 1
+    assert done.last.startswith(f"error: {raw}: ")
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_the_program_leaves_a_bad_file_out_and_says_so(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
+    nasty.BAD_SHARDS["no footer"](raw, nasty.llava([(nasty.plain(), GOOD)]))
+    done = run("convert_llava.py", *flags(raw, out, **{"on-bad-shard": "reject"}))
+    assert done.returncode == 0
+    assert f"rejected the whole shard: {raw}: cannot be opened" in done.stderr
+    assert (out.rows, out.rejected, out.state["state"]) == ([], [], "bad")
+
+
+def test_a_stopped_program_leaves_nothing_behind(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
+    large = nasty.encoded(nasty.photograph(1000, 1000), "PNG")
+    pq.write_table(nasty.llava([(large, GOOD)] * 60), raw, row_group_size=10)
+    words = [str(word) for word in ("convert_llava.py", *flags(raw, out))]
+    running = subprocess.Popen(words, env={**os.environ, "PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    while not any(part.stat().st_size > 4 for part in (tmp_path / "out").glob(".part.parquet.*")):
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert said.endswith("terminated\n")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_datasets_reads_the_pictures(tmp_path: Path) -> None:
+    table, _ = nasty.whole_llava("decode", "prepend")
+    out = converted.llava(written(table, tmp_path), tmp_path / "out")
+    read = datasets.load_dataset(
+        "parquet", data_files=str(out.shard), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert read.features["images"].feature == datasets.Image()
+    assert read.num_rows == len(out.rows)
+    for row, stored in zip(read, out.rows, strict=True):
+        with Image.open(io.BytesIO(stored["images"][0]["bytes"])) as picture:
+            assert row["images"][0].size in (picture.size, picture.size[::-1])
+        assert row["messages"] == [dict(message) for message in stored["messages"]]
+    raw_bytes = read.cast_column("images", [datasets.Image(decode=False)])
+    assert [row["images"] for row in raw_bytes] == [row["images"] for row in out.rows]

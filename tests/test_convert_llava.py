@@ -1,0 +1,150 @@
+"""LLaVA's layout: ids and conversations of any kind become messages, or a reason."""
+
+from pathlib import Path
+
+import converted
+import nasty
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from converted import FILE, broken_invariants, outputs, spelled
+from hypothesis import given
+from hypothesis import strategies as st
+from running import run
+from workflow import hub
+
+from convert_llava import COLUMNS, text_of, texts_of, turn_of
+from prep import shards
+from prep.conversion import Text
+from prep.reason import Reason
+
+TURNS = [{"from": b"human", "value": b"What?"}, {"from": b"gpt", "value": b"A cat."}]
+MESSAGES = [{"content": "<image>\nWhat?", "role": "user"}, {"content": "A cat.", "role": "assistant"}]
+
+
+def test_a_turn_is_its_speaker_and_text() -> None:
+    assert turn_of({"from": b"gpt", "value": "字".encode()}) == ("gpt", "字")
+    assert turn_of({"from": None, "value": b""}) == (None, "")
+    assert turn_of(None) == (None, None)
+
+
+@pytest.mark.parametrize("source_id", [b"000000001", b"", None])
+def test_a_row_keeps_its_sources_id(source_id: bytes | None) -> None:
+    assert text_of(source_id, TURNS, True) == Text(shards.decoded(source_id), MESSAGES)
+
+
+def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:
+    assert text_of(b"7", TURNS, False) == Text("7", None, (Reason.NO_IMAGE_TAG, ""))
+    assert text_of(b"7", None, True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
+    assert text_of(b"7", [], True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
+
+
+@pytest.mark.parametrize(
+    ("source_id", "turns"),
+    [
+        (b"\xff", TURNS),
+        (b"7", [{"from": b"\xff", "value": b""}, TURNS[1]]),
+        (b"7", [TURNS[0], {"from": b"gpt", "value": b"A\xff"}]),
+        (b"\xff", None),
+    ],
+)
+def test_text_that_is_not_utf8_is_the_reason(source_id: bytes, turns: list | None) -> None:
+    found = text_of(source_id, turns, True)
+    assert found.messages is None
+    assert found.defect[0] == Reason.TEXT_NOT_UTF8
+    assert "0xff" in found.defect[1]
+
+
+def test_rows_of_a_batch_stay_in_order_and_apart() -> None:
+    kinds = pa.schema([pa.field(COLUMNS[0], pa.binary()), COLUMNS[1]])
+    rows = [
+        {"id": b"a", "conversations": TURNS},
+        {"id": None, "conversations": None},
+        {"id": b"\xff", "conversations": TURNS},
+        {"id": b"b", "conversations": TURNS + TURNS[:1]},
+        {"id": b"c", "conversations": TURNS},
+    ]
+    found = texts_of(pa.RecordBatch.from_pylist(rows, kinds), True)
+    assert [text.source_id for text in found] == ["a", None, None, "b", "c"]
+    assert [text.messages for text in found] == [MESSAGES, None, None, None, MESSAGES]
+    reasons = [None, Reason.NO_CONVERSATION, Reason.TEXT_NOT_UTF8, Reason.ODD_TURNS, None]
+    assert [text.defect and text.defect[0] for text in found] == reasons
+
+
+cells = st.none() | st.binary(max_size=8) | st.text(max_size=8).map(lambda text: text.encode())
+speakers = st.sampled_from([b"human", b"gpt", b"human ", b"\xff", None])
+turns = st.none() | st.fixed_dictionaries({"from": speakers, "value": cells})
+fair = st.lists(st.tuples(cells, cells), min_size=1, max_size=2).map(
+    lambda rounds: [
+        {"from": speaker, "value": value}
+        for asked, said in rounds
+        for speaker, value in ((b"human", asked), (b"gpt", said))
+    ]
+)
+
+
+@given(cells, st.none() | st.lists(turns, max_size=4) | fair, st.booleans())
+def test_any_row_has_messages_or_one_reason(source_id: bytes | None, conversation, prepend_tag: bool) -> None:
+    found = text_of(source_id, conversation, prepend_tag)
+    assert (found.messages is None) != (found.defect is None)
+    if found.messages:
+        assert broken_invariants({"messages": found.messages, "images": [{"bytes": b"a picture"}]}) == []
+        assert found.source_id == (None if source_id is None else source_id.decode())
+
+
+@pytest.mark.parametrize("missing_tag", ["prepend", "reject"])
+def test_the_program_converts_a_nasty_shard(missing_tag: str, tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
+    table, fates = nasty.whole_llava("decode", missing_tag)
+    pq.write_table(table, raw, row_group_size=40)
+    done = run(
+        *("convert_llava.py", "--raw", raw, "--file", FILE, "--name", "NAME", "--take", -1),
+        *("--missing-tag", missing_tag, "--check", "decode", "--max-pixels", 89_478_485, "--threads", 2),
+        *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
+    )
+    assert done.returncode == 0, done.stderr
+    assert out.fates == spelled(fates)
+    kept = fates.count(None)
+    assert done.last.endswith(f"{FILE}: read {len(fates)}, kept {kept}, rejected {len(fates) - kept}")
+
+
+def files() -> list[tuple[str, dict[str, int]]]:
+    """The real corpus's files in this layout, and what is rejected of each."""
+    onevision = "lmms-lab/LLaVA-OneVision-Data"
+    whole = [
+        *(f"lmms-lab/LLaVA-ReCap-558K/data/train-0000{n}-of-00002.parquet" for n in range(2)),
+        *(f"lmms-lab/LLaVA-ReCap-CC3M/data/train-0000{n}-of-00002.parquet" for n in range(2)),
+        *(f"lmms-lab/LLaVA-ReCap-CC12M/data/train-0000{n}-of-00003.parquet" for n in range(3)),
+        *(f"{onevision}/scienceqa(cauldron,llava_format)/train-0000{n}-of-00002.parquet" for n in range(2)),
+        f"{onevision}/clevr(cauldron,llava_format)/train-00000-of-00001.parquet",
+        f"{onevision}/intergps(cauldron,llava_format)/train-00000-of-00001.parquet",
+        f"{onevision}/robut_wtq(cauldron,llava_format)/train-00000-of-00001.parquet",
+        f"{onevision}/sroie/train-00000-of-00001.parquet",
+        f"{onevision}/iiit5k/train-00000-of-00001.parquet",
+    ]
+    tags, missing = "several_image_tags", "image_missing"
+    return [
+        *((file, {}) for file in whole),
+        (f"{onevision}/ai2d(cauldron,llava_format)/train-00000-of-00001.parquet", {tags: 3}),
+        (f"{onevision}/geo170k(qa)/train-00000-of-00001.parquet", {tags: 1, "no_image_tag": 2}),
+        (f"{onevision}/magpie_pro(l3_80b_mt)/train-00000-of-00001.parquet", {missing: 44}),
+    ]
+
+
+@pytest.mark.parametrize(("file", "rejected"), files())
+def test_a_real_shard_is_accounted_for(file: str, rejected: dict[str, int], tmp_path: Path) -> None:
+    raw = hub() / file
+    mends = "ReCap" in file or "cauldron" in file
+    out = converted.llava(raw, tmp_path, "prepend" if mends else "reject")
+    fates = out.fates
+    assert {reason: fates.count(reason) for reason in set(fates) - {None}} == rejected
+    source = pq.read_table(raw).to_pylist()
+    assert len(fates) == len(source)
+    kept = [row for row, fate in zip(source, fates, strict=True) if fate is None]
+    for row, given_row in zip(out.rows, kept, strict=True):
+        assert broken_invariants(row) == []
+        assert row["images"] == [given_row["image"]]
+        assert row["source_id"] == given_row["id"]
+        texts = [turn["value"] for turn in given_row["conversations"]]
+        assert [message["content"] for message in row["messages"][1:]] == texts[1:]
+        assert row["messages"][0]["content"] in (texts[0], f"<image>\n{texts[0]}")

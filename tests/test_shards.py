@@ -1,0 +1,273 @@
+"""Parquet shards: read by name whatever the writer did, written in small groups, whole or not at all."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nasty
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prep import schema, shards
+from prep.program import Failure
+from prep.shards import BadShard, Sink, Source
+
+IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", shards.TEXT)]))
+TURNS = pa.field("conversations", pa.list_(pa.struct([("from", shards.TEXT), ("value", shards.TEXT)])))
+GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
+
+
+def table(rows: int) -> pa.Table:
+    """Rows of LLaVA's layout whose pictures are a few bytes, numbered."""
+    return nasty.llava([(b"picture %d" % row, GOOD) for row in range(rows)])
+
+
+def read(path: Path, take: int | None = None) -> list[dict]:
+    source = Source(path, ["id", IMAGE, TURNS], take)
+    return [row for batch in source.batches() for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("shape", nasty.shapes(table(1)))
+def test_a_shard_is_read_alike_whatever_its_writer_did(shape: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(nasty.shapes(table(5))[shape], path, row_group_size=2)
+    assert read(path) == [
+        {
+            "id": b"%09d" % row,
+            "image": {"bytes": b"picture %d" % row, "path": b"a.jpg"},
+            "conversations": [
+                {"from": b"human", "value": b"<image>\nWhat?"},
+                {"from": b"gpt", "value": b"A cat."},
+            ],
+        }
+        for row in range(5)
+    ]
+
+
+@pytest.mark.parametrize("name", nasty.BAD_SHARDS)
+def test_a_bad_shard_is_named_with_what_is_wrong(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    nasty.BAD_SHARDS[name](path, table(10))
+    with pytest.raises(BadShard) as caught:
+        read(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: ")
+    assert "\n" not in said
+    expected = {
+        "no such column": "no column image (it has: id, conversations, data_source)",
+        "no such field": "no column image.bytes (it has: id, image, conversations, data_source)",
+        "broken row group": "row group 1 cannot be read",
+        "column of another type": "row group 0 cannot be read",
+    }
+    assert expected.get(name, "") in said
+
+
+def test_rows_before_a_broken_group_can_be_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    nasty.BAD_SHARDS["broken row group"](path, table(10))
+    assert len(read(path, take=5)) == 5
+    with pytest.raises(BadShard, match="row group 1 cannot be read"):
+        read(path, take=6)
+
+
+def test_what_the_system_cannot_open_is_not_the_shards_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Source(tmp_path / "none.parquet", ["id"])
+
+
+@pytest.mark.parametrize("field", ["conversations.value", "conversations.from"])
+def test_a_turn_without_a_field_is_a_column_that_lacks(field: str, tmp_path: Path) -> None:
+    path, other = (
+        tmp_path / "a.parquet",
+        {"conversations.value": "from", "conversations.from": "value"}[field],
+    )
+    turns = pa.array([[{other: "human"}]])
+    pq.write_table(table(1).set_column(2, "conversations", turns), path)
+    with pytest.raises(BadShard, match=f"no column {field} "):
+        Source(path, ["id", IMAGE, TURNS])
+
+
+def test_a_column_of_nulls_alone_has_every_type(tmp_path: Path) -> None:
+    path, nulls = tmp_path / "a.parquet", pa.nulls(2)
+    pq.write_table(pa.table({"id": nulls, "image": nulls, "conversations": nulls}), path)
+    assert read(path) == [{"id": None, "image": None, "conversations": None}] * 2
+
+
+def test_numbers_are_read_as_their_digits(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": pa.array([7, None, -(2**60)]), "score": pa.array([0.5, 1.0, None])}), path)
+    (batch,) = Source(path, ["id", "score"]).batches()
+    assert batch.column("id").to_pylist() == [b"7", None, b"-1152921504606846976"]
+    assert [float(score) for score in batch.column("score").to_pylist()[:2]] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("take", [None, 0, 1, 3, 4, 6, 7, 100])
+def test_rows_are_taken_across_groups(take: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(table(7), path, row_group_size=3)
+    assert [row["id"] for row in read(path, take)] == [b"%09d" % row for row in range(7)][:take]
+
+
+@pytest.mark.parametrize("groups", [0, 1])
+def test_no_rows_are_no_batches(groups: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, table(1).schema) as writer:
+        for _ in range(groups):
+            writer.write_table(table(0))
+    assert read(path) == []
+
+
+def test_batches_are_small_however_large_the_sources_groups(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    large = nasty.llava([(bytes(1024 * 1024), GOOD)] * 12)
+    pq.write_table(large, path, compression="none", use_dictionary=False)
+    sizes = [batch.nbytes for batch in Source(path, ["id", IMAGE]).batches()]
+    assert max(sizes) <= shards.BATCH_BYTES + 1024 * 1024
+    pq.write_table(table(2000), path, row_group_size=2000)
+    batches = [batch.num_rows for batch in Source(path, ["id", IMAGE]).batches()]
+    assert sum(batches) == 2000
+    assert max(batches) <= shards.GROUP_ROWS
+
+
+def test_texts_give_an_error_in_place_of_what_is_not_utf8() -> None:
+    column = pa.array([b"a", None, b"", b"\xff", "字\x00".encode(), b"\xed\xa0\x80"])
+    first, null, empty, broken, chinese, surrogate = shards.texts(column)
+    assert (first, null, empty, chinese) == ("a", None, "", "字\x00")
+    assert isinstance(broken, UnicodeDecodeError)
+    assert isinstance(surrogate, UnicodeDecodeError)
+
+
+def rejects(rows: int, start: int = 0) -> pa.Table:
+    numbers = range(start, start + rows)
+    return pa.Table.from_pylist([{"id": f"a:{row}", "row": row} for row in numbers], schema.REJECTS)
+
+
+def groups_of(path: Path) -> list[int]:
+    about = pq.read_metadata(path)
+    return [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+
+
+@pytest.mark.parametrize(
+    ("added", "groups"),
+    [
+        ([], []),
+        ([0, 0], []),
+        ([1, 0, 2], [3]),
+        ([512], [512]),
+        ([511, 1, 1], [512, 1]),
+        ([500, 13], [500, 13]),
+        ([513], [256, 257]),
+        ([1024], [512, 512]),
+    ],
+)
+def test_rows_are_gathered_into_groups(added: list[int], groups: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with shards.sink(path, schema.REJECTS) as sink:
+        start = 0
+        for rows in added:
+            sink.add(rejects(rows, start))
+            start += rows
+    assert groups_of(path) == groups
+    assert pq.read_table(path).column("row").to_pylist() == list(range(start))
+    assert sink.rows == start
+
+
+def test_a_group_stays_small_in_bytes_too(tmp_path: Path) -> None:
+    path, picture = tmp_path / "a.parquet", bytes(5 * 1024 * 1024)
+    rows = [{"id": str(row), "images": [{"bytes": picture, "path": None}]} for row in range(16)]
+    with shards.sink(path, schema.TRAINING) as sink:
+        for row in rows[:8]:
+            sink.add(pa.Table.from_pylist([row], schema.TRAINING))
+        sink.add(pa.Table.from_pylist(rows[8:], schema.TRAINING).to_batches()[0])
+    about = pq.read_metadata(path)
+    sizes = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
+    assert max(sizes) <= shards.GROUP_BYTES + 1024
+    assert groups_of(path) == [6, 6, 4]
+    assert [row["id"] for row in shards.read(path, ["id"])] == [str(row) for row in range(16)]
+
+
+def test_a_picture_larger_than_a_group_is_written_all_the_same(tmp_path: Path) -> None:
+    path, picture = tmp_path / "a.parquet", bytes(shards.GROUP_BYTES + 1)
+    rows = [{"id": name, "images": [{"bytes": picture, "path": None}]} for name in "ab"]
+    with shards.sink(path, schema.TRAINING) as sink:
+        sink.add(pa.Table.from_pylist(rows, schema.TRAINING))
+    assert groups_of(path) == [1, 1]
+    assert [row["images"][0]["bytes"] == picture for row in shards.read(path)] == [True, True]
+
+
+def test_pictures_are_stored_as_they_are_and_texts_compressed(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    shards.write(path, [{"id": "a", "images": [{"bytes": b"b", "path": "c"}]}], schema.TRAINING)
+    group = pq.read_metadata(path).row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    assert columns["images.list.element.bytes"].compression == "UNCOMPRESSED"
+    assert not columns["images.list.element.bytes"].is_stats_set
+    assert columns["messages.list.element.content"].compression == "ZSTD"
+    assert pq.read_schema(path).equals(schema.TRAINING)
+    assert pq.read_schema(path).metadata[b"huggingface"] == schema.TRAINING.metadata[b"huggingface"]
+
+
+def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    written = shards.write(path, rejects(3).to_pylist(), schema.REJECTS)
+    assert isinstance(written, Sink)
+    assert written.rows == 3
+    assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@given(st.lists(st.integers(0, 700), max_size=8))
+def test_rows_come_out_as_they_went_in(added: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, start = Path(folder) / "a.parquet", 0
+        with shards.sink(path, schema.REJECTS) as sink:
+            for rows in added:
+                sink.add(rejects(rows, start))
+                start += rows
+        assert [row["row"] for row in shards.read(path)] == list(range(sum(added)))
+        assert all(0 < rows <= shards.GROUP_ROWS for rows in groups_of(path))
+        assert sink.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+BREAK = """
+import sys
+sys.path.insert(0, {scripts!r})
+import pyarrow as pa
+from prep import program, schema, shards
+
+def main():
+    with shards.sink({path!r}, schema.REJECTS) as sink:
+        for _ in range(3):
+            sink.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
+        raise program.Failure("it broke")
+
+program.run(main)
+"""
+
+
+def test_what_breaks_leaves_nothing_behind_and_says_no_more_than_why(tmp_path: Path) -> None:
+    path = tmp_path / "out/a.parquet"
+    code = BREAK.format(scripts=str(ROOT / "scripts"), path=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: it broke\n")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_older_file_stays_when_a_new_one_breaks(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    shards.write(path, [{"id": "old"}], schema.REJECTS)
+
+    def break_off() -> None:
+        with shards.sink(path, schema.REJECTS) as sink:
+            sink.add(rejects(1200))
+            raise Failure("it broke")
+
+    with pytest.raises(Failure, match="it broke"):
+        break_off()
+    assert [row["id"] for row in shards.read(path)] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
