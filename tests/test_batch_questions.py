@@ -48,8 +48,6 @@ def test_a_batch_stands_beside_its_identity(tmp_path):
     assert done.returncode == 0
     names = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert names == ["00000.json", "00000.parquet", "00001.json", "00001.parquet"]
-    assert read_json(tmp_path / "out/00001.json") == {
-        "rows": 1,
-        "sha256": sha256(tmp_path / "out/00001.parquet"),
-    }
+    digest = sha256(tmp_path / "out/00001.parquet")
+    assert read_json(tmp_path / "out/00001.json") == {"rows": 1, "sha256": digest}
     assert pq.read_table(tmp_path / "out/00001.parquet").column("id").to_pylist() == ["c"]

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from embedded.grammar import THINKING, UnsupportedSchema, schema_form
+from embedded.grammar import BOXED, NO_THINK, THINKING, UnsupportedSchema, schema_form
 from embedded.reader import Reader, UnreadablePicture, rows
 
 PROGRAM = Path(__file__).resolve().parent.parent / "scripts" / "embedded_server.py"
@@ -37,6 +37,8 @@ VERDICT = {
     "additionalProperties": False,
 }
 LINE = r"[^<>\n]{3,}"
+CLASS = r"\[(?:\\.|[^\]\\])+\]"
+"""A class of characters in a grammar; Python's regular expressions write it in the same way."""
 THOUGHT = re.compile(rf"<think>{LINE}</think>\n\n{LINE}")
 EMPTY_THOUGHT = re.compile(rf"<think>\n\n</think>\n\n{LINE}")
 BOX = re.compile(rf"<think>{LINE}</think><answer>{LINE}<\|begin_of_box\|>.+<\|end_of_box\|></answer>")
@@ -147,9 +149,7 @@ def with_picture(url: str, text: str) -> list[dict]:
 # ---------------------------------------------------------------- forms
 
 
-@pytest.mark.parametrize(
-    "question", ["Why is the sky blue?", "中国的首都是哪里？", "Write <image> and <think>."]
-)
+@pytest.mark.parametrize("question", ["Write <image> and <think>.", "中国的首都是哪里？"])
 def test_thinking_form(server, question):
     assert THOUGHT.fullmatch(server.text(question))
 
@@ -160,20 +160,27 @@ def test_no_think_form(server, question):
 
 
 def test_the_soft_switch_is_not_shown_to_the_model(server):
-    plain, switched = server.ask("Name three fruits."), server.ask("Name three fruits. /no_think")
+    plain = server.ask("Name three fruits.", max_tokens=1)
+    switched = server.ask("Name three fruits. /no_think", max_tokens=1)
     assert switched.usage.prompt_tokens == plain.usage.prompt_tokens
 
 
 def test_the_switch_counts_only_at_the_end_of_the_last_user_turn(server):
-    assert THOUGHT.fullmatch(server.text("What does /no_think mean?"))
+    messages = [
+        {"role": "user", "content": "Name three fruits. /no_think"},
+        {"role": "assistant", "content": "Pear, plum, fig."},
+        {"role": "user", "content": "What does /no_think mean?"},
+    ]
+    answer = server.client.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
+    assert re.fullmatch(r"<think>[^<]+", answer.choices[0].message.content)
 
 
 def test_picture_form_and_what_is_read_reaches_the_model(server):
     read = server.ask(with_picture(data_url(page("Total revenue 1,234", "Year 2021")), "What year?"))
     assert read.choices[0].finish_reason == "stop"
     assert BOX.fullmatch(read.choices[0].message.content)
-    blank = server.ask(with_picture(data_url(_png(Image.new("RGB", (300, 200), "white"))), "What year?"))
-    assert BOX.fullmatch(blank.choices[0].message.content)
+    white = data_url(_png(Image.new("RGB", (300, 200), "white")))
+    blank = server.ask(with_picture(white, "What year?"), max_tokens=1)
     assert read.usage.prompt_tokens > blank.usage.prompt_tokens + 5
 
 
@@ -273,10 +280,22 @@ def test_dressing_stops_where_the_text_does():
     assert THINKING.dress("a thought\nan answer", finished=True) == "<think>a thought</think>\n\nan answer"
 
 
+@pytest.mark.parametrize("form", [THINKING, NO_THINK, BOXED, schema_form(VERDICT)])
+def test_no_rule_can_write_a_tag_or_a_control_character(form):
+    literals = re.findall(r'"(?:\\.|[^"\\])*"', re.sub(CLASS, "", form.grammar))
+    assert literals
+    assert not any("<" in literal for literal in literals)
+    classes = re.findall(CLASS, form.grammar)
+    assert classes
+    for characters in classes:
+        assert re.search(characters, "a1.,。中")
+        assert not re.search(characters, "<\n\t\0\x7f\u2028\ufffd")
+
+
 # ---------------------------------------------------------------- sampling
 
 
-HOT = {"temperature": 2.0, "top_p": 1.0, "max_tokens": 16, "extra_body": {"top_k": 0, "min_p": 0.0}}
+HOT = {"temperature": 2.0, "top_p": 1.0, "max_tokens": 8, "extra_body": {"top_k": 0, "min_p": 0.0}}
 """So hot that the last bit of a probability shows in the text."""
 
 
@@ -303,7 +322,7 @@ def test_same_text_whatever_came_before_and_after_a_restart(server):
 
 
 def test_greedy_needs_no_seed(server):
-    greedy = {"temperature": 0, "max_tokens": 12}
+    greedy = {"temperature": 0, "max_tokens": 6}
     assert len({written(server, "Tell me a joke.", seed=seed, **greedy) for seed in (1, 2, 3)}) == 1
 
 
@@ -312,8 +331,8 @@ def test_greedy_needs_no_seed(server):
 )
 def test_each_sampling_field_reaches_the_model(server, field):
     """Each of these, at its limit, leaves the likeliest token alone, however hot."""
-    greedy = written(server, "Tell me a joke.", temperature=0, max_tokens=12)
-    hot = {"temperature": 2.0, "max_tokens": 12, **field}
+    greedy = written(server, "Tell me a joke.", temperature=0, max_tokens=6)
+    hot = {"temperature": 2.0, "max_tokens": 6, **field}
     assert written(server, "Tell me a joke.", **hot) == greedy
 
 
@@ -494,7 +513,7 @@ def test_what_is_read_is_bounded(reader):
     assert 350 < len(text) <= 401
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5000), (20_000, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5000)])
 def test_odd_sizes_are_read_as_nothing(reader, size):
     assert reader.read(data_url(_png(Image.new("L", size, 255)))) == ""
 

@@ -138,7 +138,7 @@ def _write(job: Job, shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Si
         shards.sink(rejects, REJECTS) as drop,
         ThreadPoolExecutor(job.threads) as pool,
     ):
-        for batch, defects in ((b, check(b)) for b in source.batches()):
+        for batch, defects in in_order(pool, check, source.batches(), ahead=2 * job.threads):
             texts = job.texts_of(batch)
             defects = [defect or text.defect for defect, text in zip(defects, texts, strict=True)]
             ids = [job.id(start + i) for i in range(batch.num_rows)]

@@ -14,7 +14,7 @@ from prep.files import whole
 from prep.program import Failure
 
 GROUP_ROWS = 512
-GROUP_BYTES = 64 * 1024 * 1024
+GROUP_BYTES = 32 * 1024 * 1024
 """A row group of ours holds no more than this, so that a reader of one row never loads a gigabyte."""
 
 BATCH_BYTES = 2 * 1024 * 1024
