@@ -9,9 +9,9 @@ from multiprocessing import get_context
 from prep import program, selection
 from prep.ahead import in_order
 from prep.conversation import IMAGE_TAG
+from prep.drawing.typeset import CannotDraw, Page, Style, Typesetter, is_english
 from prep.reason import Defect
 from prep.selection import Selected
-from prep.typeset import CannotDraw, Page, Style, Typesetter, is_english
 
 PROMPTS = {True: "Please answer the question in the image.", False: "请回答图片中的问题。"}
 """What the user says beside the pages, by whether the question is English."""
@@ -41,28 +41,20 @@ def draw(selected: Selected, style: Style, seed: int) -> list[Page] | Defect:
 
 def training_row(selected: Selected, pages: list[Page]) -> dict:
     """The training row of a question that was answered and drawn."""
-    asked, answer = selected.question, selected.answer
-    return {
-        "id": answer["id"],
-        "source_id": asked.source_id,
-        "messages": [
-            {"content": prompt(asked.text, answer["mode"], len(pages)), "role": "user"},
-            {"content": answer["text"], "role": "assistant"},
-        ],
-        "images": [
-            {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
-            for number, page in enumerate(pages, start=1)
-        ],
-        "source": asked.source,
-        "mode": answer["mode"],
-        "score": selected.score,
-    }
+    user = prompt(selected.question.text, selected.answer["mode"], len(pages))
+    images = [
+        {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
+        for number, page in enumerate(pages, start=1)
+    ]
+    return selection.training_row(selected, user, images)
 
 
 def main() -> None:
     parser = program.parser(__doc__)
     selection.add_arguments(parser)
-    parser.add_argument("--style", type=json.loads, required=True, help="JSON: see prep.typeset.Style")
+    parser.add_argument(
+        "--style", type=json.loads, required=True, help="JSON: see prep.drawing.typeset.Style"
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()

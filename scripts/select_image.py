@@ -7,19 +7,9 @@ from prep.selection import Selected
 
 def training_row(selected: Selected) -> dict:
     """The training row of a picture that was reasoned over."""
-    asked, answer = selected.question, selected.answer
-    return {
-        "id": answer["id"],
-        "source_id": asked.source_id,
-        "messages": [
-            {"content": asked.question, "role": "user"},
-            {"content": answer["text"], "role": "assistant"},
-        ],
-        "images": [{"bytes": asked.image, "path": asked.image_path}],
-        "source": asked.source,
-        "mode": answer["mode"],
-        "score": selected.score,
-    }
+    asked = selected.question
+    image = {"bytes": asked.image, "path": asked.image_path}
+    return selection.training_row(selected, asked.question, [image])
 
 
 def main() -> None:

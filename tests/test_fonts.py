@@ -1,8 +1,8 @@
-"""Tests of scripts/prep/fonts.py."""
+"""Tests of scripts/prep/drawing/fonts.py."""
 
 import pytest
 
-from prep import fonts, latex
+from prep.drawing import fonts, latex
 from prep.program import Failure
 
 

@@ -1,4 +1,4 @@
-"""Tests of scripts/prep/latex.py."""
+"""Tests of scripts/prep/drawing/latex.py."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep import latex
+from prep.drawing import latex
 
 
 def _flat(source: str) -> str:

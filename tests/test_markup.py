@@ -1,10 +1,10 @@
-"""Tests of scripts/prep/markup.py."""
+"""Tests of scripts/prep/drawing/markup.py."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep import markup
+from prep.drawing import markup
 
 
 def _kinds(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tests of scripts/prep/typeset.py. What is on a page is counted in the engine's own SVG, or read by OCR."""
+"""Tests of scripts/prep/drawing/typeset.py: what is on a page is counted in its SVG, or read by OCR."""
 
 import functools
 import hashlib
@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from prep import fonts, page, typeset
+from prep.drawing import fonts, page, typeset
+from prep.drawing.typeset import CannotDraw, Style, Typesetter, is_english
 from prep.reason import Reason
-from prep.typeset import CannotDraw, Style, Typesetter, is_english
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
 WORDS = [
@@ -254,11 +254,11 @@ def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
 
 def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
     program = (
-        "import hashlib\nfrom prep.typeset import Style, Typesetter\n"
+        "import hashlib\nfrom prep.drawing.typeset import Style, Typesetter\n"
         "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
         "print(hashlib.sha256(pages[0].bytes).hexdigest())"
     )
-    scripts = Path(typeset.__file__).parent.parent
+    scripts = Path(typeset.__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
         env={"PYTHONPATH": str(scripts), "PYTHONHASHSEED": "7"},

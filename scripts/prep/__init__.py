@@ -2,5 +2,5 @@
 
 No module here knows a path of the workflow or imports Snakemake, and each imports only what every
 environment that runs it has: the standard library, pyarrow, pillow and openai (see envs/). Exceptions
-need the base environment, where alone their programs run: hub, templates, gallery, and what draws questions.
+need the base environment, where alone their programs run: hub, remote, patience, templates, gallery, drawing.
 """

@@ -60,6 +60,23 @@ def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | De
     write_summary(args.summary, {}, shard=args.shard, rejects=args.rejects)
 
 
+def training_row(selected: Selected, user: str, images: list[dict]) -> dict:
+    """The training row of an answer: what the user says, with these pictures, and the whole answer."""
+    asked, answer = selected.question, selected.answer
+    return {
+        "id": answer["id"],
+        "source_id": asked.source_id,
+        "messages": [
+            {"content": user, "role": "user"},
+            {"content": answer["text"], "role": "assistant"},
+        ],
+        "images": images,
+        "source": asked.source,
+        "mode": answer["mode"],
+        "score": selected.score,
+    }
+
+
 def reject(selected: Selected, defect: Defect) -> dict:
     """The reject of an answer, named by the training row that it would have been."""
     origin = {"source_file": selected.question.source_file, "row": selected.question.row}

@@ -1,6 +1,6 @@
 """The page that questions are drawn on, in the typesetter's own language (typst 0.15).
 
-A question comes in as data (`sys.inputs.doc`, JSON; the blocks of prep.markup) and is only ever shown
+A question comes in as data (`sys.inputs.doc`, JSON; the blocks of prep.drawing.markup) and is only ever shown
 as text: nothing of it is evaluated. All lengths are in pixels, since a page is drawn at 72 to the inch.
 """
 
@@ -44,7 +44,7 @@ TEMPLATE = r"""
 #set table(stroke: 0.7pt + color.mix((paper, 50%), (ink, 50%)), inset: (x: 0.4em, y: 0.35em))
 #set math.mat(gap: 0.4em)
 
-// ---- mathematics: a tree of prep.latex
+// ---- mathematics: a tree of prep.drawing.latex
 
 #let variants = (
   upright: math.upright, bold: math.bold, italic: math.italic, bb: math.bb, cal: math.cal, frak: math.frak,
@@ -91,7 +91,7 @@ TEMPLATE = r"""
   } else { panic("unknown node " + kind) }
 }
 
-// ---- blocks and inlines of prep.markup
+// ---- blocks and inlines of prep.drawing.markup
 
 #let inline(part) = {
   if type(part) == str { return text(part) }

@@ -1,10 +1,10 @@
 """A whole question as one page or several, drawn so that it can be read at the size training keeps.
 
-`Typesetter.draw` reads the text's markup (prep.markup), looks for characters that no font has
-(prep.fonts), chooses the page's looks from a hash of seed and id, and then the largest size at which
+`Typesetter.draw` reads the text's markup (prep.drawing.markup), looks for characters that no font has
+(prep.drawing.fonts), chooses the page's looks from a hash of seed and id, and then the largest size at which
 the text fits: one page that grows with the text up to the pixel budget, or more pages of that budget.
-The drawing is typst's (prep.page); a question reaches it as data and is never evaluated. What was drawn
-is looked at again: a page with ink in its outer margin has lost something and is not handed out.
+The drawing is typst's (prep.drawing.page); a question reaches it as data and is never evaluated. What was
+drawn is looked at again: a page with ink in its outer margin has lost something and is not handed out.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import typst
 from PIL import Image
 
-from prep import fonts
-from prep.document import Document
-from prep.document import is_english as is_english
-from prep.page import TEMPLATE
+from prep.drawing import fonts
+from prep.drawing.document import Document
+from prep.drawing.document import is_english as is_english
+from prep.drawing.page import TEMPLATE
 from prep.reason import Reason
 
 log = logging.getLogger("prep")

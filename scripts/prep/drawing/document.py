@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep import fonts, markup
+from prep.drawing import fonts, markup
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SMALL_KANA = "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶゝゞヽヾー"

@@ -14,7 +14,7 @@ it can hardly be anything else, and all other text stays as it is written, `2*3*
 import re
 import unicodedata
 
-from prep import latex
+from prep.drawing import latex
 
 _FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
