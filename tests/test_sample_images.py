@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from running import run
 
 import sample_images
-from prep import draw, shards
+from prep import draw
 from prep.files import read_json, sha256
 from prep.schema import TRAINING
 
@@ -44,9 +45,7 @@ def artifact(tmp_path: Path) -> Path:
     """Sixty rows over several row groups, of which every third has two rounds."""
     path = tmp_path / "sroie.parquet"
     rows = [row(number, turns=4 if number % 3 == 0 else 2) for number in range(60)]
-    with shards.sink(path, TRAINING) as sink:
-        for start in range(0, 60, 7):
-            sink.add(shards.pa.Table.from_pylist(rows[start : start + 7], TRAINING))
+    pq.write_table(pa.Table.from_pylist(rows, TRAINING), path, row_group_size=7)
     return path
 
 
