@@ -204,6 +204,13 @@ def test_a_bare_path_is_enough_to_plan(tmp_path, stage):
     assert not (tmp_path / "work").exists()
 
 
+def test_the_plan_for_a_cluster_needs_no_cluster(tmp_path):
+    profile = str(ROOT / "profiles/slurm")
+    planned = Build(tmp_path, config("http://127.0.0.1:9/v1")).run("-n", "all", "--workflow-profile", profile)
+    assert planned.returncode == 0, planned.output[-3000:]
+    assert "answer_image" in planned.jobs
+
+
 @pytest.mark.parametrize("drawing", ["--dag", "--rulegraph"])
 def test_the_plan_can_be_drawn(built, drawing):
     build, _ = built
