@@ -1,5 +1,8 @@
 """Public datasets become training rows: pictures pass through byte for byte, texts by the rules.
 
+A converted shard holds the texts of the rows that are kept. Their pictures are read when it is made, and
+copied once, from the raw shard into the artifact.
+
 in:   raw/{source}/{shard}.parquet
 mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json}
 out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
@@ -12,8 +15,8 @@ rule convert_llava:
         raw=ancient("raw/{source}/{shard}.parquet"),
         identity="work/fetch_shard/{source}/{shard}.parquet.json",
     output:
-        shard=temp("work/convert_llava/{source}/{shard}.parquet"),
-        rejects=temp("work/convert_llava/{source}/{shard}.rejects.parquet"),
+        shard="work/convert_llava/{source}/{shard}.parquet",
+        rejects="work/convert_llava/{source}/{shard}.rejects.parquet",
         summary="work/convert_llava/{source}/{shard}.json",
     log:
         "logs/convert_llava/{source}/{shard}.log",
@@ -23,18 +26,17 @@ rule convert_llava:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
         runtime="1h",
     params:
         code=code("convert_llava.py"),
-        file=repo_file,
         take=take,
         missing_tag=missing_tag,
         check=config["images"]["check"],
         max_pixels=config["images"]["max_pixels"],
         on_bad_shard=config["on_bad_shard"],
     shell:
-        "convert_llava.py --raw {input.raw:q} --file {params.file:q} --name {wildcards.source:q}"
+        "convert_llava.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
         " --take {params.take} --missing-tag {params.missing_tag} --check {params.check}"
         " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
@@ -46,8 +48,8 @@ rule convert_synthdog:
         raw=ancient("raw/{source}/{shard}.parquet"),
         identity="work/fetch_shard/{source}/{shard}.parquet.json",
     output:
-        shard=temp("work/convert_synthdog/{source}/{shard}.parquet"),
-        rejects=temp("work/convert_synthdog/{source}/{shard}.rejects.parquet"),
+        shard="work/convert_synthdog/{source}/{shard}.parquet",
+        rejects="work/convert_synthdog/{source}/{shard}.rejects.parquet",
         summary="work/convert_synthdog/{source}/{shard}.json",
     log:
         "logs/convert_synthdog/{source}/{shard}.log",
@@ -57,25 +59,24 @@ rule convert_synthdog:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
         runtime="1h",
     params:
         code=code("convert_synthdog.py"),
-        file=repo_file,
         take=take,
         language=lambda wildcards: wildcards.source.removeprefix("synthdog_"),
         check=config["images"]["check"],
         max_pixels=min(SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
         on_bad_shard=config["on_bad_shard"],
     shell:
-        "convert_synthdog.py --raw {input.raw:q} --file {params.file:q} --name {wildcards.source:q}"
+        "convert_synthdog.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
         " --take {params.take} --language {params.language} --check {params.check}"
         " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
 rule assemble_artifact:
-    """Put the shards of an artifact into its one file, and their rejects into another."""
+    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
     input:
         parts=parts,
         files=part_files,

@@ -41,12 +41,13 @@ def parts(wildcards):
 
 
 def part_files(wildcards):
-    """The shards and rejects that stand beside the summaries, which alone say whether these changed."""
+    """What stands beside the summaries, which alone say whether it changed; and raw shards, for pictures."""
     stems = [part.removesuffix(".json") for part in parts(wildcards)]
-    rows = [stem for stem in stems if not stem.startswith("work/read_questions/")]
-    return [ancient(f"{stem}.parquet") for stem in rows] + [
-        ancient(f"{stem}.rejects.parquet") for stem in stems
-    ]
+    rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
+    rejects = [f"{stem}.rejects.parquet" for stem in stems]
+    name = wildcards.name
+    raw = [f"raw/{name}/{shard}" for shard in needed(name)] if name in CONVERTED else []
+    return [ancient(file) for file in rows + rejects + raw]
 
 
 def sources_of(name):

@@ -82,8 +82,3 @@ def take(wildcards):
     """How many rows of the shard are read; -1 is all."""
     rows = listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
     return -1 if rows is None else rows
-
-
-def repo_file(wildcards):
-    """The shard's path in its repository."""
-    return listed_file(wildcards.source, f"{wildcards.shard}.parquet")["file"]

@@ -3,39 +3,86 @@
 
 import argparse
 import logging
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from prep import program, shards
 from prep.files import read_json, write_json
 from prep.program import Failure
-from prep.schema import REASONED, REJECTS, TRAINING
+from prep.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
 
 SCHEMAS = {"converted": TRAINING, "reasoned": REASONED}
 
 
-def append(sink: shards.Sink, paths: Iterable[Path], schema: pa.Schema) -> Counter:
-    """Append files as they stream by; how often each `reason` occurs, where there is such a column.
+def rows_of(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The training rows of a part, of which `path` holds the texts, or all; none where it has no such file.
 
-    Raises Failure when a file is not whole, or its columns are not the schema's: it was made by other code.
+    Where the pictures are still in the raw shard, that must be the one that was converted, else Failure.
+    """
+    if part["raw"]:
+        raw = shards.Source(part["raw"]["path"], [shards.PICTURE])
+        if raw.footer_sha256 != part["raw"]["footer_sha256"]:
+            raise Failure(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
+        yield from with_pictures(stored(path, KEPT), raw.batches())
+    elif part["sha256"]["shard"]:
+        yield from stored(path, schema)
+
+
+def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of a file of ours, in batches; raises BadShard where it is not whole, or has other columns."""
+    file = shards.Source(path, list(schema))
+    if not file.found.equals(schema):
+        raise shards.BadShard(path, "its columns are not those of today's code")
+    yield from file.batches()
+
+
+def with_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows of KEPT joined by their number with the pictures of the raw shard, which Arrow carries over.
+
+    Both are read as they stream by, and `raw` no further than to the last row that is kept.
+    """
+    ahead, start = pa.Table.from_batches([], KEPT), 0
+    for batch in raw:
+        stop = start + batch.num_rows
+        while not ahead.num_rows or ahead.column("row")[-1].as_py() < stop:
+            if (more := next(kept, None)) is None:
+                break
+            ahead = pa.concat_tables([ahead, pa.Table.from_batches([more])])
+        if not ahead.num_rows:
+            return
+        rows = ahead.slice(0, bisect_left(ahead.column("row").to_pylist(), stop)).combine_chunks()
+        ahead = ahead.slice(rows.num_rows)
+        yield from _training(rows, batch.column("image"), start).to_batches()
+        start = stop
+
+
+def _training(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
+    if rows.num_rows < len(image):
+        image = image.take(pc.subtract(rows.column("row"), start).combine_chunks())
+    images = pa.FixedSizeListArray.from_arrays(image.cast(IMAGE), 1).cast(TRAINING.field("images").type)
+    return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
+
+
+def append(sink: shards.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
+    """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
+
+    Raises Failure when a file that they are read from is not whole, or was made by other code.
     """
     reasons = Counter()
-    for path in paths:
-        try:
-            part = shards.Source(path, list(schema))
-            if not part.found.equals(schema):
-                raise shards.BadShard(path, "its columns are not those of today's code")
-            for batch in part.batches():
-                if "reason" in schema.names:
-                    reasons.update(batch.column("reason").to_pylist())
-                sink.add(batch.replace_schema_metadata(sink.schema.metadata))
-        except shards.BadShard as bad:
-            raise Failure(f"{bad}; delete it and run again") from bad
+    try:
+        for batch in batches:
+            if "reason" in batch.schema.names:
+                reasons.update(batch.column("reason").to_pylist())
+            sink.add(batch.replace_schema_metadata(sink.schema.metadata))
+    except shards.BadShard as bad:
+        raise Failure(f"{bad}; delete it and run again") from bad
     return reasons
 
 
@@ -64,8 +111,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     parts = {path: read_json(path) for path in args.parts}
-    rows = [path.with_suffix(".parquet") for path, part in parts.items() if part["sha256"]["shard"]]
-    rejected = [path.with_suffix(".rejects.parquet") for path in parts]
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}
     marked = schema.with_metadata((schema.metadata or {}) | notice)
@@ -73,8 +118,10 @@ def main() -> None:
         shards.sink(args.artifact, marked) as keep,
         shards.sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
-        append(keep, rows, schema)
-        reasons = append(drop, rejected, REJECTS)
+        reasons = Counter()
+        for path, part in parts.items():
+            append(keep, rows_of(path.with_suffix(".parquet"), part, schema))
+            reasons += append(drop, stored(path.with_suffix(".rejects.parquet"), REJECTS))
     write_json(
         args.summary,
         {

@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from prep import program, shards
-from prep.conversion import write_summary
+from prep import parts, program, shards
 from prep.files import read_json
 from prep.reason import Defect, Reason
 from prep.schema import QUESTIONS, REJECTS
@@ -123,7 +122,7 @@ def main() -> None:
                 keep.add(pa.Table.from_pylist(questions, QUESTIONS))
                 drop.add(pa.Table.from_pylist([row for row, asked in chunk if not asked], REJECTS))
                 left = None if left is None else left - len(chunk)
-    write_summary(args.summary, {source: states}, shard=None, rejects=args.rejects, questions=args.questions)
+    parts.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)
     log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)
 
 

@@ -2,11 +2,9 @@
 """Keep what the judge passed of a batch, and draw its questions as pages."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context
 
-from prep import program, selection
+from prep import program, selection, workers
 from prep.ahead import in_order
 from prep.conversation import IMAGE_TAG
 from prep.drawing.typeset import CannotDraw, Page, Style, Typesetter, is_english
@@ -59,7 +57,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
-    with ProcessPoolExecutor(args.threads, get_context("spawn")) as pool:
+    with workers.pool(args.threads) as pool:
         pages = in_order(pool, partial(draw, style=style, seed=args.seed), selection.read(args), ahead=256)
         outcomes = (
             (one, training_row(one, found) if isinstance(found, list) else found) for one, found in pages

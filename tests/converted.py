@@ -8,11 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import assemble_artifact
 import convert_llava
 import convert_synthdog
 from prep import conversion, files
 from prep.conversation import MEDIA_TAG, THINK_TAG
 from prep.reason import Reason
+from prep.schema import TRAINING
 
 FILE = "data/train-00000-of-00001.parquet"
 
@@ -27,7 +29,9 @@ class Converted:
 
     @property
     def table(self) -> pa.Table:
-        return pq.read_table(self.shard)
+        """The training rows that are assembled of it."""
+        part = files.read_json(self.summary)
+        return pa.Table.from_batches(assemble_artifact.rows_of(self.shard, part, TRAINING), TRAINING)
 
     @property
     def rows(self) -> list[dict]:
@@ -60,9 +64,17 @@ def outputs(folder: Path) -> Converted:
     return Converted(*(folder / name for name in ("part.parquet", "part.rejects.parquet", "part.json")))
 
 
+def identity(raw: Path) -> Path:
+    """What fetching a raw shard leaves beside it."""
+    path = raw.with_name("identity.json")
+    files.write_json(path, {"file": FILE, "bytes": raw.stat().st_size, "sha256": "the sha256 listed"})
+    return path
+
+
 def _convert(raw: Path, folder: Path, on_bad_shard: str, **about: Any) -> Converted:
     out = outputs(folder)
-    given = {"file": FILE, "name": "NAME", "take": None, "check": "decode", "threads": 2} | about
+    origin = {"file": FILE, "sha256": "the sha256 listed"}
+    given = origin | {"name": "NAME", "take": None, "check": "decode", "threads": 2} | about
     conversion.convert(conversion.Job(raw=raw, **given), on_bad_shard, out.shard, out.rejects, out.summary)
     return out
 

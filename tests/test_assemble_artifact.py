@@ -1,21 +1,29 @@
 """Parts become one file, in order, and their rejects another; nothing is lost on the way."""
 
 import hashlib
+import io
 import random
 from pathlib import Path
 
+import converted
+import datasets
+import nasty
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 from running import Done, run
 
-from assemble_artifact import append, merged
+from assemble_artifact import append, merged, stored, with_pictures
 from prep import shards
-from prep.conversion import write_summary
 from prep.files import read_json
+from prep.parts import write_summary
 from prep.program import Failure
 from prep.reason import Reason
-from prep.schema import REASONED, REJECTS, TRAINING
+from prep.schema import KEPT, REASONED, REJECTS, TRAINING
 
 
 def training(row: int, size: int = 10) -> dict:
@@ -156,16 +164,91 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
 def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
     part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
     with shards.sink(tmp_path / "r.parquet", REJECTS) as sink:
-        assert append(sink, [tmp_path / "a.rejects.parquet"], REJECTS) == {"image_missing": 2, "odd_turns": 1}
+        found = append(sink, stored(tmp_path / "a.rejects.parquet", REJECTS))
+        assert found == {"image_missing": 2, "odd_turns": 1}
     with shards.sink(tmp_path / "t.parquet", TRAINING) as sink:
-        assert append(sink, [tmp_path / "a.parquet"] * 2, TRAINING) == {}
+        assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
+        assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
     assert sink.rows == 2
 
 
 def test_append_wants_the_same_columns(tmp_path: Path) -> None:
     part(tmp_path, "a", [], [])
     with pytest.raises(Failure, match="delete it"), shards.sink(tmp_path / "t.parquet", REASONED) as sink:
-        append(sink, [tmp_path / "a.parquet"], REASONED)
+        append(sink, stored(tmp_path / "a.parquet", REASONED))
+
+
+def picture(row: int) -> dict:
+    return {"bytes": b"picture %d" % row, "path": b"a.jpg" if row % 2 else None}
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 9), st.integers(1, 9))
+def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, kept_batch: int) -> None:
+    rows, kept = len(fates), [row for row, fate in enumerate(fates) if fate]
+    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([shards.PICTURE]))
+    texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in kept]
+    texts = pa.Table.from_pylist(texts, KEPT)
+    found = with_pictures(iter(texts.to_batches(kept_batch)), iter(raw.to_batches(raw_batch)))
+    table = pa.Table.from_batches(found, TRAINING)
+    table.validate(full=True)
+    assert table.column("id").to_pylist() == [f"{row}" for row in kept]
+    wanted = [[{"bytes": b"picture %d" % row, "path": "a.jpg" if row % 2 else None}] for row in kept]
+    assert table.column("images").to_pylist() == wanted
+
+
+def converted_nasty(folder: Path) -> converted.Converted:
+    table, _ = nasty.whole_llava("decode", "prepend")
+    pq.write_table(table, folder / "raw.parquet", row_group_size=30)
+    return converted.llava(folder / "raw.parquet", folder / "work")
+
+
+def test_pictures_come_from_the_raw_shard_byte_for_byte(tmp_path: Path) -> None:
+    out = converted_nasty(tmp_path)
+    assert assemble(tmp_path, [out.summary]).returncode == 0
+    image = pq.read_table(tmp_path / "raw.parquet").column("image")
+    pictures = pc.struct_field(image, "bytes").to_pylist()
+    rows = pq.read_table(tmp_path / "data/a.parquet").to_pylist()
+    assert len(rows) > 20
+    for row in rows:
+        assert row["images"][0]["bytes"] == pictures[int(row["id"].rpartition(":")[2])]
+
+
+def test_a_raw_shard_that_was_replaced_stops_it_and_is_named(tmp_path: Path) -> None:
+    """Its pictures would stand beside the texts of others."""
+    out = converted_nasty(tmp_path)
+    raw = tmp_path / "raw.parquet"
+    pq.write_table(pq.read_table(raw).slice(1), raw, row_group_size=30)
+    done = assemble(tmp_path, [out.summary])
+    assert done.returncode == 1
+    assert done.last == f"error: {raw}: was replaced after it was converted; delete {out.shard} and run again"
+
+
+def test_a_raw_shard_that_broke_stops_it_and_is_named(tmp_path: Path) -> None:
+    out = converted_nasty(tmp_path)
+    raw = tmp_path / "raw.parquet"
+    data = bytearray(raw.read_bytes())
+    data[4:2000] = bytes(1996)
+    raw.write_bytes(data)
+    done = assemble(tmp_path, [out.summary])
+    assert done.returncode == 1
+    assert done.last.startswith(f"error: {raw}: row group 0 cannot be read")
+    assert "Traceback" not in done.stderr
+
+
+def test_datasets_reads_the_pictures(tmp_path: Path) -> None:
+    assert assemble(tmp_path, [converted_nasty(tmp_path).summary]).returncode == 0
+    file = tmp_path / "data/a.parquet"
+    read = datasets.load_dataset(
+        "parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert read.features["images"].feature == datasets.Image()
+    rows = pq.read_table(file).to_pylist()
+    for row, stored_row in zip(read, rows, strict=True):
+        with Image.open(io.BytesIO(stored_row["images"][0]["bytes"])) as image:
+            assert row["images"][0].size in (image.size, image.size[::-1])
+        assert row["messages"] == [dict(message) for message in stored_row["messages"]]
+    raw_bytes = read.cast_column("images", [datasets.Image(decode=False)])
+    assert [row["images"] for row in raw_bytes] == [row["images"] for row in rows]
 
 
 def test_states_are_merged_by_source_in_order() -> None:

@@ -1,7 +1,6 @@
 """Converting a shard: every row that was read is kept or rejected, and pictures come out as they went in."""
 
 import hashlib
-import io
 import os
 import signal
 import subprocess
@@ -9,19 +8,18 @@ import time
 from pathlib import Path
 
 import converted
-import datasets
 import nasty
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from converted import FILE, Converted, broken_invariants, outputs, spelled
-from PIL import Image
+from converted import FILE, Converted, broken_invariants, identity, outputs, spelled
 from running import PATH, run
 
 from prep import schema, shards
-from prep.conversion import Job, write_summary
+from prep.conversion import Job
 from prep.files import read_json
+from prep.parts import write_summary
 from prep.reason import Reason
 
 GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
@@ -57,18 +55,13 @@ def test_every_nasty_cell_has_its_fate_in_every_shape(check: str, missing_tag: s
         assert [row["id"] for row in out.rejected] == ids
 
 
-def test_the_answer_is_the_same_for_any_threads_and_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_answer_is_the_same_for_any_number_of_processes(tmp_path: Path) -> None:
     """Rows, rejects and the files' sha256: a part is not made anew because a machine has more cores."""
     table, _ = nasty.whole_llava("decode", "prepend")
-    raw = written(table, tmp_path)
-    outs = [converted.llava(raw, tmp_path / str(threads), threads=threads) for threads in (1, 2, 5)]
-    assert len({out.summary.read_text() for out in outs}) == 1
-    monkeypatch.setattr(shards, "BATCH_BYTES", 2000)
-    small = converted.llava(raw, tmp_path / "small")
-    assert small.rows == outs[0].rows
-    assert small.rejected == outs[0].rejected
+    for size in (7, 50, len(table)):
+        raw = written(table, tmp_path, row_group_size=size)
+        outs = [converted.llava(raw, tmp_path / str(threads), threads=threads) for threads in (1, 2, 5)]
+        assert len({out.summary.read_text() for out in outs}) == 1, size
 
 
 def test_a_rejected_row_says_why(tmp_path: Path) -> None:
@@ -98,19 +91,26 @@ def test_take_counts_rows_that_are_read(take: int | None, read: int, tmp_path: P
 def test_a_shard_without_rows_is_fine(tmp_path: Path) -> None:
     out = converted.llava(written(nasty.llava([]), tmp_path), tmp_path / "out")
     assert (out.rows, out.rejected, out.state) == ([], [], {"state": "read"})
-    assert out.table.schema.equals(schema.TRAINING)
+    assert pq.read_schema(out.shard).equals(schema.KEPT)
 
 
 def test_a_shard_whose_rows_are_all_rejected_gives_an_empty_part(tmp_path: Path) -> None:
     out = converted.llava(written(nasty.llava([(None, None)] * 3), tmp_path), tmp_path / "out")
     assert (out.rows, len(out.rejected)) == ([], 3)
-    assert out.table.schema.equals(schema.TRAINING)
+    assert pq.read_schema(out.shard).equals(schema.KEPT)
 
 
 def test_the_summary_tells_a_changed_part(tmp_path: Path) -> None:
     out = converted.llava(written(nasty.llava([(nasty.plain(), GOOD)]), tmp_path), tmp_path / "out")
+    footer = (tmp_path / "raw.parquet").read_bytes()
+    footer = footer[-8 - int.from_bytes(footer[-8:-4], "little") :]
     assert read_json(out.summary) == {
         "sources": {"NAME": {FILE: {"state": "read"}}},
+        "raw": {
+            "path": str(tmp_path / "raw.parquet"),
+            "sha256": "the sha256 listed",
+            "footer_sha256": hashlib.sha256(footer).hexdigest(),
+        },
         "sha256": {
             "shard": hashlib.sha256(out.shard.read_bytes()).hexdigest(),
             "rejects": hashlib.sha256(out.rejects.read_bytes()).hexdigest(),
@@ -122,11 +122,11 @@ def test_a_part_may_have_no_training_rows(tmp_path: Path) -> None:
     rejects = shards.write(tmp_path / "r.parquet", [], schema.REJECTS)
     write_summary(tmp_path / "r.json", {"a": {}}, shard=None, rejects=rejects)
     sums = {"shard": None, "rejects": rejects.sha256}
-    assert read_json(tmp_path / "r.json") == {"sources": {"a": {}}, "sha256": sums}
+    assert read_json(tmp_path / "r.json") == {"sources": {"a": {}}, "raw": None, "sha256": sums}
 
 
 def test_ids_count_from_0_in_the_source_file() -> None:
-    about = {"raw": Path("x"), "take": None, "columns": (), "texts_of": list, "check": "header"}
+    about = {"raw": Path("x"), "sha256": "", "take": None, "columns": (), "texts_of": list, "check": "header"}
     job = Job(name="a/b", file="c/train-00001-of-00002.parquet", max_pixels=1, threads=1, **about)
     assert job.id(0) == "a/b/train-00001-of-00002:0"
 
@@ -153,8 +153,8 @@ def test_a_missing_file_is_no_bad_shard(tmp_path: Path) -> None:
 
 def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
     given = {
-        **{"raw": raw, "file": FILE, "name": "NAME", "take": -1, "missing-tag": "prepend", "check": "decode"},
-        **{"max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
+        **{"raw": raw, "identity": identity(raw), "name": "NAME", "take": -1, "missing-tag": "prepend"},
+        **{"check": "decode", "max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
         **{"shard": out.shard, "rejects": out.rejects, "summary": out.summary},
         **changes,
     }
@@ -190,7 +190,7 @@ def test_a_stopped_program_leaves_nothing_behind(tmp_path: Path) -> None:
     pq.write_table(nasty.llava([(large, GOOD)] * 60), raw, row_group_size=10)
     words = [str(word) for word in ("convert_llava.py", *flags(raw, out))]
     running = subprocess.Popen(words, env={**os.environ, "PATH": PATH}, stderr=subprocess.PIPE, text=True)
-    while not any(part.stat().st_size > 4 for part in (tmp_path / "out").glob(".part.parquet.*")):
+    while not list((tmp_path / "out").glob(".part.parquet.*")):
         assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGTERM)
@@ -198,19 +198,3 @@ def test_a_stopped_program_leaves_nothing_behind(tmp_path: Path) -> None:
     assert running.returncode == 128 + signal.SIGTERM
     assert said.endswith("terminated\n")
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_datasets_reads_the_pictures(tmp_path: Path) -> None:
-    table, _ = nasty.whole_llava("decode", "prepend")
-    out = converted.llava(written(table, tmp_path), tmp_path / "out")
-    read = datasets.load_dataset(
-        "parquet", data_files=str(out.shard), split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert read.features["images"].feature == datasets.Image()
-    assert read.num_rows == len(out.rows)
-    for row, stored in zip(read, out.rows, strict=True):
-        with Image.open(io.BytesIO(stored["images"][0]["bytes"])) as picture:
-            assert row["images"][0].size in (picture.size, picture.size[::-1])
-        assert row["messages"] == [dict(message) for message in stored["messages"]]
-    raw_bytes = read.cast_column("images", [datasets.Image(decode=False)])
-    assert [row["images"] for row in raw_bytes] == [row["images"] for row in out.rows]

@@ -7,7 +7,7 @@ import nasty
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from converted import FILE, broken_invariants, outputs, spelled
+from converted import FILE, broken_invariants, identity, outputs, spelled
 from hypothesis import given
 from hypothesis import strategies as st
 from running import run
@@ -98,7 +98,7 @@ def test_the_program_converts_a_nasty_shard(missing_tag: str, tmp_path: Path) ->
     table, fates = nasty.whole_llava("decode", missing_tag)
     pq.write_table(table, raw, row_group_size=40)
     done = run(
-        *("convert_llava.py", "--raw", raw, "--file", FILE, "--name", "NAME", "--take", -1),
+        *("convert_llava.py", "--raw", raw, "--identity", identity(raw), "--name", "NAME", "--take", -1),
         *("--missing-tag", missing_tag, "--check", "decode", "--max-pixels", 89_478_485, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

@@ -8,7 +8,7 @@ import nasty
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from converted import FILE, broken_invariants, outputs
+from converted import broken_invariants, identity, outputs
 from hypothesis import given
 from hypothesis import strategies as st
 from running import run
@@ -124,7 +124,7 @@ def test_the_program_converts_a_nasty_shard_and_evaluates_nothing(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     done = run(
-        *("convert_synthdog.py", "--raw", raw, "--file", FILE, "--name", "NAME", "--take", -1),
+        *("convert_synthdog.py", "--raw", raw, "--identity", identity(raw), "--name", "NAME", "--take", -1),
         *("--language", language, "--check", "decode", "--max-pixels", 50_000_000, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

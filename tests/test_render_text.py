@@ -108,7 +108,7 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
     ]
     assert {reject["source_file"] for reject in rejects} == {"data/file.parquet"}
     sums = {"shard": sha256(tmp_path / "s.parquet"), "rejects": sha256(tmp_path / "r.parquet")}
-    assert read_json(tmp_path / "s.json") == {"sources": {}, "sha256": sums}
+    assert read_json(tmp_path / "s.json") == {"sources": {}, "raw": None, "sha256": sums}
 
 
 def test_a_long_question_has_a_tag_for_each_of_its_pages(tmp_path):

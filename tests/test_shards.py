@@ -1,6 +1,7 @@
 """Parquet shards: read by name whatever the writer did, written in small groups, whole or not at all."""
 
 import hashlib
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,9 @@ def table(rows: int) -> pa.Table:
     return nasty.llava([(b"picture %d" % row, GOOD) for row in range(rows)])
 
 
-def read(path: Path, take: int | None = None) -> list[dict]:
-    source = Source(path, ["id", IMAGE, TURNS], take)
-    return [row for batch in source.batches() for row in batch.to_pylist()]
+def read(path: Path, rows: range | None = None) -> list[dict]:
+    source = Source(path, ["id", IMAGE, TURNS])
+    return [row for batch in source.batches(rows) for row in batch.to_pylist()]
 
 
 @pytest.mark.parametrize("shape", nasty.shapes(table(1)))
@@ -71,9 +72,9 @@ def test_a_bad_shard_is_named_with_what_is_wrong(name: str, tmp_path: Path) -> N
 def test_rows_before_a_broken_group_can_be_taken(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     nasty.BAD_SHARDS["broken row group"](path, table(10))
-    assert len(read(path, take=5)) == 5
+    assert len(read(path, range(5))) == 5
     with pytest.raises(BadShard, match="row group 1 cannot be read"):
-        read(path, take=6)
+        read(path, range(6))
 
 
 def test_what_the_system_cannot_open_is_not_the_shards_fault(tmp_path: Path) -> None:
@@ -107,11 +108,53 @@ def test_numbers_are_read_as_their_digits(tmp_path: Path) -> None:
     assert [float(score) for score in batch.column("score").to_pylist()[:2]] == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("take", [None, 0, 1, 3, 4, 6, 7, 100])
-def test_rows_are_taken_across_groups(take: int | None, tmp_path: Path) -> None:
+@given(st.integers(0, 9), st.integers(1, 10), st.integers(1, 5), st.none() | st.integers(0, 12))
+def test_spans_are_all_rows_in_order_for_each_reader_some(
+    rows: int, group: int, readers: int, take: int | None
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.parquet"
+        pq.write_table(table(rows), path, row_group_size=group)
+        source = Source(path, ["id"])
+        spans = list(source.spans(readers, take))
+        numbers = list(range(rows))[:take]
+        assert [row for span in spans for row in span] == numbers
+        assert all(spans)
+        assert take is not None or len(spans) >= min(readers, rows) / 2
+        found = [row["id"] for span in spans for batch in source.batches(span) for row in batch.to_pylist()]
+        assert found == [b"%09d" % row for row in numbers]
+
+
+@pytest.mark.parametrize("batch_bytes", [1, 1000, 10**6])
+def test_any_rows_can_be_read_for_themselves(
+    batch_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "BATCH_BYTES", batch_bytes)
     path = tmp_path / "a.parquet"
-    pq.write_table(table(7), path, row_group_size=3)
-    assert [row["id"] for row in read(path, take)] == [b"%09d" % row for row in range(7)][:take]
+    pq.write_table(table(11), path, row_group_size=4)
+    for start in range(12):
+        for stop in range(start, 14):
+            ids = [row["id"] for row in read(path, range(start, stop))]
+            assert ids == [b"%09d" % row for row in range(start, min(stop, 11))]
+
+
+def test_another_shard_has_another_footer(tmp_path: Path) -> None:
+    sums = []
+    for name, shard in (
+        ("a", table(3)),
+        ("again", table(3)),
+        ("b", table(4)),
+        ("c", nasty.llava([(b"", GOOD)] * 3)),
+    ):
+        pq.write_table(shard, tmp_path / f"{name}.parquet")
+        sums.append(Source(tmp_path / f"{name}.parquet", ["id"]).footer_sha256)
+    assert sums[0] == sums[1]
+    assert len(set(sums)) == 3
+
+
+def test_a_bad_shard_is_told_from_one_process_to_another() -> None:
+    bad = pickle.loads(pickle.dumps(BadShard(Path("a"), "cannot be opened", "no footer")))
+    assert (str(bad), bad.what) == ("a: cannot be opened (no footer)", "cannot be opened")
 
 
 @pytest.mark.parametrize("groups", [0, 1])

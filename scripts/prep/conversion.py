@@ -1,9 +1,11 @@
-"""One raw shard in, one shard of training rows and one of rejects out; pictures pass through untouched."""
+"""One raw shard in; out go the texts of the rows that are kept, and the rows that are not, with the reason.
+
+Pictures are read here and copied nowhere: they stay in the raw shard until the artifact is assembled.
+"""
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,15 +13,13 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep import files, pictures, program, shards
+from prep import parts, pictures, program, shards, workers
 from prep.ahead import in_order
+from prep.files import read_json
 from prep.reason import Defect, Reason
-from prep.schema import IMAGE, REJECTS, TRAINING
+from prep.schema import KEPT, REJECTS
 
 log = logging.getLogger(__name__)
-
-PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", shards.TEXT)]))
-"""The column of pictures, which every source that is converted has."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ TextsOf = Callable[[pa.RecordBatch], list[Text]]
 class Job:
     """What converting one shard needs to know.
 
-    `name` is the artifact's, `file` the shard's path in its repository. `take` is how many rows are read,
-    from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
-    `texts_of` turns a batch of them into one Text a row. `threads` read pictures, while one more streams.
+    `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
+    read, from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
+    `texts_of` turns a batch of them into one Text a row. `threads` is how many processes read.
     """
 
     raw: Path
     file: str
+    sha256: str
     name: str
     take: int | None
     columns: Sequence[str | pa.Field]
@@ -52,6 +53,11 @@ class Job:
     check: pictures.Check
     max_pixels: int
     threads: int
+
+    @property
+    def source_columns(self) -> list[str | pa.Field]:
+        """All columns that are read."""
+        return [shards.PICTURE, *self.columns]
 
     def id(self, row: int) -> str:
         """The id of a row, counted from 0 in the source file."""
@@ -62,7 +68,7 @@ def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
     """The flags of a converting program: those that all share, and one of its own, as (flag, choices)."""
     parser = program.parser(doc)
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
-    parser.add_argument("--file", required=True, help="its path in the source's repository")
+    parser.add_argument("--identity", type=Path, required=True, help="JSON: its path at the source, sha256")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
     parser.add_argument("--take", type=int, required=True, help="read so many rows from the first; -1: all")
     parser.add_argument("--check", choices=("decode", "header"), required=True)
@@ -70,7 +76,7 @@ def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
     parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument(own[0], choices=own[1], required=True)
-    parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
+    parser.add_argument("--shard", type=Path, required=True, help="out: kept rows, without their pictures")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts and checksums")
     return parser.parse_args()
@@ -78,9 +84,11 @@ def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: TextsOf) -> None:
     """Convert the shard that `arguments` names; see Job for `columns` and `texts_of`."""
+    identity = read_json(args.identity)
     job = Job(
         raw=args.raw,
-        file=args.file,
+        file=identity["file"],
+        sha256=identity["sha256"],
         name=args.name,
         take=None if args.take < 0 else args.take,
         columns=columns,
@@ -93,65 +101,54 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: T
 
 
 def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
-    """Write the training rows, the rejects, and a summary: the shard's state, and both files' sha256.
+    """Write the kept rows, the rejects, and a summary: the shard's state, and by what it is known.
 
     A shard that cannot be read raises BadShard, or, when `on_bad_shard` is `reject`, gives two empty
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        keep, drop = _write(job, shard, rejects)
-        state = {"state": "read"}
+        source = shards.Source(job.raw, job.source_columns)
+        keep, drop = _write(job, source.spans(job.threads, job.take), shard, rejects)
+        state, kept = {"state": "read"}, keep
+        raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
     except shards.BadShard as bad:
         if on_bad_shard != "reject":
             raise
         log.warning("rejected the whole shard: %s", bad)
-        keep, drop = shards.write(shard, [], TRAINING), shards.write(rejects, [], REJECTS)
-        state = {"state": "bad", "detail": bad.what}
-    write_summary(summary, {job.name: {job.file: state}}, shard=keep, rejects=drop)
+        keep, drop = shards.write(shard, [], KEPT), shards.write(rejects, [], REJECTS)
+        state, kept, raw = {"state": "bad", "detail": bad.what}, None, None
+    parts.write_summary(summary, {job.name: {job.file: state}}, raw, shard=kept, rejects=drop)
     log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
 
 
-def write_summary(summary: Path, sources: dict[str, dict], **parts: shards.Sink | Path | None) -> None:
-    """Write what a part of an artifact is made of, and the sha256 by which a changed part is noticed.
-
-    `sources` gives the state of each file read, by source and path. `parts` are the part's own: `shard`
-    (None for a part without training rows), `rejects`, and whatever else follows from it.
-    """
-    sums = {
-        kind: files.sha256(part) if isinstance(part, Path) else part and part.sha256
-        for kind, part in parts.items()
-    }
-    files.write_json(summary, {"sources": sources, "sha256": sums})
-
-
-def _write(job: Job, shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Sink]:
-    """Stream the rows to both files.
-
-    Pictures are read in threads: their decoders let go of the interpreter, so that two threads are as fast
-    as two processes, and share one memory.
-    """
-    source = shards.Source(job.raw, [PICTURE, *job.columns], job.take)
-    check = partial(picture_defects, max_pixels=job.max_pixels, how=job.check)
-    start = 0
+def _write(job: Job, spans: Iterable[range], shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Sink]:
+    """Write what becomes of the rows to both files, in order; the rows are read in `threads` processes."""
     with (
-        shards.sink(shard, TRAINING) as keep,
+        shards.sink(shard, KEPT) as keep,
         shards.sink(rejects, REJECTS) as drop,
-        ThreadPoolExecutor(job.threads) as pool,
+        workers.pool(job.threads) as pool,
     ):
-        for batch, defects in in_order(pool, check, source.batches(), ahead=2 * job.threads):
-            texts = job.texts_of(batch)
-            defects = [defect or text.defect for defect, text in zip(defects, texts, strict=True)]
-            ids = [job.id(start + i) for i in range(batch.num_rows)]
-            kept = [i for i, defect in enumerate(defects) if defect is None]
-            keep.add(_training(batch.column("image"), ids, texts, kept))
-            rejected = [
-                {"id": ids[i], "source_file": job.file, "row": start + i, "reason": why[0], "detail": why[1]}
-                for i, why in enumerate(defects)
-                if why
-            ]
+        for _, (kept, rejected) in in_order(pool, partial(outcomes, job), spans, ahead=2 * job.threads):
+            keep.add(pa.Table.from_pylist(kept, KEPT))
             drop.add(pa.Table.from_pylist(rejected, REJECTS))
-            start += batch.num_rows
     return keep, drop
+
+
+def outcomes(job: Job, span: range) -> tuple[list[dict], list[dict]]:
+    """What becomes of a span of rows: rows of KEPT, and rows of REJECTS."""
+    kept, rejected = [], []
+    start = span.start
+    for batch in shards.Source(job.raw, job.source_columns).batches(span):
+        defects = picture_defects(batch, job.max_pixels, job.check)
+        rows = range(start, start := start + batch.num_rows)
+        for row, defect, text in zip(rows, defects, job.texts_of(batch), strict=True):
+            origin = {"id": job.id(row), "row": row}
+            if defect := defect or text.defect:
+                reason, detail = defect
+                rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
+            else:
+                kept.append(origin | {"source_id": text.source_id, "messages": text.messages})
+    return kept, rejected
 
 
 def picture_defects(batch: pa.RecordBatch, max_pixels: int, how: pictures.Check) -> list[Defect | None]:
@@ -164,17 +161,3 @@ def picture_defects(batch: pa.RecordBatch, max_pixels: int, how: pictures.Check)
         else pictures.check(data, max_pixels, how)
         for data, name in zip(pc.struct_field(image, "bytes").to_pylist(), names, strict=True)
     ]
-
-
-def _training(image: pa.StructArray, ids: list[str], texts: list[Text], kept: list[int]) -> pa.RecordBatch:
-    """The kept rows of a batch; the pictures are carried over by Arrow."""
-    if len(kept) < len(image):
-        image = image.take(pa.array(kept, pa.int32()))
-    columns = {
-        "id": [ids[i] for i in kept],
-        "source_id": [texts[i].source_id for i in kept],
-        "messages": [texts[i].messages for i in kept],
-    }
-    arrays = [pa.array(cells, TRAINING.field(name).type) for name, cells in columns.items()]
-    images = pa.ListArray.from_arrays(pa.array(range(len(kept) + 1), pa.int32()), image.cast(IMAGE))
-    return pa.RecordBatch.from_arrays([*arrays, images], schema=TRAINING)

@@ -2,12 +2,12 @@
 
 import io
 import re
-import threading
 from contextlib import nullcontext
 from typing import Literal
 
 from PIL import Image
 
+from prep import workers
 from prep.reason import Defect, Reason
 
 Check = Literal["decode", "header"]
@@ -16,11 +16,10 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 """The only decoders that a picture is ever handed to (Pillow's EPS reader, say, calls a program)."""
 
 LARGE = 16_000_000
-"""Pictures of more pixels than this are decoded one at a time, so that threads do not add up their memory."""
+"""Pictures of more pixels than this are decoded one at a time, lest processes add up their memory."""
 
 # The limit is ours to apply (`max_pixels`), so Pillow's own, a process-wide warning, is switched off.
 Image.MAX_IMAGE_PIXELS = None
-_one_large = threading.Lock()
 
 
 def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
@@ -28,7 +27,7 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
 
     `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its
     last row (the first frame of an animation). A JPEG is decoded at an eighth of its scale and without
-    colour, which still walks the whole stream and finds where it is cut. May be called from threads.
+    colour, which still walks the whole stream and finds where it is cut.
     """
     if not data:
         return Reason.IMAGE_MISSING, "null" if data is None else "zero bytes"
@@ -41,7 +40,7 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
                 if picture.format in ("JPEG", "MPO"):
                     mode = "L" if picture.mode == "RGB" else picture.mode
                     picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
-                with _one_large if width * height > LARGE else nullcontext():
+                with workers.alone if width * height > LARGE else nullcontext():
                     picture.load()
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
         detail = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", f"{type(error).__name__}: {error}")

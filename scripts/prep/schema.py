@@ -43,6 +43,9 @@ _TRAINING = [
 TRAINING = _with_features(pa.schema(_TRAINING))
 """A row of the converted artifacts (stages 1 and 2)."""
 
+KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
+"""A row that is kept of a raw shard, by its number there, where its picture still is."""
+
 REASONED = _with_features(
     pa.schema([*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())])
 )

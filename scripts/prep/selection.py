@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from prep import question, shards, verdict
-from prep.conversion import write_summary
+from prep import parts, question, shards, verdict
 from prep.question import Question
 from prep.reason import Defect
 from prep.schema import REASONED, REJECTS
@@ -57,7 +56,7 @@ def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | De
             keep.add(pa.Table.from_pylist(kept, REASONED))
             dropped = [reject(selected, row) for selected, row in chunk if not isinstance(row, dict)]
             drop.add(pa.Table.from_pylist(dropped, REJECTS))
-    write_summary(args.summary, {}, shard=args.shard, rejects=args.rejects)
+    parts.write_summary(args.summary, {}, shard=keep, rejects=drop)
 
 
 def training_row(selected: Selected, user: str, images: list[dict]) -> dict:

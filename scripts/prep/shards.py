@@ -2,14 +2,17 @@
 
 import contextlib
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prep import files
 from prep.files import whole
 from prep.program import Failure
 
@@ -25,6 +28,9 @@ BUFFER_BYTES = 1024 * 1024
 TEXT = pa.binary()
 """A text column is read as bytes, since a cell that is not UTF-8 costs its row and no other (see texts)."""
 
+PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
+"""The column of pictures, which every source that is converted has."""
+
 
 class BadShard(Failure):
     """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
@@ -33,21 +39,25 @@ class BadShard(Failure):
     """
 
     def __init__(self, path: Path, what: str, why: str = "") -> None:
-        super().__init__(f"{path}: {what} ({why})" if why else f"{path}: {what}")
+        super().__init__(path, what, why)  # as they were given: it may come from another process
         self.what = what
+
+    def __str__(self) -> str:
+        path, what, why = self.args
+        return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
 class Source:
     """A source's parquet shard, read by column name whatever else it holds and in whatever order."""
 
-    def __init__(self, path: str | Path, columns: Sequence[str | pa.Field], take: int | None = None) -> None:
-        """Open the shard at `path`, of which the first `take` rows are read (None: all).
+    def __init__(self, path: str | Path, columns: Sequence[str | pa.Field]) -> None:
+        """Open the shard at `path`.
 
         A column is given by its name alone when it is a TEXT, else as a field. What the shard has is cast
         to that: large_string or string_view to binary, a struct by the names of its fields, a number to its
         digits. Raises BadShard when there is no footer or one of the columns is not there.
         """
-        self.path, self._take = Path(path), take
+        self.path = Path(path)
         self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
         with self._reading("cannot be opened"):
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES)
@@ -57,20 +67,59 @@ class Source:
             has = ", ".join(self.found.names)
             raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows to be read, in order and in the schema that was asked for, about BATCH_BYTES at a time."""
-        left = sys.maxsize if self._take is None else self._take
-        for group in range(self._file.num_row_groups):
-            if left <= 0:
-                return
-            for batch in self._group(group):
-                yield batch.slice(0, left)
-                left -= min(left, batch.num_rows)
-                if not left:
-                    return
+    @property
+    def footer_sha256(self) -> str:
+        """The sha256 of the footer, which says where each column's pages are: another shard has another.
 
-    def _group(self, group: int) -> Iterator[pa.RecordBatch]:
-        about = self._file.metadata.row_group(group)
+        A file ends in the footer, its length in four bytes (little endian), and `PAR1`
+        (https://parquet.apache.org/docs/file-format/).
+        """
+        with self.path.open("rb") as file:
+            file.seek(-8, os.SEEK_END)
+            file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
+            return files.digest(file)
+
+    def spans(self, readers: int, take: int | None = None) -> Iterator[range]:
+        """The first `take` rows (None: all), cut so that each of so many readers has some to read.
+
+        Spans are row groups; where these are fewer than readers, each is cut further.
+        """
+        groups = [range(start, start + about.num_rows) for start, about in self._groups()]
+        pieces = -(-readers // max(1, len(groups)))
+        for group in groups:
+            size = max(1, -(-len(group) // pieces))
+            for start in range(group.start, group.stop, size):
+                span = range(start, min(start + size, group.stop, sys.maxsize if take is None else take))
+                if span:
+                    yield span
+
+    def batches(self, rows: range | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of these numbers (None: all) in order, in the schema that was asked for, in batches.
+
+        A batch is about BATCH_BYTES large. Raises BadShard where the file is broken.
+        """
+        rows = range(self._file.metadata.num_rows) if rows is None else rows
+        for group, (start, about) in enumerate(self._groups()):
+            if start >= rows.stop or start + about.num_rows <= rows.start:
+                continue
+            for batch in self._group(group, about):
+                stop = start + batch.num_rows
+                first, last = max(rows.start, start), min(rows.stop, stop)
+                if first < last:
+                    yield batch.slice(first - start, last - first)
+                if stop >= rows.stop:
+                    return
+                start = stop
+
+    def _groups(self) -> Iterator[tuple[int, pq.RowGroupMetaData]]:
+        """The number of each row group's first row, and what the footer says of the group."""
+        start = 0
+        for group in range(self._file.num_row_groups):
+            about = self._file.metadata.row_group(group)
+            yield start, about
+            start += about.num_rows
+
+    def _group(self, group: int, about: pq.RowGroupMetaData) -> Iterator[pa.RecordBatch]:
         rows = max(1, min(GROUP_ROWS, about.num_rows * BATCH_BYTES // max(1, about.total_byte_size)))
         with self._reading(f"row group {group} cannot be read"):
             for batch in self._file.iter_batches(rows, row_groups=[group], columns=self.schema.names):
@@ -128,9 +177,10 @@ def decoded(cell: bytes | None) -> str | None:
 class Sink:
     """A parquet file that is being written, with the sha256 of its bytes."""
 
-    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
+    def __init__(self, file: IO[bytes], schema: pa.Schema, hasher: Executor) -> None:
         self.schema, self.rows = schema, 0
         self._digest = hashlib.sha256()
+        self._hasher, self._hashing = hasher, hasher.submit(int)
         self._file = file
         self._held: list[pa.Table] = []
         # Pictures are compressed already and their bytes never repeat: a codec, a dictionary or statistics
@@ -176,7 +226,8 @@ class Sink:
 
     def write(self, data: bytes) -> int:
         """Take bytes from the parquet writer: to the file, and into the digest."""
-        self._digest.update(data)
+        self._hashing.result()
+        self._hashing = self._hasher.submit(self._digest.update, data)
         return self._file.write(data)
 
     def flush(self) -> None:
@@ -198,6 +249,7 @@ class Sink:
     @property
     def sha256(self) -> str:
         """The hex sha256 of all bytes written, the footer's included once finished."""
+        self._hashing.result()
         return self._digest.hexdigest()
 
 
@@ -215,8 +267,8 @@ def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
 @contextlib.contextmanager
 def sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
     """Write a parquet file that appears at `path` when the block ends well, and not at all otherwise."""
-    with whole(path) as part, part.open("wb") as file:
-        shard = Sink(file, schema)
+    with whole(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
+        shard = Sink(file, schema, hasher)
         yield shard
         shard.finish()
 
