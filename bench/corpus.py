@@ -26,9 +26,9 @@ PHOTOGRAPHS = (
     "rocket.jpg",
 )
 """Photographs of scikit-image in colour that are CC0 or in the public domain."""
-SIZES = ((320, 240), (480, 360), (640, 480), (800, 600), (512, 768))
+SIZES = ((640, 480), (800, 600), (1024, 768), (768, 1024), (1280, 960))
 """Pixels of the pictures, by row in turn."""
-FORMATS = (*("JPEG",) * 37, "PNG", "WEBP", "progressive JPEG")
+FORMATS = (*("JPEG",) * 46, "PNG", "WEBP", *("progressive JPEG",) * 2)
 """How the pictures are encoded, by row in turn: nearly all photographs on the web are JPEG."""
 GROUP_ROWS = 100
 """Rows of a row group, as in the published shards."""
@@ -71,7 +71,7 @@ WORDS = [
 
 
 def build(path: Path, rows: int) -> None:
-    """Write a shard of `rows` rows, about 90 kB each, drawn in two processes."""
+    """Write a shard of `rows` rows, about 110 kB each, drawn in two processes."""
     starts = range(0, rows, GROUP_ROWS)
     with whole(path) as part, pq.ParquetWriter(part, SCHEMA) as writer, ProcessPoolExecutor(2) as pool:
         for group in pool.map(partial(_group, rows=rows), starts):
@@ -113,7 +113,7 @@ def picture(number: int, draw: random.Random) -> tuple[str, bytes]:
     elif kind == "WEBP":
         part.save(file, "WEBP", quality=90, method=0)
     else:
-        part.save(file, "JPEG", quality=95, progressive=kind != "JPEG")
+        part.save(file, "JPEG", quality=85, progressive=kind != "JPEG")
     return {"PNG": "png", "WEBP": "webp"}.get(kind, "jpg"), file.getvalue()
 
 

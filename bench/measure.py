@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ class Measured:
     """Wall time in seconds, and the peak of resident memory in MB (10^6 bytes), children included.
 
     `peak` is the larger of what the kernel saw of the largest process and what was seen of all together,
-    where memory that they share counts for each.
+    where memory that they share counts once (PSS, https://docs.kernel.org/filesystems/proc.html).
     """
 
     seconds: float
@@ -32,12 +33,12 @@ def measured(command: Sequence[object], log: Path) -> Measured:
     os.sync()  # what others have still to write is not its to wait for
     seen, ended = [0], threading.Event()
     with log.open("wb") as said:
-        start = _now()
+        start = time.perf_counter()
         process = subprocess.Popen([str(word) for word in command], stdout=said, stderr=said)
         watch = threading.Thread(target=_watch, args=(process.pid, seen, ended))
         watch.start()
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = _now() - start
+        seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     ended.set()
     watch.join()
@@ -56,11 +57,8 @@ def _watch(pid: int, seen: list[int], ended: threading.Event) -> None:
             return
         for process in tree:
             try:
-                total += process.memory_info().rss
+                info = process.memory_full_info()
+                total += getattr(info, "pss", info.rss)  # PSS is Linux's alone
             except psutil.NoSuchProcess:
                 continue
         seen.append(total)
-
-
-def _now() -> float:
-    return os.times().elapsed

@@ -15,7 +15,7 @@ checkpoint list_shards:
     conda:
         "../envs/base.yaml"
     resources:
-        hub_connections=1,
+        hub_connections=4,
         mem_mb=1000,
         runtime="1h",
     params:
@@ -28,7 +28,7 @@ checkpoint list_shards:
     shell:
         "list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
         " --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
-        " --listing {output.listing:q} 2> {log:q}"
+        " --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
 
 
 rule fetch_shard:

@@ -20,8 +20,6 @@ from prep.program import Failure
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS = 8
-"""Footers that are read side by side; more are wasted where `max_samples` cuts early."""
 FOOTER = 256 * 1024
 """Bytes asked for first: the footer of a shard of half a gigabyte with 200 row groups is within them."""
 
@@ -62,16 +60,18 @@ def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[in
             return
 
 
-def listing(dataset: Dataset, revision: str, patterns: list[str], max_rows: int | None) -> dict:
+def listing(
+    dataset: Dataset, revision: str, patterns: list[str], max_rows: int | None, connections: int
+) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
-    Of files beyond `max_rows` nothing is read, so their rows, and in a mirror their sha256, are null.
+    Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so their rows, and in a mirror their sha256, are null.
     """
     commit = dataset.commit(revision)
     found = dataset.files(commit, patterns)
     check(found, f"{dataset.repo}@{revision}", patterns)
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=CONNECTIONS)
+    with ThreadPoolExecutor(connections) as pool:
+        footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=connections)
         needed = list(takes((rows for _, rows in footers), max_rows))
         read, beyond = found[: len(needed)], found[len(needed) :]
         sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
@@ -104,6 +104,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
     parser.add_argument("--max-rows", type=int, required=True, help="read so many rows in all; -1: all")
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
+    parser.add_argument("--connections", type=int, required=True, help="footers read side by side")
     parser.add_argument("--listing", type=Path, required=True, help="out: the listing")
     return parser.parse_args()
 
@@ -113,7 +114,7 @@ def main() -> None:
     dataset = hub.dataset(args.repo, **read_json(args.hub))
     max_rows = None if args.max_rows < 0 else args.max_rows
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
-    found = listing(dataset, args.revision, args.patterns, max_rows)
+    found = listing(dataset, args.revision, args.patterns, max_rows, args.connections)
     write_json(args.listing, head | found)
     log.info(
         "%s: %d files, %d bytes", args.repo, len(found["files"]), sum(f["bytes"] for f in found["files"])

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ REPO = "lmms-lab/LLaVA-ReCap-CC12M"
 SHARDS = 30
 ROWS = 10
 TOKEN = "hf_averysecrettoken"
+CONNECTIONS = 8
+listing_of = partial(list_shards.listing, connections=CONNECTIONS)
 
 
 def shard(file: Path, rows: int, cell: bytes = b"", **options: object) -> None:
@@ -82,8 +85,8 @@ def test_as_many_rows_are_taken_as_there_are_or_the_limit_says(rows: list[int], 
 
 def test_the_listing_of_a_mirror_and_of_the_hub_say_the_same(hub: Hub, corpus: Path) -> None:
     patterns = ["data/train-*.parquet"]
-    here = list_shards.listing(Mirror(corpus, REPO), "main", patterns, None)
-    there = list_shards.listing(Remote(hub.endpoint, REPO), "main", patterns, None)
+    here = listing_of(Mirror(corpus, REPO), "main", patterns, None)
+    there = listing_of(Remote(hub.endpoint, REPO), "main", patterns, None)
     assert here["commit"] is None
     assert there["commit"] == hub.commit(REPO)
     assert here["files"] == there["files"]
@@ -100,14 +103,14 @@ def test_the_listing_of_a_mirror_and_of_the_hub_say_the_same(hub: Hub, corpus: P
 def test_footers_are_read_only_as_far_as_the_limit_needs(hub: Hub, corpus: Path, limit: int) -> None:
     needed = -(-limit // ROWS)
     hub.requests.clear()
-    found = list_shards.listing(Remote(hub.endpoint, REPO), "main", ["data/train-*.parquet"], limit)["files"]
+    found = listing_of(Remote(hub.endpoint, REPO), "main", ["data/train-*.parquet"], limit)["files"]
     assert len(found) == SHARDS
     assert [file["rows"] for file in found] == [ROWS] * needed + [None] * (SHARDS - needed)
     last = limit % ROWS or None
     assert [file["take"] for file in found] == [None] * (needed - 1) + [last] + [0] * (SHARDS - needed)
     assert [file["sha256"] for file in found] == [sha256(corpus / REPO / file["file"]) for file in found]
-    assert needed <= len(hub.seen("/lfs/")) <= needed + list_shards.CONNECTIONS
-    mirrored = list_shards.listing(Mirror(corpus, REPO), "main", ["data/train-*.parquet"], limit)["files"]
+    assert needed <= len(hub.seen("/lfs/")) <= needed + CONNECTIONS
+    mirrored = listing_of(Mirror(corpus, REPO), "main", ["data/train-*.parquet"], limit)["files"]
     assert [file["take"] for file in mirrored] == [file["take"] for file in found]
     assert [file["sha256"] is None for file in mirrored] == [file["take"] == 0 for file in mirrored]
 
@@ -118,7 +121,7 @@ def test_footers_are_read_side_by_side(hub: Hub) -> None:
     others = [hub.fault(f"/lfs/.*/train-{n:05d}-", cut=1, stall=over) for n in (1, 7)]
     found = []
     listing = threading.Thread(
-        target=lambda: found.append(list_shards.listing(Remote(hub.endpoint, REPO), "main", ["data/*"], None))
+        target=lambda: found.append(listing_of(Remote(hub.endpoint, REPO), "main", ["data/*"], None))
     )
     listing.start()
     waited = [fault.stalled.wait(5) for fault in (first, *others)]
@@ -129,7 +132,7 @@ def test_footers_are_read_side_by_side(hub: Hub) -> None:
 
 
 def test_rows_cost_a_small_share_of_the_shards(hub: Hub) -> None:
-    found = list_shards.listing(Remote(hub.endpoint, "some/large"), "main", ["train-*.parquet"], None)
+    found = listing_of(Remote(hub.endpoint, "some/large"), "main", ["train-*.parquet"], None)
     assert [file["rows"] for file in found["files"]] == [80] * 3
     assert sum(made.sent for made in hub.requests) < 0.04 * sum(file["bytes"] for file in found["files"])
     assert len(hub.seen("/resolve/")) == 3
@@ -138,7 +141,7 @@ def test_rows_cost_a_small_share_of_the_shards(hub: Hub) -> None:
 def test_a_footer_of_any_length_is_read(hub: Hub, corpus: Path) -> None:
     shard(corpus / "some/groups" / "a.parquet", 3000, row_group_size=1)
     shard(corpus / "some/groups" / "b.parquet", 0)
-    found = list_shards.listing(Remote(hub.endpoint, "some/groups"), "main", ["*.parquet"], None)["files"]
+    found = listing_of(Remote(hub.endpoint, "some/groups"), "main", ["*.parquet"], None)["files"]
     assert [file["rows"] for file in found] == [3000, 0]
     lengths = [made.sent for made in hub.seen("/lfs/.*a.parquet")]
     assert lengths[0] == list_shards.FOOTER < lengths[1] < found[0]["bytes"]
@@ -159,7 +162,7 @@ def test_a_shard_with_a_broken_footer_is_listed_without_rows(tmp_path: Path, har
         "length": data[:-8] + b"\xff\xff\xff\x7fPAR1",
     }
     file.write_bytes(broken[harm])
-    (listed,) = list_shards.listing(Mirror(tmp_path, REPO), "main", ["*.parquet"], 3)["files"]
+    (listed,) = listing_of(Mirror(tmp_path, REPO), "main", ["*.parquet"], 3)["files"]
     assert (listed["rows"], listed["take"], listed["bytes"]) == (None, None, len(broken[harm]))
     assert listed["sha256"] == sha256(file)
 
@@ -171,7 +174,7 @@ def test_rows_are_not_counted_where_no_footer_is() -> None:
 def test_a_small_file_that_the_hub_has_no_sha256_of_gets_one(hub: Hub, corpus: Path) -> None:
     card = corpus / REPO / "README.md"
     card.write_text("# a card\n")
-    (listed,) = list_shards.listing(Remote(hub.endpoint, REPO), "main", ["README.md"], None)["files"]
+    (listed,) = listing_of(Remote(hub.endpoint, REPO), "main", ["README.md"], None)["files"]
     assert listed["sha256"] == sha256(card)
 
 
@@ -180,15 +183,16 @@ def test_a_source_must_have_files_and_one_of_each_name(tmp_path: Path) -> None:
         shard(tmp_path / REPO / folder / "train-0.parquet", 1)
     dataset = Mirror(tmp_path, REPO)
     with pytest.raises(Failure, match=r"no file of .*CC12M@main matches \*\.jsonl"):
-        list_shards.listing(dataset, "main", ["*.jsonl"], None)
+        listing_of(dataset, "main", ["*.jsonl"], None)
     with pytest.raises(Failure, match=r"several files named train-0\.parquet"):
-        list_shards.listing(dataset, "main", ["data/*.parquet", "*.parquet"], None)
+        listing_of(dataset, "main", ["data/*.parquet", "*.parquet"], None)
 
 
 def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, repo: str = REPO) -> list:
     """The program's flags, but for the rows."""
     (folder / "hub.json").write_text(json.dumps({"mirror": mirror and str(mirror), "endpoint": endpoint}))
     flags = {"source": "cc12m", "repo": repo, "revision": "main", "hub": "hub.json", "listing": "out/a.json"}
+    flags["connections"] = CONNECTIONS
     pairs = [word for name, value in flags.items() for word in (f"--{name}", value)]
     return ["list_shards.py", *pairs, "--patterns", "data/train-*.parquet", "*.jsonl", "--max-rows"]
 

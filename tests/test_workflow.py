@@ -196,6 +196,21 @@ def test_one_artifact_builds_only_what_it_needs(tmp_path):
     assert (tmp_path / "raw/llavaonevision_converted/iiit5k/train-00000-of-00001.parquet").is_symlink()
 
 
+def test_raw_shards_go_once_their_artifact_is_assembled(tmp_path):
+    build = Build(tmp_path, config("http://127.0.0.1:9/v1", keep_raw=False))
+    target = "data/LLaVA_ReCap_CC3M.parquet"
+    assert build.run(target).returncode == 0
+    assert not list((tmp_path / "raw").rglob("*.parquet"))
+    assert "Nothing to be done" in build.run(target).output
+    before = (tmp_path / target).read_bytes()
+    build.config["images"] = {"check": "header"}
+    again = build.run(target)
+    assert again.returncode == 0, again.output[-3000:]
+    assert {"fetch_shard", "convert_llava"} <= set(again.jobs)
+    assert (tmp_path / target).read_bytes() == before
+    assert not list((tmp_path / "raw").rglob("*.parquet"))
+
+
 @pytest.mark.parametrize("stage", ["stage1", "stage2", "stage3"])
 def test_a_bare_path_is_enough_to_plan(tmp_path, stage):
     planned = Build(tmp_path, config("http://127.0.0.1:9/v1")).run(stage, "--dry-run", path="/usr/bin:/bin")
