@@ -6,11 +6,12 @@ SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check bench targets lock clean
+.PHONY: help env demo test test-datasets check bench targets lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
 	@echo "make test     the test suite"
+	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
@@ -33,6 +34,9 @@ demo: env
 
 test: env
 	$(BIN)/python -m pytest
+
+test-datasets: env
+	$(BIN)/python -m pytest -m datasets_2_21
 
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
