@@ -65,7 +65,8 @@ def listing(
 ) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
-    Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so their rows, and in a mirror their sha256, are null.
+    Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so
+    their rows, and in a mirror their sha256, are null.
     """
     commit = dataset.commit(revision)
     found = dataset.files(commit, patterns)
