@@ -16,7 +16,7 @@ help:
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
 	@echo "make targets  every target by name"
-	@echo "make lock     resolve requirements.txt anew from pyproject.toml"
+	@echo "make lock     resolve requirements.txt and envs/ anew"
 
 env: .venv/ready
 
@@ -52,6 +52,7 @@ targets: env
 
 lock: env
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
+	$(BIN)/python envs/lock.py
 
 clean:
 	rm -rf demo/hub demo/data demo/work demo/raw demo/logs demo/.snakemake

@@ -1,12 +1,23 @@
-"""Environments: pinned exactly, and the base one is what the lock file installs."""
+"""Environments: pinned exactly, resolved whole, and the base one is what the lock file installs."""
 
+import ast
+import importlib.util
 import re
+import sys
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 
+SPEC = importlib.util.spec_from_file_location("lock", ROOT / "envs/lock.py")
+lock = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(lock)
+
+# What runs where a managed server runs.
+ASKING = ["answer_image", "answer_text", "judge_image", "judge_text", "probe_server", "serve_server"]
+WHEELS = {"PIL": "pillow"}  # where a module has not its wheel's name
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
@@ -18,9 +29,31 @@ def pins(env: Path) -> dict[str, str]:
     return dict(wheel.split("==") for wheel in wheels)
 
 
+def hashes(text: str) -> dict[str, set[str]]:
+    """The hashes of each pin of a lock."""
+    entries = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
+    return {entry.split()[0]: set(re.findall(r"--hash=(\S+)", entry)) for entry in entries if entry}
+
+
+def imports(program: str) -> set[str]:
+    """The packages of others that a program and every module of ours below it import."""
+    finder = ModuleFinder(path=[str(ROOT / "scripts")])
+    finder.run_script(str(ROOT / f"scripts/{program}.py"))
+    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
+    found = set()
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.partition(".")[0])
+    ours = {path.stem for path in (ROOT / "scripts").iterdir()}
+    return {WHEELS.get(name, name) for name in found - ours - sys.stdlib_module_names}
+
+
 @pytest.mark.parametrize("env", ENVS, ids=lambda env: env.stem)
-def test_every_environment_pins_what_the_asking_programs_import(env):
-    assert pins(env).keys() >= {"openai", "pyarrow", "pillow"}
+def test_every_environment_has_what_the_asking_programs_import(env):
+    wanted = set().union(*map(imports, ASKING))
+    assert {"openai", "pyarrow", "pillow"} <= wanted <= pins(env).keys()
     assert yaml.safe_load(env.read_text())["channels"] == ["conda-forge"]
 
 
@@ -35,3 +68,17 @@ def test_the_two_teachers_have_transformers_of_their_own():
     assert (qwen3["vllm"], qwen3["transformers"]) == ("0.9.2", "4.52.3")
     assert tuple(map(int, glm41v["vllm"].split("."))) >= (0, 10)
     assert tuple(map(int, glm41v["transformers"].split("."))) > (4, 52, 3)
+
+
+@pytest.mark.parametrize("name", lock.RELEASED)
+def test_an_environment_resolves_to_its_lock_again(name):
+    recorded, resolved = (ROOT / f"envs/{name}.txt").read_text(), lock.resolve(name)
+    assert hashes(recorded).keys() == hashes(resolved).keys(), "call `make lock`"
+    for pin, known in hashes(recorded).items():
+        # A version may get wheels for further Pythons; those that it had stay.
+        assert set() < known <= hashes(resolved)[pin]
+    assert lock.completed(name, recorded) == (ROOT / f"envs/{name}.yaml").read_text()
+
+
+def test_every_vllm_environment_has_a_lock():
+    assert {env.stem for env in ENVS} == {"base", *lock.RELEASED}
