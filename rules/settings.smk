@@ -7,6 +7,8 @@ SERVERS = config["servers"]
 # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
 for server_name in SERVERS:
     workflow.global_resources.setdefault(f"server_{server_name}", 1)
+    if SERVERS[server_name]["replicas"] > 1 and SERVERS[server_name]["mode"] != "managed":
+        fail(f"servers.{server_name}.replicas: only managed servers have some")
 
 
 def write_settings():
@@ -41,20 +43,20 @@ def server_resources(name):
     """What a job that uses a server takes: the one place at it, and, when it starts it, its GPUs."""
     taken = {f"server_{name}": 1, "mem_mb": 8000, "runtime": "2d"}
     if SERVERS[name]["mode"] == "managed":
-        taken |= {"gpu": gpus(SERVERS[name]["args"]), "mem_mb": 64000}
+        taken |= {"gpu": gpus(name), "mem_mb": 64000 * SERVERS[name]["replicas"]}
     return taken
 
 
 def server_threads(name):
     """The cores of a job that uses a server: one to ask, and when it starts it, two more for each GPU."""
-    return 1 + 2 * gpus(SERVERS[name]["args"]) if SERVERS[name]["mode"] == "managed" else 1
+    return 1 + 2 * gpus(name) if SERVERS[name]["mode"] == "managed" else 1
 
 
-def gpus(args):
-    """How many GPUs vLLM's flags ask for: tensor x pipeline x data parallel."""
-    flags = " ".join(args).replace("_", "-")
+def gpus(name):
+    """How many GPUs a managed server takes: replicas x tensor x pipeline x data parallel, by vLLM's flags."""
+    flags = " ".join(SERVERS[name]["args"]).replace("_", "-")
     short = {"tensor": "tp", "pipeline": "pp", "data": "dp"}
-    count = 1
+    count = SERVERS[name]["replicas"]
     for kind, letters in short.items():
         found = re.search(rf"(?:--{kind}-parallel-size|-{letters})[ =](\d+)", flags)
         count *= int(found[1]) if found else 1

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 from prep.endpoint import Endpoint
 from prep.files import read_json
 from prep.program import Failure, parser, run
-from prep.server import Server, free_port
+from prep.server import Server
 
 LOOK = 1.0  # seconds between two looks at whether the server lives
 
@@ -49,30 +50,30 @@ def key_file(path: Path) -> Iterator[Callable[[str], None]]:
             path.unlink(missing_ok=True)
 
 
-def usage(settings: dict[str, Any], endpoint: Endpoint, key: Path) -> str:
+def usage(settings: dict[str, Any], endpoints: list[Endpoint], key: Path) -> str:
     """How other runs use the server, to be pasted."""
-    name, url = settings["name"], endpoint.base_url
+    name, urls = settings["name"], json.dumps([endpoint.base_url for endpoint in endpoints])
     variable = re.sub(r"\W", "_", name.upper(), flags=re.ASCII) + "_API_KEY"
     if settings["host"] in ("0.0.0.0", "::"):
-        url = re.sub(r"//[^/]*:", f"//{socket.gethostname()}:", url)
-    return f"""{name} serves {settings["model"]} at {url} until Ctrl-C.
+        urls = re.sub(r"//[^/]*:", f"//{socket.gethostname()}:", urls)
+    return f"""{name} serves {settings["model"]} at {urls} until Ctrl-C.
 Before a run that shall use it:
   export {variable}="$(cat {key})"
 and in that run's configuration:
   servers:
     {name}:
       mode: external
-      base_urls: ["{url}"]
+      base_urls: {urls}
       api_key_env: {variable}
 """
 
 
 async def serve(settings: dict[str, Any], folder: Path, key: Path) -> None:
     """Serve for ever. A server that dies is started again at the same address, with the same key."""
-    with key_file(key) as write, Server(settings, folder) as server:
-        (endpoint,) = await server.endpoints()
-        write(endpoint.api_key)
-        print(usage(settings, endpoint, key.resolve()), flush=True)
+    with key_file(key) as write, Server(settings, folder, stay=True) as server:
+        endpoints = await server.endpoints()
+        write(endpoints[0].api_key)
+        print(usage(settings, endpoints, key.resolve()), flush=True)
         while True:
             await asyncio.sleep(LOOK)
             await server.endpoints()
@@ -89,8 +90,7 @@ def main() -> None:
     # The end of the terminal is the end of the foreground, unless it is to be survived (nohup).
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
-    port = settings.get("port") or free_port(settings["host"])
-    asyncio.run(serve(settings | {"port": port}, args.server.parent, args.key_file))
+    asyncio.run(serve(settings, args.server.parent, args.key_file))
 
 
 if __name__ == "__main__":

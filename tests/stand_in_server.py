@@ -28,6 +28,9 @@ def settings(folder: Path, *behaviour: str, **changes) -> dict:
         "launcher": [sys.executable, __file__],
         "args": ["--pids", str(folder / "pids"), *behaviour],
         "devices": None,
+        "replicas": 1,
+        "port": None,
+        "threads": None,
         "max_model_len": 512,
         "start_timeout": 20,
         "restarts": 2,
@@ -72,6 +75,7 @@ def parse_args() -> argparse.Namespace:
     flags.add_argument("--max-model-len", type=int)
     flags.add_argument("--pids", required=True, help="file to append the process id to")
     flags.add_argument("--die", type=int, help="end with this exit code, before listening")
+    flags.add_argument("--die-on", help="end with exit code 3 when these are its devices")
     flags.add_argument("--sick", action="store_true", help="/health is 503 for ever")
     flags.add_argument("--misnamed", action="store_true", help="name another model")
     flags.add_argument("--open", action="store_true", help="ask for no key")
@@ -164,6 +168,9 @@ def main():
     with open(args.pids, "a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
     print(f"devices {os.environ.get('CUDA_VISIBLE_DEVICES')}", file=sys.stderr)
+    print(f"cache {os.environ.get('VLLM_CACHE_ROOT')}", file=sys.stderr)
+    if args.die_on is not None and args.die_on == os.environ.get("CUDA_VISIBLE_DEVICES"):
+        args.die = 3
     if args.die is not None:
         print("the model folder is corrupt", file=sys.stderr)
         sys.exit(args.die)

@@ -11,14 +11,15 @@ from conftest import ROOT
 from stand_in_server import processes, settings, starts, until
 
 from prep.endpoint import get
+from prep.launch import command_line, free_port
 from prep.program import Failure
-from prep.server import Server, command_line, free_port
+from prep.replica import Replica
 from probe_server import obeys, probe_all, thinking_field
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(Server, "poll", 0.05)
+    monkeypatch.setattr(Replica, "poll", 0.05)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_serves_with_a_key_that_only_its_owner_reads_until_it_is_told_to_end(ser
     (tmp_path / "key").write_text("left by one that was killed")
     process = serve()
     words = said(process)
-    url = re.search(r"at (http://127\.0\.0\.1:\d+/v1) until Ctrl-C", words)[1]
+    url = re.search(r'at \["(http://127\.0\.0\.1:\d+/v1)"\] until Ctrl-C', words)[1]
     key = (tmp_path / "key").read_text().strip()
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert f'export TOY_API_KEY="$(cat {tmp_path}/key)"' in words
@@ -105,6 +105,8 @@ def test_an_external_server_cannot_be_served(serve):
     [("127.0.0.1", "//127.0.0.1:80/"), ("0.0.0.0", f"//{os.uname().nodename}:80/")],
 )
 def test_usage_names_the_machine_where_others_can_reach_it(tmp_path, host, name):
-    words = usage(settings(tmp_path, host=host), Endpoint("http://127.0.0.1:80/v1", "k3y"), tmp_path / "key")
+    words = usage(
+        settings(tmp_path, host=host), [Endpoint("http://127.0.0.1:80/v1", "k3y")], tmp_path / "key"
+    )
     assert f'base_urls: ["http:{name}v1"]' in words
     assert "k3y" not in words

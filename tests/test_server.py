@@ -19,15 +19,18 @@ from stand_in_server import processes, settings, starts, until
 
 from prep import endpoint as endpoint_module
 from prep import guard
-from prep import server as server_module
+from prep import replica as replica_module
 from prep.endpoint import Endpoint, External, get, is_loopback, names
+from prep.launch import command_line, free_port, shares
 from prep.program import Failure
-from prep.server import Server, command_line, free_port
+from prep.replica import Replica
+from prep.server import Server
 
 # What a program of this project is: it uses a server until it is done, told to stop, or killed.
 PROGRAM = """
 import asyncio, json, sys
 from prep.program import run
+from prep.replica import Replica
 from prep.server import Server
 
 async def work(settings, folder, ending):
@@ -40,7 +43,7 @@ async def work(settings, folder, ending):
             await asyncio.Event().wait()
 
 def main():
-    Server.grace = 0.3
+    Replica.grace = 0.3
     asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]))
 
 run(main)
@@ -50,8 +53,8 @@ run(main)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Looks twenty times a second, and kills soon; a test that fails leaves nothing either."""
-    monkeypatch.setattr(Server, "poll", 0.05)
-    monkeypatch.setattr(Server, "grace", 0.3)
+    monkeypatch.setattr(Replica, "poll", 0.05)
+    monkeypatch.setattr(Replica, "grace", 0.3)
     yield
     for pid in processes(tmp_path):
         with contextlib.suppress(ProcessLookupError):
@@ -66,11 +69,6 @@ def use(config: dict, folder: Path, work) -> object:
             return await work(server)
 
     return asyncio.run(main())
-
-
-def log_of(folder: Path) -> str:
-    (file,) = folder.glob("server-*.log")
-    return file.read_text()
 
 
 class Elsewhere:
@@ -153,7 +151,7 @@ def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
     assert "stand_in_server.py" in lines
     for key in (first.api_key, second.api_key):
         assert len(key) > 30
-        assert key not in lines + log_of(tmp_path) + caplog.text + repr(first) + repr(second)
+        assert key not in lines + caplog.text + repr(first) + repr(second)
 
 
 async def until_restarted(server, folder: Path, count: int) -> list[Endpoint]:
@@ -165,14 +163,16 @@ async def until_restarted(server, folder: Path, count: int) -> list[Endpoint]:
         await asyncio.sleep(0.02)
 
 
-def test_devices_and_flags_reach_the_server(tmp_path):
+def test_devices_and_flags_reach_the_server_and_its_words_the_log(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+
     async def work(server):
         await server.endpoints()
         return processes(tmp_path)[starts(tmp_path)[0]]
 
     line = use(settings(tmp_path, devices="0,3"), tmp_path, work)
     assert f"--served-model-name toy/model --max-model-len 512 --pids {tmp_path}" in line
-    assert "devices 0,3" in log_of(tmp_path)
+    assert "toy | devices 0,3" in caplog.text
 
 
 def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):
@@ -182,6 +182,8 @@ def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):
 
 @pytest.mark.parametrize("model", ["another/model", "toy/model"])
 def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog, model):
+    caplog.set_level(logging.INFO)
+
     def ours_ended():
         until(lambda: starts(tmp_path) and not guard.living(starts(tmp_path)[0]))
 
@@ -190,12 +192,14 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
         offers = [thief.port]
         # The port was free when it was looked at, and taken when the server came to it.
         monkeypatch.setattr(
-            server_module, "free_port", lambda host, port=0: offers.pop() if offers else free_port(host, port)
+            replica_module,
+            "free_port",
+            lambda host, port=0: offers.pop() if offers else free_port(host, port),
         )
         (endpoint,) = use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
     assert endpoint.base_url != thief.url
     assert len(starts(tmp_path)) == 2
-    assert "Address already in use" in log_of(tmp_path)
+    assert "Address already in use" in caplog.text
     assert f"quicker to take port {thief.port}" in caplog.text
 
 
@@ -228,6 +232,108 @@ def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
     )
     assert use(config, tmp_path, work) == [200, 401]
     until(lambda: not processes(tmp_path))
+
+
+# Replicas
+
+
+def test_replicas_start_beside_each_other_on_devices_of_their_own(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    config = settings(tmp_path, replicas=2, devices="0,1,2,3")
+    endpoints = use(config, tmp_path, lambda server: server.endpoints())
+    assert len({endpoint.base_url for endpoint in endpoints}) == 2
+    assert len({endpoint.api_key for endpoint in endpoints}) == 2
+    assert {"toy.0 | devices 0,1", "toy.1 | devices 2,3"} <= set(caplog.messages)
+    until(lambda: not processes(tmp_path))
+
+
+def test_a_replica_that_dies_is_started_again_while_the_other_serves(tmp_path):
+    async def work(server):
+        before = await server.endpoints()
+        os.kill(starts(tmp_path)[0], signal.SIGKILL)
+        while len(during := await server.endpoints()) == 2:
+            await asyncio.sleep(0.02)
+        while len(after := await server.endpoints()) == 1:
+            await asyncio.sleep(0.02)
+        return before, during, after
+
+    before, during, after = use(settings(tmp_path, replicas=2, devices="0,1"), tmp_path, work)
+    assert set(during) < set(before)
+    assert set(during) < set(after) != set(before)
+
+
+def test_the_run_goes_on_without_a_replica_that_is_lost_until_none_is_left(tmp_path, caplog):
+    async def work(server):
+        await server.endpoints()
+        for left, pid in zip((1, 0), starts(tmp_path), strict=True):
+            os.kill(pid, signal.SIGKILL)
+            while len(await server.endpoints()) > left:
+                await asyncio.sleep(0.02)
+
+    with pytest.raises(Failure, match=r"toy.[01]: the server died \(signal 9\)"):
+        use(settings(tmp_path, replicas=2, devices="0,1", restarts=0), tmp_path, work)
+    assert "the run goes on without it" in caplog.text
+
+
+def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path):
+    with pytest.raises(Failure, match=r"toy.1: the server ended \(exit code 3\)"):
+        use(
+            settings(tmp_path, "--die-on", "1", replicas=2, devices="0,1"),
+            tmp_path,
+            lambda server: server.endpoints(),
+        )
+    until(lambda: not processes(tmp_path))
+
+
+def test_replicas_at_a_fixed_port_count_up_from_it_with_one_key(tmp_path):
+    port = free_port("127.0.0.1")
+    config = settings(tmp_path, replicas=2, devices="0,1", port=port)
+    endpoints = use(config, tmp_path, lambda server: server.endpoints())
+    assert [each.base_url for each in endpoints] == [f"http://127.0.0.1:{port + n}/v1" for n in (0, 1)]
+    assert len({endpoint.api_key for endpoint in endpoints}) == 1
+
+
+@pytest.mark.parametrize(
+    ("replicas", "devices", "own", "expected"),
+    [
+        (1, None, "0,1", [None]),
+        (1, "3", None, ["3"]),
+        (2, "0,1,2,3", "9", ["0,1", "2,3"]),
+        (2, None, "4,5", ["4", "5"]),
+        (2, None, None, "cannot share 0 devices"),
+        (2, "0,1,2", None, "cannot share 3 devices"),
+    ],
+)
+def test_shares(tmp_path, monkeypatch, replicas, devices, own, expected):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if own:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
+    config = settings(tmp_path, replicas=replicas, devices=devices)
+    if isinstance(expected, list):
+        assert shares(config) == expected
+    else:
+        with pytest.raises(Failure, match=f"toy: 2 replicas {expected}"):
+            shares(config)
+
+
+def test_servers_that_run_at_once_compile_into_folders_of_their_own_and_find_them_again(
+    tmp_path, caplog, monkeypatch
+):
+    monkeypatch.delenv("VLLM_CACHE_ROOT", raising=False)
+    caplog.set_level(logging.INFO)
+
+    def used() -> set[str]:
+        """The cache folders that servers were told of since the last call."""
+        found = {line.partition("| cache ")[2] for line in caplog.messages if "| cache " in line}
+        caplog.clear()
+        return found
+
+    use(settings(tmp_path, replicas=2, devices="0,1"), tmp_path, lambda server: server.endpoints())
+    first = used()
+    assert len(first) == 2
+    assert all(Path(folder).parent == tmp_path / "cache" for folder in first)
+    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    assert used() < first
 
 
 # Failing
@@ -359,7 +465,7 @@ def test_nothing_is_left_after_the_program_is_killed(program, tmp_path):
     process = program("wait")
     process.kill()
     until(lambda: not processes(tmp_path))
-    assert "guard: the program that started this server is gone" in log_of(tmp_path)
+    assert "guard: the program that started this server is gone" in process.stderr.read()
 
 
 def test_nothing_is_left_after_the_guard_is_killed(program, tmp_path):

@@ -4,7 +4,8 @@ The program runs this file in a session of its own: it leaves a guard behind and
 command, so there is no moment at which the command runs unguarded, and the program has the command itself
 for a child. The guard reads a pipe of which the program alone holds the other end: one byte says that the
 program has ended the group itself, the pipe's end that the program is gone. If the guard is killed, the
-program still ends the group: one of the two always lives.
+program still ends the group: one of the two always lives. What the command writes comes back through a
+second pipe; the guard writes where the program's own errors go.
 
 Imports the standard library only, since it is also run with no packages in reach.
 """
@@ -15,43 +16,51 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Seconds that processes get to go after SIGKILL: only those stuck in the kernel take any.
 KILLED = 5.0
 PR_SET_PDEATHSIG = 1
+TAIL = 8  # lines of a command that are kept to be told
+LONGEST = 65536  # bytes of a line
 
 
 class Guarded:
-    """A command in a session of its own, watched by a guard, its output appended to `log`."""
+    """A command in a session of its own, watched by a guard; each line that it writes is handed to `hear`."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, grace: float):
-        """Start it; `grace`: seconds from SIGTERM to SIGKILL."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self.log = log
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        hear: Callable[[str], None],
+        grace: float,
+    ):
+        """Start it; `grace`: seconds from SIGTERM to SIGKILL. `hear` is called in a thread."""
         self._grace = grace
+        self._last: deque[str] = deque(maxlen=TAIL)
         pipe, word = os.pipe()
         self._word: int | None = word
         try:
-            with log.open("ab") as output:
-                self._start = output.tell()
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", __file__, str(pipe), str(grace), *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    pass_fds=[pipe],
-                    start_new_session=True,
-                )
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__, str(pipe), str(grace), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env=environment,
+                pass_fds=[pipe],
+                start_new_session=True,
+            )
         except BaseException:
             os.close(word)
             raise
         finally:
             os.close(pipe)
         self.pid = self._process.pid
+        self._listener = threading.Thread(target=self._listen, args=(hear,), daemon=True)
+        self._listener.start()
 
     def ended(self) -> str | None:
         """How the command ended, in words; None while it runs."""
@@ -71,13 +80,20 @@ class Guarded:
         with contextlib.suppress(BrokenPipeError):
             os.write(word, b".")
         os.close(word)
+        self._listener.join(KILLED)
 
-    def tail(self, lines: int) -> list[str]:
+    def tail(self) -> list[str]:
         """The last lines that the command wrote, empty ones left out."""
-        with self.log.open("rb") as file:
-            file.seek(max(self._start, self.log.stat().st_size - 65536))
-            text = file.read().decode("utf-8", "replace")
-        return [line.strip() for line in text.splitlines() if line.strip()][-lines:]
+        return list(self._last)
+
+    def _listen(self, hear: Callable[[str], None]) -> None:
+        with self._process.stdout as pipe:
+            while line := pipe.readline(LONGEST):
+                # Of a progress bar, only how it looked last.
+                text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2].strip()
+                if text:
+                    self._last.append(text)
+                    hear(text)
 
 
 def end(group: int, grace: float) -> None:
@@ -134,8 +150,10 @@ def _watch(pipe: int, group: int, grace: float) -> None:
     """Wait for the program's word or its end; what ends whole families of processes is not for the guard."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    os.dup2(2, 1)  # the command's output ends with the command
     if not os.read(pipe, 1):
-        print("guard: the program that started this server is gone; ending the server", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            os.write(2, b"guard: the program that started this server is gone; ending the server\n")
         end(group, grace)
 
 
@@ -150,6 +168,7 @@ def _become(pipe: int, grace: float, command: list[str]) -> None:
         os._exit(0)
     os.wait()
     os.close(pipe)
+    os.dup2(1, 2)
     try:
         os.execvp(command[0], command)
     except OSError as error:
