@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-datasets check bench targets lock clean
+.PHONY: help env demo test test-datasets test-vllm check bench targets probe lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -16,6 +16,7 @@ help:
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
 	@echo "make targets  every target by name"
+	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
 
 env: .venv/ready
@@ -49,6 +50,10 @@ check: env
 
 targets: env
 	@$(SNAKEMAKE) --quiet all --cores 1 targets
+
+# The probes read nothing that is built, so that this forces them alone.
+probe: env
+	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
 
 lock: env
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt

@@ -5,6 +5,11 @@ mid:  work/servers/{name}/server.json (written when a run starts; what places a 
 out:  work/servers/{name}/probe.json (what the client adapts to), details.json (the rest, to read)
 """
 
+
+localrules:
+    probe,
+
+
 for server_name in SERVERS:
 
     rule:
@@ -46,3 +51,15 @@ for server_name in SERVERS:
             key=f"work/servers/{server_name}/key",
         shell:
             "exec serve_server.py --server {params.server:q} --key-file {params.key:q} 2> >(tee {log:q} >&2)"
+
+
+rule probe:
+    """Ask every server, and show what the client adapts to."""
+    input:
+        [f"work/servers/{server_name}/probe.json" for server_name in SERVERS],
+    log:
+        "logs/probe.log",
+    conda:
+        "../envs/base.yaml"
+    shell:
+        "grep '' {input:q} /dev/null | tee {log:q}"

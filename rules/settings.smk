@@ -21,12 +21,23 @@ def write_settings():
         }
     }
     for name, server in SERVERS.items():
-        settings[f"work/servers/{name}/server.json"] = {"name": name} | server | server_keys
+        asked = {"samplings": samplings(name)}
+        settings[f"work/servers/{name}/server.json"] = {"name": name} | server | server_keys | asked
     for path, value in settings.items():
         part = Path(f"{path}.{os.getpid()}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
         part.replace(path)
+
+
+def samplings(name):
+    """What is asked of a server, by the key that says so: `text_reasoning.sampling.thinking`, say."""
+    return {
+        f"{task}.sampling.{kind}": values
+        for task in ("text_reasoning", "image_reasoning")
+        for kind, values in config[task]["sampling"].items()
+        if config[task]["judge" if kind == "judge" else "teacher"] == name
+    }
 
 
 def environment(name):
@@ -156,6 +167,7 @@ def target_names():
     """Every target with a line of its own: stages, artifacts, servers."""
     stages = {"all": "everything"} | {stage: f"{len(names)} artifacts" for stage, names in STAGES.items()}
     files = {f"data/{name}.parquet": stage for stage, names in STAGES.items() for name in names}
-    servers = {f"probe_{name}": server["model"] for name, server in SERVERS.items()}
+    servers = {"probe": "every server"}
+    servers |= {f"probe_{name}": server["model"] for name, server in SERVERS.items()}
     servers |= {f"serve_{name}": server["model"] for name, server in SERVERS.items()}
     return [f"{target:<72} {what}" for target, what in (stages | files | servers).items()]

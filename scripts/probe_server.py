@@ -2,7 +2,9 @@
 """Ask a model server a few greedy questions and write down what the pipeline must adapt to.
 
 The probe file holds only what answers depend on: where the thinking comes, whether a response_format is
-obeyed, whether ` /no_think` leaves an empty think block. All else goes to the details.
+obeyed, whether ` /no_think` leaves an empty think block. All else goes to the details. What the pipeline
+cannot work with ends in one line: no chat, a sampling that is refused, a teacher that does not think, no
+eyes where pictures are asked about.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import io
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,8 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>", "<|begin_of_box|>", "<|e
 EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
 # Greedy thinking may run in circles; where it comes shows long before this many tokens.
 BUDGET = 1024
+# Whether a sampling is accepted shows at the first token.
+TRIAL = 8
 
 
 def thinking_field(content: str, fields: dict[str, Any]) -> str:
@@ -79,14 +84,15 @@ class Asker:
         await self._client.close()
 
     async def ask(self, content: str | list[dict], **options: Any) -> dict[str, Any]:
-        """The answer as a plain dict: content, fields, finish_reason. Raises openai.OpenAIError."""
+        """The answer as a plain dict: content, fields, finish_reason. Raises openai.OpenAIError.
+
+        Options are what goes into the request's body besides, or in place of, greedy sampling.
+        """
+        greedy = {"temperature": 0.0, "seed": 0, "max_tokens": self._budget}
         answer = await self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "user", "content": content}],
-            temperature=0.0,
-            seed=0,
-            max_tokens=self._budget,
-            **options,
+            extra_body=greedy | options,
         )
         if not getattr(answer, "choices", None):
             raise openai.OpenAIError("the answer is no chat completion")
@@ -110,7 +116,7 @@ class Asker:
 
 async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
-    url = endpoint.base_url
+    name, url = settings["name"], endpoint.base_url
     _, body = await asyncio.to_thread(get, f"{url}/models", endpoint.api_key)
     told = next((entry for entry in models(body) if entry["id"] == settings["model"]), {})
     context = told.get("max_model_len")
@@ -125,8 +131,12 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
                 {"type": "text", "text": PICTURE},
             ]
             seen = await asker.try_to_ask(parts)
+            for key, sampling in settings["samplings"].items():
+                refusal = await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL})
+                if isinstance(refusal, str):
+                    raise Failure(f"{name}: {url} refuses {key} {json.dumps(sampling)}: {refusal}")
     except openai.OpenAIError as error:
-        raise Failure(f"{settings['name']}: {url} does not answer a plain question: {error}") from error
+        raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
         "thinking": thinking_field(thinking["content"], thinking["fields"]),
@@ -134,15 +144,43 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
         "empty_think": EMPTY_BLOCK.match(no_think["content"]) is not None,
     }
     details = {
-        "name": settings["name"],
+        "name": name,
         "model": settings["model"],
         "context_length": context,
         "server_version": await version(endpoint),
+        "transformers_version": transformers_version(settings),
         "picture": isinstance(seen, dict),
         "tags": {tag: tag in heard for tag in TAGS},
         "answers": {"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen},
     }
+    if trouble := unfit(adapted, details, settings):
+        raise Failure(f"{name}: {url} {trouble}")
     return adapted, details
+
+
+def unfit(adapted: dict[str, Any], details: dict[str, Any], settings: dict[str, Any]) -> str | None:
+    """Why a server cannot do what the configuration asks of it; None when it can."""
+    kinds = settings["samplings"].keys()
+    longest = max((sampling.get("max_tokens", 0) for sampling in settings["samplings"].values()), default=0)
+    context, thinking = details["context_length"], details["answers"]["thinking"]
+    if context and longest >= context:
+        return (
+            f"has a context of {context} tokens, which a sampling with max_tokens {longest} cannot fit into"
+        )
+    teaches = any(not kind.endswith(".judge") for kind in kinds)
+    if teaches and adapted["thinking"] == "none" and thinking["finish_reason"] == "stop":
+        return f"does not think, as a teacher must; it says: {thinking['content'][:200]!r}"
+    if any(kind.startswith("image") for kind in kinds) and not details["picture"]:
+        return f"accepts no picture, as image_reasoning needs it: {details['answers']['picture']}"
+    return None
+
+
+def transformers_version(settings: dict[str, Any]) -> str | None:
+    """The version of transformers that lies beside a managed server's launcher, if one does."""
+    launcher = settings["mode"] == "managed" and shutil.which(settings["launcher"][0])
+    folder = Path(launcher).parent.parent if launcher else Path()
+    found = folder.glob("lib/python*/site-packages/transformers-*.dist-info") if launcher else ()
+    return next((each.name.removesuffix(".dist-info").partition("-")[2] for each in found), None)
 
 
 async def version(endpoint: Endpoint) -> str | None:
@@ -180,8 +218,9 @@ def main() -> None:
     write_json(args.details, details)
     write_json(args.probe, adapted)
     log.info("%s: %s", settings["name"], adapted)
-    if adapted["thinking"] == "none":
-        log.warning("%s: it does not think: as a teacher, all its answers are rejected", settings["name"])
+    teaches_pictures = "image_reasoning.sampling.thinking" in settings["samplings"]
+    if teaches_pictures and not details["tags"]["<answer>"]:
+        log.warning("%s: no <answer> in what it says: answers without are rejected", settings["name"])
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def settings(folder: Path, *behaviour: str, **changes) -> dict:
         "restarts": 2,
         "host": "127.0.0.1",
         "request_timeout": 10,
+        "samplings": {},
     } | changes
 
 
@@ -74,6 +75,7 @@ def parse_args() -> argparse.Namespace:
     flags.add_argument("--served-model-name", required=True)
     flags.add_argument("--max-model-len", type=int)
     flags.add_argument("--pids", required=True, help="file to append the process id to")
+    flags.add_argument("--keys", help="file to append the key to")
     flags.add_argument("--die", type=int, help="end with this exit code, before listening")
     flags.add_argument("--die-on", help="end with exit code 3 when these are its devices")
     flags.add_argument("--sick", action="store_true", help="/health is 503 for ever")
@@ -85,6 +87,7 @@ def parse_args() -> argparse.Namespace:
     flags.add_argument("--schema", default="obeyed", help="obeyed, ignored, refused or cut")
     flags.add_argument("--blind", action="store_true", help="refuse pictures")
     flags.add_argument("--no-block", action="store_true", help="/no_think leaves no think block")
+    flags.add_argument("--refuse-key", help="refuse requests whose body has this key")
     flags.add_argument("--refuse-chat", type=int, help="answer every chat request with this status")
     return flags.parse_args()
 
@@ -131,6 +134,8 @@ def chat(request):
     if args.blind and any(part["type"] == "image_url" for part in parts):
         return 500, {"error": {"message": "this model has no eyes"}}
     text = " ".join(part["text"] for part in parts if part["type"] == "text")
+    if args.refuse_key in request:
+        return 400, {"error": {"message": f"unknown parameter {args.refuse_key}"}}
     finish = "stop"
     if "response_format" in request and args.schema != "ignored":
         message = {"content": '{"verdict": "pass", "score": 5, "reason": "it is"}'}
@@ -167,6 +172,9 @@ def main():
                 time.sleep(60)
     with open(args.pids, "a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
+    if args.keys:
+        with open(args.keys, "a", encoding="utf-8") as file:
+            file.write(f"{key}\n")
     print(f"devices {os.environ.get('CUDA_VISIBLE_DEVICES')}", file=sys.stderr)
     print(f"cache {os.environ.get('VLLM_CACHE_ROOT')}", file=sys.stderr)
     if args.die_on is not None and args.die_on == os.environ.get("CUDA_VISIBLE_DEVICES"):

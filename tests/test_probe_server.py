@@ -14,7 +14,7 @@ from prep.endpoint import get
 from prep.launch import command_line, free_port
 from prep.program import Failure
 from prep.replica import Replica
-from probe_server import obeys, probe_all, thinking_field
+from probe_server import obeys, probe_all, thinking_field, transformers_version
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +151,54 @@ def test_thinking_field(content, fields, where):
 def test_a_server_that_cannot_chat_is_one_failure(tmp_path, status):
     with pytest.raises(Failure, match=r"does not answer a plain question.*the chat template is broken"):
         asyncio.run(probe_all(settings(tmp_path, "--refuse-chat", str(status)), tmp_path))
+
+
+ASKED = {"text_reasoning.sampling.thinking": {"temperature": 0.6, "top_k": 20}}
+SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "samplings", "words"),
+    [
+        (
+            ["--refuse-key", "top_k"],
+            ASKED,
+            r"refuses text_reasoning.sampling.thinking .*unknown parameter top_k",
+        ),
+        (["--thinking", "none"], ASKED, "does not think, as a teacher must; it says: 'Five.'"),
+        (["--blind"], SEES, "accepts no picture, as image_reasoning needs it: .*no eyes"),
+        (
+            [],
+            {"text_reasoning.sampling.judge": {"max_tokens": 512}},
+            "has a context of 512 tokens.*max_tokens 512",
+        ),
+    ],
+)
+def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, samplings, words):
+    with pytest.raises(Failure, match=rf"toy: http://\S+ {words}"):
+        asyncio.run(probe_all(settings(tmp_path, *behaviour, samplings=samplings), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "samplings"),
+    [
+        ([], ASKED | SEES),
+        (["--thinking", "none"], SEES),
+        (["--blind"], ASKED),
+        (["--refuse-key", "top_k"], SEES),
+    ],
+)
+def test_what_is_not_asked_of_a_server_it_need_not_do(tmp_path, behaviour, samplings):
+    asyncio.run(probe_all(settings(tmp_path, *behaviour, samplings=samplings), tmp_path))
+
+
+def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
+    launcher = tmp_path / "env/bin/vllm"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text("#!/bin/sh\n")
+    launcher.chmod(0o755)
+    config = settings(tmp_path, launcher=[str(launcher), "serve"])
+    assert transformers_version(config) is None
+    (tmp_path / "env/lib/python3.11/site-packages/transformers-4.52.3.dist-info").mkdir(parents=True)
+    assert transformers_version(config) == "4.52.3"
+    assert transformers_version(config | {"mode": "external"}) is None
