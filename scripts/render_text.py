@@ -2,14 +2,18 @@
 """Keep what the judge passed of a batch, and draw its questions as pages."""
 
 import json
+import logging
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
 
 from prep import program, selection, workers
 from prep.ahead import in_order
 from prep.conversation import IMAGE_TAG
-from prep.drawing.typeset import CannotDraw, Page, Style, Typesetter, is_english
+from prep.drawing.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
 from prep.reason import Defect
 from prep.selection import Selected
+
+log = logging.getLogger("prep")
 
 PROMPTS = {True: "Please answer the question in the image.", False: "请回答图片中的问题。"}
 """What the user says beside the pages, by whether the question is English."""
@@ -27,8 +31,8 @@ def typesetter(style: Style, seed: int) -> Typesetter:
     return Typesetter(style, seed)
 
 
-def draw(selected: Selected, style: Style, seed: int) -> list[Page] | Defect:
-    """The pages of an answer's question, or why there are none: it was not kept, or cannot be drawn."""
+def draw(selected: Selected, style: Style, seed: int) -> Drawing | Defect:
+    """An answer's question as pages, or why there are none: it was not kept, or cannot be drawn."""
     if selected.defect:
         return selected.defect
     try:
@@ -47,6 +51,17 @@ def training_row(selected: Selected, pages: list[Page]) -> dict:
     return selection.training_row(selected, user, images)
 
 
+def outcomes(drawn: Iterable[tuple[Selected, Drawing | Defect]]) -> Iterator[tuple[Selected, dict | Defect]]:
+    """Each answer's training row, or why there is none; tells what is drawn without its markup."""
+    for selected, found in drawn:
+        if isinstance(found, Drawing):
+            if found.detail:
+                log.info("%s: %s", selected.answer["id"], found.detail)
+            yield selected, training_row(selected, found.pages)
+        else:
+            yield selected, found
+
+
 def main() -> None:
     parser = program.parser(__doc__)
     selection.add_arguments(parser)
@@ -58,11 +73,8 @@ def main() -> None:
     args = parser.parse_args()
     style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
     with workers.pool(args.threads) as pool:
-        pages = in_order(pool, partial(draw, style=style, seed=args.seed), selection.read(args), ahead=256)
-        outcomes = (
-            (one, training_row(one, found) if isinstance(found, list) else found) for one, found in pages
-        )
-        selection.write(args, outcomes)
+        drawn = in_order(pool, partial(draw, style=style, seed=args.seed), selection.read(args), ahead=256)
+        selection.write(args, outcomes(drawn))
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def test_a_cluster_comes_from_one_family(known: fonts.Fonts) -> None:
 
 
 def test_widths(known: fonts.Fonts) -> None:
-    assert known.width("中") == 1.0
-    assert 0 < known.width("i") < known.width("M") < 1
-    assert known.width("\u200b") == known.width("\u0301") == 0
+    assert known.em("中") == 1.0
+    assert 0 < known.em("i") < known.em("M") < 1
+    assert known.em("\u200b") == known.em("\u0301") == 0
 
 
 def test_extra_fonts_come_last(known: fonts.Fonts, tmp_path) -> None:

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from prep.drawing import fonts, page, typeset
+from prep.drawing import fonts, look, typeset
+from prep.drawing.engine import Engine
 from prep.drawing.typeset import CannotDraw, Style, Typesetter, is_english
 from prep.reason import Reason
 
@@ -67,8 +68,7 @@ def typesetter() -> Typesetter:
 
 def _glyphs(typesetter: Typesetter, doc: str) -> list[str]:
     """The glyphs of a document as the engine draws it, each by its outline's name."""
-    pages = typesetter._compiler.compile(input=page.TEMPLATE.encode(), format="svg", sys_inputs={"doc": doc})
-    svg = b"".join(pages if isinstance(pages, list) else [pages]).decode()
+    svg = b"".join(typesetter.engine.draw(json.loads(doc), "svg")).decode()
     return re.findall(r'href="#(\w+)"', svg)
 
 
@@ -83,25 +83,25 @@ def _boxes(typesetter: Typesetter, style: str) -> frozenset[str]:
 class _Recorder:
     """Stands before the engine and keeps the last document that it was given."""
 
-    def __init__(self, compiler: typst.Compiler) -> None:
-        self.compiler = compiler
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.doc = ""
 
-    def compile(self, **arguments):
-        self.doc = arguments["sys_inputs"]["doc"]
-        return self.compiler.compile(**arguments)
+    def draw(self, document: dict) -> list[bytes]:
+        self.doc = json.dumps(document)
+        return self.engine.draw(document)
 
 
 def _drawn(
     typesetter: Typesetter, text: str, id: str = "x"
 ) -> tuple[list[typeset.Page], list[str], frozenset[str]]:
     """The pages, the glyphs on them, and the glyphs that would be boxes."""
-    recorder = _Recorder(typesetter._compiler)
-    typesetter._compiler = recorder
+    recorder = _Recorder(typesetter.engine)
+    typesetter.engine = recorder
     try:
-        pages = typesetter.draw(text, id)
+        pages = typesetter.draw(text, id).pages
     finally:
-        typesetter._compiler = recorder.compiler
+        typesetter.engine = recorder.engine
     style = json.dumps(json.loads(recorder.doc)["style"])
     return pages, _glyphs(typesetter, recorder.doc), _boxes(typesetter, style)
 
@@ -165,7 +165,7 @@ def test_a_question_is_data(typesetter: Typesetter, text: str) -> None:
 
 def test_the_engine_can_read_no_file(typesetter: Typesetter) -> None:
     with pytest.raises(typst.TypstError, match="not found"):
-        typesetter._compiler.compile(input=b'#read("/etc/passwd")')
+        Engine(typesetter.fonts).compiler.compile(input=b'#read("/etc/passwd")')
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -176,6 +176,25 @@ def test_hard_questions_are_drawn_with_their_markup(typesetter: Typesetter, name
     _assert_in_budget(pages)
     assert len(glyphs) >= 4
     assert not boxes & set(glyphs)
+
+
+@pytest.mark.parametrize(("part", "shown"), [
+    (r"$\foo{x}$", r"$\foo{x}$"),
+    ("$$" + "{" * 40 + "x" + "}" * 40 + "$$", None),
+    (r"$$\begin{matrix}" + r"x \\ " * 60 + r"\end{matrix}$$", None),
+    ("|" + "a|" * 30 + "\n|" + "---|" * 30 + ("\n|" + "unbreakable|" * 30), None),
+    ("- one\n- so " + r"$\text{" + "wide " * 60 + "}$", r"$\text{" + "wide " * 60 + "}$"),
+])  # fmt: skip
+def test_what_cannot_be_drawn_alone_is_drawn_as_written(
+    typesetter: Typesetter, part: str, shown: str | None
+) -> None:
+    rest = "Let `f` be\n\n$x_1^2$\n\n| u | v |\n|---|---|\n| 1 | **2** |"
+    for text in (f"{rest}\n\n{part}", f"{part}\n\n{rest}"):
+        drawing = typesetter.draw(text, "x")
+        _assert_in_budget(drawing.pages)
+        assert drawing.detail == f"drawn as written: {shown or part}"
+        _, glyphs, _ = _drawn(typesetter, text)
+        assert len(glyphs) == sum(map(fonts.is_visible, "Let f be x12 uv12" + part))
 
 
 def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, caplog) -> None:
@@ -212,7 +231,7 @@ def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:
 
 def test_indentation_shows(typesetter: Typesetter) -> None:
     def first_ink(text: str) -> int:
-        picture = Image.open(io.BytesIO(typesetter.draw(text, "x")[0].bytes)).convert("L")
+        picture = Image.open(io.BytesIO(typesetter.draw(text, "x").pages[0].bytes)).convert("L")
         lower = picture.crop((0, picture.height // 2, *picture.size))
         paper = lower.getpixel((1, 1))
         columns = (lower.crop((x, 0, x + 1, lower.height)).getextrema() for x in range(lower.width))
@@ -236,7 +255,8 @@ def test_a_long_word_and_a_long_line_of_code_are_broken(typesetter: Typesetter) 
 
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
-        [_pixels(picture) for picture in typesetter.draw("word " * count, "x")] for count in (1, 20, 200, 900)
+        [_pixels(picture) for picture in typesetter.draw("word " * count, "x").pages]
+        for count in (1, 20, 200, 900)
     ]
     assert [len(pages) for pages in sizes[:3]] == [1, 1, 1]
     assert len(sizes[3]) > 1
@@ -256,14 +276,14 @@ def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
     program = (
         "import hashlib\nfrom prep.drawing.typeset import Style, Typesetter\n"
         "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
-        "print(hashlib.sha256(pages[0].bytes).hexdigest())"
+        "print(hashlib.sha256(pages.pages[0].bytes).hexdigest())"
     )
     scripts = Path(typeset.__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
         env={"PYTHONPATH": str(scripts), "PYTHONHASHSEED": "7"},
     )  # fmt: skip
-    here = typesetter.draw("甲乙 $x^2$ fin", "x")[0].bytes
+    here = typesetter.draw("甲乙 $x^2$ fin", "x").pages[0].bytes
     assert run.stdout.strip() == hashlib.sha256(here).hexdigest()
 
 
@@ -272,7 +292,7 @@ def test_looks_vary_and_formats_are_what_they_say() -> None:
     for form, expected in (("png", {"png"}), ("jpeg", {"jpg"}), ("mixed", {"png", "jpg"})):
         style = Style(262144, 4, 14, 28, form)
         drawn = Typesetter(style, 1)
-        pages = [drawn.draw("How are you?", str(n))[0] for n in range(24)]
+        pages = [drawn.draw("How are you?", str(n)).pages[0] for n in range(24)]
         assert {picture.suffix for picture in pages} == expected
         assert all(picture.bytes.startswith(signatures[picture.suffix]) for picture in pages)
         assert len({picture.bytes for picture in pages}) == 24
@@ -285,7 +305,7 @@ def _luminance(colour: tuple[float, ...]) -> float:
 
 
 def test_ink_stands_out_from_paper_and_texture() -> None:
-    for paper, ink in typeset.PALETTE:
+    for paper, ink in look.PALETTE:
         rgb = [tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in (paper, ink)]
         texture = tuple(0.88 * p + 0.12 * i for p, i in zip(*rgb, strict=True))
         for ground in (rgb[0], texture):
@@ -317,7 +337,7 @@ def test_the_last_words_can_be_read(typesetter: Typesetter) -> None:
     english = " ".join(dice.choice(WORDS) for _ in range(420)) + ". Answer with the purple elephant"
     chinese = "请阅读下面的材料，然后回答问题。" * 60 + "最后请写出长江的长度"
     for text, last in ((english, "purple elephant"), (chinese, "长江的长度")):
-        pages = typesetter.draw(text, "last words")
+        pages = typesetter.draw(text, "last words").pages
         assert len(pages) > 1
         read = engine(_last_lines(pages[-1]))
         assert last.replace(" ", "") in "".join(read.txts).replace(" ", "")
@@ -335,5 +355,4 @@ def test_real_questions_are_drawn(typesetter: Typesetter, caplog) -> None:
     lines = (HUB / "Congliu/Chinese-DeepSeek-R1-Distill-data-110k/distill_r1_110k.jsonl").read_text("utf-8")
     texts += [json.loads(line)["input"] for line in lines.splitlines()]
     for number, text in list(enumerate(texts))[::3]:
-        _assert_in_budget(typesetter.draw(text, f"real:{number}"))
-    assert not caplog.records
+        _assert_in_budget(typesetter.draw(text, f"real:{number}").pages)

@@ -6,10 +6,11 @@ are wider than a line get places to break at, and words with combining marks nam
 of them.
 """
 
+import copy
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prep.drawing import fonts, markup
 
@@ -29,8 +30,8 @@ _COMPLEX = re.compile("[\u0590-\u109f\u1200-\u1cff]")
 """Scripts that need their own shaping, which naming another script would switch off."""
 _CLUSTER = re.compile(r"[\U0001f1e6-\U0001f1ff]{2}|\S|\s", re.DOTALL)
 _SCRIPTS = {"zh": "hani", "ja": "kana"}
-_PITCH = 0.73
-"""A line's height in em without the leading: typst's lines reach from the baseline to the capitals' top."""
+_RISE, _GAP = 0.73, 0.45
+"""In em: a line's height without the leading, from the baseline to the capitals' top; between paragraphs."""
 _NARROWEST = 128
 
 
@@ -45,33 +46,68 @@ class Document:
     """A question's blocks with what is needed to choose a size: its language, and its lines' widths in em."""
 
     def __init__(self, text: str, faces: fonts.Fonts, is_plain: bool = False) -> None:
-        self._blocks = markup.plain(text) if is_plain else markup.parse(text)
+        read = [(block, "") for block in markup.plain(text)] if is_plain else markup.sourced(text)
+        self._blocks = [block for block, _ in read]
+        self._sources = [source for _, source in read]
+        unread = [formula[2] for formula in markup.formulas(self._blocks) if formula[1] is None]
+        self.literal = ["the whole of it"] if is_plain else unread
+        """What of the markup is drawn as it is written."""
         self._fonts = faces
         self._marked = any(unicodedata.category(c)[0] == "M" for c in set(text))
         self.is_plain = is_plain
         self.language = _language(text)
         # Punctuation between Latin letters gets the regional form only if the script is named.
         self.script = "auto" if _COMPLEX.search(text) else _SCRIPTS.get(self.language, "auto")
-        self.surely_fits = not _UNSURE.search(text) and all(
-            block[0] == "p" and all(isinstance(part, str) for part in block[2]) for block in self._blocks
-        )
+        self._has_sure_widths = not _UNSURE.search(text)
+        self._measure()
+
+    def _measure(self) -> None:
+        self.surely_fits = self._has_sure_widths and all(map(_is_text, self._blocks))
         """Nothing but plain text, of letters whose width is known: all runs that are too long are broken."""
         self.tables = max((self._narrowest(b[2]) for b in self._blocks if b[0] == "table"), default=0.0)
         """The least width in em at which the words in tables stay whole."""
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
-        self._unwrapped = max((self._em(line) for lines in code for line in lines), default=0.0)
+        self._unwrapped = max((self._fonts.em(line) for lines in code for line in lines), default=0.0)
         self._lines = [line for block in self._blocks for line in self._measured(block)]
+
+    def make_literal(self, draws: Callable[["Document"], bool]) -> bool:
+        """Turn what `draws` refuses when it stands alone into its literal text; whether there was any."""
+        before = len(self.literal)
+        blocks: list[list] = []
+        for block, source in zip(self._blocks, self._sources, strict=True):
+            if _is_text(block) or draws(self._part(block)):
+                blocks.append(block)
+                continue
+            for formula in markup.formulas(block):
+                alone = formula if formula[0] == "math" else ["p", False, [formula]]
+                if formula[1] and not draws(self._part(alone)):
+                    formula[1] = None
+                    self.literal.append(formula[2])
+            if draws(self._part(block)):
+                blocks.append(block)
+            else:
+                blocks += markup.plain(source)
+                self.literal.append(source)
+        self._blocks = blocks
+        self._measure()
+        return len(self.literal) > before
+
+    def _part(self, block: list) -> "Document":
+        part = copy.copy(self)
+        part._blocks = [block]
+        part._measure()
+        return part
 
     def smallest(self, least: int, most: int) -> int:
         """The least size in pixels: more where there are formulas, whose indices are smaller than letters."""
-        factor = 1.2 if any(map(_has_formula, self._blocks)) else 1.0
+        factor = 1.2 if any(True for _ in markup.formulas(self._blocks)) else 1.0
         return min(most, round(least * factor))
 
     def width(self, size: int, margin: int, leading: float, shape: float, budget: int) -> int:
         """A sensible width in pixels: shaped like a page, wide enough for code, not wider than the lines."""
         longest = max(width for width, _ in self._lines)
         natural = longest * 1.04 * size + 2 * margin + 4
-        area = sum(width * high for width, high in self._lines) * size**2 * (_PITCH + leading)
+        area = sum(width * high for width, high in self._lines) * size**2 * (_RISE + leading)
         wide = min(max(math.sqrt(area * shape * 1.6), 16 * size), math.sqrt(budget * shape))
         if sum(width > 0.85 * longest for width, _ in self._lines) > 1:  # lines that were broken by hand
             wide = max(wide, min(natural, math.sqrt(budget * 2)))
@@ -83,7 +119,17 @@ class Document:
         """About how high a page of this width will be, in pixels."""
         inside = width - 2 * margin
         lines = sum(max(1, math.ceil(long * size / inside)) * high for long, high in self._lines)
-        return (lines * (_PITCH + leading) + 0.45 * len(self._blocks)) * size + 2 * margin
+        each = self.lines(size, leading)
+        gaps = each["gap"] * (len(self._blocks) - 1) - each["leading"]  # the last line has none
+        return lines * (each["rise"] + each["leading"]) + gaps + 2 * margin
+
+    @staticmethod
+    def lines(size: int, leading: float) -> dict[str, int]:
+        """Lines in whole pixels, so that a letter is the same on each: quicker to draw, and steadier to read.
+
+        `rise` of a line over its foot, `leading` between lines, and `gap` between paragraphs besides.
+        """
+        return {"rise": round(_RISE * size), "leading": round(leading * size), "gap": round(_GAP * size)}
 
     def suits(self, size: int, width: int, height: float, margin: int, leading: float) -> bool:
         """Whether this size is worth a try: the text is about as high, and words in tables stay whole."""
@@ -152,14 +198,11 @@ class Document:
 
     def _broken(self, text: str, limit: float) -> str:
         """The text with places to break at (U+200B) in every run that is wider than a line."""
-        if self._em(text) <= limit:
+        if self._fonts.em(text) <= limit:
             return text
         return _UNBROKEN.sub(
-            lambda run: run[0] if self._em(run[0]) <= limit else "\u200b".join(_split(run[0])), text
+            lambda run: run[0] if self._fonts.em(run[0]) <= limit else "\u200b".join(_split(run[0])), text
         )
-
-    def _em(self, text: str) -> float:
-        return sum(map(self._fonts.width, text))
 
     def _narrowest(self, rows: list[list]) -> float:
         """A table's width in em with columns as narrow as their longest words; 12 em may be broken."""
@@ -173,7 +216,7 @@ class Document:
                 widths.append(0.55 * _length(part[1]))
             else:
                 text = part if isinstance(part, str) else part[-1]
-                widths += [self._em(run[0]) for run in _UNBROKEN.finditer(text)]
+                widths += [self._fonts.em(run[0]) for run in _UNBROKEN.finditer(text)]
         return max(widths)
 
     def _measured(self, block: list) -> Iterator[tuple[float, float]]:
@@ -182,7 +225,9 @@ class Document:
         if kind in ("mono", "code"):
             extra = [""] * (2 if kind == "code" else 0)
             for line in [*extra, *block[-1].split("\n")]:
-                yield max(self._em(line), 0.61 * len(line)) + 1.5, 1.0
+                yield max(self._fonts.em(line), 0.61 * len(line)) + 1.5, 1.0
+        elif kind == "math" and not block[1]:
+            yield from self._measured_inlines([block[2]])
         elif kind == "math":
             yield 0.4 * len(block[2]), 1.6 + 1.2 * block[2].count(r"\\") + ("frac" in block[2])
         elif kind == "list":
@@ -206,13 +251,13 @@ class Document:
                 continue
             text = part if isinstance(part, str) else part[-1]
             first, *rest = text.split("\n")
-            lines[-1] = (lines[-1][0] + self._em(first) * factor, max(lines[-1][1], factor))
-            lines += [(self._em(line) * factor, factor) for line in rest]
+            lines[-1] = (lines[-1][0] + self._fonts.em(first) * factor, max(lines[-1][1], factor))
+            lines += [(self._fonts.em(line) * factor, factor) for line in rest]
         return lines
 
 
-def _has_formula(node: object) -> bool:
-    return isinstance(node, list) and (node[:1] in (["m"], ["math"]) or any(map(_has_formula, node)))
+def _is_text(block: list) -> bool:
+    return block[0] == "p" and all(isinstance(part, str) for part in block[2])
 
 
 def _length(node: object) -> float:

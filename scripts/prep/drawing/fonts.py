@@ -48,6 +48,22 @@ class _Face:
     widths: dict[int, float]
 
 
+class _Widths(dict[str, float]):
+    """A character's width in em, a guess where no font tells, looked up when it is first asked for."""
+
+    def __init__(self, faces: list[_Face]) -> None:
+        self._faces = faces
+
+    def __missing__(self, character: str) -> float:
+        if _IGNORABLE.match(character) or unicodedata.category(character) in ("Mn", "Me"):
+            width = 0.0
+        else:
+            code = ord(character)
+            width = next((face.widths[code] for face in self._faces if code in face.widths), 1.1)
+        self[character] = width
+        return width
+
+
 class Fonts:
     """All fonts of a run. `extra`: further font files or folders, which come after those of the wheels."""
 
@@ -63,8 +79,8 @@ class Fonts:
                 raise Failure(f"{file} cannot be read as a font")
         self._faces = _faces(self.engine)
         self.families = [face.family for face in self._faces]
-        self._asked: dict[str, bool] = {}
-        self._known: dict[str, float] = {}
+        self._drawn: dict[str, bool] = {}
+        self._widths = _Widths(self._faces)
 
     def missing(self, text: str) -> str | None:
         """The first character that no font has, None if all can be drawn.
@@ -72,13 +88,12 @@ class Fonts:
         Blanks and what is never seen need no glyph. A character of a private use area has a glyph in
         some fonts, but not the one that its writer meant: it is missing.
         """
-        unknown = [c for c in dict.fromkeys(text) if is_visible(c) and not self._has(ord(c))]
-        new = [
-            c for c in unknown if c not in self._asked and unicodedata.category(c) not in ("Cs", "Co", "Cn")
-        ]
-        if new:
-            self._asked.update(zip(new, self._drawn_by_engine(new), strict=True))
-        return next((c for c in unknown if not self._asked.get(c, False)), None)
+        new = [c for c in dict.fromkeys(text) if c not in self._drawn]
+        self._drawn.update({c: not is_visible(c) or self._has(ord(c)) for c in new})
+        unknown = [c for c in new if not self._drawn[c] and unicodedata.category(c) not in ("Cs", "Co", "Cn")]
+        if unknown:
+            self._drawn.update(zip(unknown, self._drawn_by_engine(unknown), strict=True))
+        return next((c for c in text if not self._drawn[c]), None)
 
     def family(self, cluster: str) -> str | None:
         """The first family that has all of a cluster: a letter and the marks upon it, or a whole word."""
@@ -86,19 +101,12 @@ class Fonts:
         faces = self._faces[::-1] if "\ufe0f" in cluster else self._faces  # "as an emoji": that font is last
         return next((f.family for f in faces if all(c in f.widths for c in needed)), None)
 
-    def width(self, character: str) -> float:
-        """How wide a character is, in em, in the first font that has it; a guess where that is not known."""
-        if character not in self._known:
-            self._known[character] = self._measure(character)
-        return self._known[character]
+    def em(self, text: str) -> float:
+        """How wide a line is, in em: of each character as wide as in the first font that has it."""
+        return sum(map(self._widths.__getitem__, text))
 
     def _has(self, code: int) -> bool:
         return not 0xE000 <= code <= 0xF8FF and code < 0xF0000 and any(code in f.widths for f in self._faces)
-
-    def _measure(self, character: str) -> float:
-        if _IGNORABLE.match(character) or unicodedata.category(character) in ("Mn", "Me"):
-            return 0.0
-        return next((f.widths[ord(character)] for f in self._faces if ord(character) in f.widths), 1.1)
 
     def _drawn_by_engine(self, characters: list[str]) -> list[bool]:
         """Whether the engine's own faces have each character: does it look like one that nobody has?

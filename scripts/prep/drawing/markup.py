@@ -13,6 +13,7 @@ it can hardly be anything else, and all other text stays as it is written, `2*3*
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from prep.drawing import latex
 
@@ -39,6 +40,11 @@ _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 def parse(text: str) -> list[list]:
     """The blocks of a text whose line ends are `\\n`."""
+    return [block for block, _ in sourced(text)]
+
+
+def sourced(text: str) -> list[tuple[list, str]]:
+    """The blocks, each with the lines that it was read from."""
     return _Blocks(text).read()
 
 
@@ -47,12 +53,14 @@ def plain(text: str) -> list[list]:
     return [["p", is_rtl(part), [part]] for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
 
 
-def unread(text: str) -> list[str]:
-    """The formulas of a text that are drawn as they are written, since they are not understood."""
-    found: list[str] = []
-    for block in parse(text):
-        _collect(block, found)
-    return found
+def formulas(node: object) -> Iterator[list]:
+    """The formulas within blocks or inlines; one that is not understood has None for its tree."""
+    if isinstance(node, list) and node:
+        if node[0] in ("m", "math") and len(node) == 3 and (node[1] is None or node[1][0] == "row"):
+            yield node
+        else:
+            for part in node:
+                yield from formulas(part)
 
 
 def is_rtl(text: str) -> bool:
@@ -101,17 +109,6 @@ def _is_formula(source: str) -> bool:
     return source.strip() != "" and not _PROSE.match(source)
 
 
-def _collect(node: object, found: list[str]) -> None:
-    if not isinstance(node, list) or not node:
-        return
-    if node[0] in ("m", "math") and len(node) == 3 and isinstance(node[2], str):
-        if node[1] is None:
-            found.append(node[2])
-        return
-    for part in node:
-        _collect(part, found)
-
-
 class _Blocks:
     """Reads a text block by block, each block by the first reader that knows it."""
 
@@ -119,13 +116,15 @@ class _Blocks:
         self.lines = text.split("\n")
         self.at = 0
 
-    def read(self) -> list[list]:
+    def read(self) -> list[tuple[list, str]]:
         blocks = []
         while self.at < len(self.lines):
-            if not self.lines[self.at].strip():
+            start = self.at
+            if not self.lines[start].strip():
                 self.at += 1
                 continue
-            blocks.append(self.special() or self.paragraph())
+            block = self.special() or self.paragraph()
+            blocks.append((block, "\n".join(self.lines[start : self.at])))
         return blocks
 
     def special(self) -> list | None:

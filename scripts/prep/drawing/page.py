@@ -1,11 +1,16 @@
 """The page that questions are drawn on, in the typesetter's own language (typst 0.15).
 
-A question comes in as data (`sys.inputs.doc`, JSON; the blocks of prep.drawing.markup) and is only ever shown
+A question comes in as data (doc.json: a style, and the blocks of prep.drawing.markup) and is only ever shown
 as text: nothing of it is evaluated. All lengths are in pixels, since a page is drawn at 72 to the inch.
+
+What never changes is a function in a file of its own, which the engine reads once. The data is in a file
+since other ways of handing it in make the engine begin anew with each document, a third of the time.
 """
 
-TEMPLATE = r"""
-#let doc = json(bytes(sys.inputs.doc))
+FILES = {
+    "main.typ": '#import "page.typ": question\n#question(json("doc.json"))',
+    "page.typ": r"""
+#let question(doc) = [
 #let style = doc.style
 #let paper = rgb(style.paper)
 #let ink = rgb(style.ink)
@@ -35,8 +40,9 @@ TEMPLATE = r"""
 #set text(
   font: style.fonts, size: style.size * px, fill: ink, lang: style.lang, region: style.region,
   script: style.script, fallback: false, hyphenate: false, ligatures: false, overhang: false,
+  top-edge: style.rise * px, bottom-edge: "baseline",
 )
-#set par(leading: style.leading * 1em, spacing: (style.leading + 0.45) * 1em, justify: style.justify,
+#set par(leading: style.leading * px, spacing: (style.leading + style.gap) * px, justify: style.justify,
   linebreaks: if style.justify { "optimized" } else { "simple" })
 #show raw: set text(font: style.mono, size: 1.25em,  // raw text is set at 0.8 em
   lang: style.lang, region: style.region)
@@ -129,9 +135,9 @@ TEMPLATE = r"""
     })
   } else if kind == "head" {
     let size = (1.35, 1.25, 1.15, 1.1, 1.05, 1.0).at(part.at(1) - 1)
-    par(text(size: size * 1em, weight: 700, inlines(part.at(2))))
+    par(text(size: size * 1em, top-edge: style.rise * size * px, weight: 700, inlines(part.at(2))))
   } else if kind == "list" {
-    set block(spacing: style.leading * 1em + 0.15em)
+    set block(spacing: style.leading * px + 0.15em)
     for item in part.at(1) {
       block(pad(left: item.at(0) * 1.2em, grid(
         columns: (auto, 1fr), column-gutter: 0.5em, text(item.at(1)), par(inlines(item.at(2))),
@@ -151,4 +157,6 @@ TEMPLATE = r"""
 }
 
 #for part in doc.blocks { draw(part) }
-"""
+]
+""",
+}
