@@ -30,6 +30,7 @@ localrules:
     stage1,
     stage2,
     stage3,
+    refresh,
     targets,
 
 
@@ -57,6 +58,12 @@ rule stage3:
     """Questions as pictures, and pictures reasoned over: what the teachers answered."""
     input:
         stage_files(STAGES["stage3"]),
+
+
+rule refresh:
+    """Ask anew which commits branches and tags name: `snakemake refresh --forcerun resolve_revision`."""
+    input:
+        expand("work/resolve_revision/{resolved}.json", resolved=REVISIONS),
 
 
 rule targets:

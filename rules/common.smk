@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import yaml
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"

@@ -4,7 +4,8 @@ A converted shard holds the texts of the rows that are kept. Their pictures are 
 copied once, from the raw shard into the artifact.
 
 in:   raw/{source}/{shard}.parquet
-mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json}
+mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json},
+      work/gather_parts/{name}.json
 out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
 """
 
@@ -75,11 +76,33 @@ rule convert_synthdog:
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
+checkpoint gather_parts:
+    """Say what a converted artifact is made of: where that is what it was, nothing after it runs."""
+    input:
+        parts=known(parts),
+    output:
+        gathered="work/gather_parts/{name}.json",
+    log:
+        "logs/gather_parts/{name}.log",
+    wildcard_constraints:
+        name=one_of(CONVERTED),
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("gather_parts.py"),
+    shell:
+        "gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
+
+
 rule assemble_artifact:
     """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
     input:
-        parts=parts,
-        files=part_files,
+        parts=known(gathered_parts),
+        files=known(part_files),
+        gathered=gathered,
     output:
         artifact="data/{name}.parquet",
         rejects="data/rejects/{name}.parquet",
@@ -95,6 +118,7 @@ rule assemble_artifact:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
         notice=lambda wildcards: notice(wildcards.name) or "",
+        gathered=gathered_sha256,
     shell:
         "assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
         " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

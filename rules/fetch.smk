@@ -1,13 +1,39 @@
 """Where datasets come from: the hub or a mirror of it.
 
 in:   the hub at a revision, or hub.mirror
-mid:  work/list_shards/{source}.json, work/fetch_shard/{source}/{shard}.json (a shard's identity)
+mid:  work/resolve_revision/{repo}@{revision}.json, work/list_shards/{source}.json,
+      work/fetch_shard/{source}/{shard}.json (a shard's identity)
 out:  raw/{source}/{shard}
 """
 
 
+rule resolve_revision:
+    """Write down which commit a branch or tag names; it stays until asked anew (make refresh)."""
+    output:
+        resolved="work/resolve_revision/{resolved}.json",
+    log:
+        "logs/resolve_revision/{resolved}.log",
+    wildcard_constraints:
+        resolved=one_of(REVISIONS),
+    conda:
+        "../envs/base.yaml"
+    resources:
+        hub_connections=1,
+        mem_mb=500,
+        runtime="10m",
+    params:
+        code=code("resolve_revision.py"),
+        repo=of_revision("repo"),
+        revision=of_revision("revision"),
+    shell:
+        "resolve_revision.py --repo {params.repo:q} --revision {params.revision:q} --hub work/hub.json"
+        " --resolved {output.resolved:q} 2> {log:q}"
+
+
 checkpoint list_shards:
     """List a source's shards: bytes, sha256, rows, and how many of these are read."""
+    input:
+        resolved=resolved,
     output:
         listing="work/list_shards/{source}.json",
     log:
@@ -27,7 +53,7 @@ checkpoint list_shards:
         mirrored=mirrored,
     shell:
         "list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
-        " --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
+        " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
         " --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
 
 

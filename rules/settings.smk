@@ -18,6 +18,7 @@ def write_settings():
         "work/hub.json": {
             "mirror": MIRROR and str(MIRROR),
             "endpoint": config["hub"]["endpoint"],
+            "keep": config["keep_raw"],
         }
     }
     for name, server in SERVERS.items():
@@ -100,6 +101,14 @@ def prompt_text(task):
         if blank not in text:
             fail(f"{task}.judge_prompt: {path} has no {blank}, and the judge must see it")
     return text
+
+
+def fonts_sha256():
+    """A digest of the font files that are named besides those of the requirements; None without any."""
+    named = [Path(font) for font in config["render"]["fonts"]]
+    files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+    return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
 
 
 def literally(text):

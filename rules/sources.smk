@@ -27,6 +27,25 @@ def of_source(key):
     return lambda wildcards: SOURCES[wildcards.source][key]
 
 
+# What branches and tags name is asked once for all sources of a repository, and stays until asked anew.
+REVISIONS = {
+    f"{source['repo']}@{source['revision']}": source
+    for source in SOURCES.values()
+    if not MIRROR and not re.fullmatch(r"[0-9a-f]{40}", source["revision"])
+}
+
+
+def resolved(wildcards):
+    """Where it is written down which commit the source's revision names, unless it names itself."""
+    name = f"{SOURCES[wildcards.source]['repo']}@{SOURCES[wildcards.source]['revision']}"
+    return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
+
+
+def of_revision(key):
+    """A params function: the repository, or the revision, of a name in REVISIONS."""
+    return lambda wildcards: REVISIONS[wildcards.resolved][key]
+
+
 def mirrored(wildcards):
     """What the source's files in the mirror look like from outside, so that a changed one is listed anew."""
     if not MIRROR:
@@ -40,6 +59,23 @@ def mirrored(wildcards):
     return hashlib.sha256("\n".join(looks).encode()).hexdigest()[:16]
 
 
+def known(files):
+    """An input function that waits for a checkpoint only where it has never run.
+
+    What depends on a stale checkpoint Snakemake would plan, and run all of it even if the checkpoint comes
+    out the same. As `ancient`, what stood there plans nothing, and when the checkpoint has run, the function
+    is asked again: then inputs are compared as ever.
+    """
+
+    def function(wildcards):
+        try:
+            return files(wildcards)
+        except IncompleteCheckpointException as waiting:
+            return ancient(waiting.targetfile)
+
+    return function
+
+
 @cache
 def _read_listing(path, _changed):
     return {Path(file["file"]).name: file for file in json.loads(Path(path).read_text())["files"]}
@@ -49,6 +85,11 @@ def listed(source):
     """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
     path = checkpoints.list_shards.get(source=source).output.listing
     return _read_listing(path, os.stat(path).st_mtime_ns)
+
+
+def listing(source):
+    """A source's listing as an input; see `known`."""
+    return known(lambda _: checkpoints.list_shards.get(source=source).output.listing)(None)
 
 
 def needed(source):

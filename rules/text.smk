@@ -10,12 +10,8 @@ out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/t
 rule read_questions:
     """Read the questions of a source; empty and broken ones are rejected."""
     input:
-        raw=lambda wildcards: [
-            ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed(wildcards.questions)
-        ],
-        identities=lambda wildcards: [
-            f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed(wildcards.questions)
-        ],
+        raw=known(raw_questions),
+        identities=known(question_identities),
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",
@@ -152,6 +148,7 @@ rule render_text:
         code=code("render_text.py"),
         min_score=TEXT["min_score"],
         style=literally(json.dumps(config["render"])),
+        fonts=fonts_sha256(),
         seed=config["seed"],
     shell:
         "render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"

@@ -102,6 +102,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--source", required=True, help="the source's name in this build")
     parser.add_argument("--repo", required=True)
     parser.add_argument("--revision", required=True)
+    parser.add_argument("--resolved", type=Path, nargs="*", required=True, help="JSON: its commit, if known")
     parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
     parser.add_argument("--max-rows", type=int, required=True, help="read so many rows in all; -1: all")
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
@@ -115,7 +116,9 @@ def main() -> None:
     dataset = hub.dataset(args.repo, **read_json(args.hub))
     max_rows = None if args.max_rows < 0 else args.max_rows
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
-    found = listing(dataset, args.revision, args.patterns, max_rows, args.connections)
+    commits = [read_json(path)["commit"] for path in args.resolved]
+    revision = commits[0] if commits else args.revision
+    found = listing(dataset, revision, args.patterns, max_rows, args.connections)
     write_json(args.listing, head | found)
     log.info(
         "%s: %d files, %d bytes", args.repo, len(found["files"]), sum(f["bytes"] for f in found["files"])

@@ -302,6 +302,25 @@ def test_the_part_of_a_replaced_file_goes_with_the_next(hub: Hub, tmp_path: Path
     assert sorted(os.listdir(tmp_path)) == [".a[12].0123456789abcdef.part", "a[1]"]
 
 
+def test_what_was_kept_is_checked_and_not_downloaded_again(hub: Hub, corpus: Path, tmp_path: Path) -> None:
+    dataset = Remote(hub.endpoint, REPO, Pauses(), keep=True)
+    commit, file = listed(dataset)
+    target = tmp_path / "raw/shard.parquet"
+    dataset.fetch(commit, file, target)
+    asked = len(hub.requests)
+    target.unlink()
+    dataset.fetch(commit, file, target)
+    assert target.read_bytes() == content(corpus)
+    assert len(hub.requests) == asked
+    (kept,) = target.parent.glob(".*.part")
+    assert kept.samefile(target)
+    target.unlink()
+    kept.write_bytes(bytes(file.bytes))
+    dataset.fetch(commit, file, target)
+    assert target.read_bytes() == content(corpus)
+    assert len(hub.requests) > asked
+
+
 def test_another_size_than_listed_fails_before_the_download(hub: Hub, tmp_path: Path) -> None:
     dataset = remote(hub)
     commit, file = listed(dataset)

@@ -194,6 +194,7 @@ def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, re
     flags = {"source": "cc12m", "repo": repo, "revision": "main", "hub": "hub.json", "listing": "out/a.json"}
     flags["connections"] = CONNECTIONS
     pairs = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    pairs.append("--resolved")
     return ["list_shards.py", *pairs, "--patterns", "data/train-*.parquet", "*.jsonl", "--max-rows"]
 
 

@@ -96,11 +96,11 @@ class Mirror:
         link.replace(to)
 
 
-def dataset(repo: str, mirror: str | None, endpoint: str | None) -> Dataset:
-    """A dataset repository, from the mirror where there is one."""
+def dataset(repo: str, mirror: str | None, endpoint: str | None, keep: bool = False) -> Dataset:
+    """A dataset repository, from the mirror where there is one; `keep`: see Remote."""
     if mirror:
         return Mirror(Path(mirror), repo)
     # The hub's client takes longer to import than a mirrored shard to link.
     from prep.remote import Remote
 
-    return Remote(endpoint, repo)
+    return Remote(endpoint, repo, keep=keep)
