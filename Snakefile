@@ -23,6 +23,7 @@ include: "rules/servers.smk"
 include: "rules/text.smk"
 include: "rules/image.smk"
 include: "rules/publish.smk"
+include: "rules/plan.smk"
 
 
 localrules:
@@ -30,6 +31,7 @@ localrules:
     stage1,
     stage2,
     stage3,
+    plan,
     refresh,
     targets,
 

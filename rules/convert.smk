@@ -81,7 +81,7 @@ checkpoint gather_parts:
     input:
         parts=known(parts),
     output:
-        gathered="work/gather_parts/{name}.json",
+        gathered=update("work/gather_parts/{name}.json"),
     log:
         "logs/gather_parts/{name}.log",
     wildcard_constraints:

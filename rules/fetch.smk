@@ -35,7 +35,8 @@ checkpoint list_shards:
     input:
         resolved=resolved,
     output:
-        listing="work/list_shards/{source}.json",
+        # The old one stands until the new one is there: see `known`.
+        listing=update("work/list_shards/{source}.json"),
     log:
         "logs/list_shards/{source}.log",
     conda:

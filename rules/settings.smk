@@ -172,6 +172,20 @@ def content_sha256():
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def planned():
+    """What is built and asked, and what is assumed of it, as the plan takes it."""
+    of_task = ("teacher", "judge", "samples", "no_think_share", "samples_per_config")
+    return {
+        "converted": CONVERTED,
+        "sampled": list(ONEVISION),
+        "questions": {name: TEXT["max_questions"] for name in QUESTIONS},
+        "text": {key: TEXT[key] for key in of_task if key in TEXT},
+        "image": {key: IMAGE[key] for key in of_task if key in IMAGE},
+        "models": {name: server["model"] for name, server in SERVERS.items()},
+        "rates": config["plan"],
+    }
+
+
 def target_names():
     """Every target with a line of its own: stages, artifacts, servers."""
     stages = {"all": "everything"} | {stage: f"{len(names)} artifacts" for stage, names in STAGES.items()}

@@ -49,9 +49,20 @@ class Run:
     returncode: int
     output: str
     jobs: list[str] = field(init=False)
+    work: set[str] = field(init=False)
+    """Each job but `all` by its rule and wildcards, such as `convert_llava iiit5k/train-00000-of-00001`."""
 
     def __post_init__(self) -> None:
-        self.jobs = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", self.output, re.MULTILINE)
+        block = r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)"
+        found = re.findall(block, self.output, re.MULTILINE)
+        self.jobs = [rule for rule, _ in found]
+        self.work = {f"{rule} {_wildcards(about)}".strip() for rule, about in found} - {"all"}
+
+
+def _wildcards(about: str) -> str:
+    """The values of a job's wildcards, as what Snakemake says of it gives them."""
+    pairs = re.search(r"^    wildcards: (.*)$", about, re.MULTILINE)
+    return "/".join(pair.partition("=")[2] for pair in pairs[1].split(", ")) if pairs else ""
 
 
 class Build:

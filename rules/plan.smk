@@ -1,0 +1,23 @@
+"""What a run will take, before it is paid for; and what it took so far.
+
+in:   work/list_shards/*.json, work/journal/*, data/manifest/*
+out:  a table on the terminal, and in logs/plan.log
+"""
+
+
+rule plan:
+    """Print what is to be fetched, written and asked; it lists the sources, and fetches and asks nothing."""
+    input:
+        listings=lambda wildcards: [listing(source) for source in SOURCES],
+    log:
+        "logs/plan.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        code=code("plan.py"),
+        about=literally(json.dumps(planned())),
+    shell:
+        "plan.py --about {params.about:q} --listings {input.listings:q} --folder . | tee {log:q}"

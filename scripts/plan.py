@@ -1,0 +1,197 @@
+#!/usr/bin/env python
+"""Say what a run will fetch, write and ask before it does, and beside it what has come of it so far."""
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from prep import program, verdict
+from prep.files import read_json
+
+TEXTS = 0.03
+"""What converting writes beside an artifact, as a share of its bytes: texts alone."""
+MODES = ("thinking", "no_thinking")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a journal holds of one kind of request: the rows that were asked, and their tokens."""
+
+    ids: frozenset[str]
+    tokens: int
+
+
+def records(folder: Path) -> Iterator[dict]:
+    """The whole lines of a journal's files (see prep.journal), of which the last may be torn."""
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"}\n"):
+                    yield json.loads(line)["record"]
+
+
+def held(folder: Path) -> dict[str, Held]:
+    """What a journal holds, by kind: `judge`, or the mode of the answer."""
+    found: dict[str, tuple[set[str], list[int]]] = {kind: (set(), []) for kind in (*MODES, "judge")}
+    for record in records(folder):
+        mode = record["id"].rpartition("#")[2].partition(".")[0]
+        kind = "judge" if verdict.parse(record["content"]) else mode
+        if kind in found:
+            ids, tokens = found[kind]
+            ids.add(record["id"])
+            tokens.append(sum(record["tokens"]))
+    return {kind: Held(frozenset(ids), sum(tokens)) for kind, (ids, tokens) in found.items()}
+
+
+def source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
+    """How many rows are read of a source; None where neither its files nor `assumed` (by repository) say."""
+    counts = [file["rows"] if file["take"] is None else file["take"] for file in listing["files"]]
+    return assumed.get(listing["repo"]) if None in counts else sum(counts)
+
+
+def shards(name: str, listing: dict, data: Path, raw: Path) -> dict:
+    """The line of a converted artifact. Shards are fetched whole; those of a mirror, which has no commit, are
+    only linked."""
+    needed = [file for file in listing["files"] if file["take"] != 0]
+    fetched = needed if listing["commit"] else []
+    whole = sum(file["bytes"] for file in fetched)
+    missing = [file for file in fetched if not (raw / name / Path(file["file"]).name).exists()]
+    parts = [file["bytes"] * _share(file) for file in needed]
+    manifest = data / f"manifest/{name}.json"
+    built = read_json(manifest) if manifest.is_file() else {}
+    return {
+        "artifact": name,
+        "shards": len(needed),
+        "to fetch GB": sum(file["bytes"] for file in missing) / 1e9,
+        "rows": source_rows(listing, {}),
+        "disk at the peak GB": (whole + sum(parts) * (1 + TEXTS)) / 1e9,
+        "rows so far": built.get("rows"),
+        "GB so far": built["bytes"] / 1e9 if built else None,
+    }
+
+
+def _share(file: dict) -> float:
+    return 1.0 if file["take"] is None or not file["rows"] else file["take"] / file["rows"]
+
+
+def reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
+    """The line of an artifact of stage 3, which is at most so many rows."""
+    manifest = data / f"manifest/{name}.json"
+    built = read_json(manifest) if manifest.is_file() else {}
+    return {
+        "artifact": name,
+        "shards": None,
+        "to fetch GB": 0.0,
+        "rows": rows,
+        "disk at the peak GB": rows * picture_bytes * 2 / 1e9,
+        "rows so far": built.get("rows"),
+        "GB so far": built["bytes"] / 1e9 if built else None,
+    }
+
+
+def questions(source: dict, listing: dict, folder: Path, assumed: dict[str, int], most: int | None) -> int:
+    """How many questions of a source are asked: those that were read, else those that are listed."""
+    read = folder / f"{source}.parquet"
+    if read.is_file():
+        return pq.read_metadata(read).num_rows
+    rows = source_rows(listing, assumed)
+    if rows is None:
+        raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")
+    return rows if most is None else min(rows, most)
+
+
+def asked(about: dict, texts: int, pictures: int) -> list[dict]:
+    """What is to be asked in all, by server and kind. The judge sees every answer, at most."""
+    text, image = about["text"], about["image"]
+    thinking = texts * text["samples"]
+    plain = math.ceil(texts * text["no_think_share"]) * text["samples"]
+    seen = pictures * image["samples"]
+    return [
+        {"what": "text", "kind": "thinking", "server": text["teacher"], "requests": thinking},
+        {"what": "text", "kind": "no_thinking", "server": text["teacher"], "requests": plain},
+        {"what": "text", "kind": "judge", "server": text["judge"], "requests": thinking + plain},
+        {"what": "image", "kind": "thinking", "server": image["teacher"], "requests": seen},
+        {"what": "image", "kind": "judge", "server": image["judge"], "requests": seen},
+    ]
+
+
+def with_costs(line: dict, about: dict, journals: dict[str, dict[str, Held]]) -> dict:
+    """A line of `asked` with what its journal holds, and what is left: requests, tokens, GPU-hours."""
+    kept = journals[line["server"]][line["kind"]]
+    is_picture = line["what"] == "image"
+    ids = [id_ for id_ in kept.ids if id_.startswith("llavaonevision_converted/") == is_picture]
+    share = len(ids) / len(kept.ids) if kept.ids else 0
+    rates = about["rates"]
+    left = max(0, line["requests"] - len(ids))
+    tokens = left * rates["tokens"][f"{line['what']}_{line['kind']}"]
+    return line | {
+        "model": about["models"][line["server"]],
+        "in the journal": len(ids),
+        "to ask": left,
+        "tokens to come": tokens,
+        "GPU-hours to come": tokens / rates["tokens_per_gpu_second"][line["server"]] / 3600,
+        "tokens a request": rates["tokens"][f"{line['what']}_{line['kind']}"],
+        "tokens a request so far": kept.tokens * share / len(ids) if ids else None,
+    }
+
+
+def show(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
+    """A table with a last line that sums some of its columns."""
+    table = pd.DataFrame(lines)
+    sums = {column: table[column].sum() for column in columns}
+    table = pd.concat([table, pd.DataFrame([{table.columns[0]: total} | sums])])
+    align = ["left" if table[column].dtype == object else "right" for column in table]
+    cells = table.map(_cell)
+    text = cells.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
+    return f"{title}\n\n{text}\n"
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value or "")
+    if math.isnan(value):
+        return ""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--about", type=json.loads, required=True, help="JSON: what is built, asked, assumed")
+    parser.add_argument("--listings", type=Path, nargs="+", required=True, help="of every source")
+    parser.add_argument("--folder", type=Path, required=True, help="of the build: data, raw, work")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    about, folder = args.about, args.folder
+    listings = {listing["source"]: listing for listing in map(read_json, args.listings)}
+    data, raw = folder / "data", folder / "raw"
+    artifacts = [shards(name, listings[name], data, raw) for name in about["converted"]]
+    texts = sum(
+        questions(source, listings[source], folder / "work/read_questions", about["rates"]["rows"], most)
+        for source, most in about["questions"].items()
+    )
+    rows = {line["artifact"]: line["rows"] for line in artifacts}
+    pictures = sum(min(rows[name], about["image"]["samples_per_config"]) for name in about["sampled"])
+    requests = asked(about, texts, pictures)
+    drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
+    of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
+    artifacts.append(reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
+    artifacts.append(reasoned("image_thinking", pictures, of_picture, data))
+    journals = {server: held(folder / f"work/journal/{server}") for server in about["models"]}
+    lines = [with_costs(line, about, journals) for line in requests]
+    sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
+    print(show("Artifacts, before any row is rejected", artifacts, "in all", sizes))
+    costs = ["requests", "in the journal", "to ask", "tokens to come", "GPU-hours to come"]
+    print(show("Requests; an answer in the journal counts by its row", lines, "in all", costs), end="")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,124 @@
+"""The plan counts what is listed, what is due, and what a journal holds already."""
+
+import json
+from pathlib import Path
+
+import pytest
+from running import run
+
+import plan
+from prep.files import write_json
+from prep.journal import Journal
+
+VERDICT = '{"verdict": "pass", "score": 4, "reason": "right"}'
+PICTURES = "llavaonevision_converted/words"
+
+
+def file(name: str, rows: int | None, take: int | None = None, size: int = 4_000_000_000) -> dict:
+    return {"file": f"data/{name}", "bytes": size, "sha256": "0" * 64, "rows": rows, "take": take}
+
+
+def listing(
+    folder: Path, source: str, *files: dict, repo: str = "some/repo", commit: str | None = "c" * 40
+) -> Path:
+    path = folder / f"work/list_shards/{source}.json"
+    write_json(path, {"source": source, "repo": repo, "revision": "main", "commit": commit, "files": files})
+    return path
+
+
+def about(**changes) -> dict:
+    return {
+        "converted": ["captions", PICTURES],
+        "sampled": [PICTURES],
+        "questions": {"alpaca": None, "lines": 40},
+        "text": {"teacher": "qwen3", "judge": "qwen3", "samples": 2, "no_think_share": 0.5},
+        "image": {"teacher": "glm41v", "judge": "glm41v", "samples": 1, "samples_per_config": 30},
+        "models": {"qwen3": "Qwen", "glm41v": "GLM"},
+        "rates": {
+            "tokens": {
+                "text_thinking": 100,
+                "text_no_thinking": 10,
+                "text_judge": 20,
+                "image_thinking": 50,
+                "image_judge": 5,
+            },
+            "tokens_per_gpu_second": {"qwen3": 1, "glm41v": 1},
+            "picture_bytes": {"text2image": 1e6, "image_thinking": 1e6},
+            "rows": {"some/lines": 400},
+        },
+    } | changes
+
+
+def planned(folder: Path, **changes) -> tuple[dict[str, list[str]], list[list[str]]]:
+    """The lines of the first table by artifact, and those of the second."""
+    listings = [
+        listing(
+            folder, "captions", file("a.parquet", 100), file("b.parquet", 100, 50), file("c.parquet", None, 0)
+        ),
+        listing(folder, PICTURES, file("d.parquet", 25)),
+        listing(folder, "alpaca", file("e.parquet", 10)),
+        listing(folder, "lines", file("f.jsonl", None), repo="some/lines"),
+    ]
+    told = json.dumps(about(**changes))
+    done = run("plan.py", "--about", told, "--listings", *listings, "--folder", folder)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split("Requests;")
+    tables = [[line.split() for line in text.splitlines()] for text in (first, second)]
+    return {line[0]: line[1:] for line in tables[0] if line}, [line for line in tables[1] if line]
+
+
+def test_what_is_fetched_written_and_asked(tmp_path):
+    artifacts, requests = planned(tmp_path)
+    # Two shards of 4 GB are fetched; of the second, half is read; the texts of converting come on top.
+    assert artifacts["captions"] == ["2", "8", "150", "14.18"]
+    assert artifacts[PICTURES] == ["1", "4", "25", "8.12"]
+    assert artifacts["text2image"][1] == "75"
+    counted = {(line[0], line[1]): line[3:] for line in requests if line[0] in ("text", "image")}
+    assert counted["text", "thinking"] == ["100", "Qwen", "0", "100", "10,000", "2.78", "100"]
+    assert counted["text", "no_thinking"][0] == "50"
+    assert counted["text", "judge"][0] == "150"
+    assert counted["image", "judge"][0] == "25"
+
+
+def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
+    raw = tmp_path / "raw/captions/a.parquet"
+    raw.parent.mkdir(parents=True)
+    raw.touch()
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        for number, (id_, content) in enumerate(
+            [
+                ("q:1#thinking.0", "<think>so</think> yes"),
+                ("q:1#thinking.0", VERDICT),
+                ("q:1#no_thinking.0", "yes"),
+            ]
+        ):
+            journal.append(f"{number:064x}", {"id": id_, "content": content, "tokens": [10, 30 + number]})
+    artifacts, requests = planned(tmp_path)
+    assert artifacts["captions"][1] == "4"
+    counted = {(line[0], line[1]): line[5:] for line in requests if line[0] == "text"}
+    assert counted["text", "thinking"] == ["1", "99", "9,900", "2.75", "100", "40"]
+    assert counted["text", "no_thinking"] == ["1", "49", "490", "0.14", "10", "42"]
+    assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
+
+
+def test_what_was_built_stands_beside_what_was_expected(tmp_path):
+    write_json(tmp_path / "data/manifest/captions.json", {"rows": 140, "bytes": 5_500_000_000})
+    artifacts, _ = planned(tmp_path)
+    assert artifacts["captions"][-2:] == ["140", "5.50"]
+
+
+def test_a_mirror_is_only_linked(tmp_path):
+    path = listing(tmp_path, "captions", file("a.parquet", 100), commit=None)
+    line = plan.shards("captions", json.loads(path.read_text()), tmp_path / "data", tmp_path / "raw")
+    assert (line["to fetch GB"], round(line["disk at the peak GB"], 2)) == (0, 4.12)
+
+
+def test_rows_that_nothing_tells_are_one_line(tmp_path):
+    with pytest.raises(plan.program.Failure, match=r"some/lines: .*plan\.rows"):
+        plan.questions(
+            "lines",
+            json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),
+            tmp_path,
+            {},
+            None,
+        )

@@ -1,0 +1,453 @@
+"""What a change reruns, and what it asks: on a corpus that was really built, with a server that counts.
+
+Each row changes something, plans or runs, and leaves the build as it found it. Rows that Snakemake plans
+exactly are planned; where a checkpoint must run first, the row runs on a copy and looks at what really ran.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from fault_server import Ask, FaultServer, Reply
+from hub_server import Hub
+from teachers import teach
+from workflow import CAPTIONS, PAGES, Build, Run, artifact_of, config, hub
+
+from prep.files import read_json
+
+DIAGRAMS, SCIENCE, WORDS = "ai2d(cauldron,llava_format)", "scienceqa(cauldron,llava_format)", "iiit5k"
+SHAPES = "clevr(cauldron,llava_format)"
+PICTURES = [DIAGRAMS, SCIENCE, WORDS]
+ONEVISION = "lmms-lab/LLaVA-OneVision-Data"
+CONVERTED = [*CAPTIONS, *PAGES, *map(artifact_of, PICTURES)]
+QUESTIONS = ["Chinese-DeepSeek-R1-Distill-data-110k", "alpaca"]
+PUBLISH = {"publish_manifest", "publish_card", "publish_report"}
+ONE_SHARD = "train-00000-of-00001"
+TEXT_BATCHES, IMAGE_BATCHES = ["00000", "00001", "00002"], ["00000", "00001"]
+
+
+def jobs(rules: str, *values: str) -> set[str]:
+    """Each of some rules with each of some wildcards' values, as `Run.work` names them."""
+    return {f"{rule} {value}" for rule in rules.split() for value in values}
+
+
+def down(*names: str) -> set[str]:
+    """What follows when an artifact is assembled anew."""
+    return jobs("assemble_artifact manifest_artifact", *names) | PUBLISH
+
+
+class Teachers:
+    """The teachers' and the judge's stand-in; it keeps every body that it was asked."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+
+    def __call__(self, ask: Ask) -> Reply:
+        self.bodies.append(ask.body)
+        return teach(ask)
+
+
+def kind(body: dict[str, Any]) -> str:
+    """What a request is for."""
+    content = body["messages"][-1]["content"]
+    if "max_tokens" in body:
+        return "probe"
+    if "response_format" in body:
+        return "judge image" if isinstance(content, list) else "judge text"
+    if isinstance(content, list):
+        return "image"
+    return "no_thinking" if content.endswith(" /no_think") else "thinking"
+
+
+class Built:
+    """A finished build, the mirror and the clone that it was built from, and what it asked."""
+
+    def __init__(self, folder: Path, server: FaultServer, teachers: Teachers) -> None:
+        self.mirror, self.clone, self.teachers = folder / "mirror", folder / "clone", teachers
+        shutil.copytree(hub(), self.mirror)
+        shutil.copytree(
+            ROOT,
+            self.clone,
+            ignore=shutil.ignore_patterns(".*", "__pycache__", "demo", "bench", "tests", "work"),
+        )
+        self.config = config(
+            server.base_url,
+            hub={"mirror": str(self.mirror)},
+            onevision={"configs": PICTURES},
+            text_reasoning={"max_questions": 12, "batch_size": 10},
+            image_reasoning={"samples_per_config": 6, "batch_size": 12},
+        )
+        self.folder = folder / "build"
+        done = Build(self.folder, self.config, self.clone).run("all")
+        assert done.returncode == 0, done.output[-4000:]
+        self.asked = list(map(json.dumps, teachers.bodies))
+
+    def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The config with changes merged over it, mappings key by key."""
+        return merged(deepcopy(self.config), changes)
+
+    def plan(self, checkout: Path | None = None, **changes: Any) -> set[str]:
+        """What `snakemake -n all` names."""
+        planned = Build(self.folder, self.changed(changes), checkout or self.clone).run("-n", "all")
+        assert planned.returncode == 0, planned.output[-4000:]
+        return planned.work
+
+
+class Copy:
+    """A copy of the build that a row may run on."""
+
+    def __init__(self, built: Built, folder: Path) -> None:
+        self.built, self.folder = built, folder
+        shutil.copytree(built.folder, folder, symlinks=True)
+
+    def run(self, **changes: Any) -> tuple[set[str], Counter[str]]:
+        """What ran, and how many requests of which kind were sent; none was ever sent before."""
+        before = len(self.built.teachers.bodies)
+        done = self.command("all", **changes)
+        bodies = self.built.teachers.bodies[before:]
+        again = [body for body in bodies if kind(body) != "probe" and json.dumps(body) in self.built.asked]
+        assert not again, again[:3]
+        return done.work, Counter(map(kind, bodies))
+
+    def command(self, *arguments: str, **changes: Any) -> Run:
+        done = Build(self.folder, self.built.changed(changes), self.built.clone).run(*arguments)
+        assert done.returncode == 0, done.output[-4000:]
+        return done
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return pq.read_table(self.folder / f"data/{name}.parquet").to_pylist()
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    for key, value in changes.items():
+        base[key] = merged(base.get(key, {}), value) if isinstance(value, dict) else value
+    return base
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    teachers = Teachers()
+    with FaultServer(teachers, slots=16, models=("model", "other")) as server:
+        yield Built(tmp_path_factory.mktemp("staleness"), server, teachers)
+
+
+@pytest.fixture
+def copy(built: Built, tmp_path: Path) -> Copy:
+    return Copy(built, tmp_path / "copy")
+
+
+@contextlib.contextmanager
+def replaced(file: Path, content: bytes) -> Iterator[None]:
+    """A file with other content, for a while; what it was has its old time again."""
+    was, times = file.read_bytes(), file.stat()
+    file.write_bytes(content)
+    try:
+        yield
+    finally:
+        file.write_bytes(was)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def edited(built: Built, *files: str) -> Iterator[None]:
+    """Code with one more comment, for a while."""
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            path = built.clone / "scripts" / file
+            stack.enter_context(replaced(path, path.read_bytes() + b"# one more word\n"))
+        yield
+
+
+@contextlib.contextmanager
+def touched(files: list[Path]) -> Iterator[None]:
+    """Files with a new time, for a while; links themselves, not what they lead to."""
+    times = {file: file.stat(follow_symlinks=False) for file in files}
+    try:
+        for file in files:
+            os.utime(file, follow_symlinks=False)
+        yield
+    finally:
+        for file, was in times.items():
+            os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns), follow_symlinks=False)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+
+
+def shards(built: Built, name: str) -> list[str]:
+    listing = read_json(built.folder / f"work/list_shards/{name}.json")
+    return [Path(file["file"]).stem for file in listing["files"]]
+
+
+def conversions(built: Built, *names: str) -> set[str]:
+    """The jobs that convert all shards of some artifacts."""
+    return {
+        f"convert_{'synthdog' if name in PAGES else 'llava'} {name}/{shard}"
+        for name in names
+        for shard in shards(built, name)
+    }
+
+
+def test_nothing(built: Built) -> None:
+    assert built.plan() == set()
+
+
+def test_another_clone_a_touch_of_everything_and_where_models_run(built: Built, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(built.clone, clone)
+    (clone / "README.md").write_text((clone / "README.md").read_text() + "\nOne more word.\n")
+    server = {
+        "mode": "managed",
+        "base_urls": ["http://127.0.0.1:9/v1"],
+        "concurrency": 3,
+        "launcher": ["python", "-m", "vllm"],
+        "args": ["--tensor-parallel-size", "2"],
+        "devices": "0,1",
+        "api_key_env": "A_KEY",
+        "start_timeout": 7,
+    }
+    with touched(files(built.folder)):
+        assert built.plan(clone, servers={"qwen3": server, "glm41v": server}) == set()
+
+
+def test_intermediate_files_deleted(copy: Copy) -> None:
+    for path in (copy.folder / "work").iterdir():
+        if path.name not in ("publish", "journal"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(copy.folder / "raw")
+    assert copy.command("-n", "all").work == set()
+
+
+def test_mirror_files_touched(built: Built, copy: Copy) -> None:
+    with touched(files(built.mirror)):
+        ran, asked = copy.run()
+    assert ran == jobs("list_shards", *CONVERTED, *QUESTIONS)
+    assert not asked
+
+
+def test_a_program_edited(built: Built) -> None:
+    with edited(built, "render_text.py", "convert_synthdog.py"):
+        planned = built.plan()
+    assert planned == (
+        jobs("render_text", *TEXT_BATCHES)
+        | down("text2image")
+        | conversions(built, *PAGES)
+        | jobs("gather_parts", *PAGES)
+    )
+
+
+def test_a_module_edited(built: Built) -> None:
+    with edited(built, "prep/selection.py"):
+        planned = built.plan()
+    assert planned == (
+        jobs("render_text", *TEXT_BATCHES)
+        | jobs("select_image", *IMAGE_BATCHES)
+        | down("text2image", "image_thinking")
+    )
+
+
+def test_a_revision_with_the_same_listing(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(sources={"synthdog_en": {"revision": "v2"}})
+    assert ran == jobs("list_shards manifest_artifact", "synthdog_en") | PUBLISH
+    assert not asked
+    assert Build(copy.folder, {}).manifest("synthdog_en")["sources"][0]["revision"] == "v2"
+
+
+def test_mirror_shards_replaced(built: Built, copy: Copy, tmp_path: Path) -> None:
+    captions = built.mirror / "lmms-lab/LLaVA-ReCap-CC3M/data/train-00000-of-00002.parquet"
+    science = built.mirror / ONEVISION / SCIENCE / "train-00001-of-00002.parquet"
+    name = artifact_of(SCIENCE)
+    table = pq.read_table(science)
+    conversations = table.column("conversations").to_pylist()
+    for turns in conversations:
+        turns[0]["value"] += " Say why."
+    column = pa.array(conversations, table.schema.field("conversations").type)
+    table = table.set_column(table.column_names.index("conversations"), "conversations", column)
+    pq.write_table(table, tmp_path / "science.parquet")
+    pq.write_table(pq.read_table(captions).slice(1), tmp_path / "captions.parquet")
+    drawn = [row["id"] for row in copy.rows("image_thinking") if row["id"].startswith(f"{name}/")]
+    changed = [id_ for id_ in drawn if science.stem in id_]
+    assert 0 < len(changed) < len(drawn)
+    with (
+        replaced(captions, (tmp_path / "captions.parquet").read_bytes()),
+        replaced(science, (tmp_path / "science.parquet").read_bytes()),
+    ):
+        ran, asked = copy.run()
+    both = ("LLaVA_ReCap_CC3M", name)
+    assert ran == (
+        jobs("list_shards gather_parts", *both)
+        | jobs("fetch_shard", f"{both[0]}/{captions.name}", f"{name}/{science.name}")
+        | jobs("convert_llava", f"{both[0]}/{captions.stem}", f"{name}/{science.stem}")
+        | down(*both, "image_thinking")
+        | jobs("sample_images", name)
+        | jobs("answer_image judge_image select_image", IMAGE_BATCHES[0])
+    )
+    assert asked == {"image": len(changed), "judge image": len(changed)}
+
+
+def test_pictures_checked_otherwise_with_the_same_result(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(images={"check": "header"})
+    # The one manifest names the digest of the config, which is another.
+    assert ran == conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED) | PUBLISH
+    assert not asked
+
+
+def test_pictures_checked_otherwise_with_another_result(built: Built, copy: Copy) -> None:
+    ran, _ = copy.run(images={"max_pixels": 40_000})
+    assert conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED) <= ran
+    assert down("synthdog_en", artifact_of(SCIENCE)) <= ran
+    assert f"assemble_artifact {artifact_of(WORDS)}" not in ran
+    assert f"sample_images {artifact_of(WORDS)}" not in ran
+
+
+def test_max_samples_lowered_and_raised(built: Built, copy: Copy) -> None:
+    name = "LLaVA_ReCap_CC12M"
+    rows = [file["rows"] for file in read_json(built.folder / f"work/list_shards/{name}.json")["files"]]
+    cut = shards(built, name)[1]
+    expected = jobs("list_shards gather_parts", name) | jobs("convert_llava", f"{name}/{cut}") | down(name)
+    lowered, asked = copy.run(sources={name: {"max_samples": rows[0] + 1}})
+    assert (lowered, asked) == (expected, {})
+    assert Build(copy.folder, {}).manifest(name)["read"] == rows[0] + 1
+    raised, asked = copy.run()
+    assert (raised, asked) == (expected, {})
+    assert Build(copy.folder, {}).manifest(name)["read"] == sum(rows)
+
+
+TEXT = jobs("answer_text judge_text render_text", *TEXT_BATCHES) | down("text2image")
+IMAGE = jobs("answer_image judge_image select_image", *IMAGE_BATCHES) | down("image_thinking")
+
+
+def due(built: Built, kind_: str) -> int:
+    """How many requests of a kind the build sent."""
+    return sum(kind(json.loads(body)) == kind_ for body in built.asked)
+
+
+def test_no_think_share_raised(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(text_reasoning={"no_think_share": 1})
+    new = due(built, "thinking") - due(built, "no_thinking")
+    assert ran == TEXT
+    assert asked == {"no_thinking": new, "judge text": new}
+
+
+def test_sampling_of_one_mode(built: Built, copy: Copy) -> None:
+    thinking = {"sampling": {"thinking": {"temperature": 0.61}}}
+    ran, asked = copy.run(text_reasoning=thinking, image_reasoning=thinking)
+    assert ran == TEXT | IMAGE
+    assert asked == {
+        **dict.fromkeys(("thinking", "judge text"), due(built, "thinking")),
+        **dict.fromkeys(("image", "judge image"), due(built, "image")),
+    }
+
+
+def test_the_judges_prompt(built: Built, copy: Copy) -> None:
+    prompts = [built.clone / "prompts/judge_text.md", built.clone / "prompts/judge_image.md"]
+    with contextlib.ExitStack() as stack:
+        for prompt in prompts:
+            stack.enter_context(replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"))
+        ran, asked = copy.run()
+    assert ran == (TEXT | IMAGE) - jobs("answer_text", *TEXT_BATCHES) - jobs("answer_image", *IMAGE_BATCHES)
+    assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "judge image")}
+
+
+def test_the_filter_and_the_drawing_ask_nothing(copy: Copy) -> None:
+    ran, asked = copy.run(
+        text_reasoning={"min_score": 2}, image_reasoning={"min_score": 5}, render={"max_font_px": 24}
+    )
+    assert ran == (
+        jobs("render_text", *TEXT_BATCHES)
+        | jobs("select_image", *IMAGE_BATCHES)
+        | down("text2image", "image_thinking")
+    )
+    assert not asked
+    assert copy.rows("text2image")
+    assert not copy.rows("image_thinking")
+
+
+def added(name: str) -> set[str]:
+    """The jobs that an artifact of one shard takes by itself."""
+    return (
+        jobs("list_shards gather_parts assemble_artifact manifest_artifact sample_images", name)
+        | jobs("fetch_shard", f"{name}/{ONE_SHARD}.parquet")
+        | jobs("convert_llava", f"{name}/{ONE_SHARD}")
+    )
+
+
+def of_conversion(ran: set[str]) -> set[str]:
+    """Those of the jobs that are listing, fetching, converting and assembling converted artifacts."""
+    rules = ("list_shards", "fetch_shard", "convert_", "gather_parts", "assemble_artifact", "sample_images")
+    return {job for job in ran if job.startswith(rules)} - jobs(
+        "assemble_artifact", "text2image", "image_thinking"
+    )
+
+
+def test_batches_cut_otherwise_and_a_config_added_at_the_end(copy: Copy) -> None:
+    ran, asked = copy.run(
+        onevision={"configs": [*PICTURES, SHAPES]},
+        text_reasoning={"batch_size": 7},
+        image_reasoning={"batch_size": 6},
+    )
+    assert of_conversion(ran) == of_conversion(added(artifact_of(SHAPES)))
+    assert asked == {"image": 6, "judge image": 6}
+
+
+def test_more_is_asked_and_a_config_is_added_in_the_middle(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(
+        onevision={"configs": [DIAGRAMS, SHAPES, SCIENCE, WORDS]},
+        text_reasoning={"samples": 2},
+        image_reasoning={"samples_per_config": 8},
+    )
+    names = [artifact_of(folder) for folder in (*PICTURES, SHAPES)]
+    assert of_conversion(ran) == of_conversion(added(artifact_of(SHAPES))) | jobs("sample_images", *names)
+    assert asked["thinking"] == due(built, "thinking")
+    assert asked["no_thinking"] == due(built, "no_thinking")
+    assert asked["image"] == asked["judge image"] == 2 * len(PICTURES) + 8
+
+
+def test_another_model(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(servers={"glm41v": {"model": "other"}})
+    assert ran == IMAGE | {"probe_glm41v"}
+    assert asked.pop("probe") > 0
+    assert asked == {kind_: due(built, kind_) for kind_ in ("image", "judge image")}
+
+
+def test_a_branch_that_moves_is_followed_when_asked_to(tmp_path: Path) -> None:
+    shutil.copytree(hub() / ONEVISION / WORDS, tmp_path / "hub" / ONEVISION / WORDS)
+    shard = tmp_path / "hub" / ONEVISION / WORDS / f"{ONE_SHARD}.parquet"
+    name = artifact_of(WORDS)
+    target = f"data/manifest/{name}.json"
+    refresh = ("refresh", "--forcerun", "resolve_revision")
+    with Hub(tmp_path / "hub") as served:
+        base = config("http://127.0.0.1:9/v1", onevision={"configs": [WORDS]})
+        build = Build(tmp_path / "build", base | {"hub": {"mirror": None, "endpoint": served.endpoint}})
+
+        def run(*arguments: str) -> set[str]:
+            done = build.run(*arguments)
+            assert done.returncode == 0, done.output[-3000:]
+            return done.work
+
+        revision = f"work/resolve_revision/{ONEVISION}@main.json"
+        assert jobs("resolve_revision", f"{ONEVISION}@main") < run(target)
+        first = build.manifest(name)["sources"][0]["commit"]
+        pq.write_table(pq.read_table(shard).slice(1), shard)
+        assert run("-n", target) == set()
+        run(revision, *refresh[1:])
+        assert run("-n", target) == jobs("list_shards", name)
+        assert jobs("fetch_shard", f"{name}/{shard.name}") < run(target)
+        (source,) = build.manifest(name)["sources"]
+        assert source["commit"] == served.commit(ONEVISION) != first
+        run(revision, *refresh[1:])
+        assert run("-n", target) == set()
+        asked = len(served.requests)
+        run(target, "--forcerun", "fetch_shard")
+        assert len(served.requests) == asked  # what was downloaded is checked and kept
