@@ -180,7 +180,9 @@ def main():
     if args.die_on is not None and args.die_on == os.environ.get("CUDA_VISIBLE_DEVICES"):
         args.die = 3
     if args.die is not None:
-        print("the model folder is corrupt", file=sys.stderr)
+        print("(Worker pid=7) ERROR [worker.py:83] ValueError: too little memory", file=sys.stderr)
+        print("\n".join(f"  at line {number}" for number in range(20)), file=sys.stderr)
+        print("RuntimeError: see above\nthe model folder is corrupt", file=sys.stderr)
         sys.exit(args.die)
     http.server.ThreadingHTTPServer((args.host, args.port), Handler).serve_forever()
 

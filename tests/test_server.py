@@ -342,7 +342,11 @@ def test_servers_that_run_at_once_compile_into_folders_of_their_own_and_find_the
 @pytest.mark.parametrize(
     ("behaviour", "changes", "words"),
     [
-        (["--die", "3"], {}, r"ended \(exit code 3\) before it was ready.*the model folder is corrupt"),
+        (
+            ["--die", "3"],
+            {},
+            r"ended \(exit code 3\) before it was ready.*: ValueError: too little memory \| … \|.*is corrupt",
+        ),
         (["--sick"], {"start_timeout": 0.4}, r"not ready in 0.4 s \(/health: status 503\)"),
         (["--misnamed"], {"start_timeout": 0.4}, "not ready in 0.4 s .*another-model"),
         ([], {"launcher": ["no-such-launcher"]}, "launcher 'no-such-launcher' is not found"),

@@ -13,6 +13,7 @@ Imports the standard library only, since it is also run with no packages in reac
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ KILLED = 5.0
 PR_SET_PDEATHSIG = 1
 TAIL = 8  # lines of a command that are kept to be told
 LONGEST = 65536  # bytes of a line
+ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception): .+)")
 
 
 class Guarded:
@@ -42,6 +44,7 @@ class Guarded:
         """Start it; `grace`: seconds from SIGTERM to SIGKILL. `hear` is called in a thread."""
         self._grace = grace
         self._last: deque[str] = deque(maxlen=TAIL)
+        self._error = ""
         pipe, word = os.pipe()
         self._word: int | None = word
         try:
@@ -82,9 +85,13 @@ class Guarded:
         os.close(word)
         self._listener.join(KILLED)
 
-    def tail(self) -> list[str]:
-        """The last lines that the command wrote, empty ones left out."""
-        return list(self._last)
+    def tail(self) -> str:
+        """The last that the command wrote, in one line, and before it the first error that it named.
+
+        A server of many processes ends in words about the others; what went wrong stands far above.
+        """
+        last = " | ".join(self._last) or "nothing"
+        return last if self._error in last else f"{self._error} | … | {last}"
 
     def _listen(self, hear: Callable[[str], None]) -> None:
         with self._process.stdout as pipe:
@@ -93,6 +100,8 @@ class Guarded:
                 text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2].strip()
                 if text:
                     self._last.append(text)
+                    if not self._error and (found := ERROR.search(text)):
+                        self._error = found[1]
                     hear(text)
 
 

@@ -176,5 +176,4 @@ class Replica:
 
     def _failed(self, process: Guarded, what: str) -> Failure:
         """A failure of the server, which ends in the last lines of its log."""
-        last = " | ".join(process.tail()) or "nothing"
-        return Failure(f"{self.name}: {what}; the last that it said: {last}")
+        return Failure(f"{self.name}: {what}; the last that it said: {process.tail()}")
