@@ -55,6 +55,7 @@ class Document:
         self._fonts = faces
         self._marked = any(unicodedata.category(c)[0] == "M" for c in set(text))
         self.is_plain = is_plain
+        self.families = faces.chosen(text)
         self.language = _language(text)
         # Punctuation between Latin letters gets the regional form only if the script is named.
         self.script = "auto" if _COMPLEX.search(text) else _SCRIPTS.get(self.language, "auto")

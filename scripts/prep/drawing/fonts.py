@@ -80,6 +80,7 @@ class Fonts:
         self._faces = _faces(self.engine)
         self.families = [face.family for face in self._faces]
         self._drawn: dict[str, bool] = {}
+        self._first: dict[str, str] = {}
         self._widths = _Widths(self._faces)
 
     def missing(self, text: str) -> str | None:
@@ -100,6 +101,15 @@ class Fonts:
         needed = [ord(c) for c in cluster if is_visible(c)]
         faces = self._faces[::-1] if "\ufe0f" in cluster else self._faces  # "as an emoji": that font is last
         return next((f.family for f in faces if all(c in f.widths for c in needed)), None)
+
+    def chosen(self, text: str) -> list[str]:
+        """The families that characters of a text are first found in, in order; a short list is quicker."""
+        new = set(text) - self._first.keys()
+        self._first.update(
+            {c: next((f.family for f in self._faces if ord(c) in f.widths), MATH) for c in new}
+        )
+        first = {SANS, *(self._first[c] for c in set(text))}
+        return [*(name for name in self.families if name in first), *([MONO, MATH] if MATH in first else [])]
 
     def em(self, text: str) -> float:
         """How wide a line is, in em: of each character as wide as in the first font that has it."""

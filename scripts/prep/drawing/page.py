@@ -10,45 +10,19 @@ since other ways of handing it in make the engine begin anew with each document,
 FILES = {
     "main.typ": '#import "page.typ": question\n#question(json("doc.json"))',
     "page.typ": r"""
-#let question(doc) = [
-#let style = doc.style
-#let paper = rgb(style.paper)
-#let ink = rgb(style.ink)
-#let faint = color.mix((paper, 90%), (ink, 10%))
 #let px = 1pt
-#let line-width = (style.width - 2 * style.margin) * px
-#let page-height = if style.height == none { none } else { (style.height - 2 * style.margin) * px }
+#let mixed(style, share) = color.mix((rgb(style.paper), 100% - share), (rgb(style.ink), share))
 
-#let textures = (
-  plain: none,
-  ruled: tiling(size: (30pt, 30pt), line(start: (0pt, 29pt), end: (30pt, 29pt), stroke: 1pt + faint)),
-  grid: tiling(size: (24pt, 24pt), {
-    place(line(start: (0pt, 0pt), end: (24pt, 0pt), stroke: 1pt + faint))
-    place(line(start: (0pt, 0pt), end: (0pt, 24pt), stroke: 1pt + faint))
-  }),
-  dots: tiling(size: (16pt, 16pt), place(dx: 7pt, dy: 7pt, square(size: 2pt, fill: faint))),
-)
-#let texture = textures.at(style.texture)
-
-#set page(
-  width: style.width * px,
-  height: if style.height == none { auto } else { style.height * px },
-  margin: style.margin * px,
-  fill: paper,
-  background: if texture != none { rect(width: 100%, height: 100%, fill: texture) },
-)
-#set text(
-  font: style.fonts, size: style.size * px, fill: ink, lang: style.lang, region: style.region,
-  script: style.script, fallback: false, hyphenate: false, ligatures: false, overhang: false,
-  top-edge: style.rise * px, bottom-edge: "baseline",
-)
-#set par(leading: style.leading * px, spacing: (style.leading + style.gap) * px, justify: style.justify,
-  linebreaks: if style.justify { "optimized" } else { "simple" })
-#show raw: set text(font: style.mono, size: 1.25em,  // raw text is set at 0.8 em
-  lang: style.lang, region: style.region)
-#show math.equation: set text(font: style.math, features: ())
-#set table(stroke: 0.7pt + color.mix((paper, 50%), (ink, 50%)), inset: (x: 0.4em, y: 0.35em))
-#set math.mat(gap: 0.4em)
+#let texture(style) = {
+  let faint = mixed(style, 10%)
+  let side(x, y) = line(start: (0pt, 0pt), end: (x, y), stroke: 1pt + faint)
+  if style.texture == "ruled" { tiling(size: (30pt, 30pt), place(dy: 29pt, side(30pt, 0pt))) }
+  else if style.texture == "grid" {
+    tiling(size: (24pt, 24pt), place(side(24pt, 0pt)) + place(side(0pt, 24pt)))
+  } else if style.texture == "dots" {
+    tiling(size: (16pt, 16pt), place(dx: 7pt, dy: 7pt, square(size: 2pt, fill: faint)))
+  }
+}
 
 // ---- mathematics: a tree of prep.drawing.latex
 
@@ -90,7 +64,7 @@ FILES = {
   } else if kind == "grid" {
     let sides = (node.at(1), node.at(2)).map(side => if side == "" { none } else { side })
     let side = if node.at(1) == "{" and node.at(2) == "" { left } else { center }
-    let rules = (vline: node.at(4), hline: node.at(5), stroke: 0.7pt + ink)
+    let rules = (vline: node.at(4), hline: node.at(5), stroke: 0.7pt)
     math.mat(delim: sides, align: side, augment: rules, ..node.at(3).map(row => row.map(m)))
   } else if kind == "lines" {
     node.at(1).map(row => row.map(m).join(align-point)).join(linebreak())
@@ -115,21 +89,23 @@ FILES = {
 #let inlines(parts) = parts.map(inline).join()
 
 // A thing that cannot be broken is made smaller until it fits, but not smaller than can be read.
-#let fitted(body) = context {
+#let fitted(style, body) = context {
   let size = measure(body)
-  let factor = calc.min(1.0, line-width / calc.max(size.width, 1pt))
-  if page-height != none { factor = calc.min(factor, page-height / calc.max(size.height, 1pt)) }
+  let factor = calc.min(1.0, (style.width - 2 * style.margin) * px / calc.max(size.width, 1pt))
+  if style.height != none {
+    factor = calc.min(factor, (style.height - 2 * style.margin) * px / calc.max(size.height, 1pt))
+  }
   if factor < style.shrink { panic("does not fit") }
   if factor == 1.0 { body } else { scale(factor * 100%, reflow: true, body) }
 }
 
-#let draw(part) = {
+#let draw(style, part) = {
   let kind = part.at(0)
   if kind == "p" {
     if part.at(1) { set text(dir: rtl); par(inlines(part.at(2))) } else { par(inlines(part.at(2))) }
   } else if kind == "mono" { raw(part.at(1), block: true) }
   else if kind == "code" {
-    block(width: 100%, fill: faint, inset: 0.6em, radius: 3pt, {
+    block(width: 100%, fill: mixed(style, 10%), inset: 0.6em, radius: 3pt, {
       if part.at(1) != "" { raw(part.at(1)); parbreak() }
       raw(part.at(2), block: true)
     })
@@ -152,11 +128,34 @@ FILES = {
       ..rows.at(0).map(cell => if part.at(3) { strong(inlines(cell)) } else { inlines(cell) }),
       ..rows.slice(1).sum(default: ()).map(inlines),
     )
-  } else if kind == "math" { align(center, fitted(math.equation(block: true, m(part.at(1))))) }
+  } else if kind == "math" { align(center, fitted(style, math.equation(block: true, m(part.at(1))))) }
   else { panic("unknown block " + kind) }
 }
 
-#for part in doc.blocks { draw(part) }
-]
+#let question(doc) = {
+  let style = doc.style
+  let pattern = texture(style)
+  set page(
+    width: style.width * px,
+    height: if style.height == none { auto } else { style.height * px },
+    margin: style.margin * px,
+    fill: rgb(style.paper),
+    background: if pattern != none { rect(width: 100%, height: 100%, fill: pattern) },
+  )
+  set text(
+    font: style.fonts, size: style.size * px, fill: rgb(style.ink), lang: style.lang, region: style.region,
+    script: style.script, fallback: false, hyphenate: false, ligatures: false, overhang: false,
+    top-edge: style.rise * px, bottom-edge: "baseline",
+  )
+  set par(
+    leading: style.leading * px, spacing: (style.leading + style.gap) * px, justify: style.justify,
+    linebreaks: if style.justify { "optimized" } else { "simple" },
+  )
+  show raw: set text(font: style.mono, size: 1.25em, lang: style.lang, region: style.region)  // it is 0.8 em
+  show math.equation: set text(font: style.math, features: ())
+  set table(stroke: 0.7pt + mixed(style, 50%), inset: (x: 0.4em, y: 0.35em))
+  set math.mat(gap: 0.4em)
+  for part in doc.blocks { draw(style, part) }
+}
 """,
 }

@@ -171,10 +171,9 @@ class Typesetter:
     ) -> list[bytes]:
         """The pages of one try, each looked at; `height` None: one page as high as its text."""
         blocks = document.blocks(limit=(width - 2 * chosen.margin) / size - 2)
-        families = [*self.fonts.families, fonts.MONO, fonts.MATH]
-        text = [chosen.face, *families]
+        text = [chosen.face, *document.families]
         if document.language != "en":  # then quotation marks and dashes are the Chinese font's
-            text = [{"name": chosen.face, "covers": "latin-in-cjk"}, fonts.CJK, *families]
+            text = [{"name": chosen.face, "covers": "latin-in-cjk"}, fonts.CJK, *document.families]
         style = {
             "paper": chosen.paper, "ink": chosen.ink, "texture": chosen.texture,
             "width": width, "height": height, "margin": chosen.margin,
@@ -183,7 +182,7 @@ class Typesetter:
             "justify": chosen.justify and document.surely_fits and width > 26 * size,
             "lang": document.language, "script": document.script,
             "region": {"zh": "cn", "ja": "jp", "ko": "kr"}.get(document.language),
-            "fonts": text, "mono": [fonts.MONO, *text], "math": [fonts.MATH, *families],
+            "fonts": text, "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
         }  # fmt: skip
         try:
             pages = self.engine.draw({"style": style, "blocks": blocks})
