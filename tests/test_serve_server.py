@@ -68,6 +68,14 @@ def test_a_server_that_dies_comes_back_at_the_same_address_with_the_same_key(ser
     until(lambda: _status(f"{url}/models", key) == 200)
 
 
+def test_replicas_are_served_with_one_key(serve, tmp_path):
+    process = serve(replicas=2, devices="0,1")
+    urls = json.loads(re.search(r"base_urls: (.*)", said(process))[1])
+    key = (tmp_path / "key").read_text().strip()
+    assert len(set(urls)) == 2
+    assert [_status(f"{url}/models", key) for url in urls] == [200, 200]
+
+
 def _status(url: str, key: str) -> int | None:
     try:
         return get(url, key)[0]

@@ -28,7 +28,7 @@ KILLED = 5.0
 PR_SET_PDEATHSIG = 1
 TAIL = 8  # lines of a command that are kept to be told
 LONGEST = 65536  # bytes of a line
-ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception): .+)")
+ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
 
 
 class Guarded:
