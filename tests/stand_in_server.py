@@ -175,6 +175,7 @@ def main():
     if args.keys:
         with open(args.keys, "a", encoding="utf-8") as file:
             file.write(f"{key}\n")
+    print('INFO: 127.0.0.1:9 - "GET /health HTTP/1.1" 200 OK', file=sys.stderr)
     print(f"devices {os.environ.get('CUDA_VISIBLE_DEVICES')}", file=sys.stderr)
     print(f"cache {os.environ.get('VLLM_CACHE_ROOT')}", file=sys.stderr)
     if args.die_on is not None and args.die_on == os.environ.get("CUDA_VISIBLE_DEVICES"):

@@ -173,6 +173,7 @@ def test_devices_and_flags_reach_the_server_and_its_words_the_log(tmp_path, capl
     line = use(settings(tmp_path, devices="0,3"), tmp_path, work)
     assert f"--served-model-name toy/model --max-model-len 512 --pids {tmp_path}" in line
     assert "toy | devices 0,3" in caplog.text
+    assert "200 OK" not in caplog.text
 
 
 def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):

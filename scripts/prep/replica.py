@@ -18,6 +18,7 @@ log = logging.getLogger("prep")
 # vLLM reads its key from this variable, the embedded server too: a key is never on a command line.
 KEY_VARIABLE = "VLLM_API_KEY"
 CACHE_VARIABLE = "VLLM_CACHE_ROOT"
+SERVED = 'HTTP/1.1" 200 OK'  # how vLLM's line about a request ends that went well: there are too many
 
 
 class Replica:
@@ -140,7 +141,12 @@ class Replica:
             environment[CACHE_VARIABLE] = str(self._cache[0])
         log.info("%s: starting %s", self.name, " ".join(command))
         follow_parent(True)
-        return Guarded(command, environment, lambda line: log.info("%s | %s", self.name, line), self.grace)
+        return Guarded(command, environment, self._hear, self.grace)
+
+    def _hear(self, line: str) -> None:
+        """Pass on what the server says."""
+        if not line.endswith(SERVED):
+            log.info("%s | %s", self.name, line)
 
     async def _ready(self, process: Guarded, endpoint: Endpoint, deadline: float) -> bool:
         """Wait until the server is healthy, names our model to our key, and lives; False if it ended.
