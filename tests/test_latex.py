@@ -20,6 +20,7 @@ def _flat(source: str) -> str:
         ("x_i", '["attach", ["s", "x"], null, ["s", "i"]]'),
         ("f''", '["row", [["s", "′"], ["s", "′"]]]'),
         (r"\frac12", '["frac", ["t", "1"], ["t", "2"]]'),
+        (r"\frac{1}{1+\frac{1}{x}}", '["frac", ["row", [["t", "1"]]], ["full", ["row", '),
         (r"\sqrt[3]{x}", '["root", ["row", [["s", "x"]]], ["row", [["t", "3"]]]]'),
         (r"\left(\frac{a}{b}\right.", '["fence", "(", '),
         (r"\text{if }x", '["t", "if "]'),

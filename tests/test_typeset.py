@@ -225,6 +225,15 @@ def test_what_cannot_be_drawn_is_rejected(
     assert detail in caught.value.detail
 
 
+@pytest.mark.parametrize(("word", "letters"), [("كتب", "ك ت ب"), ("वाक्य", "व ा क ् य"), ("दिए", "द ि ए")])
+def test_letters_are_joined_as_their_script_does(typesetter: Typesetter, word: str, letters: str) -> None:
+    _, joined, boxes = _drawn(typesetter, f"Read: {word}")
+    assert not boxes & set(joined)
+    _, alone, _ = _drawn(typesetter, f"Read: {letters}")
+    assert joined[5:] != [glyph for glyph in alone[5:] if glyph not in boxes]
+    assert joined[:5] == alone[:5]
+
+
 def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:
     assert typesetter.draw("a\x00b\x1bc\r\nd\u2028e\x85f", "x") == typesetter.draw("abc\nd\ne\nf", "x")
 

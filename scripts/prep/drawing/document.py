@@ -58,7 +58,7 @@ class Document:
         self.families = faces.chosen(text)
         self.language = _language(text)
         # Punctuation between Latin letters gets the regional form only if the script is named.
-        self.script = "auto" if _COMPLEX.search(text) else _SCRIPTS.get(self.language, "auto")
+        self.script = None if _COMPLEX.search(text) else _SCRIPTS.get(self.language)
         self._has_sure_widths = not _UNSURE.search(text)
         self._measure()
 

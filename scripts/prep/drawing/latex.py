@@ -8,6 +8,7 @@ A node is a list whose first item names it; the page draws it and never sees the
     ["attach", base, superscript | null, subscript | null]           ["op", "lim", limits]
     ["over", base, node]    a small node above (`\\overset`)          ["under", base, node]
     ["accent", base, "→"]   ["line", base, "over" | "under" | "overbrace" | "underbrace"]
+    ["full", node]          what holds fractions within one, at full size
     ["style", "bb", node]   ["fence", "(", node, ")"]                 ["stretch", "→", above, below]
     ["grid", "(", ")", [[cell, …], …], [column, …], [row, …]]   matrices and cases, and rules in them
     ["lines", [[cell, …], …]]            aligned lines
@@ -105,6 +106,15 @@ def parse(source: str) -> list:
     if not tree[1]:
         raise Unread("an empty formula")
     return tree
+
+
+def _full_size(part: list) -> list:
+    """A part of a fraction, at full size if it holds fractions: each level smaller, none could be read."""
+    return ["full", part] if _holds_fraction(part) else part
+
+
+def _holds_fraction(node: object) -> bool:
+    return isinstance(node, list) and (node[:1] == ["frac"] or any(map(_holds_fraction, node)))
 
 
 class _Parser:
@@ -214,7 +224,7 @@ class _Parser:
         if _BIG.match(name):
             return self.delimiter(self.next())
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
-            return ["frac", self.argument(), self.argument()]
+            return ["frac", _full_size(self.argument()), _full_size(self.argument())]
         if name in ("binom", "dbinom", "tbinom"):
             return ["binom", self.argument(), self.argument()]
         if name == "sqrt":

@@ -42,6 +42,7 @@ FILES = {
   else if kind == "row" { [#node.at(1).map(m).join()] }
   else if kind == "sp" { h(node.at(1) * 1em) }
   else if kind == "frac" { math.frac(m(node.at(1)), m(node.at(2))) }
+  else if kind == "full" { math.display(m(node.at(1))) }
   else if kind == "binom" { math.binom(m(node.at(1)), m(node.at(2))) }
   else if kind == "root" { math.root(m(node.at(2)), m(node.at(1))) }
   else if kind == "attach" { math.attach(m(node.at(1)), t: m(node.at(2)), b: m(node.at(3))) }
@@ -144,7 +145,8 @@ FILES = {
   )
   set text(
     font: style.fonts, size: style.size * px, fill: rgb(style.ink), lang: style.lang, region: style.region,
-    script: style.script, fallback: false, hyphenate: false, ligatures: false, overhang: false,
+    script: if style.script == none { auto } else { style.script },
+    fallback: false, hyphenate: false, ligatures: false, overhang: false,
     top-edge: style.rise * px, bottom-edge: "baseline",
   )
   set par(
