@@ -57,12 +57,15 @@ rule answer_image:
         sampling=sampling("image_reasoning", "thinking"),
         samples=IMAGE["samples"],
         seed=config["seed"],
+        longer_budget=IMAGE["longer_budget"] or 0,
+        repetition=IMAGE["repetition"] or 0,
         server=f"work/servers/{IMAGE['teacher']}/server.json",
         journal=f"work/journal/{IMAGE['teacher']}",
     shell:
         "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
         " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
         " --sampling {params.sampling:q} --samples {params.samples} --seed {params.seed}"
+        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
         " --answers {output.answers:q} 2> {log:q}"
 
 
@@ -89,13 +92,17 @@ rule judge_image:
         prompt=literally(prompt_text("image_reasoning")),
         sampling=sampling("image_reasoning", "judge"),
         seed=config["seed"],
+        longer_budget=IMAGE["longer_budget"] or 0,
+        repetition=IMAGE["repetition"] or 0,
         server=f"work/servers/{IMAGE['judge']}/server.json",
         journal=f"work/journal/{IMAGE['judge']}",
     shell:
         "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
         " --progress work/stats/judge_image/{wildcards.batch}.json --prompt {params.prompt:q}"
-        " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
+        " --sampling {params.sampling:q} --seed {params.seed}"
+        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
+        " --verdicts {output.verdicts:q} 2> {log:q}"
 
 
 rule select_image:

@@ -83,6 +83,8 @@ rule answer_text:
         no_think_share=TEXT["no_think_share"],
         samples=TEXT["samples"],
         seed=config["seed"],
+        longer_budget=TEXT["longer_budget"] or 0,
+        repetition=TEXT["repetition"] or 0,
         server=f"work/servers/{TEXT['teacher']}/server.json",
         journal=f"work/journal/{TEXT['teacher']}",
     shell:
@@ -90,6 +92,7 @@ rule answer_text:
         " --journal {params.journal:q} --progress work/stats/answer_text/{wildcards.batch}.json"
         " --thinking {params.thinking:q} --no-thinking {params.no_thinking:q}"
         " --no-think-share {params.no_think_share} --samples {params.samples} --seed {params.seed}"
+        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
         " --answers {output.answers:q} 2> {log:q}"
 
 
@@ -116,13 +119,17 @@ rule judge_text:
         prompt=literally(prompt_text("text_reasoning")),
         sampling=sampling("text_reasoning", "judge"),
         seed=config["seed"],
+        longer_budget=TEXT["longer_budget"] or 0,
+        repetition=TEXT["repetition"] or 0,
         server=f"work/servers/{TEXT['judge']}/server.json",
         journal=f"work/journal/{TEXT['judge']}",
     shell:
         "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
         " --progress work/stats/judge_text/{wildcards.batch}.json --prompt {params.prompt:q}"
-        " --sampling {params.sampling:q} --seed {params.seed} --verdicts {output.verdicts:q} 2> {log:q}"
+        " --sampling {params.sampling:q} --seed {params.seed}"
+        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
+        " --verdicts {output.verdicts:q} 2> {log:q}"
 
 
 rule render_text:

@@ -18,6 +18,7 @@ def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) 
     """The request for one answer: the picture, then the question without its tag."""
     return Request(
         id=question.row_id(asked.id, mode, sample),
+        mode=mode,
         messages=[{"role": "user", "content": asked.text}],
         sampling=sampling,
         seed=draw.request_seed(seed, asked.id, mode, sample),

@@ -28,6 +28,7 @@ def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict[s
     text = asked.text + (asking.NO_THINK if mode == "no_thinking" else "")
     return Request(
         id=question.row_id(asked.id, mode, sample),
+        mode=mode,
         messages=[{"role": "user", "content": text}],
         sampling=sampling[mode],
         seed=draw.request_seed(seed, asked.id, mode, sample),

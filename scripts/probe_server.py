@@ -17,15 +17,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import openai
 from PIL import Image, ImageDraw
 
-from prep import wire
 from prep.endpoint import Endpoint, get, models
+from prep.fault import Fault
 from prep.files import read_json, write_json
 from prep.program import Failure, parser, run
+from prep.reason import Reason
 from prep.server import Server
 from prep.verdict import RESPONSE_FORMAT, parse
+from prep.wire import Wire, time_limit
 
 log = logging.getLogger("prep")
 
@@ -40,6 +41,9 @@ EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
 BUDGET = 1024
 # Whether a sampling is accepted shows at the first token.
 TRIAL = 8
+TRIES = 3
+PASSING = (Reason.TRANSPORT, Reason.RATE_LIMITED, Reason.SERVER_ERROR)
+"""Faults that may pass by themselves."""
 
 
 def thinking_field(content: str, fields: dict[str, Any]) -> str:
@@ -73,45 +77,57 @@ def picture() -> str:
 class Asker:
     """Greedy chat requests to one endpoint; a context manager."""
 
-    def __init__(self, endpoint: Endpoint, model: str, budget: int, timeout: float):
-        self._model, self._budget = model, budget
-        self._client = wire.client(endpoint).with_options(max_retries=2, timeout=timeout)
+    def __init__(self, endpoint: Endpoint, settings: dict[str, Any], budget: int):
+        self._model, self._budget, self._limit = settings["model"], budget, time_limit(settings, budget)
+        self._wire = Wire(endpoint)
 
     async def __aenter__(self) -> "Asker":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        await self._wire.close()
 
     async def ask(self, content: str | list[dict], **options: Any) -> dict[str, Any]:
-        """The answer as a plain dict: content, fields, finish_reason. Raises openai.OpenAIError.
+        """The answer as a plain dict: content, fields, finish_reason. Raises Fault.
 
         Options are what goes into the request's body besides, or in place of, greedy sampling.
         """
-        greedy = {"temperature": 0.0, "seed": 0, "max_tokens": self._budget}
-        answer = await self._client.chat.completions.create(
-            model=self._model,
-            messages=[{"role": "user", "content": content}],
-            extra_body=greedy | options,
-        )
-        if not getattr(answer, "choices", None):
-            raise openai.OpenAIError("the answer is no chat completion")
-        choice = answer.choices[0]
-        fields = choice.message.model_extra or {}
-        return {
-            "content": choice.message.content or "",
-            "fields": {name: fields[name] for name in ("reasoning", "reasoning_content") if fields.get(name)},
-            "finish_reason": choice.finish_reason,
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": 0.0,
+            "seed": 0,
+            "max_tokens": self._budget,
+            **options,
         }
+        for left in reversed(range(TRIES)):
+            try:
+                answer = await self._wire.post(body, self._limit)
+                break
+            except Fault as fault:
+                if not left or fault.reason not in PASSING:
+                    raise
+                await asyncio.sleep(fault.retry_after or 1)
+        try:
+            choice = answer["choices"][0]
+            message = choice["message"]
+            fields = {name: message[name] for name in ("reasoning", "reasoning_content") if message.get(name)}
+            return {
+                "content": message.get("content") or "",
+                "fields": fields,
+                "finish_reason": choice.get("finish_reason"),
+            }
+        except (LookupError, TypeError, AttributeError) as error:
+            raise Fault(Reason.MALFORMED, "the answer is no chat completion") from error
 
     async def try_to_ask(self, content: str | list[dict], **options: Any) -> dict[str, Any] | str:
         """The answer, or in words why this server refuses to give one: it may do without."""
         try:
             return await self.ask(content, **options)
-        except openai.APIStatusError as error:
-            if error.status_code in (401, 403, 429):
+        except Fault as fault:
+            if fault.reason not in (Reason.BAD_REQUEST, Reason.SERVER_ERROR):
                 raise
-            return " ".join(str(error).split())
+            return fault.detail
 
 
 async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,7 +138,7 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
     context = told.get("max_model_len")
     budget = min(BUDGET, (context or settings["max_model_len"] or BUDGET) // 2)
     try:
-        async with Asker(endpoint, settings["model"], budget, settings["request_timeout"]) as asker:
+        async with Asker(endpoint, settings, budget) as asker:
             thinking = await asker.ask(SUM)
             no_think = await asker.ask(SUM + NO_THINK)
             verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
@@ -131,12 +147,17 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
                 {"type": "text", "text": PICTURE},
             ]
             seen = await asker.try_to_ask(parts)
-            for key, sampling in settings["samplings"].items():
-                refusal = await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL})
-                if isinstance(refusal, str):
-                    raise Failure(f"{name}: {url} refuses {key} {json.dumps(sampling)}: {refusal}")
-    except openai.OpenAIError as error:
+            tried = {
+                f"{key} {json.dumps(sampling)}": await asker.try_to_ask(
+                    SUM, **sampling | {"max_tokens": TRIAL}
+                )
+                for key, sampling in settings["samplings"].items()
+            }
+    except (Fault, Failure) as error:
         raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
+    for sampling, answer in tried.items():
+        if isinstance(answer, str):
+            raise Failure(f"{name}: {url} refuses {sampling}: {answer}")
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
         "thinking": thinking_field(thinking["content"], thinking["fields"]),

@@ -19,6 +19,8 @@ SETTINGS = {
     "concurrency": 4,
     "max_model_len": 8192,
     "request_timeout": 60,
+    "floor_rate": 1000,
+    "stall_timeout": None,
     "restarts": 0,
     "max_failed_share": 0.5,
 }
@@ -58,7 +60,8 @@ class Batch:
             *("--questions", self.folder / "questions.parquet", "--server", self.folder / "server.json"),
             *("--model", "model"),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
-            *("--progress", self.folder / "progress.json", "--seed", 42, *arguments),
+            *("--progress", self.folder / "progress.json", "--seed", 42),
+            *("--longer-budget", 0, "--repetition", 0, *arguments),
         )
 
     def rows(self, name: str) -> list[dict[str, Any]]:

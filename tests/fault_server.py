@@ -7,20 +7,24 @@
         ...  # ask server.base_url
     assert server.attempts["the prompt"] == 2
 
-What a prompt's n-th attempt gets depends on the plan alone, so a test runs alike each time.
+What a prompt's n-th attempt gets depends on the plan alone, so a test runs alike each time. A token is a
+word with the white space after it; a request that asks for a stream gets its answer a token at a time.
 """
 
 import asyncio
 import hashlib
 import json
+import re
 import socket
 import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+CONTEXT = "This model's maximum context length is {} tokens. However, you requested more. Please reduce"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Reply:
 
     `kind`: `answer` | `reset` (the connection is reset) | `hang` (nothing, ever) | `cut` (half of the
     body, then the end of the connection) | `cut_json` (half of the JSON, as if it were all) | `garbage`
-    (not HTTP).
+    (not HTTP) | `broken` (a streamed answer's second half is an error).
     """
 
     kind: str = "answer"
@@ -51,19 +55,34 @@ class Reply:
     finish_reason: str | None = "stop"
     body: Any = None  # the whole JSON body, in place of a chat completion
     chunked: bool = False
+    pause: float = 0.0  # seconds after each token of a streamed answer
+    stall: int | None = None  # a streamed answer's tokens after which no more come
+    streams: bool = True  # whether it streams, if it is asked to
 
 
 def answer_to(body: dict[str, Any]) -> str:
-    """The text that the server answers a body with: the same for the same body, always."""
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    """The text that the server answers a body with: the same for the same body, always, streamed or not."""
+    asked = {name: value for name, value in body.items() if not name.startswith("stream")}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return f"<think>\nabout {digest[:8]}\n</think>\n\nanswer {digest}"
+
+
+def tokens(text: str) -> list[str]:
+    """A text in tokens, which make it again when they are joined."""
+    return re.findall(r"\s*\S+\s*", text) or [text]
+
+
+def _usage(ask: Ask, said: list[str]) -> dict[str, int]:
+    return {"prompt_tokens": len(tokens(ask.prompt)), "completion_tokens": len(said)}
 
 
 class FaultServer:
     """Serves `plan` while its `with` block lasts, in a thread of its own.
 
     At most `slots` requests are worked on at once (None: all), the others wait as in a real server.
-    `models` are the names that /v1/models shows; with a `key`, requests without it get 401.
+    `models` are the names that /v1/models shows; with a `key`, requests without it get 401. With a `context`,
+    a request whose prompt and budget are more tokens than that is refused in vLLM's words, and an answer ends
+    with it.
     """
 
     def __init__(
@@ -73,10 +92,11 @@ class FaultServer:
         slots: int | None = None,
         models: tuple[str, ...] = ("model",),
         key: str | None = None,
+        context: int | None = None,
         port: int = 0,
     ):
         self.plan = plan or (lambda ask: Reply())
-        self.slots, self.models, self.key = slots, models, key
+        self.slots, self.models, self.key, self.context = slots, models, key, context
         self.attempts: Counter[str] = Counter()  # requests by prompt
         self.finished: Counter[str] = Counter()  # whole answers sent, by prompt
         self.connections = 0  # ever opened
@@ -207,12 +227,19 @@ class _Connection(asyncio.Protocol):
         self.holds_slot = True
         self.server._working += 1
         reply = self.server.plan(self.ask)
+        if (room := self._room()) is not None and room < self.ask.body.get("max_tokens", 1):
+            reply = Reply(status=400, body={"error": {"message": CONTEXT.format(self.server.context)}})
         if reply.kind == "hang":
             return
         if reply.delay:
             self.timer = asyncio.get_running_loop().call_later(reply.delay, self._reply, reply)
         else:
             self._reply(reply)
+
+    def _room(self) -> int | None:
+        """The tokens that an answer may have at most."""
+        context = self.server.context
+        return None if context is None else context - len(tokens(self.ask.prompt))
 
     def _leave(self) -> None:
         """The request is out: the next one that waits gets its slot."""
@@ -229,6 +256,14 @@ class _Connection(asyncio.Protocol):
 
     def _reply(self, reply: Reply) -> None:
         ask = self.ask
+        said = tokens(answer_to(ask.body) if reply.content is None else reply.content)
+        limits = [limit for limit in (ask.body.get("max_tokens"), self._room()) if limit is not None]
+        most = min(limits, default=len(said))
+        if len(said) > most:
+            said, reply = said[:most], replace(reply, finish_reason="length")
+        plain = reply.status != 200 or reply.body is not None or reply.kind in ("reset", "garbage")
+        if ask.body.get("stream") and reply.streams and not plain:
+            return self._stream(said, reply)
         if reply.kind == "answer" and reply.status == 200:
             self.server.finished[ask.prompt] += 1
         self._leave()
@@ -241,16 +276,62 @@ class _Connection(asyncio.Protocol):
         elif reply.status != 200:
             self._write(reply.status, reply.body or {"error": {"message": "as planned"}}, reply)
         else:
-            self._write(200, reply.body or self._completion(ask, reply), reply)
+            self._write(200, reply.body or self._completion(ask, "".join(said), reply), reply)
+        return None
 
-    def _completion(self, ask: Ask, reply: Reply) -> dict[str, Any]:
-        content = answer_to(ask.body) if reply.content is None else reply.content
+    def _stream(self, said: list[str], reply: Reply) -> None:
+        """Begin a streamed answer: chunks of HTTP, an event each."""
+        fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
+        kind = "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked"
+        self.transport.write(f"HTTP/1.1 200 As Planned\r\n{fields}{kind}\r\n\r\n".encode())
+        deltas = [{"role": "assistant", "content": ""}]
+        deltas += [{name: text} for name, text in reply.message.items()] + [
+            {"content": token} for token in said
+        ]
+        choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        choices.append({"index": 0, "delta": {}, "finish_reason": reply.finish_reason})
+        events = [{"choices": [choice]} for choice in choices]
+        events.append({"choices": [], "usage": _usage(self.ask, said)})
+        lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events] + [
+            "data: [DONE]\n\n"
+        ]
+        if reply.stall is not None:
+            lines = lines[: reply.stall]
+        self._next(iter(lines), len(lines) // 2, reply)
+
+    def _next(self, lines: Iterator[str], left: int, reply: Reply) -> None:
+        """Send one event of a streamed answer, and the rest after it; `left` of them before it goes wrong."""
+        line = next(lines, None)
+        wrong = left == 0 and reply.kind in ("cut", "cut_json", "broken")
+        if wrong and reply.kind == "broken":
+            line = 'data: {"error": {"message": "the engine died"}}\n\n'
+        if wrong and reply.kind == "cut_json":
+            line = line[: len(line) // 2] + "\n\n"
+        if line is not None and not (wrong and reply.kind == "cut"):
+            data = line.encode()
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if line is not None and not wrong:
+            following = self._next, lines, left - 1, reply
+            self.timer = asyncio.get_running_loop().call_later(reply.pause, *following)
+            return None
+        if reply.stall is not None:
+            return None
+        if reply.kind == "answer":
+            self.server.finished[self.ask.prompt] += 1
+        self._leave()
+        if reply.kind == "cut":
+            self.transport.close()
+        else:
+            self.transport.write(b"0\r\n\r\n")
+        return None
+
+    def _completion(self, ask: Ask, content: str, reply: Reply) -> dict[str, Any]:
         message = {"role": "assistant", "content": content, **reply.message}
         return {
             "object": "chat.completion",
             "model": ask.body["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
-            "usage": {"prompt_tokens": len(ask.prompt.split()), "completion_tokens": len(content.split())},
+            "usage": _usage(ask, tokens(content)),
         }
 
     def _write(self, status: int, body: Any, reply: Reply | None = None) -> None:

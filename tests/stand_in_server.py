@@ -37,6 +37,8 @@ def settings(folder: Path, *behaviour: str, **changes) -> dict:
         "host": "127.0.0.1",
         "request_timeout": 10,
         "samplings": {},
+        "floor_rate": 1000,
+        "stall_timeout": None,
     } | changes
 
 

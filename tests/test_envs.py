@@ -53,7 +53,7 @@ def imports(program: str) -> set[str]:
 @pytest.mark.parametrize("env", ENVS, ids=lambda env: env.stem)
 def test_every_environment_has_what_the_asking_programs_import(env):
     wanted = set().union(*map(imports, ASKING))
-    assert {"openai", "pyarrow", "pillow"} <= wanted <= pins(env).keys()
+    assert {"aiohttp", "pyarrow", "pillow"} <= wanted <= pins(env).keys()
     assert yaml.safe_load(env.read_text())["channels"] == ["conda-forge"]
 
 

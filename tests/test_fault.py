@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from prep.fault import RETRY_AFTER, TRIES, Fault, _message, _retry_after, read
+from prep.fault import RETRY_AFTER, TRIES, Fault, _retry_after, message, of_status, parsed, read
+from prep.program import Failure
 from prep.reason import Reason
 
 
@@ -15,22 +16,26 @@ def completion(finish="stop", usage=None, **message) -> str:
     return json.dumps({"choices": [choice], "usage": usage})
 
 
+def read_text(text: str) -> dict:
+    return read(parsed(text.encode()))
+
+
 def test_what_is_read_of_a_completion():
     text = completion(usage={"prompt_tokens": 3, "completion_tokens": 4}, reasoning="thought")
-    assert read(text) == {
+    assert read_text(text) == {
         "content": "text",
         "reasoning": "thought",
         "finish_reason": "stop",
         "tokens": [3, 4],
     }
-    assert read(completion(content=None))["content"] == ""
-    assert read(completion())["tokens"] == [0, 0]
-    assert read(completion(usage={"prompt_tokens": None}))["tokens"] == [0, 0]
-    assert read(completion("length"))["finish_reason"] == "length"
+    assert read_text(completion(content=None))["content"] == ""
+    assert read_text(completion())["tokens"] == [0, 0]
+    assert read_text(completion(usage={"prompt_tokens": None}))["tokens"] == [0, 0]
+    assert read_text(completion("length"))["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("text", "reason"),
     [
         ("", "cut_json"),
         (completion()[:-1], "cut_json"),
@@ -44,28 +49,28 @@ def test_what_is_read_of_a_completion():
         ('{"error": {"message": "engine dead"}}', "malformed"),
         (completion(reasoning={"a": 1}), "malformed"),
         (completion(usage={"completion_tokens": "many"}), "malformed"),
-        (completion(None), "unfinished"),
-        (completion("abort"), "unfinished"),
-        (completion("error"), "unfinished"),
+        (completion(None), "server_error"),
+        (completion("abort"), "server_error"),
+        (completion("error"), "server_error"),
     ],
 )
-def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, name):
+def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
     with pytest.raises(Fault) as fault:
-        read(text)
-    assert (fault.value.reason, fault.value.name) == (Reason.SERVER_ERROR, name)
+        read_text(text)
+    assert fault.value.reason == reason
     assert not fault.value.row
 
 
 def test_the_detail_is_one_short_line():
-    fault = Fault(Reason.SERVER_ERROR, "server_error", "a\nb  c" + "x" * 1000)
+    fault = Fault(Reason.SERVER_ERROR, "a\nb  c" + "x" * 1000)
     assert fault.detail.startswith("a b cxxx")
     assert len(fault.detail) == 300
 
 
 def test_only_refused_requests_are_the_row_s_own_and_they_are_never_repeated():
-    own = [reason for reason in TRIES if Fault(reason, "", "").row]
-    assert own == [Reason.BAD_REQUEST]
-    assert TRIES[Reason.BAD_REQUEST] == 1
+    own = [reason for reason in TRIES if Fault(reason, "").row]
+    assert own == [Reason.BAD_REQUEST, Reason.LENGTH]
+    assert [TRIES[reason] for reason in own] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,34 @@ def test_only_refused_requests_are_the_row_s_own_and_they_are_never_repeated():
     ],
 )
 def test_what_a_server_says_of_an_error(body, said):
-    assert _message(body) == said
+    assert message(body) == said
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "reason"),
+    [
+        (400, "This model's maximum context length is 8192 tokens. However, you requested 9000", "length"),
+        (400, "'max_tokens' is too large: 8000. This model's maximum context length is 8192", "length"),
+        (400, "max_tokens must be at least 1, got -90.", "length"),
+        (400, "The decoder prompt (length 9000) is longer than the maximum model length of 8192.", "length"),
+        (422, "`inputs` tokens + `max_new_tokens` must be <= 8192", "length"),
+        (400, "the request exceeds the available context size", "length"),
+        (400, "top_k must be -1 or at least 1", "bad_request"),
+        (500, "context lost", "server_error"),
+        (408, "", "timeout"),
+        (409, "", "server_error"),
+        (429, "", "rate_limited"),
+    ],
+)
+def test_what_an_error_status_means(status, said, reason):
+    fault = of_status(status, {}, json.dumps({"error": {"message": said}}).encode(), "url", "model")
+    assert fault.reason == reason
+    assert said in fault.detail
+
+
+def test_a_redirect_is_the_user_s_to_mend():
+    with pytest.raises(Failure, match="sends us on to https://there; mend base_urls"):
+        of_status(307, {"Location": "https://there"}, b"", "url", "model")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +130,10 @@ def test_what_a_server_says_of_an_error(body, said):
     ],
 )
 def test_retry_after_in_seconds(text, seconds):
-    assert _retry_after({} if text is None else {"retry-after": text}) == seconds
+    assert _retry_after({} if text is None else {"Retry-After": text}) == seconds
 
 
 def test_retry_after_as_a_date():
     date = email.utils.formatdate(time.time() + 100, usegmt=True)
-    assert 97 < _retry_after({"retry-after": date}) <= 100
-    assert _retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+    assert 97 < _retry_after({"Retry-After": date}) <= 100
+    assert _retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0

@@ -19,11 +19,13 @@ def stopped(content: str, reasoning: str | None = None) -> Response:
     [
         (Response("", None, None, Reason.TIMEOUT, "no answer"), Reason.TIMEOUT),
         (Response(THOUGHT, None, "length"), Reason.LENGTH),
-        (Response(THOUGHT, None, "content_filter"), Reason.NOT_STOPPED),
+        (Response(THOUGHT, None, "content_filter"), Reason.CONTENT_FILTER),
+        (Response(THOUGHT, None, "tool_calls"), Reason.NOT_STOPPED),
         (Response(THOUGHT, None, None), Reason.NOT_STOPPED),
         (Response(f"{THOUGHT} <IMAGE>", None, "stop"), Reason.MEDIA_TAG_IN_ANSWER),
         (Response("4", "see <video>", "stop"), Reason.MEDIA_TAG_IN_ANSWER),
-        (Response("", None, "stop"), Reason.ANSWER_MALFORMED),
+        (Response("", None, "stop"), Reason.EMPTY),
+        (Response(" \n", "", "stop"), Reason.EMPTY),
     ],
 )
 def test_an_answer_that_is_none_is_rejected_whatever_the_teacher(answer, response, reason):
@@ -58,7 +60,6 @@ def test_an_empty_think_block_is_kept_or_put_back_without_thinking():
         ("<think>\n\n</think>\n\n4", "thinking"),
         ("<think>a</think>4", "no_thinking"),
         ("4</think>", "no_thinking"),
-        ("", "no_thinking"),
     ],
 )
 def test_a_malformed_text_answer_is_rejected(content, mode):

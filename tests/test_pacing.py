@@ -8,7 +8,7 @@ from prep.fault import Fault
 from prep.pacing import PATIENCE, Line
 from prep.reason import Reason
 
-BUSY = Fault(Reason.SERVER_ERROR, "server_error", "HTTP 503")
+BUSY = Fault(Reason.SERVER_ERROR, "HTTP 503")
 ENDPOINT = Endpoint("http://127.0.0.1:1/v1")
 
 
@@ -81,15 +81,15 @@ def test_failures_among_successes_do_not_slow_down(line):
 def test_a_refused_request_shows_that_the_server_lives(line):
     for step in range(100):
         send(line, 1)
-        line.failed(Fault(Reason.BAD_REQUEST, "bad_request", "HTTP 400"), sent=step, now=step)
+        line.failed(Fault(Reason.BAD_REQUEST, "HTTP 400"), sent=step, now=step)
     assert (line.limit, line.in_flight) == (64, 0)
     assert not line.hopeless(10**6)
 
 
 def test_retry_after_is_honoured_at_once_and_the_longest_counts(line):
     send(line, 2)
-    line.failed(Fault(Reason.RATE_LIMITED, "rate_limited", "", retry_after=7), sent=0.0, now=1.0)
-    line.failed(Fault(Reason.RATE_LIMITED, "rate_limited", "", retry_after=2), sent=0.0, now=1.0)
+    line.failed(Fault(Reason.RATE_LIMITED, "", retry_after=7), sent=0.0, now=1.0)
+    line.failed(Fault(Reason.RATE_LIMITED, "", retry_after=2), sent=0.0, now=1.0)
     assert line.rests_until == 8.0
 
 

@@ -1,6 +1,6 @@
 """The nouns that two or more programs share.
 
 No module here knows a path of the workflow or imports Snakemake, and each imports only what every
-environment that runs it has: the standard library, pyarrow, pillow and openai (see envs/). Exceptions
+environment that runs it has: the standard library, pyarrow, pillow and aiohttp (see envs/). Exceptions
 need the base environment, where alone their programs run: hub, remote, patience, templates, gallery, drawing.
 """

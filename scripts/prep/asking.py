@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from prep import draw, program, question, shards, verdict
+from prep.answers import Answers
 from prep.client import Client
 from prep.files import read_json
 from prep.form import after_thought
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--journal", type=Path, required=True, help="folder of the server's journals")
     parser.add_argument("--progress", type=Path, required=True, help="out: JSON of counts, as it goes")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--longer-budget", type=float, required=True, help="of max_tokens; 0: never")
+    parser.add_argument("--repetition", type=int, required=True, help="characters; 0: circles are let go on")
 
 
 def ask(
@@ -49,7 +52,9 @@ def ask(
             " another configuration was started in this folder; start this one again"
         )
     with Journal(args.journal) as journal, Server(settings, args.server.parent) as server:
-        client = Client(settings, server, journal, args.progress)
+        kept = args.longer_budget or None, args.repetition or None
+        answers = Answers(journal, args.model, settings["max_model_len"], *kept)
+        client = Client(settings, server, answers, args.progress)
         yield from client.ask(requests, settings["max_failed_share"])
 
 
@@ -102,6 +107,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             text = verdict.prompt(args.prompt, asked.text, asked.reference, after_thought(answer["text"]))
             yield Request(
                 id=answer["id"],
+                mode="judge",
                 messages=[{"role": "user", "content": text + suffix}],
                 sampling=args.sampling,
                 seed=draw.request_seed(args.seed, answer["id"], "judge", 0),

@@ -6,7 +6,6 @@ of arrival leaves no trace.
 """
 
 import asyncio
-import hashlib
 import random
 import signal
 import threading
@@ -16,17 +15,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import openai
-
 from prep import fault as faults
 from prep import progress as reports
+from prep.answers import Answers
 from prep.fault import Fault
-from prep.journal import Journal
-from prep.pacing import Line, Lines
+from prep.pacing import Lines
 from prep.program import Failure
 from prep.progress import Progress
 from prep.reason import Reason
 from prep.request import Request, Response
+from prep.wire import time_limit
 
 FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
 LONGEST_DELAY = 30.0
@@ -36,16 +34,16 @@ REFUSALS = 50  # so many refused requests and not one answered: it is not the ro
 class Client:
     """Sends requests to a server, up to `concurrency` at once over all its endpoints.
 
-    Of the settings it reads `name`, `model`, `concurrency`, `max_model_len` and `request_timeout`: seconds
-    that a request may take from when it is sent to the last byte of its answer, our own queue not
-    counted. What the slowest answer needs is its floor: 8,192 tokens at 5 tokens/s are 1,640 s.
+    Of the settings it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for the
+    time that a request may take (see prep.wire) `request_timeout` and `floor_rate`. An answer that
+    goes round in circles for the window of `answers` is stopped (see prep.stream).
     """
 
-    def __init__(self, settings: dict[str, Any], server: Any, journal: Journal, progress: Path):
+    def __init__(self, settings: dict[str, Any], server: Any, answers: Answers, progress: Path):
         self._settings = settings
         self._model: str = settings["model"]
         self._server = server
-        self._journal = journal
+        self._answers = answers
         self._progress_path = Path(progress)
         self._asking: set[str] = set()  # keys on their way
         self._failures: dict[str, Response] = {}  # by key
@@ -75,35 +73,44 @@ class Client:
         finally:
             progress.report(state, 0)
         for request in requests():
-            yield request, self._response(request)
+            latest = self._answers.latest(request)
+            if failed := self._failures.get(self._answers.key(latest)):
+                yield request, failed
+                continue
+            record = self._answers.get(latest)
+            if record is None:
+                raise RuntimeError(f"{request.id}: requests() gave other requests than before")
+            progress.give(request.mode, record)
+            yield request, self._answers.response(record)
+        progress.save()
 
-    def _missing(self, requests: Iterable[Request], progress: Progress) -> Iterator[tuple[str, Request]]:
-        """Those that have no answer and are not on their way, each with its key."""
+    def _missing(self, requests: Iterable[Request], progress: Progress) -> Iterator[Request]:
+        """Those to send: they have no answer and are not on their way."""
         for request in requests:
-            key = request.key(self._model)
-            if key in self._journal or self._cut(key) is not None:
-                progress.from_journal += 1
-            elif key in self._asking or key in self._failures:
-                progress.from_journal += 1  # the same request once more: it gets the same answer
+            latest = self._answers.latest(request)
+            key = self._answers.key(latest)
+            if key in self._asking or key in self._failures or self._answers.known(latest):
+                progress.from_journal += 1  # the same request once more gets the same answer
             else:
                 self._asking.add(key)
-                yield key, request
+                yield request
 
-    async def _ask_all(
-        self, missing: Iterator[tuple[str, Request]], progress: Progress, bearable: float
-    ) -> None:
+    async def _ask_all(self, missing: Iterator[Request], progress: Progress, bearable: float) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
         lines = Lines(self._server, self._settings["concurrency"])
 
         async def work() -> None:
-            for key, request in missing:
-                await self._finish(key, request, lines, progress)
+            for request in missing:
+                await self._finish(request, lines, progress)
                 _check_share(self._failures, progress, bearable)
                 _check_refusals(self._failures, progress)
 
         async def watch() -> None:
+            progress.save("running", lines.in_flight)
             while True:
-                await asyncio.sleep(reports.EVERY)
+                for _ in range(reports.SAVES):
+                    await asyncio.sleep(reports.EVERY / reports.SAVES)
+                    progress.save("running", lines.in_flight)
                 progress.report("running", lines.in_flight)
                 await lines.renew()  # a server that was away may be back
 
@@ -117,25 +124,36 @@ class Client:
         finally:
             await lines.close()
 
-    async def _finish(self, key: str, request: Request, lines: Lines, progress: Progress) -> None:
+    async def _finish(self, request: Request, lines: Lines, progress: Progress) -> None:
         """See one request to its end: an answer in the journal, or a failure."""
+        asked = []
         try:
-            answer = await self._answer(request.body(self._model), lines, progress)
+            while True:
+                asked.append(self._answers.latest(request))
+                self._asking.add(self._answers.key(asked[-1]))
+                answer = await self._answer(asked[-1], lines, progress)
+                self._answers.keep(asked[-1], answer)
+                if self._answers.latest(request).budget == asked[-1].budget:
+                    break
+                progress.again(Reason.LENGTH, answer)  # once, with a larger budget
         except Fault as fault:
-            self._failures[key] = Response("", None, None, fault.reason, fault.detail)
+            failed = Response("", None, None, fault.reason, fault.detail)
+            self._failures[self._answers.key(asked[-1])] = failed
             progress.failed[fault.reason] += 1
         else:
-            self._keep(key, request, answer)
             progress.answer(answer)
-        self._asking.discard(key)
+        self._asking.difference_update(map(self._answers.key, asked))
 
-    async def _answer(self, body: dict[str, Any], lines: Lines, progress: Progress) -> dict[str, Any]:
-        """The answer to a body; raises the last Fault when there was none too often."""
+    async def _answer(self, request: Request, lines: Lines, progress: Progress) -> dict[str, Any]:
+        """The answer to a request; raises the last Fault when there was none too often."""
+        body, limit = request.body(self._model), time_limit(self._settings, request.budget)
         met: Counter[Reason] = Counter()
         while True:
             line, sent = await lines.take()
             try:
-                answer = await self._send(line, body)
+                answer = faults.read(
+                    await line.wire.post(body, limit, self._settings["stall_timeout"], self._answers.window)
+                )
             except Fault as caught:
                 fault = caught
                 lines.failed(line, fault, sent)
@@ -146,55 +164,18 @@ class Client:
                 lines.succeeded(line)
                 return answer
             met[fault.reason] += 1
+            if fault.reason is Reason.LENGTH and body.pop("max_tokens", None):
+                # The context has less room than the budget: without one, the server gives what there is.
+                progress.again(fault.reason)
+                continue
             if met[fault.reason] >= faults.TRIES[fault.reason]:
                 raise fault
-            progress.retry(fault)
+            progress.again(fault.reason)
             if fault.reason is Reason.TRANSPORT:
                 await lines.renew()
             if fault.retry_after is None:  # else the endpoint rests as long as it asked for
                 delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (met.total() - 1))
                 await asyncio.sleep(delay * random.uniform(0.5, 1))
-
-    async def _send(self, line: Line, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a body that is sent once; raises Fault when there is none."""
-        limit = self._settings["request_timeout"]
-        try:
-            async with asyncio.timeout(limit):
-                text = await line.client.post("/chat/completions", cast_to=str, body=body)
-        except TimeoutError as error:
-            raise Fault(Reason.TIMEOUT, "timeout", f"no answer in {limit} s") from error
-        except openai.APIStatusError as error:
-            raise faults.of_status(error, self._model) from error
-        except openai.APIConnectionError as error:
-            raise faults.of_connection(error) from error
-        except UnicodeEncodeError as error:
-            raise Fault(Reason.BAD_REQUEST, "bad_request", f"cannot be sent: {error}") from error
-        return faults.read(text)
-
-    def _keep(self, key: str, request: Request, answer: dict[str, Any]) -> None:
-        """Journal an answer."""
-        record = {"id": request.id, "max_model_len": self._settings.get("max_model_len"), **answer}
-        budget = request.sampling.get("max_tokens")
-        by_context = budget is None or answer["tokens"][1] < budget
-        if answer["finish_reason"] == "length" and by_context:
-            key = _cut_key(key)
-        self._journal.append(key, record)
-
-    def _cut(self, key: str) -> dict[str, Any] | None:
-        """The answer that the end of the context cut, unless today's context is longer."""
-        cut = _cut_key(key)
-        record = self._journal.get(cut) if cut in self._journal else None
-        then, now = record and record["max_model_len"], self._settings.get("max_model_len")
-        return None if then is not None and now is not None and then < now else record
-
-    def _response(self, request: Request) -> Response:
-        key = request.key(self._model)
-        if key in self._failures:
-            return self._failures[key]
-        record = self._journal.get(key) or self._cut(key)
-        if record is None:
-            raise RuntimeError(f"{request.id}: requests() gave other requests than before")
-        return Response(record["content"], record["reasoning"], record["finish_reason"])
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -228,27 +209,23 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def _cut_key(key: str) -> str:
-    """Under which an answer is journaled that the end of the context cut: a longer one may finish it."""
-    return hashlib.sha256(f"{key} cut by the context".encode()).hexdigest()
-
-
 def _check_refusals(failures: dict[str, Response], progress: Progress) -> None:
     """Raise Failure when the server refuses whatever it is asked: that is not the rows' fault."""
-    refused = progress.failed[Reason.BAD_REQUEST]
+    refused = sum(progress.failed[reason] for reason in faults.OWN)
     if refused < REFUSALS or progress.answered or progress.from_journal:
         return
-    detail = next(each.detail for each in failures.values() if each.failure is Reason.BAD_REQUEST)
-    raise Failure(f"the server refused the first {refused} requests ({detail}); see sampling and args")
+    detail = next(each.detail for each in failures.values() if each.failure in faults.OWN)
+    raise Failure(
+        f"the server refused the first {refused} requests ({detail}); see sampling, max_model_len and args"
+    )
 
 
 def _check_share(failures: dict[str, Response], progress: Progress, bearable: float) -> None:
     """Raise Failure when more requests than bearable have failed for reasons that are not the row's own."""
-    count = progress.failed.total() - progress.failed[Reason.BAD_REQUEST]
+    count = sum(number for reason, number in progress.failed.items() if reason not in faults.OWN)
     if count <= bearable:
         return
-    shared = [each for each in failures.values() if each.failure is not Reason.BAD_REQUEST]
-    examples = {each.failure: each.detail for each in shared}
+    examples = {each.failure: each.detail for each in failures.values() if each.failure not in faults.OWN}
     top = "; ".join(
         f"{reason} {number} (such as: {examples[reason]})"
         for reason, number in progress.failed.most_common()

@@ -12,13 +12,17 @@ _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTA
 
 
 def defect_of(response: Response) -> Defect | None:
-    """Why an answer cannot be used whatever its form: it failed, did not stop, or holds a media tag."""
+    """Why an answer cannot be used whatever its form: it failed, did not stop, is empty, has a media tag."""
     if response.failure:
         return response.failure, response.detail or ""
     if response.finish_reason == "length":
         return Reason.LENGTH, "cut at the context's or the budget's end"
+    if response.finish_reason == "content_filter":
+        return Reason.CONTENT_FILTER, "ended by the server's content filter"
     if response.finish_reason != "stop":
         return Reason.NOT_STOPPED, f"finish_reason is {response.finish_reason}"
+    if not whole(response).strip():
+        return Reason.EMPTY, "no text at all"
     if tag := MEDIA_TAG.search(f"{response.reasoning or ''}\n{response.content}"):
         return Reason.MEDIA_TAG_IN_ANSWER, tag.group()
     return None

@@ -11,10 +11,10 @@ import logging
 import random
 from collections.abc import Callable
 
-from prep import wire
 from prep.endpoint import Endpoint
 from prep.fault import Fault
 from prep.program import Failure
+from prep.wire import Wire
 
 log = logging.getLogger("prep")
 
@@ -25,10 +25,10 @@ WEIGHT = 1 / 8  # of the newest result in the share of failures
 
 
 class Line:
-    """One endpoint: its client, how many requests are on their way to it, and how many may be."""
+    """One endpoint: its wire, how many requests are on their way to it, and how many may be."""
 
     def __init__(self, endpoint: Endpoint, most: int, now: float):
-        self.client = wire.client(endpoint)
+        self.wire = Wire(endpoint)
         self.endpoint = endpoint
         self.in_flight = 0
         self.limit = float(most)
@@ -131,7 +131,7 @@ class Lines:
         if all(each.hopeless(now) for each in self._lines):
             since = now - max(each.good for each in self._lines)
             raise Failure(
-                f"no request has succeeded for {since:.0f} s, the last: {fault.name} ({fault.detail});"
+                f"no request has succeeded for {since:.0f} s, the last: {fault.reason} ({fault.detail});"
                 " mend the server and run again: only what is missing is asked"
             )
 
@@ -160,4 +160,4 @@ class Lines:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
         for line in [*self._lines, *self._retired]:
-            await line.client.close()
+            await line.wire.close()

@@ -2,23 +2,24 @@
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-from prep.fault import Fault
 from prep.files import write_json
 from prep.reason import Reason
 
 log = logging.getLogger("prep")
 
-EVERY = 60.0  # seconds between two reports
+EVERY = 60.0  # seconds between two lines of the log
+SAVES = 12  # times that the file is written between them
 
 
 class Progress:
     """The counts of one batch of `total` requests; reports go to the log and to `path`.
 
-    Tokens are those that the server counted, for what was answered in this run.
+    Tokens are those that the server counted: of what was answered in this run, and by mode of all answers
+    that the batch was given, whichever run asked for them.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], total: int):
@@ -28,11 +29,14 @@ class Progress:
         self.from_journal = 0
         self.answered = 0
         self.failed: Counter[Reason] = Counter()
-        self._retries: Counter[str] = Counter()
+        self._retries: Counter[Reason] = Counter()
         self._finished: Counter[str] = Counter()
         self._tokens = [0, 0]
+        self._modes: dict[str, Counter[str]] = {}
         self._started = time.monotonic()
-        self._last = (self._started, 0, 0)  # when, answered and tokens out at the last report
+        # When, answered and tokens out, as each time the file was written in the last minute.
+        self._marks = deque([(self._started, 0, 0)], maxlen=SAVES + 1)
+        self._state, self._in_flight = "running", 0
 
     @property
     def left(self) -> int:
@@ -43,43 +47,27 @@ class Progress:
         """Count an answer that came in."""
         self.answered += 1
         self._finished[record["finish_reason"]] += 1
+        self._spend(record)
+
+    def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
+        """Count a request that is sent again, and what the answer cost that was of no use."""
+        self._retries[reason] += 1
+        if record:
+            self._spend(record)
+
+    def give(self, mode: str, record: dict[str, Any]) -> None:
+        """Count an answer that the batch is given, new or from the journal."""
+        prompt, completion = record["tokens"]
+        counts = self._modes.setdefault(mode, Counter())
+        counts.update(answers=1, prompt_tokens=prompt, completion_tokens=completion)
+
+    def _spend(self, record: dict[str, Any]) -> None:
         self._tokens = [sum(pair) for pair in zip(self._tokens, record["tokens"], strict=True)]
 
-    def retry(self, fault: Fault) -> None:
-        """Count a request that is sent again after a fault."""
-        self._retries[fault.name] += 1
-
     def report(self, state: str, in_flight: int) -> None:
-        """Write the file and a line of the log; rates are those since the last report, at the end of all."""
-        now = time.monotonic()
-        when, answered, tokens = self._last if state == "running" else (self._started, 0, 0)
-        seconds = max(now - when, 1e-9)
-        rate = (self.answered - answered) / seconds
-        token_rate = (self._tokens[1] - tokens) / seconds
-        self._last = (now, self.answered, self._tokens[1])
-        left = round(self.left / rate) if rate else None
-        write_json(
-            self._path,
-            {
-                **self._named,
-                "state": state,
-                "total": self.total,
-                "from_journal": self.from_journal,
-                "asked": self.answered + self.failed.total() + in_flight,
-                "answered": self.answered,
-                "finish_reasons": _sorted(self._finished),
-                "failed": _sorted(self.failed),
-                "retries": _sorted(self._retries),
-                "in_flight": in_flight,
-                "requests_per_second": round(rate, 3),
-                "prompt_tokens": self._tokens[0],
-                "completion_tokens": self._tokens[1],
-                "completion_tokens_per_second": round(token_rate, 1),
-                "seconds": round(now - self._started, 1),
-                "eta_seconds": left,
-                "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            },
-        )
+        """Write the file and a line of the log."""
+        self.save(state, in_flight)
+        rate, token_rate, left = self._rates()
         log.info(
             "%s: %d of %d answered, %d from the journal%s; %d in flight, %.2f requests/s, %.0f tokens/s%s",
             state,
@@ -92,6 +80,45 @@ class Progress:
             token_rate,
             f", {left // 3600} h {left // 60 % 60:02} min to go" if left else "",
         )
+
+    def save(self, state: str | None = None, in_flight: int = 0) -> None:
+        """Write the file; without a state, the one that it was left in."""
+        if state:
+            self._state, self._in_flight = state, in_flight
+            self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
+        rate, token_rate, left = self._rates()
+        write_json(
+            self._path,
+            {
+                **self._named,
+                "state": self._state,
+                "total": self.total,
+                "from_journal": self.from_journal,
+                "asked": self.answered + self.failed.total() + self._in_flight,
+                "answered": self.answered,
+                "finish_reasons": _sorted(self._finished),
+                "failed": _sorted(self.failed),
+                "retries": _sorted(self._retries),
+                "in_flight": self._in_flight,
+                "requests_per_second": round(rate, 3),
+                "prompt_tokens": self._tokens[0],
+                "completion_tokens": self._tokens[1],
+                "completion_tokens_per_second": round(token_rate, 1),
+                "modes": {mode: dict(counts) for mode, counts in sorted(self._modes.items())},
+                "seconds": round(self._marks[-1][0] - self._started, 1),
+                "eta_seconds": left,
+                "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+        )
+
+    def _rates(self) -> tuple[float, float, int | None]:
+        """Answers and tokens a second, of the last minute or in the end of all, and the seconds to go."""
+        then = self._marks[0] if self._state == "running" else (self._started, 0, 0)
+        seconds, answered, tokens = (now - was for now, was in zip(self._marks[-1], then, strict=True))
+        if seconds <= 0:
+            return 0.0, 0.0, None
+        rate = answered / seconds
+        return rate, tokens / seconds, round(self.left / rate) if rate else None
 
 
 def _sorted(counts: Counter) -> dict[str, int]:

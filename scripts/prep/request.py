@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from prep.fault import Fault
@@ -26,9 +27,11 @@ class Request:
 
     `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
     user message, as it is. Sampling may name whatever the server understands, `top_k` and `min_p` too.
+    `mode` is what tokens are counted by: `thinking`, `no_thinking` or `judge`.
     """
 
     id: str
+    mode: str
     messages: list[dict[str, Any]]
     sampling: dict[str, Any]
     seed: int
@@ -37,11 +40,11 @@ class Request:
     response_format: dict[str, Any] | None = None
 
     def key(self, model: str) -> str:
-        """The sha256, in hex, of all that decides the answer; the id does not."""
+        """The sha256, in hex, of all that decides the answer; id and mode do not."""
         decides = {
             "model": model,
             "messages": self.messages,
-            "image": None if self.image is None else hashlib.sha256(self.image).hexdigest(),
+            "image": self._picture,
             "sampling": self.sampling,
             "seed": self.seed,
             "sample": self.sample,
@@ -49,6 +52,19 @@ class Request:
         }
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _picture(self) -> str | None:
+        return None if self.image is None else hashlib.sha256(self.image).hexdigest()
+
+    @property
+    def budget(self) -> int | None:
+        """The tokens that an answer may have; None: what the context has left."""
+        return self.sampling.get("max_tokens")
+
+    def with_budget(self, tokens: int) -> "Request":
+        """The same request with another budget, which is another request: its answers are kept apart."""
+        return replace(self, sampling={**self.sampling, "max_tokens": tokens})
 
     def body(self, model: str) -> dict[str, Any]:
         """What is sent. Without `max_tokens` in the sampling, the server uses what its context has left.
@@ -95,4 +111,4 @@ def _media_type(image: bytes) -> str:
     for signature, name in SIGNATURES.items():
         if image.startswith(signature):
             return name
-    raise Fault(Reason.BAD_REQUEST, "bad_request", "the picture is of no format that can be sent")
+    raise Fault(Reason.BAD_REQUEST, "the picture is of no format that can be sent")

@@ -1,0 +1,67 @@
+"""Going round in circles: what counts as that, wherever and in whatever pieces it comes."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prep.fault import Fault
+from prep.reason import Reason
+from prep.stream import Gathered, circles
+
+WINDOW = 256
+
+
+@pytest.mark.parametrize(
+    "passage", ["x", "Wait. ", "So the answer is 4, or is it? Let me see. ", "中文又中文"]
+)
+def test_the_same_passage_over_and_over_is_a_circle(passage):
+    before = "".join(random.Random(1).choices("abcdefgh ", k=1000))
+    end = circles(before + passage * (4 * WINDOW // len(passage)), WINDOW)
+    assert end is not None
+    assert 1000 < end <= 1000 + WINDOW + WINDOW // 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x" * (WINDOW - 1),
+        "".join(random.Random(2).choices("ab", k=20_000)),
+        " ".join(map(str, range(10_000))),
+        # Longer than a quarter of the window: an outline with a repeated heading, say.
+        ("a" * 60 + "b" * 60) * 100,
+    ],
+)
+def test_what_goes_on_is_no_circle(text):
+    assert circles(text, WINDOW) is None
+
+
+@given(
+    st.lists(st.sampled_from(["a", "bc", " the same again", "\n", "x" * 40]), max_size=60),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 700), min_size=1, max_size=20),
+    st.integers(16, 300),
+)
+def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times, sizes, window):
+    text = "".join(passages) * times
+    expected = circles(text, window)
+    gathered, begin, stopped, turn = Gathered(window), 0, False, 0
+    while begin < len(text) and not stopped:
+        piece = text[begin : begin + sizes[turn % len(sizes)]]
+        begin, turn = begin + len(piece), turn + 1
+        stopped = gathered._add({"choices": [{"delta": {"content": piece}}]})
+    choice = gathered.completion()["choices"][0]
+    assert stopped == (expected is not None)
+    assert choice["message"].get("content", "") == text[:expected]
+    assert (choice["finish_reason"] == Reason.REPETITION) == stopped
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"[]", b"1", b'{"choices": 1}', b'{"choices": [{"delta": {"content": 1}}]}']
+)
+def test_what_is_no_chunk_is_malformed(chunk):
+    with pytest.raises(Fault) as fault:
+        Gathered(None).add([chunk])
+    assert fault.value.reason is Reason.MALFORMED
