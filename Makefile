@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-datasets test-vllm check bench targets probe lock clean
+.PHONY: help env demo test test-datasets test-vllm check bench watch targets probe lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -15,6 +15,7 @@ help:
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
+	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
@@ -41,12 +42,17 @@ test-datasets: env
 
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
+	$(BIN)/python bench/client.py --folder bench/work
 
 check: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(SMK)
 	$(SNAKEMAKE) --lint
+
+FOLDER ?= .
+watch: env
+	@$(BIN)/python scripts/watch_batches.py --stats $(FOLDER)/work/stats
 
 targets: env
 	@$(SNAKEMAKE) --quiet all --cores 1 targets

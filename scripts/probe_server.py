@@ -155,9 +155,10 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
             }
     except (Fault, Failure) as error:
         raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
-    for sampling, answer in tried.items():
+    for key, answer in tried.items():
         if isinstance(answer, str):
-            raise Failure(f"{name}: {url} refuses {sampling}: {answer}")
+            sampling = json.dumps(settings["samplings"][key])
+            raise Failure(f"{name}: {url} refuses {key} {sampling}: {answer}")
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
         "thinking": thinking_field(thinking["content"], thinking["fields"]),

@@ -101,12 +101,11 @@ class FaultServer:
         self.finished: Counter[str] = Counter()  # whole answers sent, by prompt
         self.connections = 0  # ever opened
         self.arrivals: list[float] = []  # time.monotonic() of each request
+        self.departures: list[float] = []  # and of each that left, answered or not
         self.most_at_once = 0
-        self.busy = 0.0  # slot-seconds: the time that requests were in the server, summed
         self.unfinished = 0  # requests in the server whose client went away
         self._working = 0
         self._waiting: deque = deque()
-        self._changed = 0.0
         self._inside = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.port = self._listener.getsockname()[1]
@@ -147,13 +146,12 @@ class FaultServer:
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
-    def _moved(self, step: int) -> None:
-        """A request came in, or left: keep the integral of how many are inside over time."""
-        now = time.monotonic()
-        self.busy += self._inside * (now - self._changed) if self._inside else 0.0
-        self._changed = now
-        self._inside += step
-        self.most_at_once = max(self.most_at_once, self._inside)
+    def busy(self, concurrency: int) -> float:
+        """The share of `concurrency` slots in use, from when all were taken to when the last request came."""
+        begin, end = self.arrivals[concurrency - 1], self.arrivals[-1]
+        inside = sum(min(max(left, begin), end) for left in self.departures)
+        inside -= sum(min(max(came, begin), end) for came in self.arrivals)
+        return inside / (concurrency * (end - begin))
 
 
 class _Connection(asyncio.Protocol):
@@ -215,7 +213,8 @@ class _Connection(asyncio.Protocol):
         server.attempts[prompt] += 1
         server.arrivals.append(time.monotonic())
         self.ask = Ask(body, prompt, server.attempts[prompt], headers)
-        server._moved(+1)
+        server._inside += 1
+        server.most_at_once = max(server.most_at_once, server._inside)
         if server.slots is None or server._working < server.slots:
             self._begin()
         else:
@@ -245,7 +244,8 @@ class _Connection(asyncio.Protocol):
         """The request is out: the next one that waits gets its slot."""
         server = self.server
         self.ask = self.timer = None
-        server._moved(-1)
+        server._inside -= 1
+        server.departures.append(time.monotonic())
         if self.holds_slot:
             self.holds_slot = False
             server._working -= 1

@@ -258,7 +258,7 @@ def test_a_fifth_of_first_attempts_fails_in_every_way_and_the_outcome_is_that_of
         (Reply(status=500), Reason.SERVER_ERROR, "HTTP 500: as planned"),
         (Reply(status=429), Reason.RATE_LIMITED, "HTTP 429: as planned"),
         (Reply(kind="reset"), Reason.TRANSPORT, "no connection, or one that ended early"),
-        (Reply(kind="hang"), Reason.TIMEOUT, "no answer in 0.05 s"),
+        (Reply(kind="hang"), Reason.TIMEOUT, "no answer in 0.3 s"),
         (Reply(kind="cut_json"), Reason.CUT_JSON, "not JSON"),
         (Reply(body={"choices": []}), Reason.MALFORMED, "not a chat completion"),
         (Reply(status=400), Reason.BAD_REQUEST, "HTTP 400: as planned"),
@@ -272,7 +272,7 @@ def test_a_request_that_always_fails_is_sent_as_often_as_its_reason_deserves(
         return reply if seen.prompt == "question 3" else Reply()
 
     with FaultServer(plan) as server:
-        came = ask([request(n) for n in range(10)], server, share=0.1, request_timeout=0.05)
+        came = ask([request(n) for n in range(10)], server, share=0.1, request_timeout=0.3)
         assert server.attempts.pop("question 3") == TRIES[reason]
         assert set(server.attempts.values()) == {1}
     failed = came.pop(3)[1]
@@ -474,14 +474,9 @@ def test_a_request_that_timed_out_is_taken_back_from_the_server(ask):
 
 
 def test_slots_are_kept_busy(ask):
-    concurrency, delay = 32, 0.2
-    with FaultServer(lambda seen: Reply(delay=delay)) as server:
-        ask([request(n) for n in range(-1, 0)], server)  # start-up
-        before, begun = server.busy, len(server.arrivals)
-        ask([request(n) for n in range(concurrency * 12)], server, concurrency=concurrency)
-        took = server._changed - server.arrivals[begun]
-        share = (server.busy - before) / (concurrency * took)
-    assert share > 0.7  # 0.98 on a quiet machine; make bench measures it
+    with FaultServer(lambda seen: Reply(delay=0.2)) as server:
+        ask([request(n) for n in range(32 * 12)], server, concurrency=32)
+        assert server.busy(32) > 0.7  # make bench measures it, with the server in a process of its own
 
 
 # The journal

@@ -71,7 +71,9 @@ class Client:
             # One task's error cancels the others: the first is the cause.
             raise group.exceptions[0] from None
         finally:
-            progress.report(state, 0)
+            progress.mark(state, 0)
+            progress.saving()()
+            progress.report()
         for request in requests():
             latest = self._answers.latest(request)
             if failed := self._failures.get(self._answers.key(latest)):
@@ -82,7 +84,7 @@ class Client:
                 raise RuntimeError(f"{request.id}: requests() gave other requests than before")
             progress.give(request.mode, record)
             yield request, self._answers.response(record)
-        progress.save()
+        progress.saving()()
 
     def _missing(self, requests: Iterable[Request], progress: Progress) -> Iterator[Request]:
         """Those to send: they have no answer and are not on their way."""
@@ -106,12 +108,13 @@ class Client:
                 _check_refusals(self._failures, progress)
 
         async def watch() -> None:
-            progress.save("running", lines.in_flight)
+            await asyncio.to_thread(progress.saving())
             while True:
                 for _ in range(reports.SAVES):
                     await asyncio.sleep(reports.EVERY / reports.SAVES)
-                    progress.save("running", lines.in_flight)
-                progress.report("running", lines.in_flight)
+                    progress.mark("running", lines.in_flight)
+                    await asyncio.to_thread(progress.saving())  # a shared file system may take its time
+                progress.report()
                 await lines.renew()  # a server that was away may be back
 
         try:

@@ -103,7 +103,8 @@ class Lines:
 
     async def take(self) -> tuple[Line, float]:
         """The line with the least on it, waiting for one that is free; and the time now."""
-        async with self._turn:
+        await self._turn.acquire()
+        try:
             while True:
                 now = self._now()
                 free = [line for line in self._lines if line.free(now)]
@@ -118,6 +119,10 @@ class Lines:
                         await self._change.wait()
                 except TimeoutError:
                     pass
+        finally:
+            # The next turn is once this request has gone out. Else all that could go at one moment would be
+            # made ready before the first of them goes, and their answers come at one moment again.
+            asyncio.get_running_loop().call_soon(self._turn.release)
 
     def succeeded(self, line: Line) -> None:
         line.succeeded(self._now())

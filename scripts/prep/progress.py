@@ -3,6 +3,8 @@
 import logging
 import time
 from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,30 +66,32 @@ class Progress:
     def _spend(self, record: dict[str, Any]) -> None:
         self._tokens = [sum(pair) for pair in zip(self._tokens, record["tokens"], strict=True)]
 
-    def report(self, state: str, in_flight: int) -> None:
-        """Write the file and a line of the log."""
-        self.save(state, in_flight)
+    def report(self) -> None:
+        """Write a line of the log."""
         rate, token_rate, left = self._rates()
         log.info(
             "%s: %d of %d answered, %d from the journal%s; %d in flight, %.2f requests/s, %.0f tokens/s%s",
-            state,
+            self._state,
             self.answered,
             self.total,
             self.from_journal,
             "".join(f", {count} failed: {name}" for name, count in _sorted(self.failed).items()),
-            in_flight,
+            self._in_flight,
             rate,
             token_rate,
             f", {left // 3600} h {left // 60 % 60:02} min to go" if left else "",
         )
 
-    def save(self, state: str | None = None, in_flight: int = 0) -> None:
-        """Write the file; without a state, the one that it was left in."""
-        if state:
-            self._state, self._in_flight = state, in_flight
-            self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
+    def mark(self, state: str, in_flight: int) -> None:
+        """Take down how it stands: rates are of what lies between such moments."""
+        self._state, self._in_flight = state, in_flight
+        self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
+
+    def saving(self) -> Callable[[], None]:
+        """What writes down the counts as they are now; it may take its time, in a thread of its own."""
         rate, token_rate, left = self._rates()
-        write_json(
+        return partial(
+            write_json,
             self._path,
             {
                 **self._named,

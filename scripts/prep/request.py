@@ -41,10 +41,20 @@ class Request:
 
     def key(self, model: str) -> str:
         """The sha256, in hex, of all that decides the answer; id and mode do not."""
+        if model not in self._keys:
+            self._keys[model] = self._key(model)
+        return self._keys[model]
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {}
+
+    def _key(self, model: str) -> str:
+        picture = None if self.image is None else hashlib.sha256(self.image).hexdigest()
         decides = {
             "model": model,
             "messages": self.messages,
-            "image": self._picture,
+            "image": picture,
             "sampling": self.sampling,
             "seed": self.seed,
             "sample": self.sample,
@@ -52,10 +62,6 @@ class Request:
         }
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
-
-    @cached_property
-    def _picture(self) -> str | None:
-        return None if self.image is None else hashlib.sha256(self.image).hexdigest()
 
     @property
     def budget(self) -> int | None:

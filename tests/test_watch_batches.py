@@ -1,0 +1,105 @@
+"""What is shown of the batches that run, from what their jobs wrote."""
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from asked import SETTINGS, Endpoints, request
+from conftest import ROOT
+from fault_server import FaultServer, Reply
+from running import run
+
+from prep.answers import Answers
+from prep.client import Client
+from prep.files import read_json, write_json
+from prep.journal import Journal
+from watch_batches import read, table
+
+
+@pytest.fixture(scope="module")
+def stats(tmp_path_factory):
+    """A folder with what a real batch of 40 wrote: 30 were answered, 8 were on their way and 2 to come."""
+    tmp_path = tmp_path_factory.mktemp("batch")
+    held = threading.Event()
+
+    def plan(ask):
+        return Reply(kind="hang") if len(server.arrivals) > 30 else Reply()
+
+    def ask() -> None:
+        with Journal(tmp_path / "journal") as journal:
+            answers = Answers(journal, "model", 8192)
+            settings = SETTINGS | {"request_timeout": 2}
+            client = Client(settings, Endpoints(server), answers, tmp_path / "stats/answer_text/00007.json")
+            asked.extend(client.ask(lambda: (request(n) for n in range(40)), 1.0))
+        held.set()
+
+    asked = []
+    with FaultServer(plan) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prep.progress.EVERY", 0.24)
+        running = threading.Thread(target=ask, daemon=True)
+        running.start()
+        path = tmp_path / "stats/answer_text/00007.json"
+        while not path.exists() or read_json(path)["in_flight"] < 8 or read_json(path)["answered"] < 30:
+            time.sleep(0.01)
+        seen = read_json(path)
+        server.plan = lambda ask: Reply()
+        # Those that hang end by their time limit, and are asked again.
+        assert held.wait(60)
+        running.join()
+        assert len(asked) == 40
+        yield tmp_path / "stats", seen
+
+
+def test_a_running_batch_has_a_line(stats):
+    folder, seen = stats
+    assert read(folder)["answer_text/00007"]["state"] == "done"
+    write_json(folder / "answer_text/00007.json", seen)
+    shown = table(read(folder), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3))
+    assert "answer_text/00007" in shown
+    assert "30 of 40" in shown
+    assert "teacher" in shown
+    assert "silent" not in shown
+    assert shown.endswith("0 done, 0 failed, 1 running")
+
+
+def test_one_that_says_nothing_more_is_called_silent(stats):
+    folder, seen = stats
+    write_json(folder / "answer_text/00007.json", seen)
+    shown = table(read(folder), datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
+    assert "silent for 2:00:00" in shown
+
+
+def test_the_program_shows_the_table_once_where_nobody_watches(stats):
+    folder, _ = stats
+    (folder / "answer_text/torn.json").write_text("{")
+    done = run("watch_batches.py", "--stats", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "No batch is being asked.\n\n1 done, 0 failed, 0 running\n"
+
+
+def test_no_folder_is_one_line(tmp_path):
+    done = run("watch_batches.py", "--stats", tmp_path / "none")
+    assert (done.returncode, done.last[:7]) == (1, "error: ")
+
+
+def test_on_a_terminal_it_goes_on_until_ctrl_c(tmp_path):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, ROOT / "scripts/watch_batches.py", "--stats", tmp_path]
+    watching = subprocess.Popen(command, stdin=theirs, stdout=theirs, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    while said.count(b"0 running") < 2:
+        said += os.read(ours, 1000)
+    watching.send_signal(2)
+    assert watching.wait(10) == 0
+    os.close(ours)
+
+
+def test_when_it_was_written_is_read_in_utc(stats):
+    _, seen = stats
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(seen["updated"])) < timedelta(minutes=2)
