@@ -55,11 +55,11 @@ def stats(tmp_path_factory):
         yield tmp_path / "stats", seen
 
 
-def test_a_running_batch_has_a_line(stats):
+def test_a_running_batch_has_a_line(stats, tmp_path):
     folder, seen = stats
     assert read(folder)["answer_text/00007"]["state"] == "done"
-    write_json(folder / "answer_text/00007.json", seen)
-    shown = table(read(folder), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3))
+    write_json(tmp_path / "answer_text/00007.json", seen)
+    shown = table(read(tmp_path), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3))
     assert "answer_text/00007" in shown
     assert "30 of 40" in shown
     assert "teacher" in shown
@@ -68,9 +68,8 @@ def test_a_running_batch_has_a_line(stats):
 
 
 def test_one_that_says_nothing_more_is_called_silent(stats):
-    folder, seen = stats
-    write_json(folder / "answer_text/00007.json", seen)
-    shown = table(read(folder), datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
+    _, seen = stats
+    shown = table({"a/b": seen}, datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
     assert "silent for 2:00:00" in shown
 
 
