@@ -102,7 +102,7 @@ class Asker:
         }
         for left in reversed(range(TRIES)):
             try:
-                answer = await self._wire.post(body, self._limit)
+                answer = await self._wire.post(json.dumps(body).encode(), self._limit)
                 break
             except Fault as fault:
                 if not left or fault.reason not in PASSING:

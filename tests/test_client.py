@@ -183,7 +183,7 @@ def test_responses_come_in_the_order_of_requests_whatever_the_order_of_answers(a
         assert server.most_at_once == 8
     assert [each for each, _ in came] == requests
     for sent, response in came:
-        assert response == Response(answer_to(sent.body("model")), None, "stop")
+        assert response == Response(answer_to(json.loads(sent.body("model"))), None, "stop")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,9 @@ def test_each_fault_of_a_first_attempt_costs_one_more_attempt_and_no_more(ask, r
     with FaultServer(by_first_tries(reply)) as server:
         came = ask([request(n) for n in range(4)], server, request_timeout=0.3)
         assert set(server.attempts.values()) == {2}
-    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+    assert [response.content for _, response in came] == [
+        answer_to(json.loads(r.body("model"))) for r, _ in came
+    ]
 
 
 def test_a_fifth_of_first_attempts_fails_in_every_way_and_the_outcome_is_that_of_a_quiet_run(ask):
@@ -630,7 +632,9 @@ def test_a_fifth_of_first_streams_fails_in_every_way_and_nothing_is_lost(ask):
             [request(n) for n in range(200)], server, request_timeout=0.5, stall_timeout=0.2, concurrency=16
         )
         assert Counter(server.attempts.values()) == {1: 160, 2: 40}
-    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+    assert [response.content for _, response in came] == [
+        answer_to(json.loads(r.body("model"))) for r, _ in came
+    ]
 
 
 CIRCLES = "A thought. " + "Wait, is it? " * 200
@@ -730,7 +734,7 @@ def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
         # What a kill loses is what was on its way.
         assert server.attempts.total() <= 300 + 16 * KILLS
     expected = [request(n) for n in range(300)]
-    wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
+    wanted = "".join(f"{each.id} {answer_to(json.loads(each.body('model')))}\n" for each in expected)
     assert (tmp_path / "out").read_text() == wanted
 
 

@@ -107,14 +107,14 @@ def test_what_a_server_says_of_an_error(body, said):
     ],
 )
 def test_what_an_error_status_means(status, said, reason):
-    fault = of_status(status, {}, json.dumps({"error": {"message": said}}).encode(), "url", "model")
+    fault = of_status(status, {}, json.dumps({"error": {"message": said}}).encode(), "url")
     assert fault.reason == reason
     assert said in fault.detail
 
 
 def test_a_redirect_is_the_user_s_to_mend():
     with pytest.raises(Failure, match="sends us on to https://there; mend base_urls"):
-        of_status(307, {"Location": "https://there"}, b"", "url", "model")
+        of_status(307, {"Location": "https://there"}, b"", "url")
 
 
 @pytest.mark.parametrize(

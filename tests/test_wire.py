@@ -1,6 +1,7 @@
 """Chat requests over HTTP: connections are kept, and an answer is whole or a fault, streamed or not."""
 
 import asyncio
+import json
 
 import pytest
 from fault_server import FaultServer, Reply
@@ -10,18 +11,20 @@ from prep.endpoint import Endpoint
 from prep.fault import Fault, read
 from prep.program import Failure
 from prep.reason import Reason
-from prep.wire import Wire, proxy, time_limit
+from prep.wire import STREAM, Wire, proxy, time_limit
 
 BODY = {"model": "model", "messages": [{"role": "user", "content": "prompt"}]}
 
 
 def post(server: FaultServer, times: int = 1, *, pause: float = 0.0, limit: float = 5, **how) -> list[dict]:
+    body = json.dumps(BODY | (STREAM if how else {})).encode()
+
     async def main() -> list[dict]:
         connected = Wire(Endpoint(server.base_url, "key"))
         came = []
         try:
             for _ in range(times):
-                came.append(read(await connected.post(BODY, limit, **how)))
+                came.append(read(await connected.post(body, limit, **how)))
                 await asyncio.sleep(pause)
         finally:
             await connected.close()

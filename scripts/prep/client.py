@@ -24,7 +24,7 @@ from prep.program import Failure
 from prep.progress import Progress
 from prep.reason import Reason
 from prep.request import Request, Response
-from prep.wire import time_limit
+from prep.wire import STREAM, time_limit
 
 FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
 LONGEST_DELAY = 30.0
@@ -149,14 +149,14 @@ class Client:
 
     async def _answer(self, request: Request, lines: Lines, progress: Progress) -> dict[str, Any]:
         """The answer to a request; raises the last Fault when there was none too often."""
-        body, limit = request.body(self._model), time_limit(self._settings, request.budget)
+        limit, stall = time_limit(self._settings, request.budget), self._settings["stall_timeout"]
+        how = STREAM if stall or self._answers.window else {}
         met: Counter[Reason] = Counter()
         while True:
+            body = request.body(self._model, **how)
             line, sent = await lines.take()
             try:
-                answer = faults.read(
-                    await line.wire.post(body, limit, self._settings["stall_timeout"], self._answers.window)
-                )
+                answer = faults.read(await line.wire.post(body, limit, stall, self._answers.window))
             except Fault as caught:
                 fault = caught
                 lines.failed(line, fault, sent)
@@ -167,8 +167,9 @@ class Client:
                 lines.succeeded(line)
                 return answer
             met[fault.reason] += 1
-            if fault.reason is Reason.LENGTH and body.pop("max_tokens", None):
+            if fault.reason is Reason.LENGTH and request.budget is not None:
                 # The context has less room than the budget: without one, the server gives what there is.
+                request = request.with_budget(None)
                 progress.again(fault.reason)
                 continue
             if met[fault.reason] >= faults.TRIES[fault.reason]:

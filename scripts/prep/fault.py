@@ -50,7 +50,7 @@ OWN = (Reason.BAD_REQUEST, Reason.LENGTH)
 """Faults that are the row's own: the server lives, and refuses this one."""
 
 
-def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str, model: str) -> Fault:
+def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str) -> Fault:
     """The fault of an answer with an error status.
 
     Raises Failure for what every request would meet: a key or a model that the server does not know.
@@ -66,7 +66,7 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str, mo
     if status == 402:
         raise Failure(f"{url} wants to be paid ({detail}); see the account of the key")
     if status in (404, 405):
-        raise Failure(f"{url} does not serve {model} ({detail}); see model and base_urls")
+        raise Failure(f"{url} does not serve the model ({detail}); see model and base_urls")
     if 300 <= status < 400:
         raise Failure(f"{url} sends us on to {headers.get('Location')}; mend base_urls")
     after = _retry_after(headers)

@@ -5,7 +5,6 @@ to 1.4 ms over the best of transports, and 2 to 30 ms over the pools that it com
 """
 
 import asyncio
-import json
 import socket
 import urllib.request
 from typing import Any
@@ -24,6 +23,8 @@ CONNECT = 30.0  # seconds to wait for a connection; the server may be taking hun
 IDLE = 3.0
 # An established connection whose machine is gone is noticed after 60 + 6 times 10 s of silence.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+"""What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
 
 
 class Wire:
@@ -39,23 +40,17 @@ class Wire:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(
-        self, body: dict[str, Any], limit: float, stall: float | None = None, window: int | None = None
+        self, body: bytes, limit: float, stall: float | None = None, window: int | None = None
     ) -> Any:
         """The JSON that the server answers a chat request with, within `limit` seconds; else raises Fault.
 
-        With `stall` or `window` the answer is streamed, and put together to what it would be in one piece:
-        it is given up when nothing more comes for `stall` seconds, and ends with the finish_reason
-        `repetition` when it goes round in circles (see prep.stream). A server that does not stream will do.
+        An answer that is streamed is put together to what it would be in one piece. It is given up when
+        nothing more comes for `stall` seconds, and ends with the finish_reason `repetition` when it goes
+        round in circles (see prep.stream).
         """
-        if stall or window:
-            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        try:
-            data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        except UnicodeEncodeError as error:
-            raise Fault(Reason.BAD_REQUEST, f"cannot be sent: {error}") from error
         try:
             async with asyncio.timeout(limit):
-                return await self._exchange(data, body["model"], stall, window)
+                return await self._exchange(body, stall, window)
         except (aiohttp.ClientError, OSError) as error:
             if type(error) is TimeoutError:  # aiohttp's own are of other kinds
                 raise Fault(Reason.TIMEOUT, f"no answer in {limit:.4g} s") from error
@@ -67,14 +62,14 @@ class Wire:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, data: bytes, model: str, stall: float | None, window: int | None) -> Any:
+    async def _exchange(self, body: bytes, stall: float | None, window: int | None) -> Any:
         self._session = self._session or _session(self.endpoint)
         url = self._url
-        sent = self._session.post(url, data=data, proxy=self._proxy, allow_redirects=False)
+        sent = self._session.post(url, data=body, proxy=self._proxy, allow_redirects=False)
         async with sent as response:
             if response.status != 200:
                 said = await response.read()
-                raise faults.of_status(response.status, response.headers, said, url, model)
+                raise faults.of_status(response.status, response.headers, said, url)
             if response.content_type != "text/event-stream":
                 return faults.parsed(await response.read())
             return await _streamed(response, stall, window)
