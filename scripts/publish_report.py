@@ -42,26 +42,43 @@ class Work:
     failures: Counter[str] = field(default_factory=Counter)
 
 
-def works(folder: Path) -> list[Work]:
-    """The statistics below `folder` (`<rule>/….json`), summed by rule.
+def statistics(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statistics below `folder` (`<rule>/….json`), each with its rule.
 
     They are no part of the data, so what is missing, unknown or cannot be read is passed over.
     """
-    found: dict[str, Work] = {}
     for path in sorted(folder.rglob("*.json")):
         try:
             said = read_json(path)
         except ValueError:
             log.warning("%s: no JSON, passed over", path)
             continue
-        if not isinstance(said, dict):
-            continue
-        rule = path.relative_to(folder).with_suffix("").parts[0]
+        if isinstance(said, dict):
+            yield path.relative_to(folder).with_suffix("").parts[0], said
+
+
+def works(folder: Path) -> list[Work]:
+    """The statistics below `folder`, summed by rule."""
+    found: dict[str, Work] = {}
+    for rule, said in statistics(folder):
         work = found.setdefault(rule, Work(rule))
         work.jobs += 1
         work.figures.update({key: sum(numbers(said.get(key)).values()) for key in FIGURES if key in said})
         work.failures.update(numbers(said.get("failed")))
     return list(found.values())
+
+
+def tokens(folder: Path) -> dict[tuple[str, str], Counter[str]]:
+    """By model and mode, the answers that the artifacts are made of and the tokens that they took.
+
+    Answers are counted whichever run asked for them, so what was tried in vain is not in here.
+    """
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for _, said in statistics(folder):
+        modes = said.get("modes")
+        for mode, counts in modes.items() if isinstance(modes, dict) else ():
+            found.setdefault((str(said.get("model")), mode), Counter()).update(numbers(counts))
+    return dict(sorted(found.items()))
 
 
 def numbers(value: Any) -> dict[str, float]:
@@ -125,6 +142,7 @@ def main() -> None:
         totals=totals(m["rejected"] for m in manifests),
         meanings=meanings(),
         works=found,
+        tokens=tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
         sections=sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],

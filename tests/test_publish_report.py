@@ -221,10 +221,16 @@ def test_statistics_are_summed_by_rule_and_anything_else_is_passed_over(tmp_path
 def test_statistics_are_on_the_page(tmp_path: Path) -> None:
     stats = tmp_path / "work" / "stats" / "answer_text" / "0.json"
     stats.parent.mkdir(parents=True)
-    stats.write_text('{"asked": 1234, "failed": {"rate_limited": 56}, "completion_tokens": 7890}')
+    modes = '"model": "org/big", "modes": {"thinking": {"answers": 4567, "prompt_tokens": 9876}, "judge": 3}'
+    stats.write_text(
+        '{"asked": 1234, "failed": {"rate_limited": 56}, "completion_tokens": 7890, ' + modes + "}"
+    )
+    other = stats.with_name("1.json")
+    other.write_text('{"model": "org/big", "modes": {"thinking": {"answers": 1, "completion_tokens": 2345}}}')
     page = publish(tmp_path, add(tmp_path, "a", [], []))
     words = page.text.split()
     assert {"answer_text", "1,234", "7,890", "rate_limited", "56"} <= set(words)
+    assert {"org/big", "thinking", "4,568", "9,876", "2,345"} <= set(words)
     assert "tried again" not in page.text
 
 
