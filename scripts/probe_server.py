@@ -148,9 +148,7 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
             ]
             seen = await asker.try_to_ask(parts)
             tried = {
-                f"{key} {json.dumps(sampling)}": await asker.try_to_ask(
-                    SUM, **sampling | {"max_tokens": TRIAL}
-                )
+                key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL})
                 for key, sampling in settings["samplings"].items()
             }
     except (Fault, Failure) as error:
