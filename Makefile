@@ -6,7 +6,7 @@ SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-datasets test-vllm check bench watch targets probe lock clean
+.PHONY: help env demo test test-datasets test-vllm check bench plan watch dag refresh targets probe lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -16,6 +16,9 @@ help:
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
+	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
+	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
+	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
@@ -43,6 +46,7 @@ test-datasets: env
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
 	$(BIN)/python bench/client.py --folder bench/work
+	$(BIN)/python bench/planning.py --folder bench/work/plan
 
 check: env
 	$(BIN)/ruff check .
@@ -53,6 +57,20 @@ check: env
 FOLDER ?= .
 watch: env
 	@$(BIN)/python scripts/watch_batches.py --stats $(FOLDER)/work/stats
+
+plan: env
+	@$(SNAKEMAKE) plan --cores 4 --quiet all $(ARGS)
+
+refresh: env
+	$(SNAKEMAKE) refresh --cores 4 --forcerun resolve_revision $(ARGS)
+
+# What is drawn is known once the sample corpus is listed and its questions are cut into batches.
+dag: SAMPLE := $(SNAKEMAKE) --cores 2 --configfile demo/config.yaml --directory demo
+dag: env
+	$(BIN)/python demo/build_corpus.py --hub demo/hub
+	$(SAMPLE) --quiet all plan batch_questions
+	$(SAMPLE) all --rulegraph | $(BIN)/python demo/graph.py dag/rules.svg
+	$(SAMPLE) all --filegraph | $(BIN)/python demo/graph.py dag/files.svg
 
 targets: env
 	@$(SNAKEMAKE) --quiet all --cores 1 targets

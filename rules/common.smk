@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import yaml
-from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
+from snakemake.exceptions import WorkflowError
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
@@ -36,6 +36,9 @@ def check_config():
     found = checker(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(found):
         fail(f"{'.'.join(map(str, error.absolute_path)) or 'top level'}: {error.message}")
+    # A key that another file names comes first; artifacts stay in the schema's order.
+    order = schema["properties"]["sources"]["properties"]
+    config["sources"] = {name: config["sources"][name] for name in order}
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}

@@ -27,7 +27,7 @@ rule convert_llava:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
+        mem_mb=2000,
         runtime="1h",
     params:
         code=code("convert_llava.py"),
@@ -60,7 +60,7 @@ rule convert_synthdog:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
+        mem_mb=2000,
         runtime="1h",
     params:
         code=code("convert_synthdog.py"),
@@ -77,11 +77,11 @@ rule convert_synthdog:
 
 
 checkpoint gather_parts:
-    """Say what a converted artifact is made of: where that is what it was, nothing after it runs."""
+    """Say what a converted artifact is made of, and whether what follows has a reason to run."""
     input:
-        parts=known(parts),
+        parts=parts,
     output:
-        gathered=update("work/gather_parts/{name}.json"),
+        gathered="work/gather_parts/{name}.json",
     log:
         "logs/gather_parts/{name}.log",
     wildcard_constraints:
@@ -97,11 +97,15 @@ checkpoint gather_parts:
         "gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
 
 
+# Temporary files stay for as long as any checkpoint waits: where raw shards are, none waits for conversions.
+workflow.get_rule("gather_parts").is_checkpoint = config["keep_raw"]
+
+
 rule assemble_artifact:
     """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
     input:
-        parts=known(gathered_parts),
-        files=known(part_files),
+        parts=parts,
+        files=part_files,
         gathered=gathered,
     output:
         artifact="data/{name}.parquet",
@@ -118,7 +122,6 @@ rule assemble_artifact:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
         notice=lambda wildcards: notice(wildcards.name) or "",
-        gathered=gathered_sha256,
     shell:
         "assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
         " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -35,8 +35,7 @@ checkpoint list_shards:
     input:
         resolved=resolved,
     output:
-        # The old one stands until the new one is there: see `known`.
-        listing=update("work/list_shards/{source}.json"),
+        listing="work/list_shards/{source}.json",
     log:
         "logs/list_shards/{source}.log",
     conda:

@@ -113,8 +113,8 @@ rule select_image:
         answers="work/answer_image/{batch}.parquet",
         verdicts="work/judge_image/{batch}.parquet",
     output:
-        shard=temp("work/select_image/{batch}.parquet"),
-        rejects=temp("work/select_image/{batch}.rejects.parquet"),
+        shard="work/select_image/{batch}.parquet",
+        rejects="work/select_image/{batch}.rejects.parquet",
         summary="work/select_image/{batch}.json",
     log:
         "logs/select_image/{batch}.log",

@@ -14,6 +14,7 @@ def question_identities(wildcards):
 def text_batches():
     """The batches of questions, once they are cut (the DAG waits for that)."""
     folder = Path(checkpoints.batch_questions.get().output.folder)
+    think_again()
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
@@ -50,38 +51,9 @@ def parts(wildcards):
     return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed(name)]
 
 
-def is_gathered(wildcards):
-    """Whether the artifact's parts are gathered first, so that it is assembled only if one has changed.
-
-    Not where raw shards are temporary: Snakemake keeps these for as long as any checkpoint waits.
-    """
-    return wildcards.name in CONVERTED and config["keep_raw"]
-
-
 def gathered(wildcards):
-    """What `gathered_sha256` is read from."""
-    return [ancient(f"work/gather_parts/{wildcards.name}.json")] if is_gathered(wildcards) else []
-
-
-def gathered_sha256(wildcards):
-    """The digest of an artifact's gathered parts, which says whether one has changed.
-
-    Where that file was deleted, what it said stands in the assembly's summary. Snakemake asks again once the
-    parts are gathered.
-    """
-    if not is_gathered(wildcards):
-        return ""
-    gathered = Path(f"work/gather_parts/{wildcards.name}.json")
-    assembled = Path(f"work/assemble_artifact/{wildcards.name}.json")
-    if not gathered.is_file() and not assembled.is_file():
-        return ""
-    parts = json.loads(gathered.read_text() if gathered.is_file() else assembled.read_text())["parts"]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def gathered_parts(wildcards):
-    """An artifact's parts, which count by what was gathered of them where that is done."""
-    return [ancient(part) for part in parts(wildcards)] if is_gathered(wildcards) else parts(wildcards)
+    """What a converted artifact waits for besides its parts, to see whether these have changed."""
+    return [f"work/gather_parts/{wildcards.name}.json"] if wildcards.name in CONVERTED else []
 
 
 def part_files(wildcards):

@@ -8,7 +8,7 @@ out:  a table on the terminal, and in logs/plan.log
 rule plan:
     """Print what is to be fetched, written and asked; it lists the sources, and fetches and asks nothing."""
     input:
-        listings=lambda wildcards: [listing(source) for source in SOURCES],
+        listings=expand("work/list_shards/{source}.json", source=SOURCES),
     log:
         "logs/plan.log",
     conda:

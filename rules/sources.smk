@@ -59,21 +59,17 @@ def mirrored(wildcards):
     return hashlib.sha256("\n".join(looks).encode()).hexdigest()[:16]
 
 
-def known(files):
-    """An input function that waits for a checkpoint only where it has never run.
+def think_again():
+    """Let Snakemake decide anew which jobs that are still to start have a reason to.
 
-    What depends on a stale checkpoint Snakemake would plan, and run all of it even if the checkpoint comes
-    out the same. As `ancient`, what stood there plans nothing, and when the checkpoint has run, the function
-    is asked again: then inputs are compared as ever.
+    When a checkpoint has run, Snakemake compares all inputs again, but a job that was planned because one
+    before it was to run stays planned, even where that has written what stood there. The reasons are not of
+    Snakemake's public face: where they are not found, such jobs run, and change nothing.
     """
-
-    def function(wildcards):
-        try:
-            return files(wildcards)
-        except IncompleteCheckpointException as waiting:
-            return ancient(waiting.targetfile)
-
-    return function
+    dag = getattr(workflow, "_dag", None)
+    for job, reason in getattr(dag, "_reason", {}).items():
+        if job not in dag._running and not reason.finished:
+            reason.clear()
 
 
 @cache
@@ -87,13 +83,9 @@ def listed(source):
     return _read_listing(path, os.stat(path).st_mtime_ns)
 
 
-def listing(source):
-    """A source's listing as an input; see `known`."""
-    return known(lambda _: checkpoints.list_shards.get(source=source).output.listing)(None)
-
-
 def needed(source):
-    """The names of the shards that are read."""
+    """The names of the shards that are read, for input functions."""
+    think_again()
     return [name for name, file in listed(source).items() if file["take"] != 0]
 
 

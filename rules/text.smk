@@ -10,8 +10,8 @@ out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/t
 rule read_questions:
     """Read the questions of a source; empty and broken ones are rejected."""
     input:
-        raw=known(raw_questions),
-        identities=known(question_identities),
+        raw=raw_questions,
+        identities=question_identities,
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",
@@ -62,6 +62,7 @@ checkpoint batch_questions:
 rule answer_text:
     """Ask the text teacher for what is due of a batch and not in the journal."""
     input:
+        batches=ancient("work/batch_questions"),
         questions=ancient("work/batch_questions/{batch}.parquet"),
         identity="work/batch_questions/{batch}.json",
         probe=f"work/servers/{TEXT['teacher']}/probe.json",
@@ -140,8 +141,8 @@ rule render_text:
         answers="work/answer_text/{batch}.parquet",
         verdicts="work/judge_text/{batch}.parquet",
     output:
-        shard=temp("work/render_text/{batch}.parquet"),
-        rejects=temp("work/render_text/{batch}.rejects.parquet"),
+        shard="work/render_text/{batch}.parquet",
+        rejects="work/render_text/{batch}.rejects.parquet",
         summary="work/render_text/{batch}.json",
     log:
         "logs/render_text/{batch}.log",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prep import program, shards
-from prep.files import read_json, sha256, write_json
+from prep.files import read_json, write_json
 from prep.program import Failure
 from prep.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
 
@@ -134,7 +134,6 @@ def main() -> None:
             "rejected": dict(sorted(reasons.items())),
             "files": merged(part["sources"] for part in parts.values()),
             "notice": args.notice or None,
-            "parts": {path.as_posix(): sha256(path) for path in parts},
         },
     )
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)

@@ -5,12 +5,13 @@ exactly are planned; where a checkpoint must run first, the row runs on a copy a
 """
 
 import contextlib
+import io
 import json
+import math
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from conftest import ROOT
 from fault_server import Ask, FaultServer, Reply
 from hub_server import Hub
+from PIL import Image
 from teachers import teach
 from workflow import CAPTIONS, PAGES, Build, Run, artifact_of, config, hub
 
@@ -33,7 +35,7 @@ CONVERTED = [*CAPTIONS, *PAGES, *map(artifact_of, PICTURES)]
 QUESTIONS = ["Chinese-DeepSeek-R1-Distill-data-110k", "alpaca"]
 PUBLISH = {"publish_manifest", "publish_card", "publish_report"}
 ONE_SHARD = "train-00000-of-00001"
-TEXT_BATCHES, IMAGE_BATCHES = ["00000", "00001", "00002"], ["00000", "00001"]
+TEXT_BATCHES, IMAGE_BATCHES = ["00000", "00001"], ["00000", "00001"]
 
 
 def jobs(rules: str, *values: str) -> set[str]:
@@ -84,7 +86,7 @@ class Built:
             server.base_url,
             hub={"mirror": str(self.mirror)},
             onevision={"configs": PICTURES},
-            text_reasoning={"max_questions": 12, "batch_size": 10},
+            text_reasoning={"max_questions": 12, "batch_size": 12},
             image_reasoning={"samples_per_config": 6, "batch_size": 12},
         )
         self.folder = folder / "build"
@@ -94,7 +96,7 @@ class Built:
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The config with changes merged over it, mappings key by key."""
-        return merged(deepcopy(self.config), changes)
+        return merged(json.loads(json.dumps(self.config)), changes)
 
     def plan(self, checkout: Path | None = None, **changes: Any) -> set[str]:
         """What `snakemake -n all` names."""
@@ -241,7 +243,7 @@ def test_a_program_edited(built: Built) -> None:
         planned = built.plan()
     assert planned == (
         jobs("render_text", *TEXT_BATCHES)
-        | down("text2image")
+        | down("text2image", *PAGES)
         | conversions(built, *PAGES)
         | jobs("gather_parts", *PAGES)
     )
@@ -266,19 +268,17 @@ def test_a_revision_with_the_same_listing(built: Built, copy: Copy) -> None:
 
 def test_mirror_shards_replaced(built: Built, copy: Copy, tmp_path: Path) -> None:
     captions = built.mirror / "lmms-lab/LLaVA-ReCap-CC3M/data/train-00000-of-00002.parquet"
-    science = built.mirror / ONEVISION / SCIENCE / "train-00001-of-00002.parquet"
     name = artifact_of(SCIENCE)
+    drawn = [row["id"] for row in copy.rows("image_thinking") if row["id"].startswith(f"{name}/")]
+    stem, _, row = drawn[0].removeprefix(f"{name}/").removesuffix("#thinking.0").rpartition(":")
+    science = built.mirror / ONEVISION / SCIENCE / f"{stem}.parquet"
     table = pq.read_table(science)
     conversations = table.column("conversations").to_pylist()
-    for turns in conversations:
-        turns[0]["value"] += " Say why."
+    conversations[int(row)][0]["value"] += " Say why."
     column = pa.array(conversations, table.schema.field("conversations").type)
     table = table.set_column(table.column_names.index("conversations"), "conversations", column)
     pq.write_table(table, tmp_path / "science.parquet")
     pq.write_table(pq.read_table(captions).slice(1), tmp_path / "captions.parquet")
-    drawn = [row["id"] for row in copy.rows("image_thinking") if row["id"].startswith(f"{name}/")]
-    changed = [id_ for id_ in drawn if science.stem in id_]
-    assert 0 < len(changed) < len(drawn)
     with (
         replaced(captions, (tmp_path / "captions.parquet").read_bytes()),
         replaced(science, (tmp_path / "science.parquet").read_bytes()),
@@ -293,22 +293,24 @@ def test_mirror_shards_replaced(built: Built, copy: Copy, tmp_path: Path) -> Non
         | jobs("sample_images", name)
         | jobs("answer_image judge_image select_image", IMAGE_BATCHES[0])
     )
-    assert asked == {"image": len(changed), "judge image": len(changed)}
+    assert asked == {"image": 1, "judge image": 1}
 
 
-def test_pictures_checked_otherwise_with_the_same_result(built: Built, copy: Copy) -> None:
-    ran, asked = copy.run(images={"check": "header"})
+def largest(copy: Copy, name: str) -> int:
+    """The pixels of an artifact's largest picture."""
+    cells = (row["images"][0]["bytes"] for row in copy.rows(name))
+    return max(math.prod(Image.open(io.BytesIO(cell)).size) for cell in cells)
+
+
+def test_pictures_checked_otherwise(built: Built, copy: Copy) -> None:
+    limit = max(largest(copy, name) for name in CONVERTED if name not in PAGES)
+    changed = [name for name in PAGES if largest(copy, name) > limit]
+    assert changed
+    ran, asked = copy.run(images={"check": "header", "max_pixels": limit})
+    converted = conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED)
     # The one manifest names the digest of the config, which is another.
-    assert ran == conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED) | PUBLISH
+    assert ran == converted | down(*changed) | PUBLISH
     assert not asked
-
-
-def test_pictures_checked_otherwise_with_another_result(built: Built, copy: Copy) -> None:
-    ran, _ = copy.run(images={"max_pixels": 40_000})
-    assert conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED) <= ran
-    assert down("synthdog_en", artifact_of(SCIENCE)) <= ran
-    assert f"assemble_artifact {artifact_of(WORDS)}" not in ran
-    assert f"sample_images {artifact_of(WORDS)}" not in ran
 
 
 def test_max_samples_lowered_and_raised(built: Built, copy: Copy) -> None:
@@ -324,8 +326,16 @@ def test_max_samples_lowered_and_raised(built: Built, copy: Copy) -> None:
     assert Build(copy.folder, {}).manifest(name)["read"] == sum(rows)
 
 
-TEXT = jobs("answer_text judge_text render_text", *TEXT_BATCHES) | down("text2image")
-IMAGE = jobs("answer_image judge_image select_image", *IMAGE_BATCHES) | down("image_thinking")
+ANSWERS = {
+    "text": jobs("answer_text judge_text render_text", *TEXT_BATCHES) | down("text2image"),
+    "image": jobs("answer_image judge_image select_image", *IMAGE_BATCHES) | down("image_thinking"),
+}
+
+
+def without(rules: str) -> set[str]:
+    """Both kinds of reasoning, without the jobs of some rules."""
+    left_out = jobs(rules, *TEXT_BATCHES)
+    return (ANSWERS["text"] | ANSWERS["image"]) - left_out
 
 
 def due(built: Built, kind_: str) -> int:
@@ -333,45 +343,41 @@ def due(built: Built, kind_: str) -> int:
     return sum(kind(json.loads(body)) == kind_ for body in built.asked)
 
 
-def test_no_think_share_raised(built: Built, copy: Copy) -> None:
-    ran, asked = copy.run(text_reasoning={"no_think_share": 1})
+def test_no_think_share_raised_and_another_image_model(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(text_reasoning={"no_think_share": 1}, servers={"glm41v": {"model": "other"}})
     new = due(built, "thinking") - due(built, "no_thinking")
-    assert ran == TEXT
-    assert asked == {"no_thinking": new, "judge text": new}
-
-
-def test_sampling_of_one_mode(built: Built, copy: Copy) -> None:
-    thinking = {"sampling": {"thinking": {"temperature": 0.61}}}
-    ran, asked = copy.run(text_reasoning=thinking, image_reasoning=thinking)
-    assert ran == TEXT | IMAGE
+    assert ran == without("") | {"probe_glm41v"}
+    assert asked.pop("probe") > 0
     assert asked == {
-        **dict.fromkeys(("thinking", "judge text"), due(built, "thinking")),
+        **dict.fromkeys(("no_thinking", "judge text"), new),
         **dict.fromkeys(("image", "judge image"), due(built, "image")),
     }
 
 
-def test_the_judges_prompt(built: Built, copy: Copy) -> None:
-    prompts = [built.clone / "prompts/judge_text.md", built.clone / "prompts/judge_image.md"]
-    with contextlib.ExitStack() as stack:
-        for prompt in prompts:
-            stack.enter_context(replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"))
-        ran, asked = copy.run()
-    assert ran == (TEXT | IMAGE) - jobs("answer_text", *TEXT_BATCHES) - jobs("answer_image", *IMAGE_BATCHES)
-    assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "judge image")}
-
-
-def test_the_filter_and_the_drawing_ask_nothing(copy: Copy) -> None:
+def test_sampling_of_one_text_mode_and_the_filter_of_images(built: Built, copy: Copy) -> None:
     ran, asked = copy.run(
-        text_reasoning={"min_score": 2}, image_reasoning={"min_score": 5}, render={"max_font_px": 24}
+        text_reasoning={"sampling": {"thinking": {"temperature": 0.61}}}, image_reasoning={"min_score": 5}
     )
-    assert ran == (
-        jobs("render_text", *TEXT_BATCHES)
-        | jobs("select_image", *IMAGE_BATCHES)
-        | down("text2image", "image_thinking")
-    )
-    assert not asked
-    assert copy.rows("text2image")
+    assert ran == without("answer_image judge_image")
+    assert asked == dict.fromkeys(("thinking", "judge text"), due(built, "thinking"))
     assert not copy.rows("image_thinking")
+
+
+def test_the_judges_prompt_of_texts_and_the_sampling_of_images(built: Built, copy: Copy) -> None:
+    prompt = built.clone / "prompts/judge_text.md"
+    with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
+        ran, asked = copy.run(image_reasoning={"sampling": {"thinking": {"temperature": 0.81}}})
+    assert ran == without("answer_text")
+    assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "image", "judge image")}
+
+
+def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: Built, copy: Copy) -> None:
+    prompt = built.clone / "prompts/judge_image.md"
+    with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
+        ran, asked = copy.run(text_reasoning={"min_score": 2}, render={"max_font_px": 24})
+    assert ran == without("answer_text judge_text answer_image")
+    assert asked == {"judge image": due(built, "judge image")}
+    assert copy.rows("text2image")
 
 
 def added(name: str) -> set[str]:
@@ -411,14 +417,7 @@ def test_more_is_asked_and_a_config_is_added_in_the_middle(built: Built, copy: C
     assert of_conversion(ran) == of_conversion(added(artifact_of(SHAPES))) | jobs("sample_images", *names)
     assert asked["thinking"] == due(built, "thinking")
     assert asked["no_thinking"] == due(built, "no_thinking")
-    assert asked["image"] == asked["judge image"] == 2 * len(PICTURES) + 8
-
-
-def test_another_model(built: Built, copy: Copy) -> None:
-    ran, asked = copy.run(servers={"glm41v": {"model": "other"}})
-    assert ran == IMAGE | {"probe_glm41v"}
-    assert asked.pop("probe") > 0
-    assert asked == {kind_: due(built, kind_) for kind_ in ("image", "judge image")}
+    assert asked["image"] == asked["judge image"] == 2 * 2 + 8  # all of the third's rows were drawn before
 
 
 def test_a_branch_that_moves_is_followed_when_asked_to(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import full_size
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
@@ -191,7 +192,7 @@ def test_one_artifact_builds_only_what_it_needs(tmp_path):
     build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
     done = build.run("data/llavaonevision_converted/iiit5k.parquet")
     assert done.returncode == 0, done.output[-3000:]
-    assert done.jobs == ["list_shards", "fetch_shard", "convert_llava", "assemble_artifact"]
+    assert done.jobs == ["list_shards", "fetch_shard", "convert_llava", "gather_parts", "assemble_artifact"]
     assert [path.name for path in (tmp_path / "raw").rglob("*.parquet")] == ["train-00000-of-00001.parquet"]
     assert (tmp_path / "raw/llavaonevision_converted/iiit5k/train-00000-of-00001.parquet").is_symlink()
 
@@ -224,6 +225,27 @@ def test_the_plan_for_a_cluster_needs_no_cluster(tmp_path):
     planned = Build(tmp_path, config("http://127.0.0.1:9/v1")).run("-n", "all", "--workflow-profile", profile)
     assert planned.returncode == 0, planned.output[-3000:]
     assert "answer_image" in planned.jobs
+
+
+def test_the_real_size_is_planned_without_a_network(tmp_path):
+    full_size.listed(tmp_path)
+    planned = Build(tmp_path, {}).run("-n", "all")
+    assert planned.returncode == 0, planned.output[-3000:]
+    jobs = Counter(planned.jobs)
+    shards = sum(full_size.SHARDS.values())
+    assert shards == 26 + 280 + 943 + 84 + 87 + sum(1 + 7 * number % 10 for number in range(84))
+    assert jobs["fetch_shard"] == jobs["convert_llava"] + jobs["convert_synthdog"] == shards
+    assert jobs["assemble_artifact"] == jobs["manifest_artifact"] == 91
+    assert jobs["answer_text"] == jobs["judge_text"] == full_size.TEXT_BATCHES
+    assert jobs["answer_image"] == jobs["judge_image"] == full_size.IMAGE_BATCHES
+
+
+def test_a_fresh_checkout_says_what_it_does_not_know_yet(tmp_path):
+    planned = Build(tmp_path, {}).run("-n", "all")
+    assert planned.returncode == 0, planned.output[-3000:]
+    assert "fetch_shard" not in planned.jobs
+    assert "<TBD>" in planned.output
+    assert re.search("checkpoint jobs, which will result in alteration of the DAG", planned.output)
 
 
 @pytest.mark.parametrize("drawing", ["--dag", "--rulegraph"])
