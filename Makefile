@@ -68,12 +68,12 @@ refresh: env
 dag: SAMPLE := $(SNAKEMAKE) --cores 2 --configfile demo/config.yaml --directory demo
 dag: env
 	$(BIN)/python demo/build_corpus.py --hub demo/hub
-	$(SAMPLE) --quiet all plan batch_questions
+	$(SAMPLE) plan batch_questions --quiet all
 	$(SAMPLE) all --rulegraph | $(BIN)/python demo/graph.py dag/rules.svg
 	$(SAMPLE) all --filegraph | $(BIN)/python demo/graph.py dag/files.svg
 
 targets: env
-	@$(SNAKEMAKE) --quiet all --cores 1 targets
+	@$(SNAKEMAKE) targets --quiet all --cores 1 --nolock $(ARGS)
 
 # The probes read nothing that is built, so that this forces them alone.
 probe: env

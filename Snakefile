@@ -81,4 +81,6 @@ rule targets:
 
 
 onstart:
-    write_settings()
+    # Printing names must not change the settings of a run that goes on in this folder.
+    if any(job.rule.name != "targets" for job in workflow.dag.needrun_jobs()):
+        write_settings()

@@ -193,4 +193,5 @@ def target_names():
     servers = {"probe": "every server"}
     servers |= {f"probe_{name}": server["model"] for name, server in SERVERS.items()}
     servers |= {f"serve_{name}": server["model"] for name, server in SERVERS.items()}
-    return [f"{target:<72} {what}" for target, what in (stages | files | servers).items()]
+    looks = {"plan": "what a run will fetch, write and ask", "refresh": "what branches name now"}
+    return [f"{target:<72} {what}" for target, what in (stages | looks | files | servers).items()]

@@ -1,0 +1,73 @@
+"""The drawing shows each rule once, in its stage's colour, and what it makes."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "demo"))
+
+import graph
+
+RULES = """digraph snakemake_dag {
+\t0[label = "all", color = "0.00 0.6 0.85", style="rounded"];
+\t1[label = "list_shards", color = "0.23 0.6 0.85", style="rounded"];
+\t2[label = "probe_qwen3", color = "0.06 0.6 0.85", style="rounded"];
+\t3[label = "answer_text", color = "0.06 0.6 0.85", style="rounded"];
+\t1 -> 3
+\t2 -> 3
+\t3 -> 0
+}
+"""
+FILES = """digraph snakemake_dag {
+0 [ shape=none, margin=0, label=<<table border="2" color="#D95757">
+<tr><td>
+<b><font point-size="18">fetch_shard</font></b>
+</td></tr>
+<tr><td align="left"> <b><font point-size="14">&#8618; input</font></b> </td></tr>
+<tr><td align="left"><font face="monospace">work/list_shards/{source,a|b}.json</font></td></tr>
+<tr><td align="right"> <b><font point-size="14">output &rarr;</font></b> </td> </tr>
+<tr><td align="left"><font face="monospace">raw/{source,a|b\\-c}/{batch,\\d{5}}.parquet</font></td></tr>
+</table>>]
+}
+"""
+
+
+def test_rules_are_drawn_from_left_to_right_in_their_stages_colours():
+    drawn = graph.drawing(RULES)
+    assert "rankdir=LR" in drawn
+    assert graph.nodes(RULES)["3"] == ("answer_text", [])
+    assert {"1 -> 3", "2 -> 3"} < set(drawn.splitlines())
+    assert "3 -> 0" not in drawn
+    colours = {graph.colour(rule) for rule in ("list_shards", "probe_qwen3", "answer_text")}
+    assert len(colours) == 3
+    assert all(colour in drawn for colour in colours)
+
+
+def test_files_that_a_rule_makes_stand_under_it_without_what_wildcards_may_be():
+    assert graph.nodes(FILES) == {"0": ("fetch_shard", ["raw/{source}/{batch}.parquet"])}
+    assert "raw/{source}/{batch}.parquet" in graph.drawing(FILES)
+
+
+def test_every_rule_with_a_program_has_a_colour_of_its_stage():
+    named = {rule for _, rules in graph.COLOURS.values() for rule in rules.split()}
+    programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert programs - named == {"plan", "probe_server", "serve_server", "embedded_server"}
+
+
+def test_an_empty_graph_is_one_line():
+    with pytest.raises(graph.Failure, match="no graph on standard input"):
+        graph.drawing("Error: no such config\n")
+
+
+def test_the_picture_is_svg_or_the_lack_of_graphviz_is_told(tmp_path):
+    command = [sys.executable, ROOT / "demo/graph.py", tmp_path / "rules.svg"]
+    done = subprocess.run(command, input=RULES, capture_output=True, text=True, check=False)
+    if shutil.which("dot"):
+        assert done.returncode == 0, done.stderr
+        assert "<svg" in (tmp_path / "rules.svg").read_text()
+    else:
+        assert "install Graphviz" in done.stderr
+        assert not (tmp_path / "rules.svg").exists()
