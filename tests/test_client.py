@@ -749,7 +749,8 @@ def journaled_prompts(folder: Path) -> set[str]:
 
 
 def test_progress_says_how_far_it_is_while_it_runs_and_in_the_end(ask, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(progress_module, "EVERY", 0.05)
+    monkeypatch.setattr(progress_module, "EVERY", 0.02)
+    monkeypatch.setattr(progress_module, "TOLD", 0.05)
     caplog.set_level(logging.INFO)
     seen_running = []
 

@@ -40,7 +40,7 @@ def stats(tmp_path_factory):
 
     asked = []
     with FaultServer(plan) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prep.progress.EVERY", 0.24)
+        patch.setattr("prep.progress.EVERY", 0.02)
         running = threading.Thread(target=ask, daemon=True)
         running.start()
         path = tmp_path / "stats/answer_text/00007.json"

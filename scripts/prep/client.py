@@ -108,22 +108,25 @@ class Client:
                 _check_refusals(self._failures, progress)
 
         async def watch() -> None:
-            await asyncio.to_thread(progress.saving())
             while True:
-                for _ in range(reports.SAVES):
-                    await asyncio.sleep(reports.EVERY / reports.SAVES)
-                    progress.mark("running", lines.in_flight)
-                    await asyncio.to_thread(progress.saving())  # a shared file system may take its time
+                progress.mark("running", lines.in_flight)
+                await asyncio.to_thread(progress.saving())  # a shared file system may take its time
+                await asyncio.sleep(reports.EVERY)
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(reports.TOLD)
                 progress.report()
                 await lines.renew()  # a server that was away may be back
 
         try:
-            await lines.renew()
             async with asyncio.TaskGroup() as group:
-                workers = [group.create_task(work()) for _ in range(self._settings["concurrency"])]
-                watcher = group.create_task(watch())
-                await asyncio.wait(workers)
-                watcher.cancel()
+                beside = [group.create_task(watch())]
+                await lines.renew()
+                beside.append(group.create_task(tell()))
+                await asyncio.wait([group.create_task(work()) for _ in range(self._settings["concurrency"])])
+                for task in beside:
+                    task.cancel()
         finally:
             await lines.close()
 

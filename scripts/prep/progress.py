@@ -13,8 +13,8 @@ from prep.reason import Reason
 
 log = logging.getLogger("prep")
 
-EVERY = 60.0  # seconds between two lines of the log
-SAVES = 12  # times that the file is written between them
+EVERY = 5.0  # seconds between two times that the file is written
+TOLD = 60.0  # seconds between two lines of the log
 
 
 class Progress:
@@ -37,7 +37,7 @@ class Progress:
         self._modes: dict[str, Counter[str]] = {}
         self._started = time.monotonic()
         # When, answered and tokens out, as each time the file was written in the last minute.
-        self._marks = deque([(self._started, 0, 0)], maxlen=SAVES + 1)
+        self._marks = deque([(self._started, 0, 0)], maxlen=round(TOLD / EVERY) + 1)
         self._state, self._in_flight = "running", 0
 
     @property
