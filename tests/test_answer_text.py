@@ -100,6 +100,25 @@ def test_each_way_to_fail_has_its_reason_and_costs_no_other_row(tmp_path):
     assert server.attempts["What is 4?"] == 1
 
 
+def test_circles_and_budgets_are_held_to_what_the_rule_says(tmp_path):
+    plans = {
+        "What is 0?": Reply(content="<think>\n" + "Hm. " * 100),
+        "What is 1?": Reply(content="<think>\na b c d e f g\n</think>\n\none"),
+    }
+    sampling = ["--thinking", '{"max_tokens": 5}', "--repetition", 64, "--longer-budget", 4]
+    with FaultServer(lambda ask: plans.get(ask.prompt, Reply())) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(2)], server)
+        sent = ["--answers", tmp_path / "a.parquet", *sampling]
+        done = batch.ask("answer_text.py", *FLAGS, 0.0, *sent)
+        assert done.returncode == 0, done.stderr
+        rows = batch.rows("a.parquet")
+        assert [row["reason"] for row in rows] == ["repetition", None]
+        assert server.attempts == {"What is 0?": 2, "What is 1?": 2}
+        batch.ask("answer_text.py", *FLAGS, 0.0, *sent)
+        assert batch.rows("a.parquet") == rows
+        assert server.attempts.total() == 4
+
+
 def test_a_wrong_model_is_one_line_and_no_file(tmp_path):
     with FaultServer(teach, models=("another",)) as server:
         batch = Batch(tmp_path, [question(0)], server)
