@@ -79,7 +79,13 @@ def ours(what: Namespace, url: str, folder: Path) -> None:
         async def endpoints(self) -> list[Endpoint]:
             return [Endpoint(url)]
 
-    settings = {"name": "bench", "model": "model", "concurrency": what.concurrency, "max_model_len": 8192}
+    settings = {
+        "name": "bench",
+        "mode": "external",
+        "model": "model",
+        "concurrency": what.concurrency,
+        "max_model_len": 8192,
+    }
     settings |= {"request_timeout": 600, "floor_rate": 5, "stall_timeout": None}
     with Journal(folder / "journal") as journal:
         client = Client(settings, Running(), Answers(journal, "model", 8192), folder / "progress.json")

@@ -9,6 +9,7 @@ SAMPLING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}
 
 SETTINGS = {
     "name": "teacher",
+    "mode": "external",
     "model": "model",
     "concurrency": 8,
     "max_model_len": 8192,
