@@ -19,8 +19,9 @@ FIELDS = ("content", "reasoning", "reasoning_content")
 def circles(text: str, window: int, checked: int = 0) -> int | None:
     """The length at which a text has gone round in circles, or None if it does not.
 
-    It does when its last `window` characters are one passage of at most a quarter of them, over and over.
-    That is looked at each time an eighth of a window is added; up to `checked` characters it was.
+    It does when three quarters of its last `window` characters stand in them once more, further to the
+    front: then one passage, of at most a quarter of them, makes up these and more, over and over. That is
+    looked at each time an eighth of a window is added; up to `checked` characters it was.
     """
     step = max(1, window // 8)
     first = max(-(-window // step), checked // step + 1) * step
