@@ -12,6 +12,7 @@ help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
 	@echo "make test     the test suite"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
+	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
@@ -42,6 +43,18 @@ test: env
 
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21
+
+# A real vLLM, for CPUs: 3 GB, and some twenty minutes.
+test-vllm: env .vllm/models/ready
+	$(BIN)/python -m pytest tests/vllm/suite.py
+
+.vllm/models/ready: tests/vllm/models.py .vllm/installed
+	.vllm/bin/python tests/vllm/models.py --folder .vllm/models
+	touch $@
+
+.vllm/installed: tests/vllm/environment.py
+	$(PYTHON) tests/vllm/environment.py --folder .vllm
+	touch $@
 
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work

@@ -181,7 +181,9 @@ def test_a_second_run_does_nothing(built):
 def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):
     build, _ = built
     clone = tmp_path / "clone"
-    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".snakemake", "__pycache__"))
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".vllm", ".snakemake", "__pycache__")
+    )
     for file in clone.rglob("*"):
         file.touch()
     again = Build(build.folder, build.config, clone).run("all", "--dry-run")

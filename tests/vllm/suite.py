@@ -1,0 +1,249 @@
+"""The real vLLM through the managed mode; `make test-vllm` makes its environment and its models.
+
+Each start takes a minute, so tests share them where they can.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from batch import question
+from conftest import ROOT
+from running import PATH
+from stand_in_server import processes, until
+from workflow import Build, config
+
+from prep import replica, shards
+from prep.files import read_json, write_json
+from prep.launch import free_port
+from prep.program import Failure
+from prep.schema import QUESTIONS
+from prep.server import Server
+
+VLLM = ROOT / ".vllm"
+MODELS = VLLM / "models"
+# A tiny model, two cores, memory that others use too, no network, nobody to tell of usage.
+ARGS = ["--enforce-eager", "--dtype", "float32", "--gpu-memory-utilization", "0.1"]
+ARGS += ["--max-num-batched-tokens", "16384"]
+CONTEXT = 16384  # bytes, a token each: some references are long
+SURROUNDINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+START = 400  # seconds; a start takes 50 alone on two cores
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch):
+    """What the servers inherit."""
+    for name, value in SURROUNDINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def server(model: str | Path, **changes) -> dict:
+    """An entry of the configuration's servers."""
+    return {
+        "mode": "managed",
+        "model": str(model),
+        "launcher": [str(VLLM / "bin/vllm"), "serve"],
+        "args": ARGS,
+        "max_model_len": CONTEXT,
+        # On CPUs this vLLM dies of a request with a seed whose prompt it takes in parts, as it does of many.
+        "concurrency": 1,
+        "start_timeout": START,
+        "restarts": 1,
+        "request_timeout": 120,
+    } | changes
+
+
+def settings(model: str | Path, **changes) -> dict:
+    """What a program is told of a server."""
+    rest = {"name": "tiny", "base_urls": [], "api_key_env": None, "devices": None, "replicas": 1}
+    rest |= {"port": None, "threads": None, "host": "127.0.0.1", "samplings": {}, "max_failed_share": 0.0}
+    return rest | server(model) | changes
+
+
+async def given(config: dict, folder: Path) -> list:
+    """What a server gives; it is stopped again."""
+    with Server(config, folder) as started:
+        return await started.endpoints()
+
+
+def nothing_is_left() -> None:
+    """vLLM's processes name themselves anew, so that they are found by their environment too."""
+    until(lambda: not processes(MODELS), 30)
+    assert not [line for line in processes("").values() if "VLLM::" in line]
+
+
+def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
+    reasoning = {
+        "onevision": {"configs": ["iiit5k"]},
+        "text_reasoning": {"max_questions": 6},
+        "image_reasoning": {"samples_per_config": 6},
+        "servers": {"qwen3": server(MODELS / "qwen3"), "glm41v": server(MODELS / "glm41v")},
+    }
+    build = Build(tmp_path, config("", **reasoning))
+    done = build.run("stage3")
+    assert done.returncode == 0, done.output[-4000:]
+    nothing_is_left()
+    probe = {"thinking": "content", "schema": True, "empty_think": True}
+    for name in ("qwen3", "glm41v"):
+        details = read_json(tmp_path / f"work/servers/{name}/details.json")
+        assert details["context_length"] == CONTEXT
+        assert details["server_version"]
+        assert details["transformers_version"]
+        found = read_json(tmp_path / f"work/servers/{name}/probe.json")
+        # One sees and boxes its answers, the other can go without a thought.
+        sees = name == "glm41v"
+        assert found == probe | {"empty_think": not sees}
+        assert (details["picture"], details["tags"]["<answer>"]) == (sees, sees)
+    answers = pq.read_table(tmp_path / "work/answer_text/00000.parquet").to_pylist()
+    assert {answer["mode"] for answer in answers} == {"thinking", "no_thinking"}
+    assert all(answer["reason"] is None for answer in answers)
+    seen = pq.read_table(tmp_path / "work/answer_image/00000.parquet").to_pylist()
+    assert len(seen) == 6
+    assert all(answer["text"].startswith("<think>The picture shows a ") for answer in seen)
+    for name, asked in (("text", answers), ("image", seen)):
+        verdicts = pq.read_table(tmp_path / f"work/judge_{name}/00000.parquet").to_pylist()
+        assert [verdict["id"] for verdict in verdicts] == [answer["id"] for answer in asked]
+        assert all(verdict["verdict"] in ("pass", "fail") for verdict in verdicts)
+    for name in ("text2image", "image_thinking"):
+        manifest = build.manifest(name)
+        assert manifest["read"] == manifest["kept"] + sum(manifest["rejected"].values()) > 0
+        assert manifest["rejected"].keys() <= {"judge_fail", "low_score"}
+
+
+class Job:
+    """A job that asks the text model 600 questions, one after the other or many at once."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.running: subprocess.Popen | None = None
+        rows = [question(number) for number in range(600)]
+        shards.write(folder / "questions.parquet", rows, QUESTIONS)
+        write_json(folder / "probe.json", {"thinking": "content", "schema": True, "empty_think": True})
+
+    def start(self, concurrency: int) -> None:
+        write_json(self.folder / "server.json", settings(MODELS / "qwen3", concurrency=concurrency))
+        files = {
+            "--questions": "questions.parquet",
+            "--server": "server.json",
+            "--probe": "probe.json",
+            "--journal": "journal",
+            "--progress": "progress.json",
+            "--answers": "answers.parquet",
+        }
+        sampling = json.dumps({"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0})
+        command = ["answer_text.py", "--model", str(MODELS / "qwen3"), "--seed", "42", "--samples", "1"]
+        command += ["--thinking", sampling, "--no-thinking", sampling, "--no-think-share", "0"]
+        command += [word for flag, name in files.items() for word in (flag, str(self.folder / name))]
+        with (self.folder / "log").open("ab") as log:
+            self.running = subprocess.Popen(command, env={**os.environ, "PATH": PATH}, stderr=log)
+
+    def kill(self) -> None:
+        self.running.kill()
+        self.running.wait()
+
+    def journaled(self) -> int:
+        return sum(len(path.read_bytes().splitlines()) for path in self.folder.glob("journal/*.jsonl"))
+
+    def wait_for(self, count: int) -> None:
+        """Until so many answers are journaled."""
+        until(lambda: self.journaled() >= count or self.running.poll() is not None, START)
+        assert self.running.poll() is None, self.log()[-3000:]
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def process(self, guard: bool) -> int:
+        """The process of the server, or of its guard, on whose command line the server's stands too."""
+        lines = {pid: line for pid, line in processes("bin/vllm serve").items() if str(MODELS) in line}
+        return next(pid for pid, line in lines.items() if ("guard.py" in line) == guard)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """The job; with it ends, by its guard, whatever server a failed test leaves."""
+    job = Job(tmp_path)
+    yield job
+    job.kill()
+
+
+def test_a_batch_goes_on_after_its_server_and_itself_are_killed(job):
+    job.start(concurrency=1)
+    job.wait_for(20)
+    os.kill(job.process(guard=False), signal.SIGKILL)
+    job.wait_for(job.journaled() + 40)
+    assert "the server died (signal 9)" in job.log()
+    assert "it is started again" in job.log()
+    job.kill()
+    nothing_is_left()
+    paid = job.journaled()
+    assert paid < 600
+    job.start(concurrency=32)
+    job.wait_for(paid + 1)
+    os.kill(job.process(guard=True), signal.SIGKILL)
+    assert job.running.wait(START) == 0, job.log()[-3000:]
+    nothing_is_left()
+    answers = pq.read_table(job.folder / "answers.parquet").to_pylist()
+    assert len(answers) == job.journaled() == 600
+    assert all(answer["reason"] is None for answer in answers)
+    assert len({answer["text"] for answer in answers}) == 6  # by the requests' seeds
+
+
+def test_a_port_that_is_lost_and_a_model_that_is_not_served(tmp_path, monkeypatch, caplog):
+    model = str(MODELS / "qwen3")
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        offers = [thief.getsockname()[1]]
+
+        def offered(host, port=0):
+            return offers.pop() if offers else free_port(host, port)
+
+        monkeypatch.setattr(replica, "free_port", offered)
+
+        async def work():
+            with Server(settings(model), tmp_path) as started:
+                (endpoint,) = await started.endpoints()
+                lines = "".join(processes("").values())
+                other = {"mode": "external", "base_urls": [endpoint.base_url], "api_key_env": "TINY_KEY"}
+                monkeypatch.setenv("TINY_KEY", endpoint.api_key)
+                with pytest.raises(Failure, match=f"does not serve another/model, but {model}"):
+                    await given(settings("another/model", **other), tmp_path)
+                monkeypatch.setenv("TINY_KEY", "wrong")
+                with pytest.raises(Failure, match=r"refuses the key \(401\)"):
+                    await given(settings(model, **other), tmp_path)
+                return endpoint, lines
+
+        caplog.set_level("INFO")
+        endpoint, lines = asyncio.run(work())
+    assert "another program was quicker to take port" in caplog.text
+    assert "bin/vllm serve" in lines
+    assert endpoint.api_key not in lines + caplog.text
+    nothing_is_left()
+
+
+def test_a_corrupt_model_is_one_line_that_ends_in_the_servers_own(tmp_path):
+    broken = tmp_path / "models/qwen3"
+    shutil.copytree(MODELS / "qwen3", broken)
+    (broken / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0not json")
+    with pytest.raises(
+        Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
+    ):
+        asyncio.run(given(settings(broken), tmp_path))
+    until(lambda: not processes(broken), 30)
+
+
+def test_a_model_that_is_nowhere_is_one_line(tmp_path):
+    with pytest.raises(Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready"):
+        asyncio.run(given(settings(tmp_path / "no/model"), tmp_path))
+    until(lambda: not processes(tmp_path), 30)
+
+
+def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path):
+    with pytest.raises(Failure, match=r"tiny: the server was not ready in 6 s \(it does not answer\)"):
+        asyncio.run(given(settings(MODELS / "qwen3", start_timeout=6), tmp_path))
+    nothing_is_left()
