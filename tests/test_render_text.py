@@ -58,7 +58,9 @@ def judged(number: int, said: str | None = "pass", score: int = 4, mode: str = "
     return verdict(0, said, score) | {"id": f"set/file:{number}#{mode}.0"}
 
 
-def render(folder: Path, questions: list, answers: list, verdicts: list, **style: object) -> Done:
+def render(
+    folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
+) -> Done:
     shards.write(folder / "q.parquet", questions, QUESTIONS)
     shards.write(folder / "a.parquet", answers, ANSWERS)
     shards.write(folder / "v.parquet", verdicts, VERDICTS)
@@ -66,7 +68,7 @@ def render(folder: Path, questions: list, answers: list, verdicts: list, **style
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
         *("--verdicts", folder / "v.parquet", "--min-score", 3, "--style", json.dumps(STYLE | style)),
-        *("--seed", 42, "--threads", 2, "--shard", folder / "s.parquet"),
+        *("--seed", 42, "--threads", threads, "--shard", folder / "s.parquet"),
         *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
     )
 
@@ -118,3 +120,34 @@ def test_a_long_question_has_a_tag_for_each_of_its_pages(tmp_path):
     assert pages > 1
     assert row["messages"][0]["content"] == "<image>\n" * pages + ENGLISH
     assert [image["path"] for image in row["images"]] == [f"page_{n}.png" for n in range(1, pages + 1)]
+
+
+def test_the_same_bytes_with_any_number_of_processes_and_size_of_batches(tmp_path):
+    numbers = list(range(9))
+    asked = [question(n, f"How is $x^{n}$ read? " * (1 + 9 * n)) for n in numbers]
+    drawn = []
+    for name, threads, size in (("one", 1, 9), ("three", 3, 9), ("small", 2, 2)):
+        pages = {}
+        for start in range(0, 9, size):
+            folder = tmp_path / f"{name}{start}"
+            folder.mkdir()
+            some = numbers[start : start + size]
+            done = render(
+                folder,
+                asked[start : start + size],
+                [answer(n) for n in some],
+                [judged(n) for n in some],
+                threads=threads,
+                format="mixed",
+            )
+            assert done.returncode == 0, done.stderr
+            rows = pq.read_table(folder / "s.parquet").to_pylist()
+            pages |= {row["id"]: row["images"] for row in rows}
+        drawn.append(pages)
+    assert len(drawn[0]) == 9
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_what_is_drawn_without_its_markup_is_told(tmp_path):
+    done = render(tmp_path, [question(0, r"Is $\foo$ or $x^2$?")], [answer(0)], [judged(0)])
+    assert r"set/file:0#thinking.0: drawn as written: $\foo$" in done.stderr

@@ -10,6 +10,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from prep.drawing import fonts, look, typeset
+from prep.drawing.document import Document
 from prep.drawing.engine import Engine
 from prep.drawing.typeset import CannotDraw, Style, Typesetter, is_english
 from prep.reason import Reason
@@ -40,6 +42,8 @@ MIXED = st.one_of(
     st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5),
     st.characters(min_codepoint=0x1F600, max_codepoint=0x1F64F),
 )
+BLANK = "\u2800"
+"""Characters without ink that Unicode counts among the visible ones."""
 MARKS = st.sampled_from("abx12 中，\n\n\t*`$|-#:~>.()[]\\{}_^&=<@'\"")
 HARD = {
     "code": "Why?\n\n```python\ndef f(n):\n\tif n < 2:\n\t\treturn n  # base\n```\nand `x__y`?",
@@ -96,14 +100,28 @@ def _drawn(
     typesetter: Typesetter, text: str, id: str = "x"
 ) -> tuple[list[typeset.Page], list[str], frozenset[str]]:
     """The pages, the glyphs on them, and the glyphs that would be boxes."""
+    drawing, doc = _recorded(typesetter, text, id)
+    style = json.dumps(json.loads(doc)["style"])
+    return drawing.pages, _glyphs(typesetter, doc), _boxes(typesetter, style)
+
+
+def _recorded(typesetter: Typesetter, text: str, id: str) -> tuple[typeset.Drawing, str]:
+    """A question as it is drawn, and the last document that the engine was given."""
     recorder = _Recorder(typesetter.engine)
     typesetter.engine = recorder
     try:
-        pages = typesetter.draw(text, id).pages
+        drawing = typesetter.draw(text, id)
     finally:
         typesetter.engine = recorder.engine
-    style = json.dumps(json.loads(recorder.doc)["style"])
-    return pages, _glyphs(typesetter, recorder.doc), _boxes(typesetter, style)
+    return drawing, recorder.doc
+
+
+def _outlines(typesetter: Typesetter, text: str, style: dict) -> Counter[str]:
+    """The outlines on a text's pages, each as often as it is there."""
+    if not any(map(fonts.is_visible, text)):
+        return Counter()
+    blocks = Document(text, typesetter.fonts).blocks(limit=30)
+    return Counter(_glyphs(typesetter, json.dumps({"style": style, "blocks": blocks})))
 
 
 def _pixels(picture: typeset.Page) -> int:
@@ -132,6 +150,28 @@ def test_any_text_is_drawn_without_a_box_or_rejected(typesetter: Typesetter, tex
     else:
         assert rejection.reason in (Reason.TOO_LONG_TO_RENDER, Reason.QUESTION_EMPTY)
         assert rejection.detail
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(st.characters(), max_size=20) | st.text(MIXED, max_size=60), st.integers(0, 999))
+def test_each_visible_character_of_any_text_changes_the_page(
+    typesetter: Typesetter, text: str, number: int
+) -> None:
+    try:
+        drawing, doc = _recorded(typesetter, text, str(number))
+    except CannotDraw:
+        return  # with its reason: see above
+    assert drawing.pages
+    text = typeset.cleaned(text)
+    style = json.loads(doc)["style"]
+    drawn = _outlines(typesetter, text, style)
+    visible = [at for at, c in enumerate(text) if fonts.is_visible(c) and c not in BLANK]
+    for at in visible[:: max(1, len(visible) // 8)]:
+        try:
+            without = _outlines(typesetter, text[:at] + text[at + 1 :], style)
+        except fonts.Missing:
+            continue  # what stood upon the letter has none now
+        assert without != drawn
 
 
 @settings(deadline=None, max_examples=100)

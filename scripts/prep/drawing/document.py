@@ -70,6 +70,9 @@ class Document:
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
         self._unwrapped = max((self._fonts.em(line) for lines in code for line in lines), default=0.0)
         self._lines = [line for block in self._blocks for line in self._measured(block)]
+        self._longest = max(width for width, _ in self._lines)
+        self._area = sum(width * high for width, high in self._lines)
+        self._is_broken_by_hand = sum(width > 0.85 * self._longest for width, _ in self._lines) > 1
 
     def make_literal(self, draws: Callable[["Document"], bool]) -> bool:
         """Turn what `draws` refuses when it stands alone into its literal text; whether there was any."""
@@ -106,11 +109,10 @@ class Document:
 
     def width(self, size: int, margin: int, leading: float, shape: float, budget: int) -> int:
         """A sensible width in pixels: shaped like a page, wide enough for code, not wider than the lines."""
-        longest = max(width for width, _ in self._lines)
-        natural = longest * 1.04 * size + 2 * margin + 4
-        area = sum(width * high for width, high in self._lines) * size**2 * (_RISE + leading)
+        natural = self._longest * 1.04 * size + 2 * margin + 4
+        area = self._area * size**2 * (_RISE + leading)
         wide = min(max(math.sqrt(area * shape * 1.6), 16 * size), math.sqrt(budget * shape))
-        if sum(width > 0.85 * longest for width, _ in self._lines) > 1:  # lines that were broken by hand
+        if self._is_broken_by_hand:
             wide = max(wide, min(natural, math.sqrt(budget * 2)))
         whole = max(self._unwrapped, self.tables) * size * 1.02 + 2 * margin + 1.5 * size
         wide = max(wide, min(whole, math.sqrt(budget * 3)))

@@ -12,7 +12,7 @@ PALETTE = (
 )  # fmt: skip
 """Paper and ink; a contrast of at least 7:1 (WCAG 2.2, 1.4.6) leaves room for a texture on the paper."""
 
-TEXTURES = ("plain", "plain", "plain", "dots", "grid", "ruled")
+TEXTURES = (*["plain"] * 5, "dots", "grid", "ruled")
 
 
 @dataclass(frozen=True)

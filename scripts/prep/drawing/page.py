@@ -18,9 +18,9 @@ FILES = {
   let side(x, y) = line(start: (0pt, 0pt), end: (x, y), stroke: 1pt + faint)
   if style.texture == "ruled" { tiling(size: (30pt, 30pt), place(dy: 29pt, side(30pt, 0pt))) }
   else if style.texture == "grid" {
-    tiling(size: (24pt, 24pt), place(side(24pt, 0pt)) + place(side(0pt, 24pt)))
+    tiling(size: (32pt, 32pt), place(side(32pt, 0pt)) + place(side(0pt, 32pt)))
   } else if style.texture == "dots" {
-    tiling(size: (16pt, 16pt), place(dx: 7pt, dy: 7pt, square(size: 2pt, fill: faint)))
+    tiling(size: (24pt, 24pt), place(dx: 11pt, dy: 11pt, square(size: 2pt, fill: faint)))
   }
 }
 

@@ -81,7 +81,7 @@ class Typesetter:
         Control characters, which nothing shows, are left out. A formula that is not understood is drawn
         as it is written, and so is markup whose drawing does not fit (a table that is too wide, say).
         """
-        text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
+        text = cleaned(text)
         if not any(map(fonts.is_visible, text)):
             raise CannotDraw(Reason.QUESTION_EMPTY, "nothing in it can be seen")
         style = self.style
@@ -193,6 +193,11 @@ class Typesetter:
         if not document.surely_fits and not all(sheet.has_clean_margins(page, chosen) for page in pages):
             raise _DoesNotFit("a line cannot be broken to fit the page")
         return pages
+
+
+def cleaned(text: str) -> str:
+    """A text with one kind of line end, and without control characters, which nothing shows."""
+    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
 
 
 def _encoded(png: bytes, quality: int | None) -> Page:
