@@ -51,8 +51,13 @@ def artifact_of(onevision_config):
 
 
 def one_of(names):
-    """A wildcard constraint that admits exactly these names."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+    """A wildcard constraint that admits exactly these names; short, since every path is matched by it."""
+    folders = {}
+    for name in names:
+        folder, slash, last = name.rpartition("/")
+        folders.setdefault(folder + slash, []).append(re.escape(last))
+    found = [f"{re.escape(folder)}(?:{'|'.join(lasts)})" for folder, lasts in folders.items()]
+    return "|".join(found) or "(?!)"
 
 
 @cache

@@ -28,7 +28,7 @@ rule convert_llava:
     threads: 2
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("convert_llava.py"),
         take=take,
@@ -61,7 +61,7 @@ rule convert_synthdog:
     threads: 2
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("convert_synthdog.py"),
         take=take,
@@ -90,7 +90,7 @@ checkpoint gather_parts:
         "../envs/base.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("gather_parts.py"),
     shell:
@@ -117,7 +117,7 @@ rule assemble_artifact:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="4h",
+        runtime=240,
     params:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),

@@ -20,7 +20,7 @@ rule resolve_revision:
     resources:
         hub_connections=1,
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("resolve_revision.py"),
         repo=of_revision("repo"),
@@ -43,7 +43,7 @@ checkpoint list_shards:
     resources:
         hub_connections=4,
         mem_mb=1000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("list_shards.py"),
         repo=of_source("repo"),
@@ -71,7 +71,7 @@ rule fetch_shard:
     resources:
         hub_connections=1,
         mem_mb=1000,
-        runtime="4h",
+        runtime=240,
     params:
         code=code("fetch_shard.py"),
         sha256=listed_sha256,

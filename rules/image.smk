@@ -23,7 +23,7 @@ rule sample_images:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("sample_images.py"),
         folder=lambda wildcards: ONEVISION[wildcards.name],
@@ -122,7 +122,7 @@ rule select_image:
         "../envs/base.yaml"
     resources:
         mem_mb=4000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("select_image.py"),
         min_score=IMAGE["min_score"],

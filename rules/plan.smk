@@ -15,7 +15,7 @@ rule plan:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("plan.py"),
         about=literally(json.dumps(planned())),

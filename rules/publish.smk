@@ -22,7 +22,7 @@ rule manifest_artifact:
         "../envs/base.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("manifest_artifact.py"),
     shell:
@@ -40,7 +40,7 @@ rule publish_registration:
         "../envs/base.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("publish_registration.py"),
         names=ARTIFACTS,
@@ -60,7 +60,7 @@ rule publish_manifest:
         "../envs/base.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("publish_manifest.py"),
         config_sha256=content_sha256(),
@@ -81,7 +81,7 @@ rule publish_card:
         "../envs/base.yaml"
     resources:
         mem_mb=500,
-        runtime="10m",
+        runtime=10,
     params:
         code=code("publish_card.py"),
         about=literally(json.dumps(about())),
@@ -104,7 +104,7 @@ rule publish_report:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("publish_report.py"),
         notice=about()["notice"] or "",

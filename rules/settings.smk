@@ -53,7 +53,7 @@ def environment(name):
 
 def server_resources(name):
     """What a job that uses a server takes: the one place at it, and, when it starts it, its GPUs."""
-    taken = {f"server_{name}": 1, "mem_mb": 8000, "runtime": "2d"}
+    taken = {f"server_{name}": 1, "mem_mb": 8000, "runtime": 2880}
     if SERVERS[name]["mode"] == "managed":
         taken |= {"gpu": gpus(name), "mem_mb": 64000 * SERVERS[name]["replicas"]}
     return taken

@@ -22,7 +22,7 @@ rule read_questions:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("read_questions.py"),
         repo=lambda wildcards: QUESTIONS[wildcards.questions]["repo"],
@@ -50,7 +50,7 @@ checkpoint batch_questions:
         "../envs/base.yaml"
     resources:
         mem_mb=2000,
-        runtime="1h",
+        runtime=60,
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],
@@ -151,7 +151,7 @@ rule render_text:
     threads: 2
     resources:
         mem_mb=4000,
-        runtime="2h",
+        runtime=120,
     params:
         code=code("render_text.py"),
         min_score=TEXT["min_score"],
