@@ -442,7 +442,7 @@ def test_a_branch_that_moves_is_followed_when_asked_to(tmp_path: Path) -> None:
         pq.write_table(pq.read_table(shard).slice(1), shard)
         assert run("-n", target) == set()
         run(revision, *refresh[1:])
-        assert run("-n", target) == jobs("list_shards", name)
+        assert jobs("list_shards", name) < run("-n", target)  # and what may follow
         assert jobs("fetch_shard", f"{name}/{shard.name}") < run(target)
         (source,) = build.manifest(name)["sources"]
         assert source["commit"] == served.commit(ONEVISION) != first
