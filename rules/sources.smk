@@ -67,8 +67,9 @@ def think_again():
     Snakemake's public face: where they are not found, such jobs run, and change nothing.
     """
     dag = getattr(workflow, "_dag", None)
+    running = getattr(dag, "_running", None)
     for job, reason in getattr(dag, "_reason", {}).items():
-        if job not in dag._running and not reason.finished:
+        if running is not None and job not in running and not reason.finished:
             reason.clear()
 
 
