@@ -54,7 +54,7 @@ def test_files_that_a_rule_makes_stand_under_it_without_what_wildcards_may_be():
 def test_every_rule_with_a_program_has_a_colour_of_its_stage():
     named = {rule for _, rules in graph.COLOURS.values() for rule in rules.split()}
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert programs - named == {"plan", "probe_server", "serve_server", "embedded_server"}
+    assert programs - named == {"plan", "probe_server", "serve_server", "embedded_server", "watch_batches"}
 
 
 def test_an_empty_graph_is_one_line():

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from prep import pictures
+from prep import pictures, workers
 from prep.reason import Reason
 
 LIMIT = 89_478_485
@@ -100,7 +100,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
         assert pictures.check(large, LIMIT, "decode") is None
         done.set()
 
-    with pictures._one_large:
+    with workers.alone:
         assert pictures.check(small, LIMIT, "decode") is None
         waiting = threading.Thread(target=check_large)
         waiting.start()
@@ -114,7 +114,7 @@ READ = """
 import io, sys
 sys.path.insert(0, {scripts!r})
 from PIL import Image
-from prep import pictures
+from prep import pictures, workers
 data = open({file!r}, "rb").read()
 if sys.argv[1] == "check":
     print(pictures.check(data, 10**8, "decode")[0])
