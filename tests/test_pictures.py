@@ -114,7 +114,7 @@ READ = """
 import io, sys
 sys.path.insert(0, {scripts!r})
 from PIL import Image
-from prep import pictures, workers
+from prep import pictures
 data = open({file!r}, "rb").read()
 if sys.argv[1] == "check":
     print(pictures.check(data, 10**8, "decode")[0])
