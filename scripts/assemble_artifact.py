@@ -46,7 +46,8 @@ def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def with_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Rows of KEPT joined by their number with the pictures of the raw shard, which Arrow carries over.
 
-    Both are read as they stream by, and `raw` no further than to the last row that is kept.
+    Both are read as they stream by, and `raw` no further than to the last row that is kept. Raises Failure
+    when `raw` ends before that: no row is left out in silence.
     """
     ahead, start = pa.Table.from_batches([], KEPT), 0
     for batch in raw:
@@ -61,6 +62,8 @@ def with_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch])
         ahead = ahead.slice(rows.num_rows)
         yield from _training(rows, batch.column("image"), start).to_batches()
         start = stop
+    if ahead.num_rows or next(kept, None) is not None:
+        raise Failure(f"a raw shard ends after {start} rows, and more were converted; convert it again")
 
 
 def _training(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:

@@ -196,6 +196,15 @@ def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, 
     assert table.column("images").to_pylist() == wanted
 
 
+@pytest.mark.parametrize("rows", [0, 3, 4])
+def test_no_kept_row_is_left_out_where_pictures_end_early(rows: int) -> None:
+    texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in (1, 4)]
+    kept = pa.Table.from_pylist(texts, KEPT).to_batches(1)
+    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([shards.PICTURE]))
+    with pytest.raises(Failure, match=f"ends after {rows} rows"):
+        list(with_pictures(iter(kept), iter(raw.to_batches(2))))
+
+
 def converted_nasty(folder: Path) -> converted.Converted:
     table, _ = nasty.whole_llava("decode", "prepend")
     pq.write_table(table, folder / "raw.parquet", row_group_size=30)
