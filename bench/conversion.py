@@ -17,7 +17,9 @@ from prep.program import parser, run
 ROOT = Path(__file__).resolve().parent.parent
 
 ROUNDS = 3
-"""Each program is run so often, in turn with the others, and its median time counts; the slow one once."""
+"""Each program is run so often, in turn with the others, and its median time and its largest memory count.
+
+The slow one runs once."""
 
 COPY, PASS, DECODE = "cp", "pyarrow pass-through and sha256", "bare decode loop, 2 processes"
 HEADER, DECODED, ASSEMBLE = "convert_llava, header", "convert_llava, decode", "assemble_artifact"
@@ -66,10 +68,10 @@ def _convert(raw: Path, out: Path, check: str) -> list[object]:
     ]
 
 
-def medians(given: dict[str, list[object]], folder: Path, rounds: int) -> dict[str, Measured]:
+def medians(given: dict[str, list[object]], folder: Path) -> dict[str, Measured]:
     """Each program's median time, and its largest memory."""
     runs: dict[str, list[Measured]] = {name: [] for name in given}
-    for number in range(rounds):
+    for number in range(ROUNDS):
         for name, command in given.items():
             if name == MAP and number:
                 continue
@@ -147,12 +149,12 @@ def main() -> None:
     flags.add_argument("--rows", type=int, default=10_000, help="of the corpus, about 110 kB each")
     args = flags.parse_args()
     found = {}
-    for rows, rounds in ((args.rows, ROUNDS), (args.rows // 4, 1)):
+    for rows in (args.rows, args.rows // 4):
         raw = args.folder / f"corpus-{rows}.parquet"
         if not raw.exists():
             say(f"drawing {rows} rows")
             subprocess.run([sys.executable, ROOT / "bench/corpus.py", raw, str(rows)], check=True)
-        found[rows] = medians(commands(raw, args.folder), args.folder, rounds)
+        found[rows] = medians(commands(raw, args.folder), args.folder)
     whole, quarter = found.values()
     write_json(args.folder / "conversion.json", {name: vars(one) for name, one in whole.items()})
     show(args.rows, whole, quarter)

@@ -12,8 +12,10 @@ import psutil
 
 from prep.program import Failure
 
-INTERVAL = 0.1
-"""Seconds between two looks at the memory; looking takes some itself."""
+INTERVAL = 0.03
+"""Seconds between two looks at the memory, at least: short programs have short peaks."""
+SHARE = 0.05
+"""Of a core, at most, that looking may take: the more memory, the longer the look."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def measured(command: Sequence[object], log: Path) -> Measured:
 
 
 def _watch(pid: int, seen: list[int], ended: threading.Event) -> None:
-    while not ended.wait(INTERVAL):
+    took = 0.0
+    while not ended.wait(max(INTERVAL, took / SHARE)):
+        start = time.perf_counter()
         total = 0
         try:
             root = psutil.Process(pid)
@@ -62,3 +66,4 @@ def _watch(pid: int, seen: list[int], ended: threading.Event) -> None:
             except psutil.NoSuchProcess:
                 continue
         seen.append(total)
+        took = time.perf_counter() - start
