@@ -26,6 +26,12 @@ include: "rules/publish.smk"
 include: "rules/plan.smk"
 
 
+# Temporary files stay for as long as any checkpoint waits: where raw shards are, none waits for pictures.
+if not config["keep_raw"]:
+    for late in ("gather_parts", "judge_text", "judge_image"):
+        workflow.get_rule(late).is_checkpoint = False
+
+
 localrules:
     all,
     stage1,
@@ -81,6 +87,9 @@ rule targets:
 
 
 onstart:
+    starting = {job.rule.name for job in workflow.dag.needrun_jobs()}
     # Printing names must not change the settings of a run that goes on in this folder.
-    if any(job.rule.name != "targets" for job in workflow.dag.needrun_jobs()):
+    if starting - {"targets"}:
         write_settings()
+    if "probe" in starting:
+        forget_probes()

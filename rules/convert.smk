@@ -97,10 +97,6 @@ checkpoint gather_parts:
         "gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
 
 
-# Temporary files stay for as long as any checkpoint waits: where raw shards are, none waits for conversions.
-workflow.get_rule("gather_parts").is_checkpoint = config["keep_raw"]
-
-
 rule assemble_artifact:
     """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
     input:

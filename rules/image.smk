@@ -1,8 +1,8 @@
 """Pictures of the OneVision artifacts, reasoned over by the vision teacher and judged.
 
 in:   data/llavaonevision_converted/*.parquet, work/servers/{name}/probe.json
-mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.parquet,
-      work/judge_image/{batch}.parquet, work/journal/{name}/*
+mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
+      work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, from which data/image_thinking.parquet is assembled
 """
 
@@ -43,6 +43,7 @@ rule answer_image:
         probe=f"work/servers/{IMAGE['teacher']}/probe.json",
     output:
         answers="work/answer_image/{batch}.parquet",
+        identity="work/answer_image/{batch}.json",
     log:
         "logs/answer_image/{batch}.log",
     conda:
@@ -66,18 +67,20 @@ rule answer_image:
         " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
         " --sampling {params.sampling:q} --samples {params.samples} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --answers {output.answers:q} 2> {log:q}"
+        " --answers {output.answers:q} --identity {output.identity:q} 2> {log:q}"
 
 
-rule judge_image:
+checkpoint judge_image:
     """Ask the judge, with the picture, about every answer of a batch that has the right form."""
     input:
         samples=samples,
         identities=sample_identities,
-        answers="work/answer_image/{batch}.parquet",
+        answers=ancient("work/answer_image/{batch}.parquet"),
+        answered="work/answer_image/{batch}.json",
         probe=f"work/servers/{IMAGE['judge']}/probe.json",
     output:
         verdicts="work/judge_image/{batch}.parquet",
+        identity="work/judge_image/{batch}.json",
     log:
         "logs/judge_image/{batch}.log",
     conda:
@@ -102,7 +105,7 @@ rule judge_image:
         " --progress work/stats/judge_image/{wildcards.batch}.json --prompt {params.prompt:q}"
         " --sampling {params.sampling:q} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --verdicts {output.verdicts:q} 2> {log:q}"
+        " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"
 
 
 rule select_image:
@@ -110,8 +113,10 @@ rule select_image:
     input:
         samples=samples,
         identities=sample_identities,
-        answers="work/answer_image/{batch}.parquet",
-        verdicts="work/judge_image/{batch}.parquet",
+        answers=ancient("work/answer_image/{batch}.parquet"),
+        answered="work/answer_image/{batch}.json",
+        verdicts=ancient("work/judge_image/{batch}.parquet"),
+        judged=judged("judge_image"),
     output:
         shard="work/select_image/{batch}.parquet",
         rejects="work/select_image/{batch}.rejects.parquet",

@@ -39,6 +39,16 @@ def sample_identities(wildcards):
     return [f"work/sample_images/{name}.json" for name in IMAGE_BATCHES[wildcards.batch]]
 
 
+def judged(rule):
+    """An input function: by what a batch's verdicts are known; once they are, what follows is decided anew."""
+
+    def identity(wildcards):
+        think_again()
+        return f"work/{rule}/{wildcards.batch}.json"
+
+    return identity
+
+
 def parts(wildcards):
     """The summaries of what an artifact is assembled from, in order; each stands beside its shard."""
     name = wildcards.name

@@ -31,7 +31,7 @@ for server_name in SERVERS:
             server=f"work/servers/{server_name}/server.json",
             details=f"work/servers/{server_name}/details.json",
         shell:
-            "exec probe_server.py --server {params.server:q} --probe {output.probe:q}"
+            "exec probe_server.py --server {params.server:q} --code {params.code} --probe {output.probe:q}"
             " --details {params.details:q} 2> {log:q}"
 
     rule:

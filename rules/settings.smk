@@ -31,6 +31,12 @@ def write_settings():
         part.replace(path)
 
 
+def forget_probes():
+    """Have servers asked anew: where nothing is known of an earlier probe, the next one asks."""
+    for name in SERVERS:
+        Path(f"work/servers/{name}/details.json").unlink(missing_ok=True)
+
+
 def samplings(name):
     """What is asked of a server, by the key that says so: `text_reasoning.sampling.thinking`, say."""
     return {

@@ -1,8 +1,8 @@
 """Questions answered by the text teacher, judged, and drawn as pictures.
 
 in:   raw/{questions}/*, work/servers/{name}/probe.json
-mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*, work/answer_text/{batch}.parquet,
-      work/judge_text/{batch}.parquet, work/journal/{name}/*
+mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*, work/answer_text/{batch}.{parquet,json},
+      work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/text2image.parquet is assembled
 """
 
@@ -68,6 +68,7 @@ rule answer_text:
         probe=f"work/servers/{TEXT['teacher']}/probe.json",
     output:
         answers="work/answer_text/{batch}.parquet",
+        identity="work/answer_text/{batch}.json",
     log:
         "logs/answer_text/{batch}.log",
     conda:
@@ -94,18 +95,20 @@ rule answer_text:
         " --thinking {params.thinking:q} --no-thinking {params.no_thinking:q}"
         " --no-think-share {params.no_think_share} --samples {params.samples} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --answers {output.answers:q} 2> {log:q}"
+        " --answers {output.answers:q} --identity {output.identity:q} 2> {log:q}"
 
 
-rule judge_text:
+checkpoint judge_text:
     """Ask the judge about every answer of a batch that has the right form."""
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
         identity="work/batch_questions/{batch}.json",
-        answers="work/answer_text/{batch}.parquet",
+        answers=ancient("work/answer_text/{batch}.parquet"),
+        answered="work/answer_text/{batch}.json",
         probe=f"work/servers/{TEXT['judge']}/probe.json",
     output:
         verdicts="work/judge_text/{batch}.parquet",
+        identity="work/judge_text/{batch}.json",
     log:
         "logs/judge_text/{batch}.log",
     conda:
@@ -130,7 +133,7 @@ rule judge_text:
         " --progress work/stats/judge_text/{wildcards.batch}.json --prompt {params.prompt:q}"
         " --sampling {params.sampling:q} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --verdicts {output.verdicts:q} 2> {log:q}"
+        " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"
 
 
 rule render_text:
@@ -138,8 +141,10 @@ rule render_text:
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
         identity="work/batch_questions/{batch}.json",
-        answers="work/answer_text/{batch}.parquet",
-        verdicts="work/judge_text/{batch}.parquet",
+        answers=ancient("work/answer_text/{batch}.parquet"),
+        answered="work/answer_text/{batch}.json",
+        verdicts=ancient("work/judge_text/{batch}.parquet"),
+        judged=judged("judge_text"),
     output:
         shard="work/render_text/{batch}.parquet",
         rejects="work/render_text/{batch}.rejects.parquet",

@@ -227,15 +227,30 @@ async def probe_all(settings: dict[str, Any], folder: Path) -> tuple[dict[str, A
     return adapted, details
 
 
+def before(details: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What the client adapts to, where the details of an earlier probe tell that just this was asked."""
+    try:
+        told = read_json(details)
+        return told["adapted"] if told["asked"] == asked else None
+    except (FileNotFoundError, KeyError):
+        return None
+
+
 def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--server", required=True, type=Path, help="the server's settings, JSON")
+    flags.add_argument("--code", required=True, help="of this program; a probe by other code is none")
     flags.add_argument("--probe", required=True, type=Path, help="to write: what answers depend on, JSON")
     flags.add_argument("--details", required=True, type=Path, help="to write: all else, JSON")
     args = flags.parse_args()
     settings = read_json(args.server)
+    asked = {"model": settings["model"], "samplings": settings["samplings"], "code": args.code}
+    if adapted := before(args.details, asked):
+        log.info("%s: known from %s; make probe asks anew", settings["name"], args.details)
+        write_json(args.probe, adapted)
+        return
     adapted, details = asyncio.run(probe_all(settings, args.server.parent))
-    write_json(args.details, details)
+    write_json(args.details, details | {"asked": asked, "adapted": adapted})
     write_json(args.probe, adapted)
     log.info("%s: %s", settings["name"], adapted)
     teaches_pictures = "image_reasoning.sampling.thinking" in settings["samplings"]

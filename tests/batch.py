@@ -61,7 +61,8 @@ class Batch:
             *("--model", "model"),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
             *("--progress", self.folder / "progress.json", "--seed", 42),
-            *("--longer-budget", 0, "--repetition", 0, *arguments),
+            *("--longer-budget", 0, "--repetition", 0, "--identity", self.folder / "identity.json"),
+            *arguments,
         )
 
     def rows(self, name: str) -> list[dict[str, Any]]:

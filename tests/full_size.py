@@ -85,9 +85,9 @@ def built(folder: Path) -> None:
         ("image", IMAGE_BATCHES, "select_image"),
     ):
         for batch in range(count):
-            _empty(
-                folder, f"work/answer_{kind}/{batch:05d}.parquet", f"work/judge_{kind}/{batch:05d}.parquet"
-            )
+            for suffix in (".parquet", ".json"):
+                _empty(folder, f"work/answer_{kind}/{batch:05d}{suffix}")
+                _empty(folder, f"work/judge_{kind}/{batch:05d}{suffix}")
             for suffix in (".parquet", ".rejects.parquet", ".json"):
                 _empty(folder, f"work/{last}/{batch:05d}{suffix}")
     _empty(folder, "work/servers/qwen3/probe.json", "work/servers/glm41v/probe.json")

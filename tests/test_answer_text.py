@@ -5,6 +5,7 @@ from fault_server import Ask, FaultServer, Reply
 from teachers import teach
 
 import answer_text
+from prep.files import read_json, sha256
 from prep.question import Question
 
 SAMPLING = {"thinking": {"temperature": 0.6}, "no_thinking": {"temperature": 0.7, "top_k": 20}}
@@ -52,6 +53,7 @@ def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
         batch.ask("answer_text.py", *FLAGS, 1.0, "--answers", tmp_path / "b.parquet")
         assert server.attempts.total() == 40
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read_json(tmp_path / "identity.json") == {"rows": 40, "sha256": sha256(tmp_path / "b.parquet")}
     rows = batch.rows("a.parquet")
     assert [row["id"] for row in rows] == [
         f"set/file:{number}#{mode}.0" for number in range(20) for mode in ("thinking", "no_thinking")

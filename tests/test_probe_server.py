@@ -43,14 +43,18 @@ def test_what_the_client_adapts_to(tmp_path, behaviour, adapted):
     assert found == adapted
 
 
-def test_the_program_writes_both_files_and_stops_its_server(tmp_path):
-    config = tmp_path / "server.json"
-    config.write_text(json.dumps(settings(tmp_path, "--blind")))
-    out = [f"--{name}={tmp_path / name}.json" for name in ("server", "probe", "details")]
-    command = [sys.executable, ROOT / "scripts/probe_server.py", *out]
+def run_program(folder, code, *behaviour, **changes):
+    """Run the program as it were of some code, with a server that behaves in some way."""
+    (folder / "server.json").write_text(json.dumps(settings(folder, *behaviour) | changes))
+    out = [f"--{name}={folder / name}.json" for name in ("server", "probe", "details")]
+    command = [sys.executable, ROOT / "scripts/probe_server.py", "--code", code, *out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    probe = json.loads((tmp_path / "probe.json").read_text())
+    return json.loads((folder / "probe.json").read_text())
+
+
+def test_the_program_writes_both_files_and_stops_its_server(tmp_path):
+    probe = run_program(tmp_path, "code", "--blind")
     assert probe == {"thinking": "content", "schema": True, "empty_think": True}
     details = json.loads((tmp_path / "details.json").read_text())
     assert details["model"] == "toy/model"
@@ -60,6 +64,19 @@ def test_the_program_writes_both_files_and_stops_its_server(tmp_path):
     assert "no eyes" in details["answers"]["picture"]
     assert all(details["tags"].values())
     until(lambda: not processes(tmp_path))
+
+
+def test_what_was_asked_before_is_not_asked_again(tmp_path):
+    known = run_program(tmp_path, "code", "--no-block")
+    assert known["empty_think"] is False
+    (tmp_path / "probe.json").unlink()
+    assert run_program(tmp_path, "code", launcher=["no-such-launcher"]) == known
+    for changes in (
+        {"code": "other code"},
+        {"samplings": {"text_reasoning.sampling.thinking": {"temperature": 0.5}}},
+    ):
+        assert run_program(tmp_path, **{"code": "code"} | changes)["empty_think"] is True
+        run_program(tmp_path, "again", "--no-block")
 
 
 def test_a_second_probe_says_the_same(tmp_path):

@@ -451,3 +451,54 @@ def test_a_branch_that_moves_is_followed_when_asked_to(tmp_path: Path) -> None:
         asked = len(served.requests)
         run(target, "--forcerun", "fetch_shard")
         assert len(served.requests) == asked  # what was downloaded is checked and kept
+
+
+def conda(folder: Path) -> str:
+    """A PATH on which a stand-in for conda comes first; the environments that it makes are empty."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/activate").touch()
+    (folder / "bin/conda").write_text(
+        f"""#!/bin/sh
+case "$*" in
+    --version) echo conda 25.1.0 ;;
+    "info --json") echo '{{"conda_prefix": "{folder}", "platform": "linux-64"}}' ;;
+    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+    "env create"*) for prefix; do :; done; mkdir -p "$prefix" ;;
+    clean*) ;;
+    *) exit 1 ;;
+esac
+"""
+    )
+    (folder / "bin/conda").chmod(0o755)
+    return os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+
+
+def test_what_servers_run_in(tmp_path: Path) -> None:
+    clone, teachers = tmp_path / "clone", Teachers()
+    left_out = (".*", "__pycache__", "demo", "bench", "tests", "work")
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(*left_out))
+    path = conda(tmp_path / "conda")
+    with FaultServer(teachers, slots=16) as server:
+        base = config(
+            server.base_url,
+            onevision={"configs": [WORDS]},
+            text_reasoning={"max_questions": 3},
+            image_reasoning={"samples_per_config": 3},
+        )
+        managed = {"mode": "managed", "model": "model", "launcher": ["no-such-launcher"]}
+
+        def run(**servers: Any) -> set[str]:
+            build = Build(tmp_path / "build", base | {"servers": base["servers"] | servers}, clone)
+            done = build.run("stage3", "--sdm", "conda", path=path)
+            assert done.returncode == 0, done.output[-4000:]
+            return done.work
+
+        run()
+        asked = len(teachers.bodies)
+        own = jobs("answer_image judge_image", "00000") | {"probe_glm41v"}
+        assert run(glm41v=managed) == own
+        with replaced(file := clone / "envs/vllm-glm41v.yaml", file.read_bytes() + b"# other\n"):
+            assert run(glm41v=managed) == own
+        assert run(glm41v=managed) == own  # back again
+        assert run(glm41v=managed) == set()
+        assert len(teachers.bodies) == asked

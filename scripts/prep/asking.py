@@ -11,7 +11,7 @@ import pyarrow as pa
 from prep import draw, program, question, shards, verdict
 from prep.answers import Answers
 from prep.client import Client
-from prep.files import read_json
+from prep.files import read_json, write_json
 from prep.form import after_thought
 from prep.journal import Journal
 from prep.program import Failure
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--longer-budget", type=float, required=True, help="of max_tokens; 0: never")
     parser.add_argument("--repetition", type=int, required=True, help="characters; 0: circles are let go on")
+    parser.add_argument("--identity", type=Path, required=True, help="out: rows, sha256")
 
 
 def ask(
@@ -81,7 +82,7 @@ def write_answers(
                 "detail": defect[1],
             }
 
-    write_rows(args.answers, rows(), ANSWERS)
+    _write(args.answers, args.identity, rows(), ANSWERS)
 
 
 def judge_arguments(doc: str | None) -> argparse.Namespace:
@@ -116,7 +117,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             )
 
     rows = (verdict.verdict_row(sent.id, response) for sent, response in ask(args, requests))
-    write_rows(args.verdicts, rows, VERDICTS)
+    _write(args.verdicts, args.identity, rows, VERDICTS)
 
 
 def answered(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
@@ -130,8 +131,9 @@ def answered(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator
             yield asked, answer
 
 
-def write_rows(path: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
-    """Write rows as they come, a row group at a time."""
+def _write(path: Path, identity: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
+    """Write rows as they come, a row group at a time, and by what they are known."""
     with shards.sink(path, schema) as sink:
         while chunk := list(islice(rows, shards.GROUP_ROWS)):
             sink.add(pa.Table.from_pylist(chunk, schema))
+    write_json(identity, {"rows": sink.rows, "sha256": sink.sha256})
