@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Draw Snakemake's rule graph or file graph as SVG: in the stages' colours, no edge twice.
 
-Reads what `snakemake --rulegraph` or `--filegraph` prints, for Graphviz's `dot` and `tred` to lay out.
+Reads what `snakemake --rulegraph` or `--filegraph` prints, for Graphviz's `dot` to lay out.
 """
 
 import html
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
@@ -28,6 +29,8 @@ COLOURS = {
     "model servers": ("#eeeeee", ""),
 }
 LEFT_OUT = "all"
+CIRCLE = ("select_image", "assemble_artifact")
+"""The edge that closes a circle of rules: artifacts are sampled, and what becomes of samples is one, too."""
 WILDCARD = re.compile(r"\{(\w+),(?:[^{}]|\{\d+\})*\}")
 """A wildcard with what it may be, of which the name is shown."""
 FILES = 6
@@ -63,36 +66,52 @@ def label(rule: str, files: list[str]) -> str:
 
 
 def drawing(dot: str) -> str:
-    """The graph anew, for `dot`."""
+    """The graph anew, for `dot`, without the edges that a longer way stands for."""
     found = nodes(dot)
     if not found:
         raise Failure("there is no graph on standard input; what does Snakemake say?")
+    shown = {number: rule for number, (rule, _) in sorted(found.items()) if rule != LEFT_OUT}
     edges = re.findall(r"^\s*(\d+) -> (\d+)", dot, re.MULTILINE)
-    shown = {number for number, (rule, _) in found.items() if rule != LEFT_OUT}
+    edges = [(one, other) for one, other in edges if {one, other} <= shown.keys()]
+    closing = [edge for edge in edges if (shown[edge[0]], shown[edge[1]]) == CIRCLE]
     lines = [
         "digraph {",
-        f"rankdir={'TB' if any(files for _, files in found.values()) else 'LR'}",
-        "ranksep=0.3 nodesep=0.15 bgcolor=white",
-        'node [shape=box style="filled,rounded" fontname="sans-serif" fontsize=12 color="#666666"]',
+        "ranksep=0.25 nodesep=0.15 bgcolor=white",
+        'node [shape=box style="filled,rounded" height=0.3 margin="0.11,0.04"]',
+        'node [fontname="sans-serif" fontsize=12 color="#666666"]',
         'edge [color="#666666" arrowsize=0.7]',
     ]
     lines += [
-        f'{number} [label={label(*found[number])} fillcolor="{colour(found[number][0])}"]' for number in shown
+        f'{number} [label={label(*found[number])} fillcolor="{colour(rule)}"]'
+        for number, rule in shown.items()
     ]
-    lines += [f"{one} -> {other}" for one, other in edges if {one, other} <= shown]
     key = "".join(f'<tr><td bgcolor="{shade}">{stage}</td></tr>' for stage, (shade, _) in COLOURS.items())
     lines.append(f'key [shape=plain style="" label=<<table border="0" cellspacing="3">{key}</table>>]')
+    lines += [f"{one} -> {other}" for one, other in reduced(set(edges) - set(closing))]
+    lines += [f"{one} -> {other} [constraint=false]" for one, other in closing]
     return "\n".join([*lines, "}"])
 
 
-def layout(text: str) -> bytes:
-    """The SVG of a graph, without the edges that a longer way stands for."""
-    for program in ("tred", "dot"):
-        if shutil.which(program) is None:
-            raise Failure(f"{program} is not found; install Graphviz, which has it")
-    # tred warns of the circle by which assembled artifacts are sampled, and samples assembled.
-    fewer = subprocess.run(["tred"], input=text.encode(), capture_output=True, check=True).stdout
-    return subprocess.run(["dot", "-Tsvg"], input=fewer, stdout=subprocess.PIPE, check=True).stdout
+def reduced(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The edges of a graph without circles, but for those that a longer way stands for."""
+    after: dict[str, set[str]] = {}
+    for one, other in edges:
+        after.setdefault(one, set()).add(other)
+
+    @cache
+    def reached(node: str) -> set[str]:
+        return set().union(*({other} | reached(other) for other in after.get(node, ())))
+
+    return sorted(
+        (one, other) for one, other in edges if not any(other in reached(step) for step in after[one])
+    )
+
+
+def picture(text: str) -> bytes:
+    """The SVG that Graphviz makes of a graph."""
+    if shutil.which("dot") is None:
+        raise Failure("dot is not found; install Graphviz, which has it")
+    return subprocess.run(["dot", "-Tsvg"], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 
 def main() -> None:
@@ -100,7 +119,7 @@ def main() -> None:
     args.add_argument("svg", type=Path, help="to write")
     svg = args.parse_args().svg
     with whole(svg) as part:
-        part.write_bytes(layout(drawing(sys.stdin.read())))
+        part.write_bytes(picture(drawing(sys.stdin.read())))
     print(svg)
 
 

@@ -35,15 +35,24 @@ FILES = """digraph snakemake_dag {
 """
 
 
-def test_rules_are_drawn_from_left_to_right_in_their_stages_colours():
+def test_rules_are_drawn_in_their_stages_colours():
     drawn = graph.drawing(RULES)
-    assert "rankdir=LR" in drawn
     assert graph.nodes(RULES)["3"] == ("answer_text", [])
     assert {"1 -> 3", "2 -> 3"} < set(drawn.splitlines())
     assert "3 -> 0" not in drawn
     colours = {graph.colour(rule) for rule in ("list_shards", "probe_qwen3", "answer_text")}
     assert len(colours) == 3
     assert all(colour in drawn for colour in colours)
+
+
+def test_no_edge_is_drawn_that_a_longer_way_stands_for_and_a_circle_loses_none():
+    chain = ("assemble_artifact", "sample_images", "answer_image", "judge_image", "select_image")
+    nodes = [f'\t{number}[label = "{rule}"];\n' for number, rule in enumerate(chain)]
+    edges = [f"\t{one} -> {other}\n" for one in range(5) for other in range(one + 1, 5)]
+    drawn = graph.drawing("digraph {\n" + "".join([*nodes, *edges, "\t4 -> 0\n"]) + "}")
+    assert [line for line in drawn.splitlines() if "->" in line] == [
+        *("0 -> 1", "1 -> 2", "2 -> 3", "3 -> 4", "4 -> 0 [constraint=false]")
+    ]
 
 
 def test_files_that_a_rule_makes_stand_under_it_without_what_wildcards_may_be():
