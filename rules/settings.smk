@@ -180,13 +180,18 @@ def content_sha256():
 
 def planned():
     """What is built and asked, and what is assumed of it, as the plan takes it."""
-    of_task = ("teacher", "judge", "samples", "no_think_share", "samples_per_config")
+    of_task = ("teacher", "judge", "sampling", "samples", "no_think_share", "samples_per_config")
+    text, image = (
+        {key: config[task][key] for key in of_task if key in config[task]} | {"prompt": prompt_text(task)}
+        for task in ("text_reasoning", "image_reasoning")
+    )
     return {
         "converted": CONVERTED,
         "sampled": list(ONEVISION),
         "questions": {name: TEXT["max_questions"] for name in QUESTIONS},
-        "text": {key: TEXT[key] for key in of_task if key in TEXT},
-        "image": {key: IMAGE[key] for key in of_task if key in IMAGE},
+        "text": text,
+        "image": image,
+        "seed": config["seed"],
         "models": {name: server["model"] for name, server in SERVERS.items()},
         "rates": config["plan"],
     }

@@ -5,26 +5,18 @@ import argparse
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from prep import program, verdict
+from prep import draw, program, request
 from prep.files import read_json
 
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
-MODES = ("thinking", "no_thinking")
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a journal holds of one kind of request: the rows that were asked, and their tokens."""
-
-    ids: frozenset[str]
-    tokens: int
+Held = dict[str, dict[str, int]]
+"""What a journal holds: the tokens of each row that was asked, by what the requests have in common."""
 
 
 def records(folder: Path) -> Iterator[dict]:
@@ -36,17 +28,21 @@ def records(folder: Path) -> Iterator[dict]:
                     yield json.loads(line)["record"]
 
 
-def held(folder: Path) -> dict[str, Held]:
-    """What a journal holds, by kind: `judge`, or the mode of the answer."""
-    found: dict[str, tuple[set[str], list[int]]] = {kind: (set(), []) for kind in (*MODES, "judge")}
+def held(folder: Path, seed: int) -> Held:
+    """What a journal holds of requests with a seed."""
+    found: Held = {}
     for record in records(folder):
-        mode = record["id"].rpartition("#")[2].partition(".")[0]
-        kind = "judge" if verdict.parse(record["content"]) else mode
-        if kind in found:
-            ids, tokens = found[kind]
-            ids.add(record["id"])
-            tokens.append(sum(record["tokens"]))
-    return {kind: Held(frozenset(ids), sum(tokens)) for kind, (ids, tokens) in found.items()}
+        asked = record["asked"]
+        question, _, rest = record["id"].rpartition("#")
+        mode, _, sample = rest.partition(".")
+        of = (record["id"], "judge", 0) if asked["mode"] == "judge" else (question, mode, int(sample))
+        if asked.pop("seed") == draw.request_seed(seed, *of):
+            found.setdefault(_name(asked), {})[record["id"]] = sum(record["tokens"])
+    return found
+
+
+def _name(manner: dict) -> str:
+    return json.dumps(manner, sort_keys=True)
 
 
 def source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
@@ -121,23 +117,39 @@ def asked(about: dict, texts: int, pictures: int) -> list[dict]:
     ]
 
 
-def with_costs(line: dict, about: dict, journals: dict[str, dict[str, Held]]) -> dict:
+def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[dict[str, int]]:
+    """The tokens of each row that a line's journal holds. A verdict counts while its answer does."""
+    found = []
+    answered: dict[str, set[str]] = {"text": set(), "image": set()}
+    for line in lines:
+        what, kind = line["what"], line["kind"]
+        template = about[what]["prompt"] if kind == "judge" else None
+        model = about["models"][line["server"]]
+        manner = request.manner(kind, model, about[what]["sampling"][kind], template)
+        rows = journals[line["server"]].get(_name(manner), {})
+        of_picture = what == "image"
+        rows = {id_: rows[id_] for id_ in rows if id_.startswith("llavaonevision_converted/") == of_picture}
+        if kind == "judge":
+            rows = {id_: rows[id_] for id_ in rows.keys() & answered[what]}
+        else:
+            answered[what] |= rows.keys()
+        found.append(rows)
+    return found
+
+
+def with_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
     """A line of `asked` with what its journal holds, and what is left: requests, tokens, GPU-hours."""
-    kept = journals[line["server"]][line["kind"]]
-    is_picture = line["what"] == "image"
-    ids = [id_ for id_ in kept.ids if id_.startswith("llavaonevision_converted/") == is_picture]
-    share = len(ids) / len(kept.ids) if kept.ids else 0
     rates = about["rates"]
-    left = max(0, line["requests"] - len(ids))
-    tokens = left * rates["tokens"][f"{line['what']}_{line['kind']}"]
+    left = max(0, line["requests"] - len(rows))
+    a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
     return line | {
         "model": about["models"][line["server"]],
-        "in the journal": len(ids),
+        "in the journal": len(rows),
         "to ask": left,
-        "tokens to come": tokens,
-        "GPU-hours to come": tokens / rates["tokens_per_gpu_second"][line["server"]] / 3600,
-        "tokens a request": rates["tokens"][f"{line['what']}_{line['kind']}"],
-        "tokens a request so far": kept.tokens * share / len(ids) if ids else None,
+        "tokens to come": left * a_request,
+        "GPU-hours to come": left * a_request / rates["tokens_per_gpu_second"][line["server"]] / 3600,
+        "tokens a request": a_request,
+        "tokens a request so far": sum(rows.values()) / len(rows) if rows else None,
     }
 
 
@@ -185,12 +197,13 @@ def main() -> None:
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     artifacts.append(reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
     artifacts.append(reasoned("image_thinking", pictures, of_picture, data))
-    journals = {server: held(folder / f"work/journal/{server}") for server in about["models"]}
-    lines = [with_costs(line, about, journals) for line in requests]
+    journals = {server: held(folder / f"work/journal/{server}", about["seed"]) for server in about["models"]}
+    paid = paid_for(requests, about, journals)
+    lines = [with_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(show("Artifacts, before any row is rejected", artifacts, "in all", sizes))
     costs = ["requests", "in the journal", "to ask", "tokens to come", "GPU-hours to come"]
-    print(show("Requests; an answer in the journal counts by its row", lines, "in all", costs), end="")
+    print(show("Requests; of the journal, what was asked in this way", lines, "in all", costs), end="")
 
 
 if __name__ == "__main__":

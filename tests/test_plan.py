@@ -7,10 +7,12 @@ import pytest
 from running import run
 
 import plan
+from prep import draw
 from prep.files import write_json
 from prep.journal import Journal
+from prep.request import manner
 
-VERDICT = '{"verdict": "pass", "score": 4, "reason": "right"}'
+PROMPT = "Is {answer} right? {question} {reference}"
 PICTURES = "llavaonevision_converted/words"
 
 
@@ -31,8 +33,27 @@ def about(**changes) -> dict:
         "converted": ["captions", PICTURES],
         "sampled": [PICTURES],
         "questions": {"alpaca": None, "lines": 40},
-        "text": {"teacher": "qwen3", "judge": "qwen3", "samples": 2, "no_think_share": 0.5},
-        "image": {"teacher": "glm41v", "judge": "glm41v", "samples": 1, "samples_per_config": 30},
+        "text": {
+            "teacher": "qwen3",
+            "judge": "qwen3",
+            "samples": 2,
+            "no_think_share": 0.5,
+            "sampling": {
+                "thinking": {"temperature": 0.6},
+                "no_thinking": {"top_k": 20},
+                "judge": {"top_k": 2},
+            },
+            "prompt": PROMPT,
+        },
+        "image": {
+            "teacher": "glm41v",
+            "judge": "glm41v",
+            "samples": 1,
+            "samples_per_config": 30,
+            "sampling": {"thinking": {}, "judge": {}},
+            "prompt": PROMPT,
+        },
+        "seed": 42,
         "models": {"qwen3": "Qwen", "glm41v": "GLM"},
         "rates": {
             "tokens": {
@@ -80,25 +101,56 @@ def test_what_is_fetched_written_and_asked(tmp_path):
     assert counted["image", "judge"][0] == "25"
 
 
+def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
+    """Journal an answer, got in the manner that is planned but for some changes."""
+    sampling = about()["text"]["sampling"][mode]
+    template = PROMPT if mode == "judge" else None
+    seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
+    asked = manner(mode, "Qwen", sampling, template) | {
+        "seed": draw.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
+    }
+    record = {"id": id_, "asked": asked | changes, "tokens": [10, tokens]}
+    journal.append(f"{len(journal):064x}", record)
+
+
 def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
     raw = tmp_path / "raw/captions/a.parquet"
     raw.parent.mkdir(parents=True)
     raw.touch()
     with Journal(tmp_path / "work/journal/qwen3") as journal:
-        for number, (id_, content) in enumerate(
-            [
-                ("q:1#thinking.0", "<think>so</think> yes"),
-                ("q:1#thinking.0", VERDICT),
-                ("q:1#no_thinking.0", "yes"),
-            ]
-        ):
-            journal.append(f"{number:064x}", {"id": id_, "content": content, "tokens": [10, 30 + number]})
+        paid(journal, "q:1#thinking.0", "thinking", 30)
+        paid(journal, "q:1#thinking.0", "judge", 31)
+        paid(journal, "q:1#no_thinking.0", "no_thinking", 32)
     artifacts, requests = planned(tmp_path)
     assert artifacts["captions"][1] == "4"
     counted = {(line[0], line[1]): line[5:] for line in requests if line[0] == "text"}
     assert counted["text", "thinking"] == ["1", "99", "9,900", "2.75", "100", "40"]
     assert counted["text", "no_thinking"] == ["1", "49", "490", "0.14", "10", "42"]
     assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"seed": 43}, (0, 0, 0)),
+        ({"models": {"qwen3": "Qwen-next", "glm41v": "GLM"}}, (0, 0, 0)),
+        ({"sampling": {"temperature": 0.1}}, (0, 1, 0)),  # the verdict was on the answer before
+        ({"prompt": "Be strict. {question}"}, (1, 1, 0)),
+    ],
+)
+def test_what_was_asked_in_another_way_is_asked_anew(tmp_path, change, left):
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        paid(journal, "q:1#thinking.0", "thinking", 30)
+        paid(journal, "q:1#thinking.0", "judge", 31)
+        paid(journal, "q:1#no_thinking.0", "no_thinking", 32)
+    text = about()["text"]
+    if "sampling" in change:
+        change = {"text": text | {"sampling": text["sampling"] | {"thinking": change["sampling"]}}}
+    elif "prompt" in change:
+        change = {"text": text | change}
+    _, requests = planned(tmp_path, **change)
+    found = {line[1]: int(line[5]) for line in requests if line[0] == "text"}
+    assert (found["thinking"], found["no_thinking"], found["judge"]) == left
 
 
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):

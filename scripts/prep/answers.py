@@ -17,7 +17,7 @@ from typing import Any
 
 from prep.journal import Journal
 from prep.reason import Reason
-from prep.request import Request, Response
+from prep.request import Request, Response, manner
 from prep.stream import circles
 
 
@@ -65,7 +65,9 @@ class Answers:
             key = self._stopped_key(key)
         elif answer["finish_reason"] == "length" and by_context:
             key = _cut_key(key)
-        self._journal.append(key, {"id": request.id, "max_model_len": self._context, **answer})
+        asked = manner(request.mode, self._model, request.sampling, request.template)
+        told = {"id": request.id, "asked": asked | {"seed": request.seed}, "max_model_len": self._context}
+        self._journal.append(key, told | answer)
 
     def latest(self, request: Request) -> Request:
         """The request whose answer counts: this one, or, where its budget cut it, that with a larger one."""

@@ -114,6 +114,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
                 seed=draw.request_seed(args.seed, answer["id"], "judge", 0),
                 image=asked.image,
                 response_format=verdict.RESPONSE_FORMAT if constrained else None,
+                template=args.prompt,
             )
 
     rows = (verdict.verdict_row(sent.id, response) for sent, response in ask(args, requests))

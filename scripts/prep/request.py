@@ -31,7 +31,8 @@ class Request:
 
     `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
     user message, as it is. Sampling may name whatever the server understands, `top_k` and `min_p` too.
-    `mode` is what tokens are counted by: `thinking`, `no_thinking` or `judge`.
+    `mode` is what tokens are counted by: `thinking`, `no_thinking` or `judge`. `template` is what the
+    messages were made from, where they were; a journal tells of it, so that a plan knows it again.
     """
 
     id: str
@@ -42,9 +43,10 @@ class Request:
     sample: int = 0
     image: bytes | None = None
     response_format: dict[str, Any] | None = None
+    template: str | None = None
 
     def key(self, model: str) -> str:
-        """The sha256, in hex, of all that decides the answer; id and mode do not."""
+        """The sha256, in hex, of all that decides the answer; id, mode and template do not."""
         if model not in self._keys:
             self._keys[model] = self._key(model)
         return self._keys[model]
@@ -97,6 +99,12 @@ class Request:
         # all the rest.
         before, _, after = text.partition(MARK.encode())
         return b"".join((before, base64.b64encode(self.image), after))
+
+
+def manner(mode: str, model: str, sampling: dict[str, Any], template: str | None) -> dict[str, Any]:
+    """What requests of one kind have in common, as a journal tells of it; of the template, the sha256."""
+    digest = template and hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"mode": mode, "model": model, "sampling": sampling, "template": digest}
 
 
 @dataclass(frozen=True)
