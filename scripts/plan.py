@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+from pandas.api.types import is_numeric_dtype
 
 from prep import draw, program, request
 from prep.files import read_json
@@ -158,7 +159,7 @@ def show(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
     table = pd.DataFrame(lines)
     sums = {column: table[column].sum() for column in columns}
     table = pd.concat([table, pd.DataFrame([{table.columns[0]: total} | sums])])
-    align = ["left" if table[column].dtype == object else "right" for column in table]
+    align = ["right" if is_numeric_dtype(table[column]) else "left" for column in table]
     cells = table.map(_cell)
     text = cells.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
     return f"{title}\n\n{text}\n"
