@@ -117,9 +117,11 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(length))
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
+        content, kind = json.dumps(body).encode(), "application/json"
+        if body.get("object") == "chat.completion.chunk":
+            content, kind = b"data: %s\n\ndata: [DONE]\n\n" % content, "text/event-stream"
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         if self.close_connection:
             self.send_header("Connection", "close")

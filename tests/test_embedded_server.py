@@ -321,6 +321,14 @@ def test_same_text_whatever_came_before_and_after_a_restart(server):
         assert other.stop() == 0
 
 
+def test_a_stream_says_what_one_piece_says(server):
+    whole = server.ask("What floats?")
+    chunks = list(server.ask("What floats?", stream=True, stream_options={"include_usage": True}))
+    (choice,) = (choice for chunk in chunks for choice in chunk.choices)
+    assert choice.delta.content == whole.choices[0].message.content
+    assert (choice.finish_reason, chunks[-1].usage) == (whole.choices[0].finish_reason, whole.usage)
+
+
 def test_greedy_needs_no_seed(server):
     greedy = {"temperature": 0, "max_tokens": 6}
     assert len({written(server, "Tell me a joke.", seed=seed, **greedy) for seed in (1, 2, 3)}) == 1
@@ -395,7 +403,7 @@ TURN = {"role": "user", "content": "Hi"}
         ({"messages": [{"role": "user", "content": "half \ud800"}]}, "messages"),
         ({"messages": [TURN, {"role": "assistant", "content": "Hello"}]}, "messages"),
         ({"messages": [{"role": "user", "content": "word " * 9000}]}, "messages"),
-        ({"stream": True}, "stream"),
+        ({"stream": "yes"}, "stream"),
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"temperature": "hot"}, "temperature"),

@@ -18,7 +18,7 @@ _SYSTEM = {"role": "system", "content": "Answer briefly."}
 """Stands before messages without a system turn; the model's own default makes it talk of itself."""
 _LIMITS = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "top_k": (-1, 10**6), "min_p": (0.0, 1.0)}
 """The sampling that a request may set; llama.cpp's defaults stand for what it leaves out."""
-_INERT = {"stream": (False,), "n": (1,), "tools": ([],), "logprobs": (False,)}
+_INERT = {"n": (1,), "tools": ([],), "logprobs": (False,)}
 """Fields that would change the kind of the answer, and the values that do not."""
 
 
@@ -41,7 +41,7 @@ class Chat:
         self._reader = reader
 
     def complete(self, body: bytes) -> dict[str, Any]:
-        """Answer the body of a chat completion request. Raises Problem."""
+        """Answer the body of a chat completion request; a stream is one chunk. Raises Problem."""
         request = _parsed(body)
         if not isinstance(request.get("model"), str):
             raise Problem(400, "model is missing", "model")
@@ -50,6 +50,8 @@ class Chat:
         for field, inert in _INERT.items():
             if request.get(field) not in (None, *inert):
                 raise Problem(400, f"{field} is not supported by this server", field)
+        if not isinstance(streamed := request.get("stream") or False, bool):
+            raise Problem(400, "stream is neither true nor false", "stream")
         sampling = _sampling(request)
         schema = _schema(request.get("response_format"))
         messages, pictures = self._messages(request.get("messages"))
@@ -58,7 +60,7 @@ class Chat:
             answer = self._model.complete(sampling | {"messages": messages, "grammar": form.grammar})
         except Refused as error:
             raise Problem(400, str(error), "messages") from error
-        return self._answer(answer, form)
+        return self._answer(answer, form, streamed)
 
     def _messages(self, messages: Any) -> tuple[list[dict[str, str]], int]:
         """The messages with text in place of pictures, and how many pictures there were."""
@@ -101,17 +103,24 @@ class Chat:
             raise Problem(400, f"this server cannot read pictures: {error}", "messages") from error
         return f"This was read in the picture:\n{text}" if text else "Nothing could be read in the picture."
 
-    def _answer(self, answer: dict, form: Form) -> dict[str, Any]:
+    def _answer(self, answer: dict, form: Form, streamed: bool) -> dict[str, Any]:
         choice, usage = answer["choices"][0], answer["usage"]
         finish = choice["finish_reason"]
         content = form.dress(choice["message"]["content"], finished=finish == "stop")
         message = {"role": "assistant", "content": content}
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion",
+            "object": "chat.completion.chunk" if streamed else "chat.completion",
             "created": int(time.time()),
             "model": self._name,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+            "choices": [
+                {
+                    "index": 0,
+                    "delta" if streamed else "message": message,
+                    "logprobs": None,
+                    "finish_reason": finish,
+                }
+            ],
             "usage": {key: usage[key] for key in ("prompt_tokens", "completion_tokens", "total_tokens")},
         }
 

@@ -34,7 +34,7 @@ REFUSALS = 50  # so many refused requests and not one answered: it is not the ro
 class Client:
     """Sends requests to a server, up to `concurrency` at once over all its endpoints.
 
-    Of the settings it reads `name`, `mode`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
+    Of the settings it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
     the time that a request may take (see prep.wire) `request_timeout` and `floor_rate`. An answer that goes
     round in circles for the window of `answers` is stopped (see prep.stream).
     """
@@ -153,9 +153,7 @@ class Client:
     async def _answer(self, request: Request, lines: Lines, progress: Progress) -> dict[str, Any]:
         """The answer to a request; raises the last Fault when there was none too often."""
         limit, stall = time_limit(self._settings, request.budget), self._settings["stall_timeout"]
-        # The embedded server answers in one piece; circles are found in that, too.
-        streamed = (stall or self._answers.window) and self._settings["mode"] != "embedded"
-        how = STREAM if streamed else {}
+        how = STREAM if stall or self._answers.window else {}
         met: Counter[Reason] = Counter()
         while True:
             body = request.body(self._model, **how)
