@@ -33,7 +33,9 @@ def held(folder: Path, seed: int) -> Held:
     """What a journal holds of requests with a seed."""
     found: Held = {}
     for record in records(folder):
-        asked = record["asked"]
+        asked = record.get("asked")
+        if asked is None:
+            continue  # a line from before journals told
         question, _, rest = record["id"].rpartition("#")
         mode, _, sample = rest.partition(".")
         of = (record["id"], "judge", 0) if asked["mode"] == "judge" else (question, mode, int(sample))

@@ -4,14 +4,14 @@ import json
 
 from fault_server import Ask, Reply, answer_to
 
-VERDICT = {"verdict": "pass", "score": 4, "reason": "as asked"}
+VERDICT = {"verdict": "pass", "score": 4}
 
 
 def teach(ask: Ask) -> Reply:
     """A well-formed answer: a verdict, a thought about a picture, or a text with or without a thought."""
     content = ask.body["messages"][-1]["content"]
     if "response_format" in ask.body:
-        return Reply(content=json.dumps(VERDICT))
+        return Reply(content=json.dumps(VERDICT | {"reason": answer_to(ask.body)[-8:]}))
     if isinstance(content, list):
         name = answer_to(ask.body)[-8:]
         answer = f"It is <|begin_of_box|>{name}<|end_of_box|>."

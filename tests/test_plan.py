@@ -121,6 +121,7 @@ def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
         paid(journal, "q:1#thinking.0", "thinking", 30)
         paid(journal, "q:1#thinking.0", "judge", 31)
         paid(journal, "q:1#no_thinking.0", "no_thinking", 32)
+        journal.append("f" * 64, {"id": "q:2#thinking.0", "tokens": [10, 30]})  # as lines were at first
     artifacts, requests = planned(tmp_path)
     assert artifacts["captions"][1] == "4"
     counted = {(line[0], line[1]): line[5:] for line in requests if line[0] == "text"}
