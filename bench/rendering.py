@@ -25,6 +25,7 @@ from prep.drawing.look import look
 from prep.drawing.typeset import Style, Typesetter
 from prep.files import write_json
 from prep.program import parser, run
+from prep.reading import Reading, errors
 from prep.schema import ANSWERS, QUESTIONS, VERDICTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,14 +180,12 @@ def rate(folder: Path) -> dict[str, float]:
 
 def misread(language: str) -> float:
     """Per cent of the characters of ordinary questions that OCR reads wrongly in every file format."""
-    from reading import Reading, errors  # which takes seconds to load
-
     typesetter = Typesetter(STYLE, SEED)
     engine = Reading(threads=2)
     wrong = total = 0
     for number, text in enumerate(ordinary()[language]):
         pages = typesetter.draw(text, f"read:{language}:{number}").pages
-        found = errors(text, "".join(engine.read(page.bytes) for page in pages))
+        found = errors(text, "".join(engine.page(page.bytes) for page in pages))
         wrong, total = wrong + found[0], total + found[1]
     return 100 * wrong / total
 

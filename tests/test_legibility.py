@@ -1,4 +1,4 @@
-"""Drawn questions are read by OCR at the size that training keeps (bench/reading.py)."""
+"""Drawn questions are read by OCR at the size that training keeps (prep/reading.py)."""
 
 import sys
 
@@ -7,10 +7,10 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 
-from reading import Reading, errors
 from rendering import ordinary
 
 from prep.drawing.typeset import Style, Typesetter
+from prep.reading import Reading, errors
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 
@@ -28,7 +28,7 @@ def test_ordinary_questions_can_be_read(reading: Reading, language: str, percent
     assert len(questions) >= 100
     for number, text in enumerate(questions):
         pages = typesetter.draw(text, f"{language}:{number}").pages
-        read = "".join(reading.read(page.bytes) for page in pages)
+        read = "".join(reading.page(page.bytes) for page in pages)
         found = errors(text, read)
         wrong, total = wrong + found[0], total + found[1]
         missed += [f"{text} | {read}"] * (found[0] > 0)

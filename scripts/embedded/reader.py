@@ -4,9 +4,10 @@ import base64
 import binascii
 import io
 import threading
-from typing import Any
 
 from PIL import Image
+
+from prep.reading import Reading
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 _PIXELS = 89_478_485
@@ -27,7 +28,7 @@ class Reader:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._lock = threading.Lock()
-        self._engine: Any = None
+        self._reading: Reading | None = None
 
     def read(self, url: str) -> str:
         """The text in the picture of a data URL, row by row, cut after some 400 characters; may be empty.
@@ -36,30 +37,9 @@ class Reader:
         """
         with self._lock:
             picture = _fitted(_decoded(url))
-            if self._engine is None:
-                self._engine = _engine(self._threads)
-            found = self._engine(_array(picture))
-        if found.txts is None:
-            return ""
-        return _cut(rows(list(zip(found.boxes.tolist(), found.txts, strict=True))))
-
-
-def rows(found: list[tuple[list[list[float]], str]]) -> list[str]:
-    """Sort (four corners, text) into rows from the top, each from the left, joined by spaces.
-
-    A text belongs to a row when its centre is less than half the height of the row's first text away.
-    """
-    spans = []
-    for corners, text in found:
-        heights = [y for _, y in corners]
-        spans.append(((min(heights) + max(heights)) / 2, max(heights) - min(heights), corners[0][0], text))
-    grouped: list[list[tuple[float, float, float, str]]] = []
-    for span in sorted(spans):
-        if grouped and span[0] - grouped[-1][0][0] < grouped[-1][0][1] / 2:
-            grouped[-1].append(span)
-        else:
-            grouped.append([span])
-    return [" ".join(text for *_, text in sorted(row, key=lambda span: span[2])) for row in grouped]
+            if self._reading is None:
+                self._reading = Reading(self._threads)
+            return _cut(self._reading.lines(picture))
 
 
 def _cut(lines: list[str]) -> str:
@@ -104,31 +84,3 @@ def _fitted(picture: Image.Image) -> Image.Image:
     if scale == 1:
         return picture
     return picture.resize([max(1, round(side * scale)) for side in picture.size])
-
-
-def _array(picture: Image.Image) -> Any:
-    """The picture as the engine takes it: rows of pixels, blue first."""
-    import numpy
-
-    return numpy.asarray(picture)[:, :, ::-1]
-
-
-def _engine(threads: int) -> Any:
-    """The recognition engine. Its import takes a second, so it waits for the first picture.
-
-    Finding text at the picture's own size, not at 736 pixels and more, takes a quarter of the time;
-    the look for upside-down text is left out.
-    """
-    import rapidocr
-
-    return rapidocr.RapidOCR(
-        params={
-            "Global.log_level": "error",
-            "Global.use_cls": False,
-            "Det.limit_type": "max",
-            "Det.limit_side_len": 960,
-            "Rec.rec_batch_num": 1,
-            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-        }
-    )
