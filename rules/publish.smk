@@ -1,8 +1,9 @@
 """What stands beside the artifacts: manifests, the registration for training, the card, the report.
 
-in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet, data/rejects/{name}.parquet
+in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet, data/rejects/{name}.parquet,
+      work/read_questions/{questions}.parquet
 mid:  work/publish/{dataset_info.json,manifest.json,README.md,report.html}
-out:  data/manifest/{name}.json, and what work/publish holds, installed into data/
+out:  data/manifest/{name}.json, data/legibility.json, and what work/publish holds, installed into data/
 """
 
 
@@ -90,12 +91,36 @@ rule publish_card:
         " --data data 2> {log:q}"
 
 
+rule read_pages:
+    """Have an OCR engine read some pages of text2image, to see that they can be read."""
+    input:
+        summary="work/assemble_artifact/text2image.json",
+        artifact=ancient("data/text2image.parquet"),
+        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=QUESTIONS)),
+    output:
+        legibility="data/legibility.json",
+    log:
+        "logs/read_pages.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        code=code("read_pages.py"),
+        seed=config["seed"],
+    shell:
+        "read_pages.py --artifact {input.artifact:q} --questions {input.questions:q} --seed {params.seed}"
+        " --threads {threads} --legibility {output.legibility:q} 2> {log:q}"
+
+
 rule publish_report:
     """Show what was made: counts, reasons, and rows to look at."""
     input:
         manifest="work/publish/manifest.json",
         artifacts=ancient(expand("data/{name}.parquet", name=ARTIFACTS)),
         rejects=ancient(expand("data/rejects/{name}.parquet", name=ARTIFACTS)),
+        legibility="data/legibility.json",
     output:
         report="work/publish/report.html",
     log:
@@ -110,4 +135,4 @@ rule publish_report:
         notice=about()["notice"] or "",
     shell:
         "publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
-        " --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
+        " --legibility {input.legibility:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"

@@ -111,13 +111,17 @@ def add(
     } | more
 
 
-def publish(root: Path, *manifests: dict, notice: str = "", rows: int = 6) -> Page:
+def publish(
+    root: Path, *manifests: dict, notice: str = "", rows: int = 6, legibility: list[dict] | None = None
+) -> Page:
     """Run the program below `root`; the page that it installed."""
+    (root / "data/legibility.json").write_text(json.dumps(legibility or []))
     whole = {"artifacts": {each["name"]: each for each in manifests}, "config_sha256": "c0ffee"}
     (root / "manifest.json").write_text(json.dumps(whole))
     command = [sys.executable, ROOT / "scripts" / "publish_report.py", "--manifest", "manifest.json"]
     command += ["--data-root", ".", "--stats", "work/stats", "--rows-per-artifact", str(rows)]
-    command += ["--notice", notice, "--publish", "work/publish/report.html", "--data", "data"]
+    command += ["--legibility", "data/legibility.json", "--notice", notice]
+    command += ["--publish", "work/publish/report.html", "--data", "data"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     published = (root / "work/publish/report.html").read_bytes()
@@ -232,6 +236,24 @@ def test_statistics_are_on_the_page(tmp_path: Path) -> None:
     assert {"answer_text", "1,234", "7,890", "rate_limited", "56"} <= set(words)
     assert {"org/big", "thinking", "4,568", "9,876", "2,345"} <= set(words)
     assert "tried again" not in page.text
+
+
+def test_what_was_read_of_the_pages_stands_beside_its_bar(tmp_path: Path) -> None:
+    manifest = add(tmp_path, "text2image", [], [], REASONED)
+    read = {"questions": 12, "pages": 13, "characters": 2000}
+    page = publish(
+        tmp_path,
+        manifest,
+        legibility=[
+            {"language": "English", **read, "wrong": 44, "bar": 2.0},
+            {"language": "Chinese", **read, "wrong": 60, "bar": 3.0},
+        ],
+    )
+    words = " ".join(page.text.split())
+    assert "English 12 13 2,000 44 (2.2 %) 2.0 % missed" in words
+    assert "Chinese 12 13 2,000 60 (3 %) 3.0 % met" in words
+    words = " ".join(publish(tmp_path, manifest).text.split())
+    assert "no question in plain English or Chinese, so none was read" in words
 
 
 def test_a_missing_artifact_ends_in_one_line(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def jobs(rules: str, *values: str) -> set[str]:
 
 def down(*names: str) -> set[str]:
     """What follows when an artifact is assembled anew."""
-    return jobs("assemble_artifact manifest_artifact", *names) | PUBLISH
+    read = {"read_pages"} if "text2image" in names else set()
+    return jobs("assemble_artifact manifest_artifact", *names) | PUBLISH | read
 
 
 class Teachers:

@@ -1,0 +1,85 @@
+"""Pages of the artifact are read again, and what OCR gets wrong is counted by language."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import read_pages
+from prep import shards
+from prep.drawing.typeset import Style, Typesetter
+from prep.schema import QUESTIONS, REASONED
+
+STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
+ENGLISH = "Name three rivers in Europe and say into which sea each of them flows."
+CHINESE = "请用三句话介绍一下孔子的主要思想。中国最长的河流是哪一条？"
+LONG = "Explain how the tides follow the moon, and why there are two of them a day. " * 40
+APART = ["What is $x^2$?", "Why?\n\n```\nprint(1)\n```", "Что такое река?", "これは何ですか。", "123 + 4"]
+
+
+@pytest.fixture(scope="module")
+def typesetter() -> Typesetter:
+    return Typesetter(STYLE, 42)
+
+
+def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[str]) -> None:
+    """Questions, and the artifact whose rows show what is drawn of each."""
+    blank = dict.fromkeys(QUESTIONS.names)
+    origin = {"source": "a", "source_file": "f", "row": 0, "reference": ""}
+    questions = [blank | origin | {"id": f"a/f:{n}", "question": text} for n, text in enumerate(asked)]
+    shards.write(folder / "questions.parquet", questions, QUESTIONS)
+    blank = dict.fromkeys(REASONED.names)
+    rows = []
+    for number, text in enumerate(drawn):
+        pages = typesetter.draw(text, str(number)).pages
+        images = [{"bytes": page.bytes, "path": None} for page in pages]
+        rows.append(blank | {"id": f"a/f:{number}#thinking.0", "messages": [], "images": images})
+    shards.write(folder / "text2image.parquet", rows, REASONED)
+
+
+def run(folder: Path) -> list[dict]:
+    command = [sys.executable, ROOT / "scripts/read_pages.py", "--artifact", "text2image.parquet"]
+    command += ["--questions", "questions.parquet", "--seed", "42", "--threads", "2"]
+    subprocess.run([*command, "--legibility", "out.json"], cwd=folder, check=True)
+    return json.loads((folder / "out.json").read_text())
+
+
+def test_plain_questions_are_read_whole_by_language(tmp_path: Path, typesetter: Typesetter) -> None:
+    texts = [ENGLISH, *APART, CHINESE, LONG]
+    build(tmp_path, typesetter, texts, texts)
+    english, chinese = run(tmp_path)
+    assert (english["language"], english["questions"], english["bar"]) == ("English", 2, 2.0)
+    assert (chinese["language"], chinese["questions"], chinese["bar"]) == ("Chinese", 1, 3.0)
+    assert english["pages"] > 2
+    assert english["characters"] == len("".join((ENGLISH + LONG).split()))
+    assert chinese["characters"] == len(CHINESE)
+    assert all(100 * read["wrong"] <= read["bar"] * read["characters"] for read in (english, chinese))
+
+
+def test_a_page_that_does_not_show_its_question_misses_the_bar(
+    tmp_path: Path, typesetter: Typesetter
+) -> None:
+    build(tmp_path, typesetter, [ENGLISH], [ENGLISH.replace("flows", "drains")])
+    (read,) = run(tmp_path)
+    assert 100 * read["wrong"] > read["bar"] * read["characters"]
+    assert read["wrong"] >= 4
+
+
+def test_without_a_plain_question_nothing_is_read(tmp_path: Path, typesetter: Typesetter) -> None:
+    build(tmp_path, typesetter, APART, APART)
+    assert run(tmp_path) == []
+
+
+def test_the_smallest_hashes_are_read_and_no_more_than_wanted(tmp_path: Path, typesetter: Typesetter) -> None:
+    texts = [f"{ENGLISH} {number}" for number in range(read_pages.QUESTIONS + 9)]
+    build(tmp_path, typesetter, texts, texts)
+    files = (tmp_path / "text2image.parquet", [tmp_path / "questions.parquet"])
+    sampled = read_pages.sample(*files, 42)
+    assert sampled["Chinese"] == []
+    assert len(sampled["English"]) == read_pages.QUESTIONS
+    assert all(one.text == texts[one.row] for one in sampled["English"])
+    assert read_pages.sample(*files, 42) == sampled
+    assert read_pages.sample(*files, 43) != sampled
