@@ -302,6 +302,33 @@ def test_a_long_word_and_a_long_line_of_code_are_broken(typesetter: Typesetter) 
         assert len(glyphs) == sum(map(fonts.is_visible, text.replace("```", "")))
 
 
+WIDE = (
+    "| Name | Population | Area in square kilometres | Capital | Currency | Official language |\n"
+    "|---|---|---|---|---|---|\n"
+    "| Switzerland | 8,700,000 | 41,285 | Bern | Swiss franc | German, French, Italian, Romansh |\n"
+    "| New Zealand | 5,100,000 | `268,021` | **Wellington** | New Zealand dollar | English, Māori |"
+)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_wide_table_breaks_no_word_and_stays_within_the_page(typesetter: Typesetter, number: int) -> None:
+    drawing, doc = _recorded(typesetter, WIDE, str(number))
+    style, (table,) = json.loads(doc)["style"], json.loads(doc)["blocks"]
+    assert drawing.detail is None
+    assert "\u200b" not in json.dumps(table, ensure_ascii=False)
+    assert sum(table[4]) * style["size"] <= style["width"] - 2 * style["margin"]
+    assert max(table[4]) > 1.1 * min(table[4])  # the longer the words, the wider the column
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_page_is_as_wide_as_its_code(typesetter: Typesetter, number: int) -> None:
+    line = "for (int i = 0; i < n; i++) {"
+    _, doc = _recorded(typesetter, f"```\n{line}\n```", str(number))
+    style = json.loads(doc)["style"]
+    inside = style["width"] - 2 * style["margin"] - 1.2 * style["size"]  # the box's own inset
+    assert 0.602 * len(line) * style["size"] <= inside
+
+
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
         [_pixels(picture) for picture in typesetter.draw("word " * count, "x").pages]

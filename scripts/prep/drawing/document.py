@@ -33,6 +33,8 @@ _SCRIPTS = {"zh": "hani", "ja": "kana"}
 _RISE, _GAP = 0.73, 0.45
 """In em: a line's height without the leading, from the baseline to the capitals' top; between paragraphs."""
 _NARROWEST = 128
+_CELL, _BOLD = 0.9, 1.12
+"""What a table's cell has around its text, in em; how much wider bold letters are at most."""
 
 
 def is_english(text: str) -> bool:
@@ -65,10 +67,11 @@ class Document:
     def _measure(self) -> None:
         self.surely_fits = self._has_sure_widths and all(map(_is_text, self._blocks))
         """Nothing but plain text, of letters whose width is known: all runs that are too long are broken."""
-        self.tables = max((self._narrowest(b[2]) for b in self._blocks if b[0] == "table"), default=0.0)
+        tables = [self._columns(block) for block in self._blocks if block[0] == "table"]
+        self.tables = max((sum(narrow for narrow, _ in columns) + 1 for columns in tables), default=0.0)
         """The least width in em at which the words in tables stay whole."""
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
-        self._unwrapped = max((self._fonts.em(line) for lines in code for line in lines), default=0.0)
+        self._unwrapped = max((self._mono(line) for lines in code for line in lines), default=0.0)
         self._lines = [line for block in self._blocks for line in self._measured(block)]
         self._longest = max(width for width, _ in self._lines)
         self._area = sum(width * high for width, high in self._lines)
@@ -155,9 +158,15 @@ class Document:
         if kind == "list":
             return [kind, [[d, marker, self._inlines(parts, limit - 4 - d)] for d, marker, parts in block[1]]]
         if kind == "table":
-            cell = limit / len(block[1]) - 1
-            rows = [[self._inlines(parts, cell) for parts in row] for row in block[2]]
-            return [kind, block[1], rows, block[3]]
+            columns = self._columns(block)
+            widths = _shared(columns, limit)
+            rows = [
+                [self._inlines(parts, wide - _CELL + 0.01) for parts, wide in zip(row, widths, strict=True)]
+                for row in block[2]
+            ]
+            # Where there is room for all of it, the engine knows better how wide it is.
+            fits = sum(wide for _, wide in columns) <= limit
+            return [kind, block[1], rows, block[3], None if fits else widths]
         return [*block[:-1], self._inlines(block[-1], limit * (0.7 if kind == "head" else 1))]
 
     def _inlines(self, parts: list, limit: float) -> list:
@@ -207,20 +216,35 @@ class Document:
             lambda run: run[0] if self._fonts.em(run[0]) <= limit else "\u200b".join(_split(run[0])), text
         )
 
-    def _narrowest(self, rows: list[list]) -> float:
-        """A table's width in em with columns as narrow as their longest words; 12 em may be broken."""
-        widths = [[min(self._longest_word(cell), 12) + 0.9 for cell in row] for row in rows]
-        return sum(map(max, zip(*widths, strict=True))) + 1
+    def _columns(self, block: list) -> list[tuple[float, float]]:
+        """Each column's width in em where its longest word just fits (12 em may be broken), and unbroken."""
+        rows = [
+            [self._cell(parts, _BOLD if block[3] and not number else 1.0) for parts in row]
+            for number, row in enumerate(block[2])
+        ]
+        return [
+            tuple(max(widths) + _CELL for widths in zip(*column, strict=True))
+            for column in zip(*rows, strict=True)
+        ]
 
-    def _longest_word(self, parts: list) -> float:
-        widths = [1.0]
+    def _cell(self, parts: list, factor: float) -> tuple[float, float]:
+        """A cell's longest word and its longest line, in em."""
+        words, line = [1.0], 0.0
         for part in parts:
-            if isinstance(part, list) and part[0] == "m" and part[1]:
-                widths.append(0.55 * _length(part[1]))
-            else:
-                text = part if isinstance(part, str) else part[-1]
-                widths += [self._fonts.em(run[0]) for run in _UNBROKEN.finditer(text)]
-        return max(widths)
+            kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
+            if kind == "m" and part[1]:
+                words.append(0.7 * _length(part[1]))
+                line += words[-1]
+                continue
+            em = self._mono if kind == "tt" else self._fonts.em
+            wide = factor * (_BOLD if kind == "b" else 1.0)
+            words += [wide * em(run[0]) for run in _UNBROKEN.finditer(text)]
+            line += wide * em(text)
+        return min(max(words), 12.0), max(line, *words)
+
+    def _mono(self, line: str) -> float:
+        """A line's width in em in the face of code."""
+        return max(self._fonts.em(line), 0.61 * len(line))
 
     def _measured(self, block: list) -> Iterator[tuple[float, float]]:
         """Each line's width in em if it is not broken, and its height in lines."""
@@ -228,7 +252,7 @@ class Document:
         if kind in ("mono", "code"):
             extra = [""] * (2 if kind == "code" else 0)
             for line in [*extra, *block[-1].split("\n")]:
-                yield max(self._fonts.em(line), 0.61 * len(line)) + 1.5, 1.0
+                yield self._mono(line) + 1.5, 1.0
         elif kind == "math" and not block[1]:
             yield from self._measured_inlines([block[2]])
         elif kind == "math":
@@ -238,9 +262,9 @@ class Document:
                 yield from ((w + 2 + 1.2 * depth, h) for w, h in self._measured_inlines(parts))
         elif kind == "table":
             rows = [[max(self._measured_inlines(cell), default=(0, 0)) for cell in row] for row in block[2]]
-            columns = [max(width for width, _ in column) + 0.9 for column in zip(*rows, strict=True)]
+            whole = sum(wide for _, wide in self._columns(block))
             for row in rows:
-                yield sum(columns), max(high for _, high in row) + 0.55
+                yield whole, max(high for _, high in row) + 0.55
         else:
             yield from self._measured_inlines(block[-1], 1.3 if kind == "head" else 1.0)
 
@@ -257,6 +281,14 @@ class Document:
             lines[-1] = (lines[-1][0] + self._fonts.em(first) * factor, max(lines[-1][1], factor))
             lines += [(self._fonts.em(line) * factor, factor) for line in rest]
         return lines
+
+
+def _shared(columns: list[tuple[float, float]], limit: float) -> list[float]:
+    """The columns' widths in em: as wide as their lines; where that is too wide, with a share of the rest."""
+    spare = limit - sum(narrow for narrow, _ in columns)
+    wanted = sum(wide - narrow for narrow, wide in columns)
+    share = min(1.0, max(spare, 0.0) / wanted) if wanted else 0.0
+    return [narrow + share * (wide - narrow) for narrow, wide in columns]
 
 
 def _is_text(block: list) -> bool:

@@ -1,7 +1,8 @@
 """The page that questions are drawn on, in the typesetter's own language (typst 0.15).
 
-A question comes in as data (doc.json: a style, and the blocks of prep.drawing.markup) and is only ever shown
-as text: nothing of it is evaluated. All lengths are in pixels, since a page is drawn at 72 to the inch.
+A question comes in as data (doc.json: a style, and the blocks of prep.drawing.markup, where a table that is
+too wide has its columns' widths in em besides) and is only ever shown as text: nothing of it is evaluated.
+All lengths are in pixels, since a page is drawn at 72 to the inch.
 
 What never changes is a function in a file of its own, which the engine reads once. The data is in a file
 since other ways of handing it in make the engine begin anew with each document, a third of the time.
@@ -124,7 +125,7 @@ FILES = {
     let rows = part.at(2)
     set par(justify: false)
     table(
-      columns: rows.at(0).len(),
+      columns: if part.at(4) == none { rows.at(0).len() } else { part.at(4).map(wide => wide * 1em) },
       align: part.at(1).map(side => (left: left, right: right, center: center).at(side)),
       ..rows.at(0).map(cell => if part.at(3) { strong(inlines(cell)) } else { inlines(cell) }),
       ..rows.slice(1).sum(default: ()).map(inlines),
