@@ -35,6 +35,9 @@ from prep.server import Server
 
 async def work(settings, folder, ending):
     with Server(settings, folder) as server:
+        if ending == "orphan":
+            print("ready", flush=True)
+            sys.stdin.read()
         await server.endpoints()
         print("ready", flush=True)
         if ending == "failure":
@@ -422,6 +425,7 @@ def program(tmp_path):
         process = subprocess.Popen(
             [*before, sys.executable, str(tmp_path / "program.py"), config, str(tmp_path), ending],
             env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -434,8 +438,8 @@ def program(tmp_path):
     for process in started:
         process.kill()
         process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
 
 
 def guard_of(folder: Path) -> int:
@@ -496,6 +500,18 @@ def test_nothing_is_left_after_the_workflow_that_runs_the_program_is_killed(prog
     process = program("wait", *workflow)
     process.kill()
     until(lambda: not processes(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_a_program_whose_workflow_is_gone_starts_no_server(program, tmp_path):
+    workflow = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
+    process = program("orphan", *workflow)
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    assert "terminated" in process.stderr.read()
+    until(lambda: not processes(tmp_path))
+    assert starts(tmp_path) == []
 
 
 # Servers elsewhere

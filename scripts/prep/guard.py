@@ -26,6 +26,7 @@ from pathlib import Path
 # Seconds that processes get to go after SIGKILL: only those stuck in the kernel take any.
 KILLED = 5.0
 PR_SET_PDEATHSIG = 1
+PARENT = os.getppid()  # when the program was young: one that is orphaned is another's child
 TAIL = 8  # lines of a command that are kept to be told
 LONGEST = 65536  # bytes of a line
 ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
@@ -134,10 +135,13 @@ def living(group: int) -> bool:
 def follow_parent(follow: bool) -> None:
     """On Linux: have the kernel send this process SIGTERM when the one that started it is gone.
 
-    A workflow that is killed leaves its jobs behind; one that holds a server must not hold it on.
+    A workflow that is killed leaves its jobs behind; one that holds a server must not hold it on, and
+    one whose workflow is gone already must not start any.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM) if follow else 0)
+        if follow and os.getppid() != PARENT:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _runs_in(group: int, stat: bytes) -> bool:
