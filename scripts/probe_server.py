@@ -59,7 +59,7 @@ def obeys(content: str, finish_reason: str | None) -> bool:
     if finish_reason == "length":
         return re.match(r'\s*\{\s*"(verdict|score|reason)"\s*:', content) is not None
     try:
-        alone = isinstance(json.loads(content), dict)
+        alone = isinstance(json.loads(content, strict=False), dict)
     except ValueError:
         return False
     return alone and parse(content) is not None

@@ -63,6 +63,11 @@ def test_what_is_unclear_is_no_verdict(text):
     assert parse(text) is None
 
 
+def test_a_reason_may_hold_what_json_wants_escaped():
+    found = parse('{"verdict": "pass", "score": 4, "reason": "a\ttab, \x19"}')
+    assert found == PASS | {"reason": "a\ttab, \x19"}
+
+
 @given(st.text())
 def test_any_text_is_a_verdict_or_none(text):
     found = parse(text)

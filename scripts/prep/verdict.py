@@ -35,12 +35,16 @@ def prompt(template: str, question: str, reference: str | None, answer: str) -> 
 
 
 def parse(text: str) -> dict | None:
-    """The last JSON object after the judge's thoughts, when it is a verdict: pass or fail, and 1 to 5."""
+    """The last JSON object after the judge's thoughts, when it is a verdict: pass or fail, and 1 to 5.
+
+    Its strings may hold control characters as they are: vLLM's grammar of a string with a maxLength does.
+    """
     rest, last = after_thought(text), None
+    decoder = json.JSONDecoder(strict=False)
     at = rest.find("{")
     while at >= 0:
         try:
-            last, end = json.JSONDecoder().raw_decode(rest, at)
+            last, end = decoder.raw_decode(rest, at)
         except ValueError:
             end = at + 1
         except RecursionError:  # a thousand braces deep there is no verdict, and each try takes long
