@@ -46,10 +46,11 @@ test-datasets: env
 
 # A real vLLM, for CPUs: 3 GB, and some twenty minutes.
 test-vllm: env .vllm/models/ready
-	$(BIN)/python -m pytest tests/vllm/suite.py
+	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
 
+# Python's compiled files are kept: without, each start to come takes twice as long.
 .vllm/models/ready: tests/vllm/models.py .vllm/installed
-	.vllm/bin/python tests/vllm/models.py --folder .vllm/models
+	PYTHONDONTWRITEBYTECODE= .vllm/bin/python tests/vllm/models.py --folder .vllm/models
 	touch $@
 
 .vllm/installed: tests/vllm/environment.py

@@ -92,7 +92,11 @@ def tokenizer(table: dict[str, list[str]]) -> PreTrainedTokenizerFast:
 
 
 def follow(model: torch.nn.Module, words: PreTrainedTokenizerFast, table: dict[str, list[str]]) -> None:
-    """Have the model say the table; after any other token it ends, or babbles where a grammar wants more."""
+    """Have the model say the table; after any other token it ends, or babbles where a grammar wants more.
+
+    A grammar of JSON admits white space without end, which the highest token numbers are: where all that it
+    admits is as likely, a nucleus may hold nothing else.
+    """
     for name, weight in model.named_parameters():
         writes = name.endswith(("o_proj.weight", "down_proj.weight"))
         if writes and not name.startswith("model.visual"):
@@ -104,6 +108,7 @@ def follow(model: torch.nn.Module, words: PreTrainedTokenizerFast, table: dict[s
     embedding[:, other] = 1
     head[words.eos_token_id, other] = 4
     head[words.convert_tokens_to_ids('"'), other] = 0.25  # so that babble is short
+    head[words.encode("\t\n\r ", add_special_tokens=False), other] = -1
     for place, (word, successors) in enumerate(table.items()):
         this = words.convert_tokens_to_ids(word)
         embedding[this] = 0

@@ -21,19 +21,24 @@ from stand_in_server import processes, until
 from workflow import Build, config
 
 from prep import replica, shards
+from prep.endpoint import Endpoint
 from prep.files import read_json, write_json
 from prep.launch import free_port
 from prep.program import Failure
 from prep.schema import QUESTIONS
 from prep.server import Server
+from prep.wire import STREAM, Wire
 
-VLLM = ROOT / ".vllm"
+VLLM = (ROOT / ".vllm").resolve()
 MODELS = VLLM / "models"
-# A tiny model, two cores, memory that others use too, no network, nobody to tell of usage.
-ARGS = ["--enforce-eager", "--dtype", "float32", "--gpu-memory-utilization", "0.1"]
-ARGS += ["--max-num-batched-tokens", "16384"]
 CONTEXT = 16384  # bytes, a token each: some references are long
+# A tiny model, two cores, memory that others use too.
+ARGS = ["--enforce-eager", "--dtype", "float32", "--gpu-memory-utilization", "0.1"]
+# On CPUs this vLLM dies of a request with a seed whose prompt it takes in parts.
+ARGS += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(CONTEXT)]
+# No network, nobody to tell of usage, and Python's compiled files kept: without, a start takes twice as long.
 SURROUNDINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+SURROUNDINGS |= {"PYTHONDONTWRITEBYTECODE": ""}
 START = 400  # seconds; a start takes 50 alone on two cores
 
 
@@ -52,11 +57,11 @@ def server(model: str | Path, **changes) -> dict:
         "launcher": [str(VLLM / "bin/vllm"), "serve"],
         "args": ARGS,
         "max_model_len": CONTEXT,
-        # On CPUs this vLLM dies of a request with a seed whose prompt it takes in parts, as it does of many.
-        "concurrency": 1,
+        "concurrency": 8,
         "start_timeout": START,
         "restarts": 1,
         "request_timeout": 120,
+        "floor_rate": 100,
     } | changes
 
 
@@ -64,7 +69,18 @@ def settings(model: str | Path, **changes) -> dict:
     """What a program is told of a server."""
     rest = {"name": "tiny", "base_urls": [], "api_key_env": None, "devices": None, "replicas": 1}
     rest |= {"port": None, "threads": None, "host": "127.0.0.1", "samplings": {}, "max_failed_share": 0.0}
+    rest |= {"stall_timeout": None}
     return rest | server(model) | changes
+
+
+async def said(endpoint: Endpoint) -> list[dict]:
+    """The same answer in one piece, and read from a stream."""
+    body = {"model": str(MODELS / "qwen3"), "messages": [{"role": "user", "content": "2 + 3?"}], "seed": 1}
+    wire = Wire(endpoint)
+    try:
+        return [await wire.post(json.dumps(body | how).encode(), 60, 60) for how in ({}, STREAM)]
+    finally:
+        await wire.close()
 
 
 async def given(config: dict, folder: Path) -> list:
@@ -74,9 +90,8 @@ async def given(config: dict, folder: Path) -> list:
 
 
 def nothing_is_left() -> None:
-    """vLLM's processes name themselves anew, so that they are found by their environment too."""
-    until(lambda: not processes(MODELS), 30)
-    assert not [line for line in processes("").values() if "VLLM::" in line]
+    """No process of the servers' environment, and none of those that vLLM names anew."""
+    until(lambda: not (processes(VLLM) or processes("VLLM::")), 30)
 
 
 def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
@@ -84,7 +99,11 @@ def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
         "onevision": {"configs": ["iiit5k"]},
         "text_reasoning": {"max_questions": 6},
         "image_reasoning": {"samples_per_config": 6},
-        "servers": {"qwen3": server(MODELS / "qwen3"), "glm41v": server(MODELS / "glm41v")},
+        # One answers in one piece, which is the default, the other in a stream.
+        "servers": {
+            "qwen3": server(MODELS / "qwen3"),
+            "glm41v": server(MODELS / "glm41v", stall_timeout=60),
+        },
     }
     build = Build(tmp_path, config("", **reasoning))
     done = build.run("stage3")
@@ -195,7 +214,20 @@ def test_a_batch_goes_on_after_its_server_and_itself_are_killed(job):
     assert len({answer["text"] for answer in answers}) == 6  # by the requests' seeds
 
 
-def test_a_port_that_is_lost_and_a_model_that_is_not_served(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_server_that_starts(job, number):
+    """Its engine is a process of its own already; the guard is there for SIGKILL, which none can hear."""
+    job.start(concurrency=1)
+    until(lambda: "(EngineCore" in job.log() or job.running.poll() is not None, START)
+    if number != signal.SIGKILL:
+        os.kill(job.process(guard=True), signal.SIGKILL)
+    job.running.send_signal(number)
+    assert job.running.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+    nothing_is_left()
+    assert job.journaled() == 0
+
+
+def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, monkeypatch, caplog):
     model = str(MODELS / "qwen3")
     with socket.create_server(("127.0.0.1", 0)) as thief:
         offers = [thief.getsockname()[1]]
@@ -216,13 +248,19 @@ def test_a_port_that_is_lost_and_a_model_that_is_not_served(tmp_path, monkeypatc
                 monkeypatch.setenv("TINY_KEY", "wrong")
                 with pytest.raises(Failure, match=r"refuses the key \(401\)"):
                     await given(settings(model, **other), tmp_path)
-                return endpoint, lines
+                return endpoint, lines, await said(endpoint)
 
         caplog.set_level("INFO")
-        endpoint, lines = asyncio.run(work())
+        endpoint, lines, (whole, streamed) = asyncio.run(work())
     assert "another program was quicker to take port" in caplog.text
     assert "bin/vllm serve" in lines
     assert endpoint.api_key not in lines + caplog.text
+    # What is put together of a stream has these alone.
+    assert (whole["object"], streamed.keys()) == ("chat.completion", {"choices", "usage"})
+    (one,), (other,) = whole["choices"], streamed["choices"]
+    assert one["message"]["content"] == other["message"]["content"] != ""
+    assert one["finish_reason"] == other["finish_reason"] == "stop"
+    assert whole["usage"]["completion_tokens"] == streamed["usage"]["completion_tokens"]
     nothing_is_left()
 
 
@@ -234,13 +272,13 @@ def test_a_corrupt_model_is_one_line_that_ends_in_the_servers_own(tmp_path):
         Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
     ):
         asyncio.run(given(settings(broken), tmp_path))
-    until(lambda: not processes(broken), 30)
+    nothing_is_left()
 
 
 def test_a_model_that_is_nowhere_is_one_line(tmp_path):
     with pytest.raises(Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready"):
         asyncio.run(given(settings(tmp_path / "no/model"), tmp_path))
-    until(lambda: not processes(tmp_path), 30)
+    nothing_is_left()
 
 
 def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path):
