@@ -44,7 +44,7 @@ test: env
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21
 
-# A real vLLM, for CPUs: 3 GB, and some twenty minutes.
+# A real vLLM, for CPUs: 2 GB, and a quarter of an hour.
 test-vllm: env .vllm/models/ready
 	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
 
@@ -53,7 +53,7 @@ test-vllm: env .vllm/models/ready
 	PYTHONDONTWRITEBYTECODE= .vllm/bin/python tests/vllm/models.py --folder .vllm/models
 	touch $@
 
-.vllm/installed: tests/vllm/environment.py
+.vllm/installed: tests/vllm/environment.py tests/vllm/requirements.txt
 	$(PYTHON) tests/vllm/environment.py --folder .vllm
 	touch $@
 

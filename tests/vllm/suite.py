@@ -90,8 +90,16 @@ async def given(config: dict, folder: Path) -> list:
 
 
 def nothing_is_left() -> None:
-    """No process of the servers' environment, and none of those that vLLM names anew."""
-    until(lambda: not (processes(VLLM) or processes("VLLM::")), 30)
+    """No process of the servers' environment."""
+    until(lambda: not (processes(VLLM) or any(map(loaded, processes("VLLM::")))), 30)
+
+
+def loaded(pid: int) -> bool:
+    """Whether a process, which vLLM has named anew, has loaded what lies in the servers' environment."""
+    try:
+        return str(VLLM) in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
 
 
 def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
@@ -136,6 +144,11 @@ def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
         assert manifest["rejected"].keys() <= {"judge_fail", "low_score"}
 
 
+def hear_interrupts() -> None:
+    """What a shell runs in the background does not, nor do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Job:
     """A job that asks the text model 600 questions, one after the other or many at once."""
 
@@ -161,7 +174,9 @@ class Job:
         command += ["--thinking", sampling, "--no-thinking", sampling, "--no-think-share", "0"]
         command += [word for flag, name in files.items() for word in (flag, str(self.folder / name))]
         with (self.folder / "log").open("ab") as log:
-            self.running = subprocess.Popen(command, env={**os.environ, "PATH": PATH}, stderr=log)
+            self.running = subprocess.Popen(
+                command, env={**os.environ, "PATH": PATH}, stderr=log, preexec_fn=hear_interrupts
+            )
 
     def kill(self) -> None:
         self.running.kill()
