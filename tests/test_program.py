@@ -21,7 +21,11 @@ run(main)
 def start(body: str) -> subprocess.Popen:
     code = PROGRAM.format(scripts=str(ROOT / "scripts"), body=body)
     return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -60,3 +64,23 @@ def test_a_signal_unwinds_what_is_open(number):
     stdout, stderr = done.communicate()
     assert (done.returncode, stdout) == (128 + number, "closed\n")
     assert "Traceback" not in stderr
+
+
+def test_what_is_being_closed_is_not_disturbed_by_a_second_sigterm():
+    body = """
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("closing", flush=True)
+        sys.stdin.readline()
+        print("closed", flush=True)
+"""
+    done = start(body.strip())
+    assert done.stdout.readline() == "ready\n"
+    os.kill(done.pid, signal.SIGTERM)
+    assert done.stdout.readline() == "closing\n"
+    os.kill(done.pid, signal.SIGTERM)
+    stdout, stderr = done.communicate("\n")
+    assert (done.returncode, stdout) == (128 + signal.SIGTERM, "closed\n")
+    assert stderr.count("terminated") == 1

@@ -37,6 +37,8 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _terminated(number: int, _frame: object) -> None:
+    # Told again, as by the kernel for each thread of a workflow that is killed, it goes on closing.
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(_exit_code(number, "terminated"))
 
 
