@@ -150,7 +150,7 @@ def hear_interrupts() -> None:
 
 
 class Job:
-    """A job that asks the text model 600 questions, one after the other or many at once."""
+    """A job that asks the text model 600 questions, one after the other or many at once, in streams."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -172,6 +172,8 @@ class Job:
         sampling = json.dumps({"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0})
         command = ["answer_text.py", "--model", str(MODELS / "qwen3"), "--seed", "42", "--samples", "1"]
         command += ["--thinking", sampling, "--no-thinking", sampling, "--no-think-share", "0"]
+        # Circles are looked for while an answer comes.
+        command += ["--longer-budget", "0", "--repetition", "2000"]
         command += [word for flag, name in files.items() for word in (flag, str(self.folder / name))]
         with (self.folder / "log").open("ab") as log:
             self.running = subprocess.Popen(
