@@ -235,7 +235,7 @@ def test_a_batch_goes_on_after_its_server_and_itself_are_killed(job):
 def test_nothing_is_left_of_a_server_that_starts(job, number):
     """Its engine is a process of its own already; the guard is there for SIGKILL, which none can hear."""
     job.start(concurrency=1)
-    until(lambda: "(EngineCore" in job.log() or job.running.poll() is not None, START)
+    until(lambda: any("spawn_main" in line for line in processes(VLLM).values()), START)
     if number != signal.SIGKILL:
         os.kill(job.process(guard=True), signal.SIGKILL)
     job.running.send_signal(number)
