@@ -111,6 +111,7 @@ class FaultServer:
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self._ready = threading.Event()
         self._transports: set[asyncio.Transport] = set()
 
     @property
@@ -118,10 +119,8 @@ class FaultServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> "FaultServer":
-        ready = threading.Event()
-        self._loop.call_soon(ready.set)
         self._thread.start()
-        ready.wait()
+        self._ready.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,6 +138,8 @@ class FaultServer:
         server = self._loop.run_until_complete(
             self._loop.create_server(lambda: _Connection(self), sock=self._listener)
         )
+        # Not sooner: a loop that is stopped while it opens the port would run for ever.
+        self._loop.call_soon(self._ready.set)
         self._loop.run_forever()
         server.close()
         for transport in list(self._transports):
