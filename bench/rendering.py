@@ -38,7 +38,7 @@ TOGETHER = {"english": (1, 2, 4), "chinese": (2, 8, 12)}
 ROUNDS = 3
 """Each rate is measured so often, in turn with what it is compared with, and the best counts."""
 
-TIMES = 6
+TIMES = 20
 """A batch holds each text so often, each time with another look: to start takes as long for few pages."""
 
 RATE = "render_text, 2 processes: rate / bare engine"
