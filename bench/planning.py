@@ -57,6 +57,7 @@ def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--folder", type=Path, required=True, help="holds what is planned")
     folder = flags.parse_args().folder.resolve()
+    shutil.rmtree(folder / "listed", ignore_errors=True)  # files that are only touched anew look changed
     full_size.listed(folder / "listed")
     build(folder / "built")
     import pandas as pd  # here, since what a process holds counts for the programs that it starts
