@@ -18,7 +18,7 @@ import pytest
 import typst
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from prep.drawing import fonts, look, typeset
 from prep.drawing.document import Document
@@ -72,7 +72,8 @@ def typesetter() -> Typesetter:
 
 def _glyphs(typesetter: Typesetter, doc: str) -> list[str]:
     """The glyphs of a document as the engine draws it, each by its outline's name."""
-    svg = b"".join(typesetter.engine.draw(json.loads(doc), "svg")).decode()
+    pages = typesetter.engine.typeset(json.loads(doc), "svg")
+    svg = (pages if isinstance(pages, bytes) else b"".join(pages)).decode()
     return re.findall(r'href="#(\w+)"', svg)
 
 
@@ -91,7 +92,7 @@ class _Recorder:
         self.engine = engine
         self.doc = ""
 
-    def draw(self, document: dict) -> list[bytes]:
+    def draw(self, document: dict) -> list[Image.Image]:
         self.doc = json.dumps(document)
         return self.engine.draw(document)
 
@@ -272,6 +273,26 @@ def test_letters_are_joined_as_their_script_does(typesetter: Typesetter, word: s
     _, alone, _ = _drawn(typesetter, f"Read: {letters}")
     assert joined[5:] != [glyph for glyph in alone[5:] if glyph not in boxes]
     assert joined[:5] == alone[:5]
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_nothing_of_a_page_is_lost_between_the_engines(typesetter: Typesetter, name: str) -> None:
+    """The page as typst draws it itself, an eighth as large, beside the one that is used."""
+    _, doc = _recorded(typesetter, HARD[name], name)
+    (page,), png = typesetter.engine.draw(json.loads(doc)), typesetter.engine.typeset(json.loads(doc), "png")
+    other = Image.open(io.BytesIO(png)).convert("L")
+    assert page.width == other.width
+    assert abs(page.height - other.height) <= 1
+    extent = (page.width // 8, page.height // 8)
+    small = [each.resize(extent, Image.Resampling.BOX) for each in (page, other)]
+    assert ImageChops.difference(*small).getextrema()[1] < 48
+
+
+def test_no_document_has_a_colour_profile(typesetter: Typesetter) -> None:
+    """PDFium would take longer over one than over the page."""
+    for name, text in HARD.items():
+        _, doc = _recorded(typesetter, text, name)
+        assert b"/ICCBased" not in typesetter.engine.typeset(json.loads(doc), "pdf")
 
 
 def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:

@@ -1,4 +1,5 @@
-"""A question becomes pages: markup is read, fonts are chosen, typst draws. `typeset` is the door.
+"""A question becomes pages: markup is read, fonts are chosen, typst sets the text, PDFium draws it.
 
-What is here needs typst, fonttools and the font wheels besides what prep needs (see envs/base.yaml).
+`typeset` is the door. What is here needs typst, pypdfium2, isal, numpy, fonttools and the font wheels
+besides what prep needs (see envs/base.yaml).
 """

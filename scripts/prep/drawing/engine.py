@@ -1,14 +1,19 @@
-"""The typesetting engine behind one function: a document as plain data in, pages out.
+"""The engines behind one function: a document as plain data in, pages in shades of grey out.
 
-The engine is typst, since it draws faster than Pillow, breaks lines as each language does, falls back from
-font to font by character, and sets mathematics; `bench/rendering.py` measures and shows both.
+typst sets the text, since it breaks lines as each language does, falls back from font to font by
+character, and sets mathematics; PDFium draws its PDF, since typst's own pages are PNGs in full colour,
+which take longer to compress than the text takes to be set and drawn. `bench/rendering.py` measures both
+beside Pillow.
 """
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path
 
+import pypdfium2
 import typst
+from PIL import Image
 
 from prep.drawing.fonts import Fonts
 from prep.drawing.page import FILES
@@ -36,14 +41,23 @@ class Engine:
             package_cache_path=root,
         )
 
-    def draw(self, document: dict, form: str = "png") -> list[bytes]:
-        """A document's pages at one pixel to the point: `png`, or `svg`; raises Refused."""
+    def draw(self, document: dict) -> list[Image.Image]:
+        """A document's pages at one pixel to the point, from paper (255) to ink (0); raises Refused."""
+        pages = []
+        with contextlib.closing(pypdfium2.PdfDocument(self.typeset(document, "pdf"))) as pdf:
+            for page in pdf:
+                # A copy, since the bitmap's memory goes with the document.
+                pages.append(page.render(grayscale=True, draw_annots=False).to_pil().copy())
+                page.close()
+        return pages
+
+    def typeset(self, document: dict, form: str) -> bytes | list[bytes]:
+        """A document as typst's `pdf`, or its pages as `svg` or `png`: one, or a list; raises Refused."""
         # Written over, since a file that is emptied first waits for the disk, longer than a page takes.
         self._document.seek(0)
         self._document.write(json.dumps(document).encode())
         self._document.truncate()
         try:
-            pages = self.compiler.compile(format=form, ppi=72)
+            return self.compiler.compile(format=form, ppi=72, pdf_tags=False)
         except typst.TypstError as error:
             raise Refused(error.message) from error
-        return pages if isinstance(pages, list) else [pages]

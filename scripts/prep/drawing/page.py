@@ -4,6 +4,9 @@ A question comes in as data (doc.json: a style, and the blocks of prep.drawing.m
 too wide has its columns' widths in em besides) and is only ever shown as text: nothing of it is evaluated.
 All lengths are in pixels, since a page is drawn at 72 to the inch.
 
+A page is ink on white; prep.drawing.sheet gives it its colours. Shades of ink are CMYK: for any other kind
+of colour PDFium computes a profile in each document anew, which takes longer than to draw it.
+
 What never changes is a function in a file of its own, which the engine reads once. The data is in a file
 since other ways of handing it in make the engine begin anew with each document, a third of the time.
 """
@@ -12,18 +15,8 @@ FILES = {
     "main.typ": '#import "page.typ": question\n#question(json("doc.json"))',
     "page.typ": r"""
 #let px = 1pt
-#let mixed(style, share) = color.mix((rgb(style.paper), 100% - share), (rgb(style.ink), share))
-
-#let texture(style) = {
-  let faint = mixed(style, 10%)
-  let side(x, y) = line(start: (0pt, 0pt), end: (x, y), stroke: 1pt + faint)
-  if style.texture == "ruled" { tiling(size: (30pt, 30pt), place(dy: 29pt, side(30pt, 0pt))) }
-  else if style.texture == "grid" {
-    tiling(size: (32pt, 32pt), place(side(32pt, 0pt)) + place(side(0pt, 32pt)))
-  } else if style.texture == "dots" {
-    tiling(size: (24pt, 24pt), place(dx: 11pt, dy: 11pt, square(size: 2pt, fill: faint)))
-  }
-}
+#let ink = cmyk(100%, 100%, 100%, 100%)
+#let shade(share) = cmyk(0%, 0%, 0%, share)
 
 // ---- mathematics: a tree of prep.drawing.latex
 
@@ -107,7 +100,7 @@ FILES = {
     if part.at(1) { set text(dir: rtl); par(inlines(part.at(2))) } else { par(inlines(part.at(2))) }
   } else if kind == "mono" { raw(part.at(1), block: true) }
   else if kind == "code" {
-    block(width: 100%, fill: mixed(style, 10%), inset: 0.6em, radius: 3pt, {
+    block(width: 100%, fill: shade(10%), inset: 0.6em, radius: 3pt, {
       if part.at(1) != "" { raw(part.at(1)); parbreak() }
       raw(part.at(2), block: true)
     })
@@ -136,16 +129,13 @@ FILES = {
 
 #let question(doc) = {
   let style = doc.style
-  let pattern = texture(style)
   set page(
     width: style.width * px,
     height: if style.height == none { auto } else { style.height * px },
     margin: style.margin * px,
-    fill: rgb(style.paper),
-    background: if pattern != none { rect(width: 100%, height: 100%, fill: pattern) },
   )
   set text(
-    font: style.fonts, size: style.size * px, fill: rgb(style.ink), lang: style.lang, region: style.region,
+    font: style.fonts, size: style.size * px, fill: ink, lang: style.lang, region: style.region,
     script: if style.script == none { auto } else { style.script },
     fallback: false, hyphenate: false, ligatures: false, overhang: false,
     top-edge: style.rise * px, bottom-edge: "baseline",
@@ -156,7 +146,7 @@ FILES = {
   )
   show raw: set text(font: style.mono, size: 1.25em, lang: style.lang, region: style.region)  // it is 0.8 em
   show math.equation: set text(font: style.math, features: ())
-  set table(stroke: 0.7pt + mixed(style, 50%), inset: (x: 0.4em, y: 0.35em))
+  set table(stroke: 0.7pt + shade(50%), inset: (x: 0.4em, y: 0.35em))
   set math.mat(gap: 0.4em)
   for part in doc.blocks { draw(style, part) }
 }

@@ -11,6 +11,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from PIL import Image
+
 from prep.drawing import fonts, sheet
 from prep.drawing.document import Document
 from prep.drawing.document import is_english as is_english
@@ -97,12 +99,13 @@ class Typesetter:
         except _DoesNotFit as error:
             raise CannotDraw(Reason.TOO_LONG_TO_RENDER, str(error)) from None
         as_written = ", ".join(document.literal)
+        suffix = "png" if chosen.jpeg is None else "jpg"
         return Drawing(
-            [_encoded(page, chosen.jpeg) for page in pages],
+            [Page(sheet.encoded(page, chosen), suffix) for page in pages],
             f"drawn as written: {as_written}" if as_written else None,
         )
 
-    def _drawn(self, text: str, chosen: Look) -> tuple[Document, list[bytes]]:
+    def _drawn(self, text: str, chosen: Look) -> tuple[Document, list[Image.Image]]:
         """The text with as much of its markup as can be drawn: all, or what can be drawn alone, or none."""
         document = Document(text, self.fonts)
         try:
@@ -117,8 +120,8 @@ class Typesetter:
         plain = Document(text, self.fonts, is_plain=True)
         return plain, self._fit(plain, chosen)
 
-    def _fit(self, document: Document, chosen: Look) -> list[bytes]:
-        """Pages as PNG: one if the text fits at a size that can be read, else as few as it takes."""
+    def _fit(self, document: Document, chosen: Look) -> list[Image.Image]:
+        """Pages: one if the text fits at a size that can be read, else as few as it takes."""
         budget, margin, leading = self.style.max_pixels, chosen.margin, chosen.leading
         smallest = document.smallest(self.style.min_font_px, self.style.max_font_px)
         size = chosen.size
@@ -129,7 +132,7 @@ class Typesetter:
                 size -= 1
                 continue
             pages = self._compile(document, chosen, size, width, None)
-            pixels = math.prod(sheet.extent(pages[0]))
+            pixels = math.prod(pages[0].size)
             if pixels <= budget:
                 return pages
             size = min(size - 1, int(size * math.sqrt(budget / pixels)))
@@ -144,7 +147,7 @@ class Typesetter:
                     continue
                 pages = self._compile(document, chosen, size, width, height)
                 if len(pages) <= count:
-                    return [*pages[:-1], sheet.trimmed(pages[-1], chosen)]
+                    return [*pages[:-1], sheet.trimmed(pages[-1], chosen.margin)]
                 size = min(size - 1, int(size * math.sqrt(count / len(pages))))
         needed = math.ceil(document.height(smallest, width, margin, leading) / inside)
         raise _DoesNotFit(f"about {needed} pages with letters of {smallest} pixels")
@@ -168,14 +171,13 @@ class Typesetter:
 
     def _compile(
         self, document: Document, chosen: Look, size: int, width: int, height: int | None
-    ) -> list[bytes]:
+    ) -> list[Image.Image]:
         """The pages of one try, each looked at; `height` None: one page as high as its text."""
         blocks = document.blocks(limit=(width - 2 * chosen.margin) / size - 2)
         text = [chosen.face, *document.families]
         if document.language != "en":  # then quotation marks and dashes are the Chinese font's
             text = [{"name": chosen.face, "covers": "latin-in-cjk"}, fonts.CJK, *document.families]
         style = {
-            "paper": chosen.paper, "ink": chosen.ink, "texture": chosen.texture,
             "width": width, "height": height, "margin": chosen.margin,
             "size": size, "shrink": min(1.0, self.style.min_font_px / size),
             **document.lines(size, chosen.leading),
@@ -190,15 +192,11 @@ class Typesetter:
             if document.is_plain:
                 raise
             raise _DoesNotFit(str(error)) from error
-        if not document.surely_fits and not all(sheet.has_clean_margins(page, chosen) for page in pages):
-            raise _DoesNotFit("a line cannot be broken to fit the page")
-        return pages
+        if document.surely_fits or all(sheet.has_clean_margins(page, chosen.margin) for page in pages):
+            return pages
+        raise _DoesNotFit("a line cannot be broken to fit the page")
 
 
 def cleaned(text: str) -> str:
     """A text with one kind of line end, and without control characters, which nothing shows."""
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
-
-
-def _encoded(png: bytes, quality: int | None) -> Page:
-    return Page(png, "png") if quality is None else Page(sheet.jpeg(png, quality), "jpg")
