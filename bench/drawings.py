@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from prep.drawing import fonts, sheet
 from prep.drawing.engine import Engine
+from prep.drawing.look import Look
 
 PROCESSES = 2
 
@@ -30,9 +31,8 @@ def engine() -> Engine:
 
 def draw_bare(line: str) -> int:
     """Draw a document that was drawn before, to its file format; its bytes are counted."""
-    document, quality = json.loads(line)
-    pages = engine().draw(document)
-    return sum(len(page if quality is None else sheet.jpeg(page, quality)) for page in pages)
+    document, chosen = json.loads(line)
+    return sum(len(sheet.encoded(page, Look(**chosen))) for page in engine().draw(document))
 
 
 def font(path: str, size: int) -> ImageFont.FreeTypeFont:
@@ -56,14 +56,14 @@ def wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def draw_by_pillow(
-    lines: list[str], face: ImageFont.FreeTypeFont, style: dict, extent: tuple[int, int]
+    lines: list[str], face: ImageFont.FreeTypeFont, style: dict, chosen: Look, extent: tuple[int, int]
 ) -> bytes:
-    """The lines on a page of this extent, in a page's style, as a PNG at Pillow's defaults."""
-    page = Image.new("RGB", extent, style["paper"])
+    """The lines on a page of this extent, in a page's style and look, as a PNG at Pillow's defaults."""
+    page = Image.new("RGB", extent, chosen.paper)
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
         top = style["margin"] + number * (style["rise"] + style["leading"])
-        draw.text((style["margin"], top), line, fill=style["ink"], font=face)
+        draw.text((style["margin"], top), line, fill=chosen.ink, font=face)
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
@@ -71,7 +71,7 @@ def draw_by_pillow(
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("documents", type=Path, help="a document and its JPEG quality, or null, on each line")
+    flags.add_argument("documents", type=Path, help="a document and its look on each line")
     lines = flags.parse_args().documents.read_text("utf-8").splitlines()
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         print(sum(pool.map(draw_bare, lines, chunksize=16)))
