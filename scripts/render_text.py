@@ -4,7 +4,9 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from functools import cache, partial
+from itertools import islice
 
 from prep import program, selection, workers
 from prep.ahead import in_order
@@ -31,14 +33,34 @@ def typesetter(style: Style, seed: int) -> Typesetter:
     return Typesetter(style, seed)
 
 
-def draw(selected: Selected, style: Style, seed: int) -> Drawing | Defect:
-    """An answer's question as pages, or why there are none: it was not kept, or cannot be drawn."""
-    if selected.defect:
-        return selected.defect
-    try:
-        return typesetter(style, seed).draw(selected.question.text, selected.answer["id"])
-    except CannotDraw as error:
-        return error.reason, error.detail
+def draw(questions: list[tuple[str, str]], style: Style, seed: int) -> list[Drawing | Defect]:
+    """Questions, each its text and its answer's id, as pages, or why there are none."""
+    found: list[Drawing | Defect] = []
+    for text, id in questions:
+        try:
+            found.append(typesetter(style, seed).draw(text, id))
+        except CannotDraw as error:
+            found.append((error.reason, error.detail))
+    return found
+
+
+def asked(chunk: list[Selected]) -> list[tuple[str, str]]:
+    """The questions of those answers that are kept."""
+    return [(each.question.text, each.answer["id"]) for each in chunk if not each.defect]
+
+
+def drawings(
+    pool: Executor, every: Iterator[Selected], style: Style, seed: int
+) -> Iterator[tuple[Selected, Drawing | Defect]]:
+    """Each answer with its question's pages, or why there are none: it was not kept, or cannot be drawn.
+
+    Processes get several questions at a time, and nothing but these, since to hand them over takes time too.
+    """
+    chunks = iter(lambda: list(islice(every, 16)), [])
+    for chunk, found in in_order(pool, partial(draw, style=style, seed=seed), chunks, ahead=16, sent=asked):
+        pages = iter(found)
+        for selected in chunk:
+            yield selected, selected.defect or next(pages)
 
 
 def training_row(selected: Selected, pages: list[Page]) -> dict:
@@ -73,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
     with workers.pool(args.threads) as pool:
-        drawn = in_order(pool, partial(draw, style=style, seed=args.seed), selection.read(args), ahead=256)
+        drawn = drawings(pool, selection.read(args), style, args.seed)
         selection.write(args, outcomes(drawn))
 
 

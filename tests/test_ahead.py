@@ -45,6 +45,13 @@ def test_no_items_give_nothing() -> None:
         assert list(in_order(pool, str, [], ahead=4)) == []
 
 
+def test_the_function_gets_what_is_sent_of_an_item() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        items = [("a", object), ("b", object)]
+        results = in_order(pool, str.upper, items, ahead=1, sent=lambda item: item[0])
+        assert list(results) == [(("a", object), "A"), (("b", object), "B")]
+
+
 def test_an_error_comes_in_its_place() -> None:
     with ThreadPoolExecutor(2) as pool:
         results = in_order(pool, lambda item: 1 // item, [1, 0, 1], ahead=3)

@@ -13,6 +13,7 @@ from test_verdict import verdict
 
 import render_text
 from prep import shards
+from prep.drawing.typeset import Style, Typesetter
 from prep.files import read_json, sha256
 from prep.schema import ANSWERS, QUESTIONS, VERDICTS
 
@@ -111,6 +112,27 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
     assert {reject["source_file"] for reject in rejects} == {"data/file.parquet"}
     sums = {"shard": sha256(tmp_path / "s.parquet"), "rejects": sha256(tmp_path / "r.parquet")}
     assert read_json(tmp_path / "s.json") == {"sources": {}, "raw": None, "sha256": sums}
+
+
+def test_each_answer_has_its_own_questions_pages(tmp_path):
+    texts = [f"How much is {n} + {n}?" if n % 5 else "\ue000" for n in range(40)]
+    answers = [answer(n, reason=None if n % 3 else "length") for n in range(40)]
+    verdicts = [judged(n) for n in range(40) if n % 3]
+    done = render(tmp_path, [question(n, text) for n, text in enumerate(texts)], answers, verdicts)
+    assert done.returncode == 0, done.stderr
+    rows = {row["id"]: row for row in pq.read_table(tmp_path / "s.parquet").to_pylist()}
+    assert list(rows) == [f"set/file:{n}#thinking.0" for n in range(40) if n % 3 and n % 5]
+    typesetter = Typesetter(Style(**STYLE), 42)
+    for n, text in enumerate(texts):
+        if row := rows.get(f"set/file:{n}#thinking.0"):
+            (page,) = typesetter.draw(text, row["id"]).pages
+            assert row["images"] == [{"bytes": page.bytes, "path": "page_1.png"}]
+            assert str(n) in row["messages"][1]["content"]
+    rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    why = {0: "length", 1: "missing_glyph", 2: "missing_glyph"}
+    assert [(each["row"], each["reason"]) for each in rejects] == [
+        (n, why[n % 3]) for n in range(40) if not (n % 3 and n % 5)
+    ]
 
 
 def test_a_long_question_has_a_tag_for_each_of_its_pages(tmp_path):
