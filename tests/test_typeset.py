@@ -11,11 +11,15 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import typst
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from fontTools.ttLib import TTFont
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
@@ -24,6 +28,7 @@ from prep.drawing import fonts, look, typeset
 from prep.drawing.document import Document
 from prep.drawing.engine import Engine
 from prep.drawing.typeset import CannotDraw, Style, Typesetter, is_english
+from prep.program import Failure
 from prep.reason import Reason
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
@@ -276,7 +281,7 @@ def test_letters_are_joined_as_their_script_does(typesetter: Typesetter, word: s
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_nothing_of_a_page_is_lost_between_the_engines(typesetter: Typesetter, name: str) -> None:
+def test_no_letter_is_lost_between_the_engines(typesetter: Typesetter, name: str) -> None:
     """The page as typst draws it itself, an eighth as large, beside the one that is used."""
     _, doc = _recorded(typesetter, HARD[name], name)
     (page,), png = typesetter.engine.draw(json.loads(doc)), typesetter.engine.typeset(json.loads(doc), "png")
@@ -288,11 +293,51 @@ def test_nothing_of_a_page_is_lost_between_the_engines(typesetter: Typesetter, n
     assert ImageChops.difference(*small).getextrema()[1] < 48
 
 
+@pytest.mark.parametrize(("name", "lightest", "darkest", "length"), [
+    ("table", 190, 100, 150), ("code", 235, 225, 200), ("deep", 100, 0, 60),
+])  # fmt: skip
+def test_rules_grounds_and_bars_are_drawn(
+    typesetter: Typesetter, name: str, lightest: int, darkest: int, length: int
+) -> None:
+    """The longest run of pixels of such a shade in any row; no letter is as wide."""
+    _, doc = _recorded(typesetter, HARD[name], name)
+    (page,) = typesetter.engine.draw(json.loads(doc))
+    rows = [page.crop((0, y, page.width, y + 1)).tobytes() for y in range(page.height)]
+    runs = re.findall(b"[%c-%c]+" % (darkest, lightest), b"\n".join(rows), re.DOTALL)
+    assert max(map(len, runs)) >= length
+
+
 def test_no_document_has_a_colour_profile(typesetter: Typesetter) -> None:
     """PDFium would take longer over one than over the page."""
     for name, text in HARD.items():
         _, doc = _recorded(typesetter, text, name)
         assert b"/ICCBased" not in typesetter.engine.typeset(json.loads(doc), "pdf")
+
+
+def test_a_font_with_broken_outlines_is_named_as_what_to_look_at(tmp_path: Path) -> None:
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "sign"])
+    builder.setupCharacterMap({0x13000: "sign"})
+    square = TTGlyphPen(None)
+    square.moveTo((0, 0))
+    for corner in ((0, 700), (700, 700), (700, 0)):
+        square.lineTo(corner)
+    square.closePath()
+    builder.setupGlyf({".notdef": square.glyph(), "sign": square.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (800, 0), "sign": (800, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Signs", "styleName": "Regular", "psName": "Signs"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "signs.ttf")
+    with TTFont(tmp_path / "signs.ttf") as font:
+        outlines = font.reader.tables["glyf"]
+    broken = bytearray((tmp_path / "signs.ttf").read_bytes())
+    broken[outlines.offset : outlines.offset + outlines.length] = b"\xff" * outlines.length
+    (tmp_path / "broken.ttf").write_bytes(broken)
+
+    with pytest.raises(Failure, match=r'"Signs.*render\.fonts'):
+        Typesetter(replace(STYLE, fonts=(str(tmp_path / "broken.ttf"),)), 42).draw("Read \U00013000.", "x")
 
 
 def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:

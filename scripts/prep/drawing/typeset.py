@@ -18,6 +18,7 @@ from prep.drawing.document import Document
 from prep.drawing.document import is_english as is_english
 from prep.drawing.engine import Engine, Refused
 from prep.drawing.look import Look, look
+from prep.program import Failure
 from prep.reason import Reason
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -190,7 +191,8 @@ class Typesetter:
             pages = self.engine.draw({"style": style, "blocks": blocks})
         except Refused as error:
             if document.is_plain:
-                raise
+                line = f"a question cannot be drawn: {error} (is it a font of render.fonts?)"
+                raise Failure(line) from error
             raise _DoesNotFit(str(error)) from error
         if document.surely_fits or all(sheet.has_clean_margins(page, chosen.margin) for page in pages):
             return pages
