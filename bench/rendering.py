@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -36,7 +37,7 @@ TOGETHER = {"english": (1, 2, 4), "chinese": (2, 8, 12)}
 """So many ordinary questions make one text; texts are as long as the real sources', 180 characters."""
 
 ROUNDS = 5
-"""Each figure is measured so often, in turn with what it is compared with, and the best counts."""
+"""Each figure is measured so often, in turn with what it is compared with, and the median counts."""
 
 TIMES = 20
 """A batch holds each text so often, each time with another look: to start takes as long for few pages."""
@@ -119,8 +120,7 @@ def by_us(typesetter: Typesetter, text: str, id: str) -> tuple[bytes | None, flo
 def cpu(language: str) -> dict[str, float]:
     """CPU milliseconds a page, and its bytes, ours and Pillow's, over texts that take one page.
 
-    They draw all pages in turn, as in a batch; the quickest of its rounds counts for each page, since what
-    else a machine does only ever adds.
+    They draw all pages in turn, as in a batch; for each page the median of its rounds counts.
     """
     typesetter = Typesetter(replace(STYLE, format="png"), SEED)
     recorder = Recorder(typesetter)
@@ -144,9 +144,9 @@ def cpu(language: str) -> dict[str, float]:
             seconds["pillow"].setdefault(id, []).append(took)
             if turn == 0:
                 size["pillow"] += len(page)
-    best = {name: 1000 * sum(map(min, each.values())) / len(styles) for name, each in seconds.items()}
+    usual = {name: 1000 * sum(map(median, each.values())) / len(styles) for name, each in seconds.items()}
     sizes = {f"{name} bytes": total / len(styles) for name, total in size.items()}
-    return {"pages": len(styles), "pixels": pixels / len(styles), **best, **sizes}
+    return {"pages": len(styles), "pixels": pixels / len(styles), **usual, **sizes}
 
 
 def batch(folder: Path) -> tuple[list[object], list[object]]:
@@ -199,7 +199,7 @@ def rate(folder: Path) -> dict[str, float]:
         for name, command in (("ours", ours), ("bare", bare)):
             seconds[name].append(measured(command, folder / "log.txt").seconds)
             say(f"{name}: {seconds[name][-1]:.1f} s")
-    return {name: min(each) for name, each in seconds.items()}
+    return {name: median(each) for name, each in seconds.items()}
 
 
 def misread(language: str) -> float:
