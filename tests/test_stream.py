@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prep.fault import Fault
@@ -44,6 +44,7 @@ def test_what_goes_on_is_no_circle(text):
     st.lists(st.integers(1, 700), min_size=1, max_size=20),
     st.integers(16, 300),
 )
+@example(["a", "bc"], 24, [5], 65)  # the last piece is short, and ends where the text is looked at
 def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times, sizes, window):
     text = "".join(passages) * times
     expected = circles(text, window)

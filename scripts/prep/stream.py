@@ -23,13 +23,18 @@ def circles(text: str, window: int, checked: int = 0) -> int | None:
     front: then one passage, of at most a quarter of them, makes up these and more, over and over. That is
     looked at each time an eighth of a window is added; up to `checked` characters it was.
     """
-    step = max(1, window // 8)
+    step = _step(window)
     first = max(-(-window // step), checked // step + 1) * step
     for end in range(first, len(text) + 1, step):
         tail = text[end - window : end]
         if tail.find(tail[window // 4 :]) < window // 4:
             return end
     return None
+
+
+def _step(window: int) -> int:
+    """After so many characters a text is looked at again."""
+    return max(1, window // 8)
 
 
 class Gathered:
@@ -73,7 +78,8 @@ class Gathered:
         return False
 
     def _circles(self, name: str) -> bool:
-        if self._lengths[name] - self._checked[name] < self._window // 8:
+        step = _step(self._window)
+        if self._lengths[name] // step == self._checked[name] // step:
             return False
         text = "".join(self._texts[name])
         end = circles(text, self._window, self._checked[name])
