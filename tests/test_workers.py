@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,7 +55,7 @@ if __name__ == "__main__":
 """
 
 
-def test_they_end_with_a_program_that_is_killed(tmp_path) -> None:
+def test_they_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     words = [sys.executable, str(program), str(ROOT / "scripts")]
@@ -65,3 +66,42 @@ def test_they_end_with_a_program_that_is_killed(tmp_path) -> None:
         running.kill()
     gone, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, gone
+
+
+SIGNALLED_WHILE_IT_STARTS_ONE = """
+import multiprocessing.popen_spawn_posix as popen, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from prep import program, workers
+
+launch = popen.Popen._launch
+
+def launch_and_signal(self, process):
+    launch(self, process)
+    signal.raise_signal(int(sys.argv[2]))
+
+def main():
+    with workers.pool(2) as pool:
+        pool.submit(abs, -1)
+
+if __name__ == "__main__":
+    popen.Popen._launch = launch_and_signal
+    program.run(main)
+"""
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")])
+def test_one_that_has_just_started_ends_with_its_program(tmp_path: Path, number: int, word: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(SIGNALLED_WHILE_IT_STARTS_ONE)
+    words = [sys.executable, str(program), str(ROOT / "scripts"), str(int(number))]
+    ended = subprocess.run(words, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 128 + number
+    assert ended.stderr.endswith(f" {word}\n")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_they_do_not_hear_an_interrupt_that_reaches_the_program_too() -> None:
+    with workers.pool(1) as pool:
+        process = pool.submit(os.getpid).result()
+        os.kill(process, signal.SIGINT)
+        assert pool.submit(os.getpid).result() == process

@@ -5,11 +5,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
+from typing import Any
 
 from prep.program import Failure
 
@@ -26,17 +27,45 @@ def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     context = get_context("spawn")
     ended, end = context.Pipe(duplex=False)
     try:
-        with ProcessPoolExecutor(processes, context, _begin, (context.Lock(), ended)) as executor, end:
+        with _Pool(processes, context, _begin, (context.Lock(), ended)) as executor, end:
             yield executor
     except BrokenProcessPool as error:
         line = "one of its processes was killed, perhaps for want of memory; run again, with more of it"
         raise Failure(line) from error
 
 
+class _Pool(ProcessPoolExecutor):
+    """An executor that knows each process it starts: a signal in between would leave one to itself."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future:
+        with _signals_wait():
+            return super().submit(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM are heard at the end of the block; a process started in it never hears SIGINT.
+
+    Ctrl-C reaches the program's processes as well, and it is the program that ends them.
+    """
+    heard: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process takes over
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in heard:
+        signal.raise_signal(number)
+
+
 def _begin(lock: Lock, ended: Connection) -> None:
     global alone
     alone = lock
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the program too, which ends the block
     threading.Thread(target=_leave, args=(ended,), daemon=True).start()
 
 
