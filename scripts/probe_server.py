@@ -60,7 +60,7 @@ def obeys(content: str, finish_reason: str | None) -> bool:
         return re.match(r'\s*\{\s*"(verdict|score|reason)"\s*:', content) is not None
     try:
         alone = isinstance(json.loads(content, strict=False), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return alone and parse(content) is not None
 

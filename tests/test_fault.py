@@ -5,6 +5,8 @@ import json
 import time
 
 import pytest
+from completions import ANY_COMPLETION
+from hypothesis import given
 
 from prep.fault import RETRY_AFTER, TRIES, Fault, _retry_after, message, of_status, parsed, read
 from prep.program import Failure
@@ -40,6 +42,7 @@ def test_what_is_read_of_a_completion():
         ("", "cut_json"),
         (completion()[:-1], "cut_json"),
         ("<html>", "cut_json"),
+        ("[" * 100_000, "cut_json"),
         ("null", "malformed"),
         ("[]", "malformed"),
         ('{"choices": null}', "malformed"),
@@ -49,6 +52,7 @@ def test_what_is_read_of_a_completion():
         ('{"error": {"message": "engine dead"}}', "malformed"),
         (completion(reasoning={"a": 1}), "malformed"),
         (completion(usage={"completion_tokens": "many"}), "malformed"),
+        (completion(usage={"completion_tokens": float("inf")}), "malformed"),
         (completion(None), "server_error"),
         (completion("abort"), "server_error"),
         (completion("error"), "server_error"),
@@ -59,6 +63,22 @@ def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
         read_text(text)
     assert fault.value.reason == reason
     assert not fault.value.row
+
+
+@given(ANY_COMPLETION)
+def test_whatever_comes_is_a_completion_or_a_fault(body):
+    try:
+        found = read_text(json.dumps(body))
+    except Fault:
+        return
+    assert isinstance(found["content"], str)
+    assert isinstance(found["reasoning"], str | None)
+    assert [type(count) for count in found["tokens"]] == [int, int]
+
+
+def test_an_error_may_nest_as_deep_as_it_likes():
+    for depth in (10, *range(900, 1100), 100_000):
+        assert of_status(500, {}, b"[" * depth + b"1" + b"]" * depth, "url").reason is Reason.SERVER_ERROR
 
 
 def test_the_detail_is_one_short_line():
@@ -125,6 +145,7 @@ def test_a_redirect_is_the_user_s_to_mend():
         ("-3", 0.0),
         ("99999999", RETRY_AFTER),
         ("soon", None),
+        ("nan", None),
         ("", None),
         (None, None),
     ],

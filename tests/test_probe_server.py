@@ -136,6 +136,7 @@ def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsew
         ('{"verdict": "pass"}', "stop", False),
         ('The sky is blue. {"verdict": "pass", "score": 5, "reason": "r"}', "stop", False),
         ("[]", "stop", False),
+        ("[" * 100_000, "stop", False),
         ("Yes, it is.", "stop", False),
         ("", "stop", False),
         ('{"verdict": "pass", "score": 5, "rea', "stop", False),

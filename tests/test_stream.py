@@ -1,12 +1,14 @@
 """Going round in circles: what counts as that, wherever and in whatever pieces it comes."""
 
+import json
 import random
 
 import pytest
+from completions import ANY_CHUNK
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prep.fault import Fault
+from prep.fault import Fault, read
 from prep.reason import Reason
 from prep.stream import Gathered, circles
 
@@ -60,9 +62,26 @@ def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times
 
 
 @pytest.mark.parametrize(
-    "chunk", [b"[]", b"1", b'{"choices": 1}', b'{"choices": [{"delta": {"content": 1}}]}']
+    "chunk",
+    [
+        b"[]",
+        b"1",
+        b'{"choices": 1}',
+        b'{"choices": [{"delta": {"content": 1}}]}',
+        b'{"choices": [{"delta": {"content": ["a"]}}]}',
+    ],
 )
 def test_what_is_no_chunk_is_malformed(chunk):
     with pytest.raises(Fault) as fault:
         Gathered(None).add([chunk])
     assert fault.value.reason is Reason.MALFORMED
+
+
+@given(st.lists(ANY_CHUNK, max_size=4), st.none() | st.integers(16, 64))
+def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
+    gathered = Gathered(window)
+    try:
+        gathered.add(json.dumps(chunk).encode() for chunk in chunks)
+        read(gathered.completion())
+    except Fault:
+        pass

@@ -111,7 +111,7 @@ def get(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
         raise OSError(f"no HTTP answer: {error!r}") from error
     try:
         return status, json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return status, None
 
 

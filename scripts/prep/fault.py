@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -57,8 +58,8 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str) ->
     """
     text = body.decode(errors="replace")
     try:
-        said = message(json.loads(text))
-    except ValueError:
+        said = message(parsed(body))
+    except Fault:
         said = text
     detail = f"HTTP {status}: {said or 'nothing more'}"
     if status in (401, 403):
@@ -85,7 +86,7 @@ def parsed(text: bytes) -> Any:
     """JSON that a server sent; raises Fault when it is none."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Fault(Reason.CUT_JSON, f"not JSON: {error}") from error
 
 
@@ -106,7 +107,7 @@ def read(body: Any) -> dict[str, Any]:
         tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         if not isinstance(content, str) or not isinstance(reasoning, str | None):
             raise TypeError("content is not a string")
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         said = message(body) or f"{type(error).__name__}: {error}"
         raise Fault(Reason.MALFORMED, f"not a chat completion: {said}") from error
     if finish in (None, "abort", "error"):
@@ -134,4 +135,4 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), RETRY_AFTER)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER)

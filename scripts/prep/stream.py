@@ -67,15 +67,19 @@ class Gathered:
             self._usage = chunk.get("usage") or self._usage
             for choice in chunk.get("choices") or []:  # the last chunk has the usage alone
                 self._finish = choice.get("finish_reason") or self._finish
-                for name in FIELDS:
-                    if piece := (choice.get("delta") or {}).get(name):
-                        self._texts.setdefault(name, []).append(piece)
-                        self._lengths[name] += len(piece)
-                        if self._window and self._circles(name):
-                            return True
+                delta = choice.get("delta") or {}
+                if any(self._take(name, delta[name]) for name in FIELDS if delta.get(name)):
+                    return True
         except (AttributeError, TypeError) as error:
             raise Fault(Reason.MALFORMED, f"not a chunk of a chat completion: {error}") from error
         return False
+
+    def _take(self, name: str, piece: Any) -> bool:
+        if not isinstance(piece, str):
+            raise TypeError(f"{name} is not a string")
+        self._texts.setdefault(name, []).append(piece)
+        self._lengths[name] += len(piece)
+        return self._window is not None and self._circles(name)
 
     def _circles(self, name: str) -> bool:
         step = _step(self._window)
