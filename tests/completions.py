@@ -2,9 +2,10 @@
 
 from hypothesis import strategies as st
 
+_TEXT = st.text(st.characters(exclude_categories=()))  # with halves of surrogate pairs, as JSON may have
 _ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=6,
 )
 
@@ -16,10 +17,8 @@ def _object(**fields: st.SearchStrategy) -> st.SearchStrategy:
 
 
 _USAGE = _object(prompt_tokens=st.integers(0), completion_tokens=st.integers(0) | st.just(float("inf")))
-_MESSAGE = _object(
-    content=st.text(), reasoning=st.none() | st.text(), reasoning_content=st.none() | st.text()
-)
-_FINISH = st.sampled_from(["stop", "length", "abort", None])
+_MESSAGE = _object(content=_TEXT, reasoning=st.none() | _TEXT, reasoning_content=st.none() | _TEXT)
+_FINISH = st.sampled_from(["stop", "length", "abort", None]) | _TEXT
 
 
 def _answer(name: str) -> st.SearchStrategy:

@@ -309,7 +309,7 @@ class _Connection(asyncio.Protocol):
         if wrong and reply.kind == "cut_json":
             line = line[: len(line) // 2] + "\n\n"
         if line is not None and not (wrong and reply.kind == "cut"):
-            data = line.encode()
+            data = line.encode(errors="backslashreplace")
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         if line is not None and not wrong:
             following = self._next, lines, left - 1, reply
@@ -337,7 +337,7 @@ class _Connection(asyncio.Protocol):
 
     def _write(self, status: int, body: Any, reply: Reply | None = None) -> None:
         reply = reply or Reply()
-        data = json.dumps(body, ensure_ascii=False).encode()
+        data = json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace")
         if reply.kind == "cut_json":
             data = data[: len(data) // 2]
         if reply.chunked:

@@ -130,3 +130,29 @@ def test_a_wrong_model_is_one_line_and_no_file(tmp_path):
     assert "another" in done.last
     assert not (tmp_path / "a.parquet").exists()
     assert server.attempts.total() == 0
+
+
+HALF = "half of a pair: \ud83d"
+
+
+def test_what_cannot_be_stored_costs_its_row_and_no_other(tmp_path):
+    replies = [
+        Reply(content=f"<think>\nhm\n</think>\n\n{HALF}"),
+        Reply(content="four", message={"reasoning": HALF}),
+        Reply(status=400, body={"error": {"message": HALF}}),
+        Reply(finish_reason=HALF),
+    ]
+
+    def plan(ask: Ask) -> Reply:
+        number = int(ask.prompt.removeprefix("What is ").removesuffix("?"))
+        return replies[number] if number < len(replies) else teach(ask)
+
+    with FaultServer(plan) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(6)], server, max_failed_share=0.5)
+        for _ in range(2):
+            done = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
+            assert done.returncode == 0, done.stderr
+    rows = batch.rows("a.parquet")
+    reasons = ["text_not_utf8", "text_not_utf8", "bad_request", "not_stopped", None, None]
+    assert [row["reason"] for row in rows] == reasons
+    assert [bool(row["text"]) for row in rows] == [False] * 4 + [True] * 2

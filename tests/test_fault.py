@@ -69,10 +69,12 @@ def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
 def test_whatever_comes_is_a_completion_or_a_fault(body):
     try:
         found = read_text(json.dumps(body))
-    except Fault:
+    except Fault as fault:
+        assert fault.detail.encode()
         return
     assert isinstance(found["content"], str)
     assert isinstance(found["reasoning"], str | None)
+    assert found["finish_reason"].encode()
     assert [type(count) for count in found["tokens"]] == [int, int]
 
 
@@ -85,6 +87,7 @@ def test_the_detail_is_one_short_line():
     fault = Fault(Reason.SERVER_ERROR, "a\nb  c" + "x" * 1000)
     assert fault.detail.startswith("a b cxxx")
     assert len(fault.detail) == 300
+    assert Fault(Reason.SERVER_ERROR, "half of \ud83d").detail == "half of ?"
 
 
 def test_only_refused_requests_are_the_row_s_own_and_they_are_never_repeated():

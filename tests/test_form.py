@@ -24,6 +24,8 @@ def stopped(content: str, reasoning: str | None = None) -> Response:
         (Response(THOUGHT, None, None), Reason.NOT_STOPPED),
         (Response(f"{THOUGHT} <IMAGE>", None, "stop"), Reason.MEDIA_TAG_IN_ANSWER),
         (Response("4", "see <video>", "stop"), Reason.MEDIA_TAG_IN_ANSWER),
+        (Response(f"{THOUGHT} \ud83d", None, "stop"), Reason.TEXT_NOT_UTF8),
+        (Response("4", "\udc00", "stop"), Reason.TEXT_NOT_UTF8),
         (Response("", None, "stop"), Reason.EMPTY),
         (Response(" \n", "", "stop"), Reason.EMPTY),
     ],

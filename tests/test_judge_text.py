@@ -84,15 +84,16 @@ def test_what_is_unclear_is_a_row_of_its_own(tmp_path):
         "zero": Reply(content="I think it passes"),
         "one": Reply(content=verdict("pass", 4), finish_reason="length"),
         "two": Reply(status=400, body={"error": {"message": "no"}}),
-        "three": Reply(content=verdict("fail", 2)),
+        "three": Reply(content="half of a pair, \ud83d"),
+        "four": Reply(content=verdict("fail", 2)),
     }
     with FaultServer(lambda ask: said[ask.prompt.split("A: ")[1].removesuffix(" /no_think")]) as server:
-        batch = Batch(tmp_path, [question(number) for number in range(4)], server)
+        batch = Batch(tmp_path, [question(number) for number in range(5)], server)
         done = judge(batch, list(said))
     assert done.returncode == 0, done.stderr
     rows = batch.rows("v.parquet")
     assert [(row["verdict"], row["reason"]) for row in rows] == [
-        *((None, "judge_unclear") for _ in range(3)),
+        *((None, "judge_unclear") for _ in range(4)),
         ("fail", None),
     ]
     assert all(row["detail"] for row in rows)

@@ -62,6 +62,17 @@ def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times
 
 
 @pytest.mark.parametrize(
+    "text", ["\U0001f600", "a\U0001f600\U0001f601b", "\ud83d", "\ude00\ud83d.", "\ud83d\U0001f600"]
+)
+def test_a_character_may_come_in_two_halves(text):
+    gathered = Gathered(64)
+    units = memoryview(text.encode("utf-16", "surrogatepass")[2:]).cast("H")  # as servers of UTF-16 count
+    for unit in units:
+        gathered._add({"choices": [{"delta": {"content": chr(unit)}}]})
+    assert gathered.completion()["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize(
     "chunk",
     [
         b"[]",

@@ -39,7 +39,7 @@ class Fault(Exception):
     def __init__(self, reason: Reason, detail: str, retry_after: float | None = None):
         super().__init__(detail)
         self.reason, self.retry_after = reason, retry_after
-        self.detail = " ".join(detail.split())[:DETAIL]
+        self.detail = storable(" ".join(detail.split())[:DETAIL])
 
     @property
     def row(self) -> bool:
@@ -112,7 +112,8 @@ def read(body: Any) -> dict[str, Any]:
         raise Fault(Reason.MALFORMED, f"not a chat completion: {said}") from error
     if finish in (None, "abort", "error"):
         raise Fault(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
-    return {"content": content, "reasoning": reasoning, "finish_reason": str(finish), "tokens": tokens}
+    finish = storable(str(finish))
+    return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
 
 
 def message(body: Any) -> str | None:
@@ -121,6 +122,11 @@ def message(body: Any) -> str | None:
         if isinstance(body, dict) and body.get(key):
             body = body[key]
     return body if isinstance(body, str) else json.dumps(body) if body else None
+
+
+def storable(text: str) -> str:
+    """What a server says, as UTF-8: half of a surrogate pair, which JSON may hold, is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

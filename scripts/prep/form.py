@@ -12,7 +12,10 @@ _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTA
 
 
 def defect_of(response: Response) -> Defect | None:
-    """Why an answer cannot be used whatever its form: it failed, did not stop, is empty, has a media tag."""
+    """Why an answer cannot be used whatever its form.
+
+    It failed, did not stop, is empty, has a media tag or what cannot be stored.
+    """
     if response.failure:
         return response.failure, response.detail or ""
     if response.finish_reason == "length":
@@ -23,8 +26,13 @@ def defect_of(response: Response) -> Defect | None:
         return Reason.NOT_STOPPED, f"finish_reason is {response.finish_reason}"
     if not whole(response).strip():
         return Reason.EMPTY, "no text at all"
-    if tag := MEDIA_TAG.search(f"{response.reasoning or ''}\n{response.content}"):
+    said = f"{response.reasoning or ''}\n{response.content}"
+    if tag := MEDIA_TAG.search(said):
         return Reason.MEDIA_TAG_IN_ANSWER, tag.group()
+    try:
+        said.encode()
+    except UnicodeEncodeError as error:
+        return Reason.TEXT_NOT_UTF8, error.reason
     return None
 
 

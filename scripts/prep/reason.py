@@ -13,7 +13,7 @@ class Reason(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     """The picture has more pixels than the limit."""
     TEXT_NOT_UTF8 = "text_not_utf8"
-    """A text cell is not valid UTF-8, or cannot be stored as such (a lone surrogate)."""
+    """A text cell is not valid UTF-8, or it, or an answer, cannot be stored as such (a lone surrogate)."""
 
     NO_CONVERSATION = "no_conversation"
     """The conversation is null or empty."""

@@ -77,7 +77,12 @@ class Gathered:
     def _take(self, name: str, piece: Any) -> bool:
         if not isinstance(piece, str):
             raise TypeError(f"{name} is not a string")
-        self._texts.setdefault(name, []).append(piece)
+        pieces = self._texts.setdefault(name, [])
+        if pieces and "\ud800" <= pieces[-1][-1:] <= "\udbff":  # half of a character; here may be the rest
+            half = pieces.pop()
+            self._lengths[name] -= len(half)
+            piece = (half + piece).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        pieces.append(piece)
         self._lengths[name] += len(piece)
         return self._window is not None and self._circles(name)
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from prep.fault import storable
 from prep.form import after_thought, whole
 from prep.reason import Defect, Reason
 from prep.request import Response
@@ -71,9 +72,9 @@ def verdict_row(id_: str, response: Response) -> dict:
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
     found = parse(whole(response))
     if not found:
-        detail = f"no verdict in: {after_thought(whole(response))[:200]}"
+        detail = storable(f"no verdict in: {after_thought(whole(response))[:200]}")
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    detail = str(found.get("reason") or "").encode(errors="replace").decode()
+    detail = storable(str(found.get("reason") or ""))
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
 
 
