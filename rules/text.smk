@@ -27,7 +27,7 @@ rule read_questions:
         code=code("read_questions.py"),
         repo=lambda wildcards: QUESTIONS[wildcards.questions]["repo"],
         question=lambda wildcards: QUESTIONS[wildcards.questions]["question"],
-        reference=lambda wildcards: QUESTIONS[wildcards.questions]["reference"],
+        reference=lambda wildcards: QUESTIONS[wildcards.questions].get("reference", []),
         max_questions=TEXT["max_questions"] or -1,
         on_bad_shard=config["on_bad_shard"],
     shell:

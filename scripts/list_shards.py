@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,13 +88,16 @@ def listing(
 
 
 def check(found: list[HubFile], where: str, patterns: list[str]) -> None:
-    """Fail where nothing was found, or two files of one name: shards are known by the last part of theirs."""
+    """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
         raise Failure(line)
-    names = Counter(file.path.split("/")[-1] for file in found)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise Failure(f"{where} has several files named {twice[0]}; name one folder in the source's files")
+    names = Counter(PurePosixPath(file.path).stem for file in found)
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        same = " and ".join(file.path for file in found if PurePosixPath(file.path).stem == name)
+        line = f"{where} has several files of one name, by which rows are known: {same}"
+        raise Failure(f"{line}; leave all but one out in the source's files")
 
 
 def parse_args() -> argparse.Namespace:

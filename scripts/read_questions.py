@@ -38,25 +38,29 @@ def question_of(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | 
     return question, reference
 
 
-def rows_of(path: Path, columns: list[str]) -> Iterator[list[Cell] | Defect]:
+def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
         for batch in shards.Source(path, columns).batches():
-            yield from map(list, zip(*(shards.texts(batch.column(name)) for name in columns), strict=True))
+            cells = [shards.texts(batch.column(name)) for name in columns]
+            yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return
+    rows = objects = 0
     with path.open("rb") as lines:
-        filled = (line for line in lines if line.strip())
-        for number, line in enumerate(filled):
+        for line in filter(bytes.strip, lines):
             row = _json_row(line)
-            if number == 0 and isinstance(row, dict) and not row.keys() >= set(columns):
+            rows, objects = rows + 1, objects + isinstance(row, dict)
+            if objects == 1 and isinstance(row, dict) and not row.keys() >= set(columns):
                 lacking = ", ".join(name for name in columns if name not in row)
                 raise BadShard(path, f"no column {lacking}", f"it has: {', '.join(row)}")
-            yield [row.get(name) for name in columns] if isinstance(row, dict) else row
+            yield row
+    if rows and not objects:
+        raise BadShard(path, "no JSON Lines: none of its lines is a JSON object")
 
 
 def _json_row(line: bytes) -> dict | Defect:
     try:
-        row = json.loads(line.decode())
+        row = json.loads(line.decode("utf-8-sig"))  # the first may begin with a byte order mark
     except UnicodeDecodeError as error:
         return Reason.TEXT_NOT_UTF8, str(error)[-200:]
     except (ValueError, RecursionError) as error:
@@ -64,18 +68,29 @@ def _json_row(line: bytes) -> dict | Defect:
     return row if isinstance(row, dict) else (Reason.QUESTION_INVALID, "not a JSON object")
 
 
-def outcomes(path: Path, columns: list[str], source: str, file: str) -> Iterator[tuple[dict, bool]]:
+def outcomes(
+    path: Path, question: list[str], reference: str | None, origin: dict[str, str]
+) -> Iterator[tuple[dict, bool]]:
     """Each row of a file as a row of QUESTIONS, or of REJECTS; the flag says which (True: a question).
 
-    `columns` are those of the question and, last, the reference.
+    `question` and `reference` are columns; `origin` is the `source` and the `source_file`.
     """
-    for row, cells in enumerate(rows_of(path, columns)):
-        origin = {"id": f"{source}/{PurePosixPath(file).stem}:{row}", "source_file": file, "row": row}
-        found = cells if isinstance(cells, tuple) else question_of(cells[:-1], cells[-1])
-        if isinstance(found[0], Reason):
-            yield origin | {"reason": found[0], "detail": found[1]}, False
+    start = f"{origin['source'].split('/')[-1]}/{PurePosixPath(origin['source_file']).stem}"
+    for number, row in enumerate(rows_of(path, columns_of(question, reference))):
+        if isinstance(row, dict):
+            found = question_of([row.get(name) for name in question], reference and row.get(reference))
         else:
-            yield origin | {"question": found[0], "reference": found[1]}, True
+            found = row
+        known = origin | {"id": f"{start}:{number}", "row": number}
+        if isinstance(found[0], Reason):
+            yield known | {"reason": found[0], "detail": found[1]}, False
+        else:
+            yield known | {"question": found[0], "reference": found[1]}, True
+
+
+def columns_of(question: list[str], reference: str | None) -> list[str]:
+    """The columns to read, each once."""
+    return list(dict.fromkeys([*question, *([reference] if reference else [])]))
 
 
 def state_of(path: Path, columns: list[str], on_bad_shard: str) -> dict:
@@ -95,7 +110,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--identities", type=Path, nargs="*", required=True, help="JSON: each one's path")
     parser.add_argument("--repo", required=True)
     parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
-    parser.add_argument("--reference", required=True, help="column of the source's own answer")
+    parser.add_argument("--reference", nargs="?", help="column of the source's own answer, if it has one")
     parser.add_argument("--max-questions", type=int, required=True, help="read so many; -1: all")
     parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
     parser.add_argument("--questions", type=Path, required=True, help="out: the questions")
@@ -107,7 +122,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     source = args.repo.split("/")[-1]
-    columns = [*args.question, args.reference]
+    columns = columns_of(args.question, args.reference)
     left = None if args.max_questions < 0 else args.max_questions
     states = {}
     with shards.sink(args.questions, QUESTIONS) as keep, shards.sink(args.rejects, REJECTS) as drop:
@@ -116,10 +131,10 @@ def main() -> None:
             states[file] = {"state": "unneeded"} if left == 0 else state_of(path, columns, args.on_bad_shard)
             if states[file]["state"] != "read":
                 continue
-            rows = islice(outcomes(path, columns, source, file), left)
+            origin = {"source": args.repo, "source_file": file}
+            rows = islice(outcomes(path, args.question, args.reference, origin), left)
             while chunk := list(islice(rows, shards.GROUP_ROWS)):
-                questions = [row | {"source": args.repo} for row, asked in chunk if asked]
-                keep.add(pa.Table.from_pylist(questions, QUESTIONS))
+                keep.add(pa.Table.from_pylist([row for row, asked in chunk if asked], QUESTIONS))
                 drop.add(pa.Table.from_pylist([row for row, asked in chunk if not asked], REJECTS))
                 left = None if left is None else left - len(chunk)
     parts.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)

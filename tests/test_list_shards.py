@@ -184,8 +184,11 @@ def test_a_source_must_have_files_and_one_of_each_name(tmp_path: Path) -> None:
     dataset = Mirror(tmp_path, REPO)
     with pytest.raises(Failure, match=r"no file of .*CC12M@main matches \*\.jsonl"):
         listing_of(dataset, "main", ["*.jsonl"], None)
-    with pytest.raises(Failure, match=r"several files named train-0\.parquet"):
+    with pytest.raises(Failure, match=r"one name.*: data/train-0\.parquet and train-0\.parquet; leave"):
         listing_of(dataset, "main", ["data/*.parquet", "*.parquet"], None)
+    (tmp_path / REPO / "train-0.jsonl").write_text("{}\n")  # whose rows would have the same ids
+    with pytest.raises(Failure, match=r"one name.*: train-0\.jsonl and train-0\.parquet; leave"):
+        listing_of(dataset, "main", ["train-0.*"], None)
 
 
 def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, repo: str = REPO) -> list:

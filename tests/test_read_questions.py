@@ -1,5 +1,6 @@
 """Questions as their sources have them: one case for each reason, and each kind of file."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def read(tmp_path: Path, raw: list[Path], count=-1, bad="fail", question=("input
     done = run(
         "read_questions.py",
         *("--raw", *raw, "--identities", *identities, "--repo", "org/set"),
-        *("--question", *question, "--reference", reference),
+        *("--question", *question, "--reference", *([reference] if reference else [])),
         *("--max-questions", count, "--on-bad-shard", bad),
         *(word for kind, path in out.items() for word in (f"--{kind}", path)),
     )
@@ -126,3 +127,58 @@ def test_a_file_without_the_column_fails_with_one_line_or_is_left_out(tmp_path, 
     assert read_json(out["summary"])["sources"]["set"] == {
         f"data/train.{suffix}": {"state": "bad", "detail": "no column output"}
     }
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("question", "reference", "found"),
+    [
+        (("a", "b"), "b", ("1\n2", "2")),
+        (("a", "a"), "b", ("1\n1", "2")),
+        (("a",), None, ("1", None)),
+    ],
+)
+def test_a_column_may_be_named_twice_and_a_reference_be_missing(tmp_path, suffix, question, reference, found):
+    path = tmp_path / f"train.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"a": ["1"], "b": ["2"]}), path)
+    else:
+        path.write_text('{"a": "1", "b": "2"}\n')
+    done, out = read(tmp_path, [path], question=question, reference=reference)
+    assert done.returncode == 0, done.stderr
+    assert [(row["question"], row["reference"]) for row in rows(out["questions"])] == [found]
+
+
+def test_a_byte_order_mark_costs_no_row(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"input": "What?", "content": "That."}\n' * 2, encoding="utf-8-sig")
+    _, out = read(tmp_path, [path])
+    assert [row["question"] for row in rows(out["questions"])] == ["What?", "What?"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps([{"input": "What?", "content": "That."}] * 2).encode(),
+        b"input,content\nWhat?,That.\n",
+        gzip.compress(b'{"input": "What?", "content": "That."}\n' * 1000),
+    ],
+    ids=["array", "csv", "gzip"],
+)
+def test_a_file_of_another_kind_is_a_bad_shard(tmp_path, content):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(content)
+    done, out = read(tmp_path, [path])
+    assert done.returncode == 1
+    assert done.last == f"error: {path}: no JSON Lines: none of its lines is a JSON object"
+    done, out = read(tmp_path, [path], bad="reject")
+    assert done.returncode == 0
+    assert read_json(out["summary"])["sources"]["set"]["data/train.jsonl"]["state"] == "bad"
+
+
+def test_a_first_line_that_is_broken_costs_no_other_row(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"input": "cut\n{"input": "What?", "content": "That."}\n')
+    _, out = read(tmp_path, [path])
+    assert [row["id"] for row in rows(out["questions"])] == ["set/train:1"]
+    assert [row["id"] for row in rows(out["rejects"])] == ["set/train:0"]
