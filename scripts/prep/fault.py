@@ -110,7 +110,7 @@ def read(body: Any) -> dict[str, Any]:
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         said = message(body) or f"{type(error).__name__}: {error}"
         raise Fault(Reason.MALFORMED, f"not a chat completion: {said}") from error
-    if finish in (None, "abort", "error"):
+    if not finish or finish in ("abort", "error"):
         raise Fault(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
     finish = storable(str(finish))
     return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
