@@ -67,13 +67,17 @@ def gathered(wildcards):
 
 
 def part_files(wildcards):
-    """What stands beside the summaries, which alone say whether it changed; and raw shards, for pictures."""
+    """What stands beside the summaries, which alone say whether it changed; and raw shards, for pictures.
+
+    The folder of batches is named, so that text2image always waits for it to be cut.
+    """
     stems = [part.removesuffix(".json") for part in parts(wildcards)]
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
     raw = [f"raw/{name}/{shard}" for shard in needed(name)] if name in CONVERTED else []
-    return [ancient(file) for file in rows + rejects + raw]
+    batches = ["work/batch_questions"] if name == "text2image" else []
+    return [ancient(file) for file in rows + rejects + raw + batches]
 
 
 def sources_of(name):

@@ -54,6 +54,14 @@ checkpoint batch_questions:
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],
+        # By what questions are read: that they are cut anew is to be known before a listing is looked at,
+        # after which Snakemake takes the batches that stand for final.
+        reading=[
+            code("read_questions.py"),
+            [[each["question"], each.get("reference")] for each in QUESTIONS.values()],
+            TEXT["max_questions"],
+            config["on_bad_shard"],
+        ],
     shell:
         "batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"
         " --folder {output.folder:q} 2> {log:q}"

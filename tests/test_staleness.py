@@ -382,6 +382,19 @@ def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: 
     assert copy.rows("text2image")
 
 
+def test_max_questions_lowered_and_raised(built: Built, copy: Copy) -> None:
+    """How batches are cut follows from what is read, and that from a listing: one run does for all of it."""
+    expected = jobs("read_questions", *QUESTIONS) | {"batch_questions"} | down("text2image")
+    expected |= jobs("answer_text judge_text render_text", "00000")  # the second batch stands as it was
+    ran, asked = copy.run(text_reasoning={"max_questions": 5})
+    assert (ran, asked) == (expected, {})
+    assert {row["id"].split("#")[0].split(":")[1] for row in copy.rows("text2image")} <= set("01234")
+    ran, asked = copy.run()
+    assert (ran, asked) == (expected, {})
+    assert copy.rows("text2image") == pq.read_table(built.folder / "data/text2image.parquet").to_pylist()
+    assert copy.run() == (set(), {})
+
+
 def added(name: str) -> set[str]:
     """The jobs that an artifact of one shard takes by itself."""
     return (
