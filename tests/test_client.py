@@ -469,6 +469,24 @@ def test_time_in_our_own_queue_is_not_held_against_a_request(ask):
     assert all(response.failure is None for _, response in came)
 
 
+@pytest.mark.parametrize("first", [0, 60, 188])
+def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, monkeypatch, first):
+    """More in a row than there are slots, at the begin, in between and at the end; then alone."""
+    monkeypatch.setattr(pacing, "PATIENCE", 0.2)
+    never = range(first, first + 12)
+
+    def plan(seen: Ask) -> Reply:
+        return Reply(status=500) if int(seen.prompt.split()[1]) in never else Reply()
+
+    requests = [request(n) for n in range(200)]
+    with FaultServer(plan) as server:
+        for times in (1, 2):
+            came = ask(requests, server, share=0.06, concurrency=8)
+            assert [n for n, (_, response) in enumerate(came) if response.failure] == list(never)
+            tries = {n: 4 * times if n in never else 1 for n in range(200)}
+            assert server.attempts == {f"question {n}": count for n, count in tries.items()}
+
+
 def test_a_request_that_timed_out_is_taken_back_from_the_server(ask):
     with FaultServer(by_first_tries(Reply(kind="hang")), slots=1) as server:
         assert ask([request(1)], server, request_timeout=0.1)[0][1].failure is None

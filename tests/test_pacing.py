@@ -102,3 +102,17 @@ def test_there_is_hope_while_something_is_on_its_way(line):
     line.failed(BUSY, sent=0.0, now=late)
     assert line.hopeless(late)
     assert not line.hopeless(PATIENCE - 1)
+
+
+def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(line):
+    send(line, 20)
+    line.succeeded(2.0)
+    for _ in range(19):
+        line.failed(BUSY, sent=3.0, now=3.0, before=1.0)
+    assert (line.limit, line.rests_until, line.in_flight) == (64, 0.0, 0)
+    for fault in (BUSY, Fault(Reason.TRANSPORT, "gone")):
+        send(line, 6)
+        for _ in range(6):
+            line.failed(fault, sent=5.0, now=5.0, before=4.0 if fault is BUSY else 1.0)
+        assert line.rests_until > 5.0
+        line.rests_until = 0.0

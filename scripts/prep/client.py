@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from prep import fault as faults
 from prep import progress as reports
 from prep.answers import Answers
 from prep.fault import Fault
-from prep.pacing import Lines
+from prep.pacing import ANSWERED, Lines
 from prep.program import Failure
 from prep.progress import Progress
 from prep.reason import Reason
@@ -28,7 +28,12 @@ from prep.wire import STREAM, time_limit
 
 FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
 LONGEST_DELAY = 30.0
+WAITING = 4  # times concurrency: requests begun and unfinished, while others are sent in the place of some
 REFUSALS = 50  # so many refused requests and not one answered: it is not the rows
+
+
+Wait = Callable[[float], Awaitable[None]]
+"""Waits so many seconds before a request is sent again."""
 
 
 class Client:
@@ -47,6 +52,7 @@ class Client:
         self._progress_path = Path(progress)
         self._asking: set[str] = set()  # keys on their way
         self._failures: dict[str, Response] = {}  # by key
+        self._bearable = 0.0  # so many may fail for no reason of their own
 
     def ask(
         self, requests: Callable[[], Iterable[Request]], max_failed_share: float
@@ -58,6 +64,7 @@ class Client:
         when the server is of no use; what was answered until then is journaled.
         """
         total = sum(1 for _ in requests())
+        self._bearable = max_failed_share * total
         self._asking.clear()
         self._failures.clear()
         progress = Progress(self._progress_path, self._settings, total)
@@ -65,7 +72,7 @@ class Client:
         state = "failed"
         try:
             if (first := next(missing, None)) is not None:
-                _run(self._ask_all(chain([first], missing), progress, max_failed_share * total))
+                _run(self._ask_all(chain([first], missing), progress))
             state = "done"
         except BaseExceptionGroup as group:
             # One task's error cancels the others: the first is the cause.
@@ -97,15 +104,30 @@ class Client:
                 self._asking.add(key)
                 yield request
 
-    async def _ask_all(self, missing: Iterator[Request], progress: Progress, bearable: float) -> None:
+    async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
-        lines = Lines(self._server, self._settings["concurrency"])
+        most = self._settings["concurrency"]
+        lines = Lines(self._server, most)
+        workers: set[asyncio.Task] = set()
+
+        def begin() -> None:
+            worker = group.create_task(work())
+            workers.add(worker)
+            worker.add_done_callback(workers.discard)
 
         async def work() -> None:
             for request in missing:
-                await self._finish(request, lines, progress)
-                _check_share(self._failures, progress, bearable)
+                await self._finish(request, lines, progress, wait)
+                _check_share(self._failures, progress, self._bearable)
                 _check_refusals(self._failures, progress)
+                if len(workers) > most:
+                    return
+
+        async def wait(seconds: float) -> None:
+            """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
+            if len(workers) < WAITING * most:
+                begin()
+            await asyncio.sleep(seconds)
 
         async def watch() -> None:
             while True:
@@ -124,20 +146,23 @@ class Client:
                 beside = [group.create_task(watch())]
                 await lines.renew()
                 beside.append(group.create_task(tell()))
-                await asyncio.wait([group.create_task(work()) for _ in range(self._settings["concurrency"])])
+                for _ in range(most):
+                    begin()
+                while workers:
+                    await asyncio.wait(workers)
                 for task in beside:
                     task.cancel()
         finally:
             await lines.close()
 
-    async def _finish(self, request: Request, lines: Lines, progress: Progress) -> None:
+    async def _finish(self, request: Request, lines: Lines, progress: Progress, wait: Wait) -> None:
         """See one request to its end: an answer in the journal, or a failure."""
         asked = []
         try:
             while True:
                 asked.append(self._answers.latest(request))
                 self._asking.add(self._answers.key(asked[-1]))
-                answer = await self._answer(asked[-1], lines, progress)
+                answer = await self._answer(asked[-1], lines, progress, wait)
                 self._answers.keep(asked[-1], answer)
                 if self._answers.latest(request).budget == asked[-1].budget:
                     break
@@ -150,11 +175,12 @@ class Client:
             progress.answer(answer)
         self._asking.difference_update(map(self._answers.key, asked))
 
-    async def _answer(self, request: Request, lines: Lines, progress: Progress) -> dict[str, Any]:
+    async def _answer(self, request: Request, lines: Lines, progress: Progress, wait: Wait) -> dict[str, Any]:
         """The answer to a request; raises the last Fault when there was none too often."""
         limit, stall = time_limit(self._settings, request.budget), self._settings["stall_timeout"]
         how = STREAM if stall or self._answers.window else {}
         met: Counter[Reason] = Counter()
+        failed = None  # when it failed
         while True:
             body = request.body(self._model, **how)
             line, sent = await lines.take()
@@ -162,7 +188,10 @@ class Client:
                 answer = faults.read(await line.wire.post(body, limit, stall, self._answers.window))
             except Fault as caught:
                 fault = caught
-                lines.failed(line, fault, sent)
+                failed = lines.failed(line, fault, sent, failed)
+                # A server that is there may fail all that is left, if that is no more than may fail.
+                if fault.reason not in ANSWERED or progress.left + _failed(progress) > self._bearable:
+                    lines.check_hope(fault)
             except BaseException:
                 line.left()
                 raise
@@ -182,7 +211,7 @@ class Client:
                 await lines.renew()
             if fault.retry_after is None:  # else the endpoint rests as long as it asked for
                 delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (met.total() - 1))
-                await asyncio.sleep(delay * random.uniform(0.5, 1))
+                await wait(delay * random.uniform(0.5, 1))
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -227,9 +256,14 @@ def _check_refusals(failures: dict[str, Response], progress: Progress) -> None:
     )
 
 
+def _failed(progress: Progress) -> int:
+    """How many requests have failed for reasons that are not the row's own."""
+    return sum(number for reason, number in progress.failed.items() if reason not in faults.OWN)
+
+
 def _check_share(failures: dict[str, Response], progress: Progress, bearable: float) -> None:
     """Raise Failure when more requests than bearable have failed for reasons that are not the row's own."""
-    count = sum(number for reason, number in progress.failed.items() if reason not in faults.OWN)
+    count = _failed(progress)
     if count <= bearable:
         return
     examples = {each.failure: each.detail for each in failures.values() if each.failure not in faults.OWN}

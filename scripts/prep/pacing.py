@@ -4,6 +4,9 @@ Requests of one endpoint succeed and fail together, so they slow down together. 
 sent of late fails, an endpoint's limit is halved and it rests, longer each time nothing has succeeded
 since; what was already on its way then changes nothing more. Each success lets the limit grow by an
 eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
+
+A request may also fail for what it is. One that fails again, with a server that answers and has answered
+others since, says nothing of the server.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from prep.endpoint import Endpoint
 from prep.fault import Fault
 from prep.program import Failure
+from prep.reason import Reason
 from prep.wire import Wire
 
 log = logging.getLogger("prep")
@@ -22,6 +26,8 @@ REST = 1.0  # seconds of the first rest; each further one without a success betw
 LONGEST_REST = 60.0
 PATIENCE = 600.0  # seconds without one success, and nothing on its way, until the run gives up
 WEIGHT = 1 / 8  # of the newest result in the share of failures
+ANSWERED = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
+"""Faults of a server that is there, and may be at odds with this one request."""
 
 
 class Line:
@@ -49,11 +55,13 @@ class Line:
         self.good = now
         self.limit = min(self._most, self.limit + WEIGHT)
 
-    def failed(self, fault: Fault, sent: float, now: float) -> None:
-        """Take note of a fault of a request that was sent at `sent`."""
+    def failed(self, fault: Fault, sent: float, now: float, before: float | None = None) -> None:
+        """Take note of a fault of a request that was sent at `sent`, and had failed `before`."""
         if fault.row:
             return self.succeeded(now)  # the server lives and judges
         self.in_flight -= 1
+        if before is not None and fault.reason in ANSWERED and self.good > before:
+            return None
         if fault.retry_after is not None:
             self.rests_until = max(self.rests_until, now + fault.retry_after)
         if sent < self._slowed:
@@ -102,12 +110,15 @@ class Lines:
         return sum(line.in_flight for line in self._lines)
 
     async def take(self) -> tuple[Line, float]:
-        """The line with the least on it, waiting for one that is free; and the time now."""
+        """The line with the least on it, waiting for one that is free; and the time now.
+
+        No more than `most` requests are on their way over all lines.
+        """
         await self._turn.acquire()
         try:
             while True:
                 now = self._now()
-                free = [line for line in self._lines if line.free(now)]
+                free = [line for line in self._lines if self.in_flight < self._most and line.free(now)]
                 if free and self._renewal is None:
                     line = min(free, key=lambda each: each.in_flight / each.limit)
                     line.in_flight += 1
@@ -128,11 +139,16 @@ class Lines:
         line.succeeded(self._now())
         self._change.set()
 
-    def failed(self, line: Line, fault: Fault, sent: float) -> None:
-        """Take note of a fault; raises Failure when there is no more hope for any line."""
+    def failed(self, line: Line, fault: Fault, sent: float, before: float | None) -> float:
+        """Take note of a fault of a request sent at `sent` that had failed `before`; gives the time now."""
         now = self._now()
-        line.failed(fault, sent, now)
+        line.failed(fault, sent, now, before)
         self._change.set()
+        return now
+
+    def check_hope(self, fault: Fault) -> None:
+        """Raise Failure when there is no more hope for any line; `fault`: the last."""
+        now = self._now()
         if all(each.hopeless(now) for each in self._lines):
             since = now - max(each.good for each in self._lines)
             raise Failure(
