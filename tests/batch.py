@@ -53,17 +53,19 @@ class Batch:
         """Write down what the client is to adapt to."""
         write_json(self.folder / "probe.json", {"thinking": "content", "empty_think": True, **found})
 
-    def ask(self, program: str, *arguments: object) -> Done:
-        """Run a program that asks the server about the questions."""
-        return run(
-            program,
+    def flags(self) -> list[object]:
+        """What every program that asks the server about the questions is told."""
+        return [
             *("--questions", self.folder / "questions.parquet", "--server", self.folder / "server.json"),
             *("--model", "model"),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
             *("--progress", self.folder / "progress.json", "--seed", 42),
             *("--longer-budget", 0, "--repetition", 0, "--identity", self.folder / "identity.json"),
-            *arguments,
-        )
+        ]
+
+    def ask(self, program: str, *arguments: object) -> Done:
+        """Run a program that asks the server about the questions."""
+        return run(program, *self.flags(), *arguments)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a file in the folder."""

@@ -1,7 +1,14 @@
 """What the text teacher is asked, and what becomes of its answers."""
 
+import os
+import subprocess
+import sys
+
+import pytest
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
+from running import PATH
+from stand_in_server import processes, until
 from teachers import teach
 
 import answer_text
@@ -156,3 +163,19 @@ def test_what_cannot_be_stored_costs_its_row_and_no_other(tmp_path):
     reasons = ["text_not_utf8", "text_not_utf8", "bad_request", "not_stopped", None, None]
     assert [row["reason"] for row in rows] == reasons
     assert [bool(row["text"]) for row in rows] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_it_asks_no_more_once_its_workflow_is_killed(tmp_path):
+    with FaultServer(lambda ask: Reply(delay=0.1)) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(1000)], server)
+        answers = ("--answers", tmp_path / "a.parquet")
+        program = ["answer_text.py", *map(str, (*batch.flags(), *FLAGS, 0.0, *answers))]
+        workflow = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
+        running = subprocess.Popen([*workflow, *program], env={**os.environ, "PATH": PATH})
+        until(lambda: server.finished.total() > 10)
+        running.kill()
+        running.wait()
+        until(lambda: not processes(tmp_path))
+        assert server.attempts.total() < 900
+    assert not (tmp_path / "a.parquet").exists()

@@ -132,15 +132,15 @@ def living(group: int) -> bool:
     return False
 
 
-def follow_parent(follow: bool) -> None:
+def follow_parent() -> None:
     """On Linux: have the kernel send this process SIGTERM when the one that started it is gone.
 
-    A workflow that is killed leaves its jobs behind; one that holds a server must not hold it on, and
-    one whose workflow is gone already must not start any.
+    A workflow that is killed leaves its jobs behind. They must not hold a server on, or ask and write beside
+    the next run, and one whose workflow is gone already must not begin.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM) if follow else 0)
-        if follow and os.getppid() != PARENT:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if os.getppid() != PARENT:
             signal.raise_signal(signal.SIGTERM)
 
 

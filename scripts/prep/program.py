@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from prep.guard import follow_parent
+
 log = logging.getLogger("prep")
 
 
@@ -22,12 +24,14 @@ def run(main: Callable[[], None]) -> None:
     """Run a program's main(); a Failure or an OSError ends in one clear last line and exit code 1.
 
     SIGTERM unwinds like Ctrl-C does, so that context managers close what they opened; both exit
-    with 128 + the signal's number. Whatever else is raised is a bug and keeps its traceback.
+    with 128 + the signal's number, and so they do when the workflow that runs the program is gone. Whatever
+    else is raised is a bug and keeps its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     for chatty in ("httpx", "httpx2"):  # a line a request; addresses may be signed
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
+    follow_parent()
     try:
         main()
     except (Failure, OSError) as error:

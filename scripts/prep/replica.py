@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prep.endpoint import Endpoint, get, names, serves
-from prep.guard import Guarded, follow_parent
+from prep.guard import Guarded
 from prep.launch import command_line, free_port, own_folder, reached, taken
 from prep.program import Failure
 
@@ -140,7 +140,6 @@ class Replica:
             self._cache = self._cache or own_folder(Path(os.environ.get(CACHE_VARIABLE) or self._folder))
             environment[CACHE_VARIABLE] = str(self._cache[0])
         log.info("%s: starting %s", self.name, " ".join(command))
-        follow_parent(True)
         return Guarded(command, environment, self._hear, self.grace)
 
     def _hear(self, line: str) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from prep.endpoint import Endpoint, External
-from prep.guard import follow_parent
 from prep.launch import shares
 from prep.program import Failure
 from prep.replica import Replica
@@ -49,9 +48,8 @@ class Server:
         self._open = False
         if self._external is not None:
             self._external.close()
-            return
-        self._stop()
-        follow_parent(False)
+        else:
+            self._stop()
 
     async def endpoints(self) -> list[Endpoint]:
         """The endpoints that serve the model now, at least one; starts what does not run.
