@@ -12,6 +12,7 @@ import re
 import sys
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema
 import yaml

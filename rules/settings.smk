@@ -4,11 +4,26 @@ TEXT = config["text_reasoning"]
 IMAGE = config["image_reasoning"]
 SERVERS = config["servers"]
 
+
+def check_url(key, url):
+    """Fail where a server's address is none, or has a key in it, which would be told in logs."""
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
+            raise ValueError("no host")
+    except ValueError as error:
+        fail(f"{key}: {url} is no address ({error})")
+    if parts.username is not None:
+        fail(f"{key}: the address of {parts.hostname} has a name or password in it; see api_key_env")
+
+
 # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
 for server_name in SERVERS:
     workflow.global_resources.setdefault(f"server_{server_name}", 1)
     if SERVERS[server_name]["replicas"] > 1 and SERVERS[server_name]["mode"] != "managed":
         fail(f"servers.{server_name}.replicas: only managed servers have some")
+    for url in SERVERS[server_name]["base_urls"]:
+        check_url(f"servers.{server_name}.base_urls", url)
 
 
 def write_settings():
@@ -112,6 +127,9 @@ def prompt_text(task):
 def fonts_sha256():
     """A digest of the font files that are named besides those of the requirements; None without any."""
     named = [Path(font) for font in config["render"]["fonts"]]
+    for path in named:
+        if not path.exists():
+            fail(f"render.fonts: no file or folder {path.absolute()}")
     files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from prep.endpoint import Endpoint, get, models
-from prep.fault import Fault
+from prep.fault import Fault, storable
 from prep.files import read_json, write_json
 from prep.program import Failure, parser, run
 from prep.reason import Reason
@@ -112,10 +112,11 @@ class Asker:
             choice = answer["choices"][0]
             message = choice["message"]
             fields = {name: message[name] for name in ("reasoning", "reasoning_content") if message.get(name)}
+            content, finish = message.get("content") or "", choice.get("finish_reason")
             return {
-                "content": message.get("content") or "",
-                "fields": fields,
-                "finish_reason": choice.get("finish_reason"),
+                "content": storable(content),
+                "fields": {name: storable(text) for name, text in fields.items()},
+                "finish_reason": finish and storable(finish),
             }
         except (LookupError, TypeError, AttributeError) as error:
             raise Fault(Reason.MALFORMED, "the answer is no chat completion") from error
@@ -130,12 +131,17 @@ class Asker:
             return fault.detail
 
 
+def context_length(body: Any, model: str) -> int | None:
+    """The tokens of a model's context, as vLLM tells them in /v1/models (`max_model_len`); None: unknown."""
+    told = next((entry.get("max_model_len") for entry in models(body) if entry["id"] == model), None)
+    return told if isinstance(told, int) and told > 0 else None
+
+
 async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
     name, url = settings["name"], endpoint.base_url
     _, body = await asyncio.to_thread(get, f"{url}/models", endpoint.api_key)
-    told = next((entry for entry in models(body) if entry["id"] == settings["model"]), {})
-    context = told.get("max_model_len")
+    context = context_length(body, settings["model"])
     budget = min(BUDGET, (context or settings["max_model_len"] or BUDGET) // 2)
     try:
         async with Asker(endpoint, settings, budget) as asker:

@@ -86,7 +86,7 @@ def legibility(artifact: Path, sampled: list[Sampled], reading: Reading) -> dict
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--artifact", type=Path, required=True, help="text2image")
-    parser.add_argument("--questions", type=Path, nargs="+", required=True, help="all that were read")
+    parser.add_argument("--questions", type=Path, nargs="*", required=True, help="all that were read")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--legibility", type=Path, required=True, help="out: what was read, by language")

@@ -7,14 +7,17 @@ import subprocess
 import sys
 
 import pytest
+from asked import SETTINGS
 from conftest import ROOT
+from fault_server import FaultServer, Reply
 from stand_in_server import processes, settings, starts, until
 
-from prep.endpoint import get
+from prep.endpoint import Endpoint, get
+from prep.fault import Fault
 from prep.launch import command_line, free_port
 from prep.program import Failure
 from prep.replica import Replica
-from probe_server import obeys, probe_all, thinking_field, transformers_version
+from probe_server import Asker, context_length, obeys, probe_all, thinking_field, transformers_version
 
 
 @pytest.fixture(autouse=True)
@@ -221,3 +224,33 @@ def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
     (tmp_path / "env/lib/python3.11/site-packages/transformers-4.52.3.dist-info").mkdir(parents=True)
     assert transformers_version(config) == "4.52.3"
     assert transformers_version(config | {"mode": "external"}) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "found"), [(8192, 8192), (None, None), ("8192", None), ([1], None), (0, None), (-1, None)]
+)
+def test_a_context_is_a_number_of_tokens(told, found):
+    body = {"data": [{"id": "other", "max_model_len": 1}, {"id": "model", "max_model_len": told}]}
+    assert context_length(body, "model") == found
+    assert context_length({"data": [{"id": "model"}]}, "model") is None
+
+
+def test_an_answer_that_is_no_text_is_a_fault_and_half_a_character_is_none(tmp_path):
+    said = [{"content": ["x"]}, {"content": 5}, {"content": "x", "reasoning": ["y"]}, {"content": "\ud83d."}]
+
+    async def ask(server: FaultServer) -> list[str]:
+        found = []
+        async with Asker(Endpoint(server.base_url), SETTINGS, 10) as asker:
+            for number in range(len(said)):
+                try:
+                    found.append((await asker.ask(str(number)))["content"])
+                except Fault as fault:
+                    found.append(fault.reason)
+        return found
+
+    def plan(seen):
+        choice = {"message": said[int(seen.prompt)], "finish_reason": "stop"}
+        return Reply(body={"choices": [choice]})
+
+    with FaultServer(plan) as server:
+        assert asyncio.run(ask(server)) == ["malformed"] * 3 + ["?."]

@@ -40,9 +40,9 @@ def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[st
     shards.write(folder / "text2image.parquet", rows, REASONED)
 
 
-def run(folder: Path) -> list[dict]:
+def run(folder: Path, *questions: str) -> list[dict]:
     command = [sys.executable, ROOT / "scripts/read_pages.py", "--artifact", "text2image.parquet"]
-    command += ["--questions", "questions.parquet", "--seed", "42", "--threads", "2"]
+    command += ["--questions", *questions, "--seed", "42", "--threads", "2"]
     subprocess.run([*command, "--legibility", "out.json"], cwd=folder, check=True)
     return json.loads((folder / "out.json").read_text())
 
@@ -50,7 +50,7 @@ def run(folder: Path) -> list[dict]:
 def test_plain_questions_are_read_whole_by_language(tmp_path: Path, typesetter: Typesetter) -> None:
     texts = [ENGLISH, *APART, CHINESE, LONG]
     build(tmp_path, typesetter, texts, texts)
-    english, chinese = run(tmp_path)
+    english, chinese = run(tmp_path, "questions.parquet")
     assert (english["language"], english["questions"], english["bar"]) == ("English", 2, 2.0)
     assert (chinese["language"], chinese["questions"], chinese["bar"]) == ("Chinese", 1, 3.0)
     assert english["pages"] > 2
@@ -63,14 +63,14 @@ def test_a_page_that_does_not_show_its_question_misses_the_bar(
     tmp_path: Path, typesetter: Typesetter
 ) -> None:
     build(tmp_path, typesetter, [ENGLISH], [ENGLISH.replace("flows", "drains")])
-    (read,) = run(tmp_path)
+    (read,) = run(tmp_path, "questions.parquet")
     assert 100 * read["wrong"] > read["bar"] * read["characters"]
     assert read["wrong"] >= 4
 
 
 def test_without_a_plain_question_nothing_is_read(tmp_path: Path, typesetter: Typesetter) -> None:
     build(tmp_path, typesetter, APART, APART)
-    assert run(tmp_path) == []
+    assert run(tmp_path, "questions.parquet") == []
 
 
 def test_the_smallest_hashes_are_read_and_no_more_than_wanted(tmp_path: Path, typesetter: Typesetter) -> None:
@@ -83,3 +83,8 @@ def test_the_smallest_hashes_are_read_and_no_more_than_wanted(tmp_path: Path, ty
     assert all(one.text == texts[one.row] for one in sampled["English"])
     assert read_pages.sample(*files, 42) == sampled
     assert read_pages.sample(*files, 43) != sampled
+
+
+def test_without_any_source_of_questions_nothing_is_read(tmp_path: Path, typesetter: Typesetter) -> None:
+    build(tmp_path, typesetter, [], [])
+    assert run(tmp_path) == []

@@ -551,6 +551,11 @@ def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
         monkeypatch.setenv("TOY_KEY", "wrong")
         with pytest.raises(Failure, match=r"refuses the key \(401\)"):
             use(config, tmp_path, lambda server: server.endpoints())
+        for no_key in ("two\nlines", "schlüssel"):
+            monkeypatch.setenv("TOY_KEY", no_key)
+            with pytest.raises(Failure, match="TOY_KEY of api_key_env holds no key") as failure:
+                use(config, tmp_path, lambda server: server.endpoints())
+            assert no_key not in str(failure.value)
         monkeypatch.setenv("TOY_KEY", "open sesame")
         (endpoint,) = use(config, tmp_path, lambda server: server.endpoints())
     assert endpoint.api_key == "open sesame"

@@ -273,6 +273,19 @@ BAD_CONFIGS = {
     "mode": ({"servers": {"qwen3": {"mode": "local"}}}, "servers.qwen3.mode"),
     "mirror": ({"hub": {"mirror": "/no/such/folder"}}, "hub.mirror: no folder /no/such/folder"),
     "judge_prompt": ({"text_reasoning": {"judge_prompt": "no.md"}}, "text_reasoning.judge_prompt: no file"),
+    "fonts": ({"render": {"fonts": ["no.ttf"]}}, "render.fonts: no file or folder .*no.ttf"),
+    "address": (
+        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://[::1/v1"]}}},
+        "servers.qwen3.base_urls: .*is no address",
+    ),
+    "port": (
+        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://127.0.0.1:99999/v1"]}}},
+        "servers.qwen3.base_urls: .*is no address",
+    ),
+    "password": (
+        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://me:secret@127.0.0.1/v1"]}}},
+        "servers.qwen3.base_urls: the address of 127.0.0.1 has a name or password in it",
+    ),
     "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
 }
 
@@ -284,6 +297,7 @@ def test_a_config_error_is_one_line_before_anything_runs(tmp_path, case):
     assert done.returncode != 0
     assert re.search(f"^config: {line}", done.output, re.MULTILINE), done.output
     assert "Traceback" not in done.output
+    assert "secret" not in done.output
 
 
 @pytest.mark.parametrize(

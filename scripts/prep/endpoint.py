@@ -70,6 +70,8 @@ class External:
         key = os.environ.get(variable, "").strip() if variable else NO_KEY
         if not key:
             raise Failure(f"{self._settings['name']}: the variable {variable} of api_key_env is not set")
+        if not (key.isascii() and key.isprintable()):
+            raise Failure(f"{self._settings['name']}: the variable {variable} of api_key_env holds no key")
         return key
 
     async def _look(self) -> tuple[list[str], list[str]]:
