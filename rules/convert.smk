@@ -37,7 +37,7 @@ rule convert_llava:
         max_pixels=config["images"]["max_pixels"],
         on_bad_shard=config["on_bad_shard"],
     shell:
-        "convert_llava.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
+        "exec convert_llava.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
         " --take {params.take} --missing-tag {params.missing_tag} --check {params.check}"
         " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
@@ -70,7 +70,7 @@ rule convert_synthdog:
         max_pixels=min(SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
         on_bad_shard=config["on_bad_shard"],
     shell:
-        "convert_synthdog.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
+        "exec convert_synthdog.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
         " --take {params.take} --language {params.language} --check {params.check}"
         " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
@@ -94,7 +94,7 @@ checkpoint gather_parts:
     params:
         code=code("gather_parts.py"),
     shell:
-        "gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
+        "exec gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
 
 
 rule assemble_artifact:
@@ -119,5 +119,5 @@ rule assemble_artifact:
         kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
         notice=lambda wildcards: notice(wildcards.name) or "",
     shell:
-        "assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
+        "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
         " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -26,7 +26,7 @@ rule resolve_revision:
         repo=of_revision("repo"),
         revision=of_revision("revision"),
     shell:
-        "resolve_revision.py --repo {params.repo:q} --revision {params.revision:q} --hub work/hub.json"
+        "exec resolve_revision.py --repo {params.repo:q} --revision {params.revision:q} --hub work/hub.json"
         " --resolved {output.resolved:q} 2> {log:q}"
 
 
@@ -52,7 +52,7 @@ checkpoint list_shards:
         max_rows=of_source("max_rows"),
         mirrored=mirrored,
     shell:
-        "list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
+        "exec list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
         " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
         " --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
 
@@ -76,5 +76,5 @@ rule fetch_shard:
         code=code("fetch_shard.py"),
         sha256=listed_sha256,
     shell:
-        "fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
+        "exec fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
         " --identity {output.identity:q} 2> {log:q}"

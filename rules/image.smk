@@ -30,7 +30,7 @@ rule sample_images:
         samples=IMAGE["samples_per_config"],
         seed=config["seed"],
     shell:
-        "sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q} --folder {params.folder:q}"
+        "exec sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q} --folder {params.folder:q}"
         " --count {params.samples} --seed {params.seed} --samples {output.samples:q}"
         " --identity {output.identity:q} 2> {log:q}"
 
@@ -132,6 +132,6 @@ rule select_image:
         code=code("select_image.py"),
         min_score=IMAGE["min_score"],
     shell:
-        "select_image.py --questions {input.samples:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
+        "exec select_image.py --questions {input.samples:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
         " --min-score {params.min_score} --shard {output.shard:q} --rejects {output.rejects:q}"
         " --summary {output.summary:q} 2> {log:q}"

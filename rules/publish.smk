@@ -27,7 +27,7 @@ rule manifest_artifact:
     params:
         code=code("manifest_artifact.py"),
     shell:
-        "manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q} --listings {input.listings:q}"
+        "exec manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q} --listings {input.listings:q}"
         " --states {input.states:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
@@ -46,7 +46,7 @@ rule publish_registration:
         code=code("publish_registration.py"),
         names=ARTIFACTS,
     shell:
-        "publish_registration.py --names {params.names:q} --publish {output.registration:q} --data data 2> {log:q}"
+        "exec publish_registration.py --names {params.names:q} --publish {output.registration:q} --data data 2> {log:q}"
 
 
 rule publish_manifest:
@@ -66,7 +66,7 @@ rule publish_manifest:
         code=code("publish_manifest.py"),
         config_sha256=content_sha256(),
     shell:
-        "publish_manifest.py --manifests {input.manifests:q} --config-sha256 {params.config_sha256}"
+        "exec publish_manifest.py --manifests {input.manifests:q} --config-sha256 {params.config_sha256}"
         " --publish {output.manifest:q} --data data 2> {log:q}"
 
 
@@ -87,7 +87,7 @@ rule publish_card:
         code=code("publish_card.py"),
         about=literally(json.dumps(about())),
     shell:
-        "publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
+        "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
         " --data data 2> {log:q}"
 
 
@@ -110,7 +110,7 @@ rule read_pages:
         code=code("read_pages.py"),
         seed=config["seed"],
     shell:
-        "read_pages.py --artifact {input.artifact:q} --questions {input.questions:q} --seed {params.seed}"
+        "exec read_pages.py --artifact {input.artifact:q} --questions {input.questions:q} --seed {params.seed}"
         " --threads {threads} --legibility {output.legibility:q} 2> {log:q}"
 
 
@@ -134,5 +134,5 @@ rule publish_report:
         code=code("publish_report.py"),
         notice=about()["notice"] or "",
     shell:
-        "publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
+        "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
         " --legibility {input.legibility:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"

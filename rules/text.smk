@@ -31,7 +31,7 @@ rule read_questions:
         max_questions=TEXT["max_questions"] or -1,
         on_bad_shard=config["on_bad_shard"],
     shell:
-        "read_questions.py --raw {input.raw:q} --identities {input.identities:q} --repo {params.repo:q}"
+        "exec read_questions.py --raw {input.raw:q} --identities {input.identities:q} --repo {params.repo:q}"
         " --question {params.question:q} --reference {params.reference:q} --max-questions {params.max_questions}"
         " --on-bad-shard {params.on_bad_shard} --questions {output.questions:q} --rejects {output.rejects:q}"
         " --summary {output.summary:q} 2> {log:q}"
@@ -63,7 +63,7 @@ checkpoint batch_questions:
             config["on_bad_shard"],
         ],
     shell:
-        "batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"
+        "exec batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"
         " --folder {output.folder:q} 2> {log:q}"
 
 
@@ -172,6 +172,6 @@ rule render_text:
         fonts=fonts_sha256(),
         seed=config["seed"],
     shell:
-        "render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
+        "exec render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
         " --min-score {params.min_score} --style {params.style:q} --seed {params.seed} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -4,15 +4,18 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import full_size
+import nasty
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 from fault_server import FaultServer
+from stand_in_server import processes, until
 from teachers import teach
 from workflow import CAPTIONS, ONEVISION, PAGES, Build, artifact_of, config, hub
 
@@ -258,6 +261,27 @@ def test_the_plan_can_be_drawn(built, drawing):
     dot = drawn.output[drawn.output.index("digraph") :]
     assert "assemble_artifact" in dot
     assert dot.rstrip().endswith("}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_no_job_outlives_a_workflow_that_is_killed(tmp_path):
+    name = "LLaVA_ReCap_558K"
+    raw = tmp_path / "mirror/lmms-lab/LLaVA-ReCap-558K/data/train-00000.parquet"
+    raw.parent.mkdir(parents=True)
+    large = nasty.encoded(nasty.photograph(1000, 1000), "PNG")
+    turns = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
+    pq.write_table(nasty.llava([(large, turns)] * 60), raw, row_group_size=10)
+    build = Build(tmp_path / "build", config("http://127.0.0.1:9", hub={"mirror": str(tmp_path / "mirror")}))
+    work = build.folder / f"work/convert_llava/{name}"
+    with subprocess.Popen(build.command(f"data/{name}.parquet"), cwd=ROOT) as running:
+        until(lambda: list(work.glob(".train-00000.parquet.*")), 60)
+        running.kill()
+    until(lambda: not processes(f"raw/{name}/{raw.name}"))
+    assert not list(work.glob("*"))
+    assert build.run("--unlock").returncode == 0
+    done = build.run(f"data/{name}.parquet")
+    assert done.returncode == 0, done.output[-4000:]
+    assert pq.read_metadata(build.folder / f"data/{name}.parquet").num_rows == 60
 
 
 BAD_CONFIGS = {

@@ -72,16 +72,20 @@ class Build:
         self.folder, self.config, self.checkout = folder, config, checkout
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, *arguments: str, path: str | None = None) -> Run:
-        """Run Snakemake on two cores; `path` replaces PATH."""
+    def command(self, *arguments: str) -> list[str]:
+        """Snakemake's command line, on two cores."""
         configfile = self.folder / "run.yaml"
         configfile.write_text(yaml.safe_dump(self.config, allow_unicode=True), encoding="utf-8")
         command = [
             *(SNAKEMAKE, "--cores", "2", "--snakefile", self.checkout / "Snakefile"),
             *("--configfile", configfile, "--directory", self.folder, *arguments),
         ]
+        return [str(word) for word in command]
+
+    def run(self, *arguments: str, path: str | None = None) -> Run:
+        """Run Snakemake; `path` replaces PATH."""
         done = subprocess.run(
-            [str(word) for word in command],
+            self.command(*arguments),
             cwd=self.checkout,
             env=os.environ | ({"PATH": path} if path else {}),
             stdout=subprocess.PIPE,
