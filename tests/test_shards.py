@@ -5,6 +5,8 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import nasty
@@ -98,6 +100,21 @@ def test_a_column_of_nulls_alone_has_every_type(tmp_path: Path) -> None:
     path, nulls = tmp_path / "a.parquet", pa.nulls(2)
     pq.write_table(pa.table({"id": nulls, "image": nulls, "conversations": nulls}), path)
     assert read(path) == [{"id": None, "image": None, "conversations": None}] * 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "text"),
+    [
+        (True, pa.bool_(), b"true"),
+        (Decimal("1.50"), pa.decimal128(5, 2), b"1.50"),
+        (date(2024, 5, 17), pa.date32(), b"2024-05-17"),
+        (None, pa.null(), None),
+    ],
+)
+def test_whatever_has_a_text_is_read_as_that(tmp_path: Path, cell, kind: pa.DataType, text: bytes) -> None:
+    pq.write_table(pa.table({"id": pa.array([cell], kind)}), tmp_path / "a.parquet")
+    (batch,) = Source(tmp_path / "a.parquet", ["id"]).batches()
+    assert batch.column("id").to_pylist() == [text]
 
 
 def test_numbers_are_read_as_their_digits(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ class Source:
         """Open the shard at `path`.
 
         A column is given by its name alone when it is a TEXT, else as a field. What the shard has is cast
-        to that: large_string or string_view to binary, a struct by the names of its fields, a number to its
-        digits. Raises BadShard when there is no footer or one of the columns is not there.
+        to that: large_string or string_view to binary, a struct by the names of its fields, a number or a
+        date to its text. Raises BadShard when there is no footer or one of the columns is not there.
         """
         self.path = Path(path)
         self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
@@ -154,7 +154,7 @@ def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if kind == TEXT and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+    if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
     return column.cast(kind)
 
