@@ -6,15 +6,15 @@ SERVERS = config["servers"]
 
 
 def check_url(key, url):
-    """Fail where a server's address is none, or has a key in it, which would be told in logs."""
+    """Fail where a server's address is none, or has a password in it, which would be told in logs."""
+    if "@" in url:
+        fail(f"{key}: an address has a name or password in it; see api_key_env")
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
             raise ValueError("no host")
     except ValueError as error:
         fail(f"{key}: {url} is no address ({error})")
-    if parts.username is not None:
-        fail(f"{key}: the address of {parts.hostname} has a name or password in it; see api_key_env")
 
 
 # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.

@@ -487,6 +487,22 @@ def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, mon
             assert server.attempts == {f"question {n}": count for n, count in tries.items()}
 
 
+def test_while_requests_wait_for_their_next_try_all_others_are_sent(ask, monkeypatch):
+    monkeypatch.setattr(client_module, "FIRST_DELAY", 4.0)
+    monkeypatch.setattr(client_module, "LONGEST_DELAY", 4.0)
+    seen = []
+
+    def plan(asked: Ask) -> Reply:
+        seen.append((asked.prompt, asked.attempt))
+        return Reply(status=500) if asked.attempt == 1 and asked.prompt in first else Reply()
+
+    first = {f"question {n}" for n in range(5)}
+    with FaultServer(plan) as server:
+        ask([request(n) for n in range(100)], server, concurrency=5)
+    assert {prompt for prompt, _ in seen} == {f"question {n}" for n in range(100)}
+    assert [attempt for _, attempt in seen] == [1] * 100 + [2] * 5
+
+
 def test_a_request_that_timed_out_is_taken_back_from_the_server(ask):
     with FaultServer(by_first_tries(Reply(kind="hang")), slots=1) as server:
         assert ask([request(1)], server, request_timeout=0.1)[0][1].failure is None

@@ -308,7 +308,7 @@ BAD_CONFIGS = {
     ),
     "password": (
         {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://me:secret@127.0.0.1/v1"]}}},
-        "servers.qwen3.base_urls: the address of 127.0.0.1 has a name or password in it",
+        "servers.qwen3.base_urls: an address has a name or password in it",
     ),
     "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
 }

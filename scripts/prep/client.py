@@ -109,6 +109,7 @@ class Client:
         most = self._settings["concurrency"]
         lines = Lines(self._server, most)
         workers: set[asyncio.Task] = set()
+        waiting = 0
 
         def begin() -> None:
             worker = group.create_task(work())
@@ -120,14 +121,17 @@ class Client:
                 await self._finish(request, lines, progress, wait)
                 _check_share(self._failures, progress, self._bearable)
                 _check_refusals(self._failures, progress)
-                if len(workers) > most:
+                if len(workers) - waiting > most:
                     return
 
         async def wait(seconds: float) -> None:
             """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
+            nonlocal waiting
+            waiting += 1
             if len(workers) < WAITING * most:
                 begin()
             await asyncio.sleep(seconds)
+            waiting -= 1
 
         async def watch() -> None:
             while True:
