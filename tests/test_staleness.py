@@ -340,6 +340,14 @@ def without(rules: str) -> set[str]:
     return (ANSWERS["text"] | ANSWERS["image"]) - left_out
 
 
+def ran_all_that_changes(ran: set[str], expected: set[str], same: str) -> bool:
+    """Whether what was expected ran; what follows from an artifact that comes out as it was may be left out.
+
+    That it does is seen in time where a checkpoint of the other kind of reasoning ends after it.
+    """
+    return expected - (down(same) - PUBLISH) <= ran <= expected
+
+
 def due(built: Built, kind_: str) -> int:
     """How many requests of a kind the build sent."""
     return sum(kind(json.loads(body)) == kind_ for body in built.asked)
@@ -369,7 +377,7 @@ def test_the_judges_prompt_of_texts_and_the_sampling_of_images(built: Built, cop
     prompt = built.clone / "prompts/judge_text.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(image_reasoning={"sampling": {"thinking": {"temperature": 0.81}}})
-    assert ran == without("answer_text")
+    assert ran_all_that_changes(ran, without("answer_text"), same="text2image")
     assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "image", "judge image")}
 
 
@@ -377,7 +385,7 @@ def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: 
     prompt = built.clone / "prompts/judge_image.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(text_reasoning={"min_score": 2}, render={"max_font_px": 24})
-    assert ran == without("answer_text judge_text answer_image")
+    assert ran_all_that_changes(ran, without("answer_text judge_text answer_image"), same="image_thinking")
     assert asked == {"judge image": due(built, "judge image")}
     assert copy.rows("text2image")
 
