@@ -13,6 +13,7 @@ out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{
 rule convert_llava:
     """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
     input:
+        listing=ancient("work/list_shards/{source}.json"),
         raw=ancient("raw/{source}/{shard}.parquet"),
         identity="work/fetch_shard/{source}/{shard}.parquet.json",
     output:
@@ -46,6 +47,7 @@ rule convert_llava:
 rule convert_synthdog:
     """Convert a shard of SynthDoG."""
     input:
+        listing=ancient("work/list_shards/{source}.json"),
         raw=ancient("raw/{source}/{shard}.parquet"),
         identity="work/fetch_shard/{source}/{shard}.parquet.json",
     output:

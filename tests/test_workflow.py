@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import full_size
@@ -17,7 +18,7 @@ from conftest import ROOT
 from fault_server import FaultServer
 from stand_in_server import processes, until
 from teachers import teach
-from workflow import CAPTIONS, ONEVISION, PAGES, Build, artifact_of, config, hub
+from workflow import CAPTIONS, ONEVISION, PAGES, Build, Run, artifact_of, config, hub
 
 from prep.files import sha256
 
@@ -39,7 +40,7 @@ def built(tmp_path_factory) -> Iterator[tuple[Build, FaultServer]]:
     (folder / "data/README.md").write_text("# Data of LLaMA-Factory\n")
     with FaultServer(teach, slots=16) as server:
         build = Build(folder, config(server.base_url))
-        done = build.run("all")
+        done = build.first = build.run("all", "--printshellcmds")
         assert done.returncode == 0, done.output[-4000:]
         yield build, server
 
@@ -179,6 +180,31 @@ def test_a_second_run_does_nothing(built):
     assert again.returncode == 0
     assert "Nothing to be done" in again.output
     assert server.attempts.total() == asked
+
+
+def test_a_submitted_job_of_any_rule_is_planned_alone(built):
+    """A cluster job is planned by a Snakemake of its own, which knows that job's rule and inputs alone.
+
+    One job of each rule, and of `assemble_artifact` one of each kind, is planned with the arguments that
+    executor plugins give; its command must be the one of the whole run.
+    """
+    build, _ = built
+    commands = {target: command for target, command in build.first.targets.items() if target != "all:"}
+    chosen = {target.partition(":")[0]: target for target in commands}
+    kinds = ("LLaVA_ReCap_558K", "synthdog_en", "llavaonevision_converted/iiit5k", *REASONED)
+    targets = {*chosen.values(), *(f"assemble_artifact:name={name}" for name in kinds)}
+
+    def plan_alone(target: str) -> Run:
+        return build.run(
+            *("--mode", "remote", "--target-jobs", target, "--allowed-rules", target.partition(":")[0]),
+            *("--force", "--target-files-omit-workdir-adjustment", "--nolock", "--ignore-incomplete"),
+            *("--no-hooks", "--dry-run", "--printshellcmds"),
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for target, planned in zip(targets, pool.map(plan_alone, targets), strict=True):
+            assert planned.returncode == 0, planned.output[-2000:]
+            assert planned.targets == {target: commands[target]}
 
 
 def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):

@@ -51,18 +51,28 @@ class Run:
     jobs: list[str] = field(init=False)
     work: set[str] = field(init=False)
     """Each job but `all` by its rule and wildcards, such as `convert_llava iiit5k/train-00000-of-00001`."""
+    targets: dict[str, str] = field(init=False)
+    """The shell command of each job (with `--printshellcmds`), by its rule and wildcards as `--target-jobs`
+    takes them: `convert_llava:source=iiit5k,shard=train-00000-of-00001`."""
 
     def __post_init__(self) -> None:
-        block = r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)"
+        block = r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)(?:Shell command: (.*))?"
         found = re.findall(block, self.output, re.MULTILINE)
-        self.jobs = [rule for rule, _ in found]
-        self.work = {f"{rule} {_wildcards(about)}".strip() for rule, about in found} - {"all"}
+        self.jobs = [rule for rule, _, _ in found]
+        self.work = {f"{rule} {_wildcards(about)}".strip() for rule, about, _ in found} - {"all"}
+        self.targets = {f"{rule}:{_assignments(about)}": command for rule, about, command in found}
+
+
+def _assignments(about: str) -> str:
+    """A job's wildcards as `name=value,name=value`, from what Snakemake prints about it."""
+    pairs = re.search(r"^    wildcards: (.*)$", about, re.MULTILINE)
+    return pairs[1].replace(", ", ",") if pairs else ""
 
 
 def _wildcards(about: str) -> str:
-    """The values of a job's wildcards, as what Snakemake says of it gives them."""
-    pairs = re.search(r"^    wildcards: (.*)$", about, re.MULTILINE)
-    return "/".join(pair.partition("=")[2] for pair in pairs[1].split(", ")) if pairs else ""
+    """The values of a job's wildcards, from what Snakemake prints about it."""
+    pairs = _assignments(about).split(",")
+    return "/".join(pair.partition("=")[2] for pair in pairs).rstrip("/")
 
 
 class Build:
@@ -70,6 +80,8 @@ class Build:
 
     def __init__(self, folder: Path, config: dict[str, Any], checkout: Path = ROOT):
         self.folder, self.config, self.checkout = folder, config, checkout
+        self.first: Run | None = None
+        """The run that a fixture built the folder with."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def command(self, *arguments: str) -> list[str]:
