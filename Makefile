@@ -5,6 +5,9 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
+# What Snakemake says of itself is left out; errors are shown.
+QUIET := --quiet rules progress reason host
+
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-datasets test-vllm check bench plan watch dag refresh targets probe lock clean
 
@@ -74,7 +77,7 @@ watch: env
 	@$(BIN)/python scripts/watch_batches.py --stats $(FOLDER)/work/stats
 
 plan: env
-	@$(SNAKEMAKE) plan --cores 4 --quiet all $(ARGS)
+	@$(SNAKEMAKE) plan --cores 4 $(QUIET) $(ARGS)
 
 refresh: env
 	$(SNAKEMAKE) refresh --cores 4 --forcerun resolve_revision $(ARGS)
@@ -83,12 +86,12 @@ refresh: env
 dag: SAMPLE := $(SNAKEMAKE) --cores 2 --configfile demo/config.yaml --directory demo
 dag: env
 	$(BIN)/python demo/build_corpus.py --hub demo/hub
-	$(SAMPLE) plan batch_questions --quiet all
+	$(SAMPLE) plan batch_questions $(QUIET)
 	$(SAMPLE) all --rulegraph | $(BIN)/python demo/graph.py dag/rules.svg
 	$(SAMPLE) all --filegraph | $(BIN)/python demo/graph.py dag/files.svg
 
 targets: env
-	@$(SNAKEMAKE) targets --quiet all --cores 1 --nolock $(ARGS)
+	@$(SNAKEMAKE) targets --cores 1 --nolock $(QUIET) $(ARGS)
 
 # The probes read nothing that is built, so that this forces them alone.
 probe: env

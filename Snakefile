@@ -93,3 +93,7 @@ onstart:
         write_settings()
     if "probe" in starting:
         forget_probes()
+
+
+onerror:
+    report_failures()

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,16 @@ gc.set_threshold(1_000_000)
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
+STARTED = time.time()
+
+PATH_KEYS = (
+    "hub.mirror",
+    "text_reasoning.judge_prompt",
+    "image_reasoning.judge_prompt",
+    "render.fonts",
+    "servers.*.conda_env",
+)
+"""The config keys that hold a path, or a list of paths; `*` is any key."""
 
 
 def fail(line):
@@ -47,6 +58,63 @@ def check_config():
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
+
+
+def check_folders():
+    """Fail where Snakemake cannot work: braces in the checkout's path, or a file in a folder's place."""
+    if set("{}") & set(str(BASE)):
+        fail(f"the path of this checkout, {BASE}, has braces, which Snakemake reads as wildcards; move it")
+    for folder in ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish", "logs"):
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            fail(f"{Path(folder).absolute()} is not a folder, and the build writes into it; move it away")
+
+
+def resolve_paths():
+    """Make each path in the config absolute: a relative one starts at the config file that names it."""
+    base = str(BASE / "config.yaml")
+    files = [base, *(file for file in map(str, workflow.configfiles) if file != base)]
+    named = [
+        (Path(file).parent, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+        for file in files
+        if os.path.isfile(file)
+    ]
+
+    def folder_of(keys):
+        """The folder of the last file that has the key; what no file names starts at the checkout."""
+        for folder, node in reversed(named):
+            for key in keys:
+                node = node.get(key) if isinstance(node, dict) else None
+            if node is not None:
+                return folder
+        return BASE
+
+    def resolve(node, pattern, keys):
+        if not pattern:
+            folder = folder_of(keys)
+            if isinstance(node, list):
+                return [os.path.normpath(folder / each) for each in node]
+            return node and os.path.normpath(folder / node)
+        chosen = list(node) if pattern[0] == "*" else [pattern[0]]
+        return node | {key: resolve(node[key], pattern[1:], [*keys, key]) for key in chosen}
+
+    for pattern in PATH_KEYS:
+        config.update(resolve(config, pattern.split("."), []))
+
+
+def report_failures():
+    """Print the last line of each log that ends in an error and was written by this run.
+
+    Programs end with one `error:` line in their log. Snakemake shows logs where jobs fail, which is pages
+    above the end of a long run, and with `--quiet rules` not at all.
+    """
+    lines = []
+    for log in sorted(Path("logs").rglob("*.log")):
+        if log.stat().st_mtime >= STARTED - 1:  # file systems round times down
+            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            if last.startswith("error: "):
+                lines.append(f"{last}\n       (log: {log})")
+    if lines:
+        print("\n".join(["", *lines]), file=sys.stderr, flush=True)
 
 
 def artifact_of(onevision_config):
@@ -102,7 +170,9 @@ def code(program):
     return digest.hexdigest()[:16]
 
 
+check_folders()
 check_config()
+resolve_paths()
 
 # Programs are found by name: ours, then those beside this Python. An activated conda environment, which
 # a job enters later, still comes first.

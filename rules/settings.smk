@@ -69,7 +69,8 @@ def environment(name):
     """
     envs = {"managed": SERVERS[name]["conda_env"], "external": "envs/base.yaml", "embedded": None}
     env = envs[SERVERS[name]["mode"]]
-    return env and str(BASE / env)
+    # Snakemake reads braces in the path of an environment as wildcards.
+    return env and str(BASE / env).replace("{", "{{").replace("}", "}}")
 
 
 def server_resources(name):
@@ -111,7 +112,7 @@ def notice(name):
 
 def prompt_text(task):
     """What the judge is told: the text decides verdicts, not the file's place or time."""
-    path = BASE / config[task]["judge_prompt"]
+    path = Path(config[task]["judge_prompt"])
     if not path.is_file():
         fail(f"{task}.judge_prompt: no file {path}")
     try:
@@ -129,7 +130,7 @@ def fonts_sha256():
     named = [Path(font) for font in config["render"]["fonts"]]
     for path in named:
         if not path.exists():
-            fail(f"render.fonts: no file or folder {path.absolute()}")
+            fail(f"render.fonts: no file or folder {path}")
     files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
@@ -188,6 +189,7 @@ def content_sha256():
         "seed",
     )
     content = {key: config[key] for key in keys}
+    content["render"] = content["render"] | {"fonts": fonts_sha256()}
     for task in ("text_reasoning", "image_reasoning"):
         used = {role: SERVERS[config[task][role]] for role in ("teacher", "judge")}
         content[task] = {key: value for key, value in config[task].items() if key != "batch_size"}

@@ -1,6 +1,6 @@
 """What is known of sources: where they are, which files they have, and what is read of each."""
 
-MIRROR = config["hub"]["mirror"] and (BASE / config["hub"]["mirror"]).resolve()
+MIRROR = config["hub"]["mirror"] and Path(config["hub"]["mirror"]).resolve()
 if MIRROR and not MIRROR.is_dir():
     fail(f"hub.mirror: no folder {MIRROR}; give one that holds <org>/<name>/<files>, or null for the hub")
 
