@@ -18,7 +18,11 @@ SPEC.loader.exec_module(lock)
 
 # What runs where a managed server runs.
 ASKING = ["answer_image", "answer_text", "judge_image", "judge_text", "probe_server", "serve_server"]
-WHEELS = {"PIL": "pillow"}  # where a module has not its wheel's name
+WHEELS = {
+    "PIL": "pillow",
+    "fontTools": "fonttools",
+    "huggingface_hub": "huggingface-hub",
+}  # where a module has not its wheel's name
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
@@ -48,6 +52,8 @@ def imports(program: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module.partition(".")[0])
     ours = {path.stem for path in (ROOT / "scripts").iterdir()}
+    if "pandas" in found:
+        found.add("tabulate")  # imported by DataFrame.to_markdown alone
     return {WHEELS.get(name, name) for name in found - ours - sys.stdlib_module_names}
 
 
@@ -56,6 +62,27 @@ def test_every_environment_has_what_the_asking_programs_import(env):
     wanted = set().union(*map(imports, ASKING))
     assert {"aiohttp", "pyarrow", "pillow"} <= wanted <= pins(env).keys()
     assert yaml.safe_load(env.read_text())["channels"] == ["conda-forge"]
+
+
+def rule_programs() -> dict[str, str]:
+    """The program of each rule that runs in an environment of its own, with that environment's file."""
+    rules = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    blocks = re.split(r"^(?:    )?(?:rule|checkpoint)\b", rules, flags=re.MULTILINE)[1:]
+    programs = {}
+    for block in blocks:
+        program, env = re.search(r'"(?:exec )?(\w+)\.py ', block), re.search(r'"\.\./envs/(\S+)"', block)
+        if program and env:
+            programs[program[1]] = env[1]
+    return programs
+
+
+def test_every_rule_finds_what_its_program_imports_in_its_conda_environment():
+    programs = rule_programs()
+    assert {"plan", "convert_llava", "render_text", "publish_report"} <= programs.keys()
+    missing = {
+        program: imports(program) - pins(ROOT / "envs" / env).keys() for program, env in programs.items()
+    }
+    assert not {program: names for program, names in missing.items() if names}
 
 
 def test_the_base_environment_is_the_locked_one():
