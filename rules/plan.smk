@@ -18,6 +18,5 @@ rule plan:
         runtime=60,
     params:
         code=code("plan.py"),
-        about=literally(json.dumps(planned())),
     shell:
-        "plan.py --about {params.about:q} --listings {input.listings:q} --folder . | tee {log:q}"
+        "plan.py --about work/plan.json --listings {input.listings:q} --folder . | tee {log:q}"

@@ -27,14 +27,18 @@ for server_name in SERVERS:
 
 
 def write_settings():
-    """Write down where things are: read by programs, declared by none, since it decides no content."""
+    """Write the files that programs read and no rule declares: where things are, and what the plan assumes.
+
+    They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
+    """
     server_keys = {"max_failed_share": config["max_failed_share"]}
     settings = {
         "work/hub.json": {
             "mirror": MIRROR and str(MIRROR),
             "endpoint": config["hub"]["endpoint"],
             "keep": config["keep_raw"],
-        }
+        },
+        "work/plan.json": planned(),
     }
     for name, server in SERVERS.items():
         asked = {"samplings": samplings(name)}

@@ -94,23 +94,34 @@ def reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
     }
 
 
-def questions(source: dict, listing: dict, folder: Path, assumed: dict[str, int], most: int | None) -> int:
-    """How many questions of a source are asked: those that were read, else those that are listed."""
+def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[int, int]:
+    """How many questions of a source are asked thinking, and how many of these once more without.
+
+    Both are counted where the questions were read (into `folder`), and estimated from the listing before.
+    """
+    share, most = about["text"]["no_think_share"], about["questions"][source]
     read = folder / f"{source}.parquet"
     if read.is_file():
-        return pq.read_metadata(read).num_rows
-    rows = source_rows(listing, assumed)
+        ids = pq.read_table(read, columns=["id"]).column("id").to_pylist()
+        return len(ids), sum(draw.chosen(about["seed"], id_, share) for id_ in ids)
+    rows = source_rows(listing, about["rates"]["rows"])
     if rows is None:
         raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")
-    return rows if most is None else min(rows, most)
+    rows = rows if most is None else min(rows, most)
+    return rows, math.ceil(rows * share)
 
 
-def asked(about: dict, texts: int, pictures: int) -> list[dict]:
+def pictures(name: str, rows: int, folder: Path, most: int) -> int:
+    """How many rows of an artifact are sampled: those that were, else as many as there may be."""
+    identity = folder / f"{name}.json"
+    return read_json(identity)["rows"] if identity.is_file() else min(rows, most)
+
+
+def asked(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
     """What is to be asked in all, by server and kind. The judge sees every answer, at most."""
     text, image = about["text"], about["image"]
-    thinking = texts * text["samples"]
-    plain = math.ceil(texts * text["no_think_share"]) * text["samples"]
-    seen = pictures * image["samples"]
+    thinking, plain = texts * text["samples"], plain * text["samples"]
+    seen *= image["samples"]
     return [
         {"what": "text", "kind": "thinking", "server": text["teacher"], "requests": thinking},
         {"what": "text", "kind": "no_thinking", "server": text["teacher"], "requests": plain},
@@ -140,10 +151,47 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
     return found
 
 
+def settled(folder: Path, paid: set[str]) -> dict[str, bool]:
+    """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
+
+    A batch counts where the journal holds each row of it that was not rejected: else it is of requests that
+    are made in another way now.
+    """
+    found: dict[str, bool] = {}
+    for path in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(path, columns=["id", "reason"]).to_pydict()
+        rows = {id_: reason is None for id_, reason in zip(table["id"], table["reason"], strict=True)}
+        kept = {id_ for id_, good in rows.items() if good}
+        if kept and kept <= paid:
+            found |= rows
+    return found
+
+
+def with_settled(lines: list[dict], paid: list[dict[str, int]], work: Path) -> list[dict]:
+    """The lines with what finished batches tell: rows that failed for good are not asked again (`failed`),
+    and the judge is asked only about answers that have a text."""
+    found = []
+    for what in ("text", "image"):
+        of = [(line, rows) for line, rows in zip(lines, paid, strict=True) if line["what"] == what]
+        answered = set().union(*(rows for line, rows in of if line["kind"] != "judge"))
+        answers = settled(work / f"answer_{what}", answered)
+        to_come = 0
+        for line, rows in of:
+            if line["kind"] == "judge":
+                due = sum(answers.values()) + to_come
+                verdicts = settled(work / f"judge_{what}", rows.keys())
+                found.append(line | {"requests": due, "failed": len(verdicts.keys() - rows.keys())})
+            else:
+                ids = {id_ for id_ in answers if id_.rpartition("#")[2].startswith(f"{line['kind']}.")}
+                to_come += max(0, line["requests"] - len(ids))
+                found.append(line | {"failed": len(ids - rows.keys())})
+    return found
+
+
 def with_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
     """A line of `asked` with what its journal holds, and what is left: requests, tokens, GPU-hours."""
     rates = about["rates"]
-    left = max(0, line["requests"] - len(rows))
+    left = max(0, line["requests"] - len(rows) - line.pop("failed"))
     a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
     return line | {
         "model": about["models"][line["server"]],
@@ -177,7 +225,7 @@ def _cell(value: object) -> str:
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    parser.add_argument("--about", type=json.loads, required=True, help="JSON: what is built, asked, assumed")
+    parser.add_argument("--about", type=Path, required=True, help="JSON: what is built, asked, assumed")
     parser.add_argument("--listings", type=Path, nargs="+", required=True, help="of every source")
     parser.add_argument("--folder", type=Path, required=True, help="of the build: data, raw, work")
     return parser.parse_args()
@@ -185,23 +233,24 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    about, folder = args.about, args.folder
+    about, folder = read_json(args.about), args.folder
     listings = {listing["source"]: listing for listing in map(read_json, args.listings)}
     data, raw = folder / "data", folder / "raw"
     artifacts = [shards(name, listings[name], data, raw) for name in about["converted"]]
-    texts = sum(
-        questions(source, listings[source], folder / "work/read_questions", about["rates"]["rows"], most)
-        for source, most in about["questions"].items()
-    )
+    work = folder / "work"
+    read = [questions(name, listings[name], work / "read_questions", about) for name in about["questions"]]
+    texts, plain = (sum(counts) for counts in zip(*read, strict=True)) if read else (0, 0)
     rows = {line["artifact"]: line["rows"] for line in artifacts}
-    pictures = sum(min(rows[name], about["image"]["samples_per_config"]) for name in about["sampled"])
-    requests = asked(about, texts, pictures)
+    most = about["image"]["samples_per_config"]
+    seen = sum(pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
+    requests = asked(about, texts, plain, seen)
     drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     artifacts.append(reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
-    artifacts.append(reasoned("image_thinking", pictures, of_picture, data))
-    journals = {server: held(folder / f"work/journal/{server}", about["seed"]) for server in about["models"]}
+    artifacts.append(reasoned("image_thinking", seen, of_picture, data))
+    journals = {server: held(work / f"journal/{server}", about["seed"]) for server in about["models"]}
     paid = paid_for(requests, about, journals)
+    requests = with_settled(requests, paid, work)
     lines = [with_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(show("Artifacts, before any row is rejected", artifacts, "in all", sizes))

@@ -7,10 +7,11 @@ import pytest
 from running import run
 
 import plan
-from prep import draw
+from prep import draw, shards
 from prep.files import write_json
 from prep.journal import Journal
 from prep.request import manner
+from prep.schema import ANSWERS, QUESTIONS, VERDICTS
 
 PROMPT = "Is {answer} right? {question} {reference}"
 PICTURES = "llavaonevision_converted/words"
@@ -80,8 +81,8 @@ def planned(folder: Path, **changes) -> tuple[dict[str, list[str]], list[list[st
         listing(folder, "alpaca", file("e.parquet", 10)),
         listing(folder, "lines", file("f.jsonl", None), repo="some/lines"),
     ]
-    told = json.dumps(about(**changes))
-    done = run("plan.py", "--about", told, "--listings", *listings, "--folder", folder)
+    write_json(folder / "work/plan.json", about(**changes))
+    done = run("plan.py", "--about", folder / "work/plan.json", "--listings", *listings, "--folder", folder)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.split("Requests;")
     tables = [[line.split() for line in text.splitlines()] for text in (first, second)]
@@ -154,6 +155,32 @@ def test_what_was_asked_in_another_way_is_asked_anew(tmp_path, change, left):
     assert (found["thinking"], found["no_thinking"], found["judge"]) == left
 
 
+def test_a_finished_run_leaves_nothing_to_ask(tmp_path):
+    """Rows that failed for good and answers that were rejected are neither asked again nor judged."""
+    text = about()["text"] | {"samples": 1}
+    ids = ["q:1#thinking.0", "q:1#no_thinking.0", "q:2#thinking.0"]
+    chosen = {"q:1": True, "q:2": False}
+    seed = next(s for s in range(99) if all(draw.chosen(s, q, 0.5) == chosen[q] for q in chosen))
+    questions = [dict.fromkeys(QUESTIONS.names) | {"id": q, "question": "?"} for q in ("q:1", "q:2")]
+    shards.write(tmp_path / "work/read_questions/alpaca.parquet", questions, QUESTIONS)
+    rejected = ["length", None, "bad_request"]  # a journaled answer without its form, a text, and no answer
+    rows = [
+        dict.fromkeys(ANSWERS.names) | {"id": id_, "text": None if reason else "text", "reason": reason}
+        for id_, reason in zip(ids, rejected, strict=True)
+    ]
+    shards.write(tmp_path / "work/answer_text/00000.parquet", rows, ANSWERS)
+    verdict = dict.fromkeys(VERDICTS.names) | {"id": ids[1], "verdict": "pass", "score": 4}
+    shards.write(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        paid(journal, ids[0], "thinking", 30, seed=draw.request_seed(seed, "q:1", "thinking", 0))
+        paid(journal, ids[1], "no_thinking", 30, seed=draw.request_seed(seed, "q:1", "no_thinking", 0))
+        paid(journal, ids[1], "judge", 30, seed=draw.request_seed(seed, ids[1], "judge", 0))
+    _, requests = planned(tmp_path, text=text, seed=seed, questions={"alpaca": None})
+    counted = {line[1]: line[3:] for line in requests if line[0] == "text"}
+    asked = {kind: (cells[0], cells[2], cells[3]) for kind, cells in counted.items()}
+    assert asked == {"thinking": ("2", "1", "0"), "no_thinking": ("1", "1", "0"), "judge": ("1", "1", "0")}
+
+
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):
     write_json(tmp_path / "data/manifest/captions.json", {"rows": 140, "bytes": 5_500_000_000})
     artifacts, _ = planned(tmp_path)
@@ -172,6 +199,5 @@ def test_rows_that_nothing_tells_are_one_line(tmp_path):
             "lines",
             json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),
             tmp_path,
-            {},
-            None,
+            about(rates={"rows": {}}),
         )
