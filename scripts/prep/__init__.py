@@ -4,3 +4,7 @@ No module here knows a path of the workflow or imports Snakemake, and each impor
 environment that runs it has: the standard library, pyarrow, pillow and aiohttp (see envs/). Exceptions
 need the base environment, where alone their programs run: hub, remote, patience, templates, gallery, drawing.
 """
+
+from prep import telemetry
+
+telemetry.opt_out()  # before any library is imported that reads the variables then

@@ -36,8 +36,8 @@ CONTEXT = 16384  # bytes, a token each: some references are long
 ARGS = ["--enforce-eager", "--dtype", "float32", "--gpu-memory-utilization", "0.1"]
 # On CPUs this vLLM dies of a request with a seed whose prompt it takes in parts.
 ARGS += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(CONTEXT)]
-# No network, nobody to tell of usage, and Python's compiled files kept: without, a start takes twice as long.
-SURROUNDINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+# No network, and Python's compiled files kept: without, a start takes twice as long.
+SURROUNDINGS = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
 SURROUNDINGS |= {"PYTHONDONTWRITEBYTECODE": ""}
 START = 400  # seconds; a start takes 50 alone on two cores
 
