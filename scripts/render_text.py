@@ -11,6 +11,7 @@ from itertools import islice
 from prep import program, selection, workers
 from prep.ahead import in_order
 from prep.conversation import IMAGE_TAG
+from prep.drawing import scratch
 from prep.drawing.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
 from prep.reason import Defect
 from prep.selection import Selected
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
-    with workers.pool(args.threads) as pool:
+    with scratch.swept(), workers.pool(args.threads) as pool:
         drawn = drawings(pool, selection.read(args), style, args.seed)
         selection.write(args, outcomes(drawn))
 

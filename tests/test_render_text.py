@@ -2,13 +2,17 @@
 
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from batch import question
 from PIL import Image
-from running import Done, run
+from running import PATH, Done, run
+from stand_in_server import until
 from test_verdict import verdict
 
 import render_text
@@ -62,10 +66,17 @@ def judged(number: int, said: str | None = "pass", score: int = 4, mode: str = "
 def render(
     folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
 ) -> Done:
+    return run(*command(folder, questions, answers, verdicts, threads, **style))
+
+
+def command(
+    folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
+) -> tuple:
+    """The program's command line, for a batch that is written here."""
     shards.write(folder / "q.parquet", questions, QUESTIONS)
     shards.write(folder / "a.parquet", answers, ANSWERS)
     shards.write(folder / "v.parquet", verdicts, VERDICTS)
-    return run(
+    return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
         *("--verdicts", folder / "v.parquet", "--min-score", 3, "--style", json.dumps(STYLE | style)),
@@ -173,3 +184,47 @@ def test_the_same_bytes_with_any_number_of_processes_and_size_of_batches(tmp_pat
 def test_what_is_drawn_without_its_markup_is_told(tmp_path):
     done = render(tmp_path, [question(0, r"Is $\foo$ or $x^2$?")], [answer(0)], [judged(0)])
     assert r"set/file:0#thinking.0: drawn as written: $\foo$" in done.stderr
+
+
+def batch(count: int) -> tuple[list, list, list]:
+    numbers = range(count)
+    return [question(n) for n in numbers], [answer(n) for n in numbers], [judged(n) for n in numbers]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, temporary):
+    for _ in range(2):
+        assert render(tmp_path, *batch(40)).returncode == 0
+        assert list(temporary.iterdir()) == []
+    (tmp_path / "bad.ttf").write_bytes(b"no font")
+    done = render(tmp_path, *batch(40), fonts=[str(tmp_path / "bad.ttf")])
+    assert (done.returncode, list(temporary.iterdir())) == (1, [])
+
+
+@pytest.mark.parametrize("ending", ["terminated", "killed", "killed with its processes"])
+def test_programs_that_are_ended_do_not_pile_up_temporary_folders(tmp_path, temporary, ending):
+    for _ in range(2):
+        before = set(temporary.iterdir())
+        words = [str(word) for word in command(tmp_path, *batch(4000))]
+        with subprocess.Popen(words, env={**os.environ, "PATH": PATH}) as running:
+            until(lambda old=before: len(set(temporary.iterdir()) - old) == 4, 60)
+            assert running.poll() is None
+            processes = psutil.Process(running.pid).children(recursive=True)
+            if ending == "terminated":
+                running.terminate()
+            else:
+                running.kill()
+            if ending == "killed with its processes":
+                for process in processes:
+                    process.kill()
+        assert psutil.wait_procs(processes, timeout=60)[1] == []
+        assert len(list(temporary.iterdir())) == (0 if ending == "terminated" else 4)
+    assert render(tmp_path, *batch(1)).returncode == 0
+    assert list(temporary.iterdir()) == []

@@ -8,8 +8,6 @@ do beside what Pillow does.
 
 import contextlib
 import json
-import tempfile
-from pathlib import Path
 
 import pypdfium2
 import typst
@@ -17,6 +15,7 @@ from PIL import Image
 
 from prep.drawing.fonts import Fonts
 from prep.drawing.page import FILES
+from prep.drawing.scratch import ScratchFolder
 
 
 class Refused(Exception):
@@ -24,11 +23,11 @@ class Refused(Exception):
 
 
 class Engine:
-    """One compiler, which keeps its fonts, over a folder that holds the page's files and nothing else."""
+    """One compiler, which keeps its fonts, over a folder that holds the page's files and a lock."""
 
     def __init__(self, faces: Fonts) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="typeset-")
-        root = Path(self._folder.name)
+        self._folder = ScratchFolder("typeset")
+        root = self._folder.path
         self._document = (root / "doc.json").open("wb", buffering=0)
         for name, text in FILES.items():
             (root / name).write_text(text, "utf-8")

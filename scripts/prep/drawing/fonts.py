@@ -7,7 +7,6 @@ License. The typesetting engine carries faces of its own (a serif, a monospace a
 
 import importlib.metadata
 import re
-import tempfile
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import typst
 from fontTools.ttLib import TTFont
 
+from prep.drawing.scratch import ScratchFolder
 from prep.program import Failure
 
 WHEELS = {
@@ -68,11 +68,11 @@ class Fonts:
     """All fonts of a run. `extra`: further font files or folders, which come after those of the wheels."""
 
     def __init__(self, extra: tuple[str, ...] = ()) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="fonts-")  # the engine takes folders only
+        self._folder = ScratchFolder("fonts")  # the engine takes folders only
         files = [file.resolve() for file in (*_of_wheels(), *_of_paths(extra))]
         for number, file in enumerate(files):
-            (Path(self._folder.name) / f"{number:03}-{file.name}").symlink_to(file)
-        self.engine = typst.Fonts(include_system_fonts=False, font_paths=[self._folder.name])
+            (self._folder.path / f"{number:03}-{file.name}").symlink_to(file)
+        self.engine = typst.Fonts(include_system_fonts=False, font_paths=[self._folder.path])
         read = {Path(info.path).resolve() for info in self.engine.fonts() if info.path}
         for file in files:
             if file not in read:
