@@ -53,6 +53,9 @@ run(main)
 """
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows when a process was started")
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Looks twenty times a second, and kills soon; a test that fails leaves nothing either."""
@@ -492,6 +495,74 @@ def test_a_guard_that_is_told_to_end_stays_at_its_post(program, tmp_path):
         os.kill(guard_of(tmp_path), number)
     process.kill()
     until(lambda: not processes(tmp_path))
+
+
+def orphaned(program, folder: Path) -> int:
+    """A server whose program and guard are killed, so that neither hears of the other's end; its process."""
+    process = program("wait")
+    os.kill(guard_of(folder), signal.SIGKILL)
+    process.kill()
+    process.wait()
+    until(lambda: not any(".py" in line and "stand_in" not in line for line in processes(folder).values()))
+    server = starts(folder)[-1]
+    assert guard.living(server)
+    assert len(list((folder / "running").iterdir())) == 1
+    return server
+
+
+@linux
+def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_once(
+    program, tmp_path, caplog
+):
+    old = orphaned(program, tmp_path)
+
+    async def work(server):
+        await server.endpoints()
+        assert not guard.living(old)
+        assert guard.living(starts(tmp_path)[-1])
+        assert len(list((tmp_path / "running").iterdir())) == 1
+
+    use(settings(tmp_path), tmp_path, work)
+    assert f"toy: ending a server that an earlier program left (process group {old})" in caplog.messages
+    until(lambda: not processes(tmp_path))
+    assert list((tmp_path / "running").iterdir()) == []
+
+
+@linux
+def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(program, tmp_path):
+    old = orphaned(program, tmp_path)
+    os.kill(old, signal.SIGKILL)
+    until(lambda: guard.identity(old) is None)
+    assert guard.living(old)  # its child, which hears no SIGTERM
+    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    assert not guard.living(old)
+    until(lambda: not processes(tmp_path))
+
+
+@linux
+def test_a_start_leaves_the_server_of_a_program_that_lives(program, tmp_path):
+    program("wait")
+    (other,) = starts(tmp_path)
+    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    assert guard.living(other)
+    assert len(list((tmp_path / "running").iterdir())) == 1
+
+
+@linux
+@pytest.mark.parametrize("ending", ["success", "failure", "killed"])
+def test_no_pid_file_is_left(program, tmp_path, ending):
+    process = program("wait" if ending == "killed" else ending)
+    if ending == "killed":
+        process.kill()
+    process.wait(10)
+    until(lambda: list((tmp_path / "running").iterdir()) == [])
+
+
+def test_a_pid_file_that_cannot_be_written_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(replica_module.secrets, "token_hex", lambda _: "no/folder")
+    with pytest.raises(Failure, match=r"cannot write .*no/folder.json: No such file or directory"):
+        use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    assert starts(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")

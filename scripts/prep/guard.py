@@ -7,11 +7,14 @@ program has ended the group itself, the pipe's end that the program is gone. If 
 program still ends the group: one of the two always lives. What the command writes comes back through a
 second pipe; the guard writes where the program's own errors go.
 
+Where both are killed at the same moment, a PID file is left, which prep.orphans looks for.
+
 Imports the standard library only, since it is also run with no packages in reach.
 """
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import signal
@@ -20,13 +23,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # Seconds that processes get to go after SIGKILL: only those stuck in the kernel take any.
 KILLED = 5.0
 PR_SET_PDEATHSIG = 1
 PARENT = os.getppid()  # when the program was young: one that is orphaned is another's child
+ENDED = (b"Z", b"X")  # states of a process
 TAIL = 8  # lines of a command that are kept to be told
 LONGEST = 65536  # bytes of a line
 ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
@@ -41,16 +45,22 @@ class Guarded:
         environment: dict[str, str],
         hear: Callable[[str], None],
         grace: float,
+        pid_file: Path,
     ):
-        """Start it; `grace`: seconds from SIGTERM to SIGKILL. `hear` is called in a thread."""
+        """Start it; `grace`: seconds from SIGTERM to SIGKILL. `hear` is called in a thread.
+
+        On Linux `pid_file` is there as long as processes of the group live; its folder must exist.
+        """
         self._grace = grace
+        self._pid_file = pid_file
         self._last: deque[str] = deque(maxlen=TAIL)
         self._error = ""
         pipe, word = os.pipe()
         self._word: int | None = word
+        flags = [str(pipe), str(grace), str(pid_file), identity(os.getpid()) or ""]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__, str(pipe), str(grace), *command],
+                [sys.executable, "-I", "-S", __file__, *flags, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env=environment,
@@ -78,7 +88,7 @@ class Guarded:
         word, self._word = self._word, None
         if word is None:
             return
-        end(self.pid, self._grace)
+        end(self.pid, self._grace, self._pid_file)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILLED)
         with contextlib.suppress(BrokenPipeError):
@@ -106,8 +116,11 @@ class Guarded:
                     hear(text)
 
 
-def end(group: int, grace: float) -> None:
-    """SIGTERM to every process of a group, SIGKILL to what is left of it after `grace` seconds."""
+def end(group: int, grace: float, pid_file: Path) -> None:
+    """SIGTERM to every process of a group, SIGKILL to what is left of it after `grace` seconds.
+
+    Removes the PID file once none is left.
+    """
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILLED)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
@@ -117,19 +130,42 @@ def end(group: int, grace: float) -> None:
                 break
             time.sleep(0.05)
         else:
+            pid_file.unlink(missing_ok=True)
             return
 
 
 def living(group: int) -> bool:
     """Whether a process of the group is left; one that has ended and was not waited for does not count."""
-    processes = Path("/proc")
-    if not (processes / "self/stat").exists():
+    if not Path("/proc/self/stat").exists():
         return _signalled(group)
-    for entry in os.listdir(processes):
+    return any(members(group))
+
+
+def members(group: int) -> Iterator[int]:
+    """The processes of a group in /proc, without those that have ended and were not waited for."""
+    for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and _runs_in(group, (processes / entry / "stat").read_bytes()):
-                return True
-    return False
+            if entry.isdigit() and _runs_in(group, Path("/proc", entry, "stat").read_bytes()):
+                yield int(entry)
+
+
+def identity(pid: int) -> str | None:
+    """A process by its id and its start, in clock ticks since the machine's; None if it has ended.
+
+    Ids are used again, but not with the same start. None also where there is no /proc.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(b")")[2].split()
+    return None if state in ENDED else f"{pid}:{int(rest[18])}"  # proc(5): state is field 3, the start 22
+
+
+def machine() -> list[str]:
+    """What process ids belong to: this host, its start, and the namespace of ids."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return [os.uname().nodename, boot, os.readlink("/proc/self/ns/pid")]
 
 
 def follow_parent() -> None:
@@ -147,7 +183,7 @@ def follow_parent() -> None:
 def _runs_in(group: int, stat: bytes) -> bool:
     """Read `pid (name) state ppid pgrp …` as proc(5) has it; a name may hold spaces and brackets."""
     state, _parent, its_group = stat.rpartition(b")")[2].split()[:3]
-    return int(its_group) == group and state not in (b"Z", b"X")
+    return int(its_group) == group and state not in ENDED
 
 
 def _signalled(group: int) -> bool:
@@ -159,7 +195,7 @@ def _signalled(group: int) -> bool:
     return True
 
 
-def _watch(pipe: int, group: int, grace: float) -> None:
+def _watch(pipe: int, group: int, grace: float, pid_file: Path) -> None:
     """Wait for the program's word or its end; what ends whole families of processes is not for the guard."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -167,21 +203,35 @@ def _watch(pipe: int, group: int, grace: float) -> None:
     if not os.read(pipe, 1):
         with contextlib.suppress(OSError):
             os.write(2, b"guard: the program that started this server is gone; ending the server\n")
-        end(group, grace)
+        end(group, grace, pid_file)
 
 
-def _become(pipe: int, grace: float, command: list[str]) -> None:
-    """Leave the guard behind and become the command."""
+def _write_pid_file(pid_file: Path, owner: str) -> None:
+    """Write which process this is, which program started it, and which pipe it and its children write to."""
+    here = identity(os.getpid())
+    if here is not None:
+        found = {"machine": machine(), "owner": owner, "server": here, "output": os.fstat(1).st_ino}
+        part = pid_file.with_suffix(".part")
+        part.write_text(json.dumps(found), encoding="utf-8")
+        part.replace(pid_file)
+
+
+def _become(pipe: int, grace: float, pid_file: Path, owner: str, command: list[str]) -> None:
+    """Leave the guard and a PID file behind, and become the command."""
     group = os.getpgrp()
     if os.fork() == 0:
         # Twice forked, the guard is nobody's child: the command never meets a stranger to wait for.
         os.setsid()
         if os.fork() == 0:
-            _watch(pipe, group, grace)
+            _watch(pipe, group, grace, pid_file)
         os._exit(0)
     os.wait()
     os.close(pipe)
     os.dup2(1, 2)
+    try:
+        _write_pid_file(pid_file, owner)
+    except OSError as error:
+        sys.exit(f"cannot write {pid_file}: {error.strerror}")
     try:
         os.execvp(command[0], command)
     except OSError as error:
@@ -189,4 +239,4 @@ def _become(pipe: int, grace: float, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+    _become(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], sys.argv[5:])

@@ -18,6 +18,7 @@ log = logging.getLogger("prep")
 # vLLM reads its key from this variable, the embedded server too: a key is never on a command line.
 KEY_VARIABLE = "VLLM_API_KEY"
 CACHE_VARIABLE = "VLLM_CACHE_ROOT"
+PID_FILES = "running"  # the folder of the PID files of servers that run
 SERVED = 'HTTP/1.1" 200 OK'  # how vLLM's line about a request ends that went well: there are too many
 
 
@@ -137,10 +138,14 @@ class Replica:
         if self._devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices
         if self._settings["mode"] == "managed":
-            self._cache = self._cache or own_folder(Path(os.environ.get(CACHE_VARIABLE) or self._folder))
+            cache = Path(os.environ.get(CACHE_VARIABLE) or self._folder / "cache")
+            self._cache = self._cache or own_folder(cache)
             environment[CACHE_VARIABLE] = str(self._cache[0])
+        pid_files = self._folder.resolve() / PID_FILES
+        pid_files.mkdir(parents=True, exist_ok=True)
         log.info("%s: starting %s", self.name, " ".join(command))
-        return Guarded(command, environment, self._hear, self.grace)
+        pid_file = pid_files / f"{secrets.token_hex(8)}.json"
+        return Guarded(command, environment, self._hear, self.grace, pid_file)
 
     def _hear(self, line: str) -> None:
         """Pass on what the server says."""

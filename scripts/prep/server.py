@@ -15,8 +15,9 @@ from typing import Any
 
 from prep.endpoint import Endpoint, External
 from prep.launch import shares
+from prep.orphans import end_orphans
 from prep.program import Failure
-from prep.replica import Replica
+from prep.replica import PID_FILES, Replica
 
 log = logging.getLogger("prep")
 
@@ -75,13 +76,16 @@ class Server:
                 raise
 
     async def _begin(self) -> None:
-        """Start all replicas and wait until each is ready; none is left if one never gets there."""
+        """Start all replicas and wait until each is ready; none is left if one never gets there.
+
+        What an earlier program left is ended first: it would hold the GPUs.
+        """
+        await asyncio.to_thread(end_orphans, self._settings["name"], self._folder / PID_FILES, Replica.grace)
         settings, key = self._settings, secrets.token_urlsafe(32) if self._stay else None
         for number, devices in enumerate(shares(settings)):
             name = settings["name"] + (f".{number}" if settings["replicas"] > 1 else "")
             port = settings["port"] and settings["port"] + number
-            cache = self._folder / "cache"
-            self._replicas.append(Replica(settings, name, cache, devices, port, key))
+            self._replicas.append(Replica(settings, name, self._folder, devices, port, key))
         try:
             for replica in self._replicas:
                 replica.mend()
