@@ -51,7 +51,8 @@ def remove_abandoned() -> None:
 
 def _create(purpose: str) -> tuple[tempfile.TemporaryDirectory, IO[bytes]]:
     while True:
-        folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{purpose}-")
+        # What another process removes at the same time is no error.
+        folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{purpose}-", ignore_cleanup_errors=True)
         with contextlib.suppress(FileNotFoundError):
             lock = open(os.path.join(folder.name, _LOCK), "wb")  # noqa: SIM115
             fcntl.flock(lock, fcntl.LOCK_EX)
