@@ -154,6 +154,13 @@ PUBLISHED = [
     f"work/publish/{file}" for file in ("dataset_info.json", "manifest.json", "README.md", "report.html")
 ]
 
+BUILT = [
+    f"data/manifest/{name}.json"
+    for name in ARTIFACTS
+    if os.path.isfile(f"data/manifest/{name}.json") and os.path.exists(f"data/{name}.parquet")
+]
+"""The manifests of the artifacts that stand."""
+
 # Licences as the sources' own cards name them.
 LICENCES = {
     "tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"},
@@ -228,5 +235,9 @@ def target_names():
     servers = {"probe": "every server"}
     servers |= {f"probe_{name}": server["model"] for name, server in SERVERS.items()}
     servers |= {f"serve_{name}": server["model"] for name, server in SERVERS.items()}
-    looks = {"plan": "what a run will fetch, write and ask", "refresh": "what branches name now"}
+    looks = {
+        "plan": "what a run will fetch, write and ask",
+        "publish_built": "manifest, card and report of the artifacts that stand",
+        "refresh": "what branches name now",
+    }
     return [f"{target:<72} {what}" for target, what in (stages | looks | files | servers).items()]

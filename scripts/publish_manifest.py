@@ -18,10 +18,12 @@ log = logging.getLogger(__name__)
 def gather(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
     """All manifests by the artifact's name, in the order given.
 
-    Raises Failure when two are of one artifact, or the digest is not one.
+    Raises Failure when there is none, two are of one artifact, or the digest is not one.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", config_sha256):
         raise Failure(f"--config-sha256 {config_sha256!r} is not a sha256: 64 hex digits are")
+    if not manifests:
+        raise Failure("no artifact stands yet: build one first, such as snakemake stage1")
     artifacts: dict[str, dict] = {}
     for manifest in manifests:
         if manifest["name"] in artifacts:
@@ -32,7 +34,7 @@ def gather(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True, help="the artifacts' manifests")
+    parser.add_argument("--manifests", type=Path, nargs="*", required=True, help="the artifacts' manifests")
     parser.add_argument("--config-sha256", required=True, help="digest of the keys that decide content")
     parser.add_argument("--publish", type=Path, required=True, help="out: the one manifest")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")

@@ -122,7 +122,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
     parser.add_argument("--stats", type=Path, required=True, help="folder with the programs' statistics")
-    parser.add_argument("--legibility", type=Path, required=True, help="what an OCR engine read of the pages")
+    parser.add_argument(
+        "--legibility",
+        type=Path,
+        nargs="?",
+        required=True,
+        help="what an OCR engine read, if it did",
+    )
     parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
     parser.add_argument(
         "--notice", nargs="?", const="", required=True, help="what a reader must know first; may be empty"
@@ -145,7 +151,7 @@ def main() -> None:
         works=found,
         tokens=tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
-        legibility=read_json(args.legibility),
+        legibility=args.legibility and read_json(args.legibility),
         sections=sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],
     )

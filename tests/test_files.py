@@ -24,6 +24,15 @@ def test_a_block_that_fails_changes_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["x.txt"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+def test_a_full_disk_names_the_file(tmp_path):
+    """An error of writing names no file by itself."""
+    with pytest.raises(OSError, match=r"No space left on device: '.*/x.txt'"), whole(tmp_path / "x.txt"):  # noqa: SIM117
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+    assert not os.listdir(tmp_path)
+
+
 def test_what_a_killed_program_left_is_removed(tmp_path):
     (tmp_path / ".x[1].txt.abc.part").write_text("half")
     (tmp_path / ".other.txt.abc.part").write_text("half")

@@ -34,6 +34,11 @@ def start(body: str) -> subprocess.Popen:
     [
         ('raise Failure("x.parquet: no column y;\\n add it")', "error: x.parquet: no column y; add it"),
         ('open("/no/such/file")', "error: [Errno 2] No such file or directory: '/no/such/file'"),
+        (
+            'raise OSError(28, "No space left on device", "data/x.parquet")',
+            "error: data/x.parquet: No space left on device; free some space there (df shows where), and run"
+            " again",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(body, line):

@@ -228,6 +228,29 @@ def test_one_artifact_builds_only_what_it_needs(tmp_path):
     assert (tmp_path / "raw/llavaonevision_converted/iiit5k/train-00000-of-00001.parquet").is_symlink()
 
 
+def test_what_stands_is_published_without_a_teacher(tmp_path):
+    """The card, the report and the one manifest of stage 1 alone, though the rest was never built."""
+    build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
+    empty = build.run("publish_built")
+    assert empty.returncode != 0
+    assert "error: no artifact stands yet" in empty.output
+    assert build.run("stage1").returncode == 0
+    build.config["images"] = {"check": "header"}  # what stands is stale, and published as it stands
+    done = build.run("publish_built")
+    assert done.returncode == 0, done.output[-3000:]
+    assert set(done.jobs) == {
+        "publish_manifest_built",
+        "publish_card_built",
+        "publish_report_built",
+        "publish_built",
+    }
+    published = json.loads((tmp_path / "data/manifest.json").read_text())
+    assert list(published["artifacts"]) == ["LLaVA_ReCap_558K"]
+    assert "LLaVA_ReCap_558K" in (tmp_path / "data/report.html").read_text()
+    assert 'config_name: "LLaVA_ReCap_558K"' in (tmp_path / "data/README.md").read_text()
+    assert "Nothing to be done" in build.run("publish_built").output
+
+
 def test_raw_shards_go_once_their_artifact_is_assembled(tmp_path):
     build = Build(tmp_path, config("http://127.0.0.1:9/v1", keep_raw=False))
     target = "data/LLaVA_ReCap_CC3M.parquet"

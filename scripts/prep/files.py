@@ -26,13 +26,25 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     os.close(descriptor)
     part = Path(name)
     try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with naming(path):
+            yield part
+            part.chmod(0o666 & ~_umask())
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Have an OSError of the block name `path` where it names no file, as those of writing do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

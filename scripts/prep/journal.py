@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prep.files import naming
 from prep.program import Failure
 
 log = logging.getLogger("prep")
@@ -85,8 +86,9 @@ class Journal:
         line = HEAD + key.encode() + MIDDLE + text.encode("utf-8", "surrogatepass") + b"}\n"
         if self._own is None:
             self._begin()
-        self._own.write(line)
-        self._own.flush()
+        with naming(self._paths[-1]):
+            self._own.write(line)
+            self._own.flush()
         self._places.put(_digest(key), (len(self._paths) - 1) * _Places.OFFSETS + self._end)
         self._end += len(line)
 

@@ -1,6 +1,7 @@
 """How every program of this project starts and how it fails."""
 
 import argparse
+import errno
 import logging
 import signal
 import sys
@@ -35,9 +36,17 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (Failure, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {' '.join(_words(error).split())}")
     except KeyboardInterrupt:
         sys.exit(_exit_code(signal.SIGINT, "interrupted"))
+
+
+def _words(error: Failure | OSError) -> str:
+    """What an error says; a full disk comes with what to do about it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "a file"
+        return f"{where}: {error.strerror}; free some space there (df shows where), and run again"
+    return str(error)
 
 
 def _terminated(number: int, _frame: object) -> None:
