@@ -59,10 +59,10 @@ def obeys(content: str, finish_reason: str | None) -> bool:
     if finish_reason == "length":
         return re.match(r'\s*\{\s*"(verdict|score|reason)"\s*:', content) is not None
     try:
-        alone = isinstance(json.loads(content, strict=False), dict)
+        alone = json.loads(content, strict=False)
     except (ValueError, RecursionError):
         return False
-    return alone and parse(content) is not None
+    return isinstance(alone, dict) and alone == parse(content)
 
 
 def picture() -> str:

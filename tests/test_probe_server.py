@@ -146,6 +146,9 @@ def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsew
         ('{"verdict": "pass", "score": 5, "rea', "length", True),
         ('{"colour": "blue', "length", False),
         ("Yes, it is, and", "length", False),
+        ('{"verdict": "PASS", "score": 4, "reason": "right"}', "stop", False),
+        ('{"verdict": "pass", "score": "4", "reason": "right"}', "stop", False),
+        ('{"verdict": "pass", "score": 4, "reason": "it says </think>"}', "stop", True),
     ],
 )
 def test_obeys(content, reason, obeyed):

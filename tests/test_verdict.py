@@ -33,10 +33,74 @@ def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
         f'First {{"verdict": "fail", "score": 1}}, no: {json.dumps(PASS)} as I said.',
         f"```json\n{json.dumps(PASS, indent=2)}\n```",
         f"{{ broken {json.dumps(PASS)}",
+        f"{json.dumps(PASS)} {{}}",
+        f'{json.dumps(PASS)}\n\n{{"note": "done"}}',
+        f"[{json.dumps(PASS)}]",
+        '{"verdict": "pass", "score": "4", "reason": "right"}',
+        '{"verdict": "pass", "score": 4.0, "reason": "right"}',
+        '{"verdict": "pass", "score": "4.0", "reason": "right"}',
+        '{"verdict": " PASS ", "score": " 4 ", "reason": "right"}',
+        '{"Verdict": "Pass", "Score": 4, "Reason": "right"}',
+        '{"verdict": "pass", "score": 4, "reason": "right",}',
+        '```json\n{\n  "verdict": "pass",\n  "score": 4,\n  "reason": "right",\n}\n```',
+        f'The form is {{"verdict": "pass" or "fail", "score": 1 to 5}}, so: {json.dumps(PASS)}',
     ],
 )
-def test_the_last_object_after_the_thoughts_is_the_verdict(text):
+def test_the_last_verdict_after_the_thoughts_counts(text):
     assert parse(text) == PASS
+
+
+@pytest.mark.parametrize(
+    ("reason", "read"),
+    [
+        (r"so \(x\) is right", r"so \(x\) is right"),
+        (r"\sqrt{2} \approx 1.41", r"\sqrt{2} \approx 1.41"),
+        (r"the set \{1, 2\}", r"the set \{1, 2\}"),
+        (r"\underline{x} \u00e9", r"\underline{x} é"),
+        (r"an escaped \\(x\\)", r"an escaped \(x\)"),
+        (r"\( and \"quoted, }\"", r'\( and "quoted, }"'),
+        (r"\( ends in a backslash \\", "\\( ends in a backslash \\"),
+    ],
+)
+@pytest.mark.parametrize("end", ["}", ", }", "\n}\n{}"])
+def test_a_backslash_that_begins_no_escape_stands_for_itself(reason, read, end):
+    assert parse(f'{{"verdict": "pass", "score": 4, "reason": "{reason}"{end}') == PASS | {"reason": read}
+
+
+EXAMPLE = json.dumps({"verdict": "fail", "score": 1, "reason": "an example"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("\n", "\n{}"),
+        (f"<think>say {EXAMPLE}</think>\n", ""),
+        (f"<think>say {EXAMPLE} </think> or </think>", " I said."),
+        ('<think>I begin: {"verdict": "fail", </think>', ""),
+        ('<think>I begin: {"verdict": "fail", "reason": "</think>', ""),
+        ("<think>{{{ \\frac{1}{2} </think>", ""),
+    ],
+)
+@pytest.mark.parametrize("reason", ["</think>", "a </think> {} b", f"</think> {EXAMPLE}", "<think>{</think>"])
+def test_a_reason_may_quote_the_end_of_thoughts(before, after, reason):
+    expected = PASS | {"reason": reason}
+    assert parse(f"{before}{json.dumps(expected)}{after}") == expected
+
+
+@given(st.text(), st.text())
+def test_any_reason_is_read_after_any_thoughts(thoughts, reason):
+    expected = PASS | {"reason": reason + "</think>" + thoughts}
+    for escaped in (True, False):
+        verdict = json.dumps(expected, ensure_ascii=escaped)
+        assert parse(verdict) == expected
+        assert parse(f"<think>{thoughts}</think>{verdict}") == expected
+
+
+def test_thoughts_in_a_field_of_their_own_leave_the_verdict_alone():
+    reason = "it ends in </think>, as it should"
+    response = Response(json.dumps(PASS | {"reason": reason}), f"perhaps {EXAMPLE}", "stop")
+    assert verdict_row("a", response)["detail"] == reason
 
 
 @pytest.mark.parametrize(
@@ -52,8 +116,17 @@ def test_the_last_object_after_the_thoughts_is_the_verdict(text):
         '{"verdict": "pass", "score": 6}',
         '{"verdict": "pass", "score": 4.5}',
         '{"verdict": "pass", "score": true}',
-        '{"verdict": "pass", "score": "4"}',
-        '{"verdict": "PASS", "score": 4}',
+        '{"verdict": "pass", "score": "4.5"}',
+        '{"verdict": "pass", "score": "4/5"}',
+        '{"verdict": "pass", "score": "four"}',
+        '{"verdict": "pass", "score": NaN}',
+        '{"verdict": "pass", "score": 1e400}',
+        '{"verdict": "passed", "score": 4}',
+        '{"verdict": "pass, fail", "score": 4}',
+        f'{json.dumps(PASS)} no, {{"score": 9}}',
+        f'{{"result": {json.dumps(PASS)}}}',
+        f'{{"verdict": "fail", "score": 1, "reason": "it says {json.dumps(PASS)}"}}',
+        f'{{"verdict": "fail", "score": 1, "reason": "it says {json.dumps(PASS)}',
         '{"verdict": ["pass"], "score": 4}',
         '["pass", 4]',
         '{"a":' * 100_000,
@@ -61,6 +134,25 @@ def test_the_last_object_after_the_thoughts_is_the_verdict(text):
 )
 def test_what_is_unclear_is_no_verdict(text):
     assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["{", '{"', '{"a":', '{"verdict":', '{"verdict": "pass", ', '{"a": x', '{"a": "\\(', "{}", "</think>{"],
+)
+def test_a_text_full_of_braces_is_read_a_few_times_at_most(piece, monkeypatch):
+    """Time would be no proof: what the decoder is handed is counted instead."""
+    tried = []
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, text, start=0):
+            tried.append(start)
+            return super().raw_decode(text, start)
+
+    monkeypatch.setattr("prep.verdict._DECODER", Counting(strict=False))
+    text = piece * (100_000 // len(piece))
+    assert parse(text) is None
+    assert len(tried) <= len(text) // len(piece)
 
 
 def test_a_reason_may_hold_what_json_wants_escaped():

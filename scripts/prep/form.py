@@ -6,6 +6,7 @@ from prep.conversation import MEDIA_TAG
 from prep.reason import Defect, Reason
 from prep.request import Response
 
+THOUGHT_END = "</think>"
 EMPTY_THINK = "<think>\n\n</think>\n\n"
 BOX = ("<|begin_of_box|>", "<|end_of_box|>")
 _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTALL)
@@ -88,4 +89,4 @@ def image_answer(response: Response) -> str | Defect:
 
 def after_thought(text: str) -> str:
     """What an answer says once it has thought: the text after `</think>`, stripped."""
-    return text.rpartition("</think>")[2].strip()
+    return text.rpartition(THOUGHT_END)[2].strip()

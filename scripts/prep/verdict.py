@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from prep.fault import storable
-from prep.form import after_thought, whole
+from prep.form import THOUGHT_END, after_thought
 from prep.reason import Defect, Reason
 from prep.request import Response
 
@@ -28,6 +28,18 @@ RESPONSE_FORMAT = {
 }
 """The form of a verdict, as `response_format`, which old and new vLLM constrain the output by."""
 
+_DECODER = json.JSONDecoder(strict=False)
+"""Takes control characters in strings as they are: vLLM's grammar of a string with a maxLength has them."""
+_OBJECT = re.compile(r"\{\s*+(?:\"[^\"\\{}]*+\"\s*+:|\})")
+"""How an object begins. Other braces are passed over, so that a text full of them is read in linear time."""
+_VERDICT = re.compile(r"\{\s*+\"(?:verdict|score|reason)\"", re.IGNORECASE)
+_STRING = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
+_MEMBER = rf"{_STRING}\s*+:\s*+(?:{_STRING}|[-+.\w]++)"
+_LOOSE_OBJECT = re.compile(rf"\{{\s*+{_MEMBER}(?:\s*+,\s*+{_MEMBER})*+\s*+,?+\s*+\}}", re.DOTALL)
+_STRING_OR_LAST_COMMA = re.compile(rf"({_STRING})|,\s*\}}$", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4})|\\")
+_BRACES = re.compile(rf"[{{}}]|{re.escape(THOUGHT_END)}")
+
 
 def prompt(template: str, question: str, reference: str | None, answer: str) -> str:
     """The template with {question}, {reference} and {answer} filled in, whose own braces mean nothing."""
@@ -36,27 +48,74 @@ def prompt(template: str, question: str, reference: str | None, answer: str) -> 
 
 
 def parse(text: str) -> dict | None:
-    """The last JSON object after the judge's thoughts, when it is a verdict: pass or fail, and 1 to 5.
+    """The last JSON object after the judge's thoughts that reads as a verdict; None when there is none.
 
-    Its strings may hold control characters as they are: vLLM's grammar of a string with a maxLength does.
+    The thoughts end at the last `</think>` outside an object: a reason may quote the tag. An object with
+    neither `verdict` nor `score` is passed over. The last one with either of them counts, and must be clear
+    (see _words). The keys are in lower case.
     """
-    rest, last = after_thought(text), None
-    decoder = json.JSONDecoder(strict=False)
-    at = rest.find("{")
-    while at >= 0:
+    claim, at = None, 0
+    while begin := _OBJECT.search(text, at):
+        if THOUGHT_END in text[at : begin.start()]:
+            claim = None
         try:
-            last, end = decoder.raw_decode(rest, at)
-        except ValueError:
-            end = at + 1
+            found, at = _object(text, begin.start())
         except RecursionError:  # a thousand braces deep there is no verdict, and each try takes long
             return None
-        at = rest.find("{", end)
-    if not isinstance(last, dict) or last.get("verdict") not in ("pass", "fail"):
+        if found is not None and not found.keys().isdisjoint(("verdict", "score")):
+            claim = found
+    return None if claim is None or THOUGHT_END in text[at:] else _words(claim)
+
+
+def _object(text: str, start: int) -> tuple[dict | None, int]:
+    """The JSON object that begins at a brace, or None, and where to look for the next one."""
+    try:
+        found, end = _DECODER.raw_decode(text, start)
+    except ValueError:
+        try:
+            found, end = _loose_object(text, start)
+        except ValueError:
+            # A verdict that cannot be read may quote another one, which is not the judge's.
+            return None, _end_of_braces(text, start) if _VERDICT.match(text, start) else start + 1
+    return {key.strip().lower(): value for key, value in found.items()}, end
+
+
+def _loose_object(text: str, start: int) -> tuple[dict, int]:
+    """An object of plain values that may end in a comma and have backslashes as LaTeX does; or ValueError."""
+    found = _LOOSE_OBJECT.match(text, start)
+    if found is None:
+        raise ValueError("no object of plain values")
+    strict = _STRING_OR_LAST_COMMA.sub(lambda part: _escaped(part[1]) if part[1] else "}", found[0])
+    return _DECODER.decode(strict), found.end()
+
+
+def _escaped(string: str) -> str:
+    """A JSON string in which a backslash that begins no escape stands for itself."""
+    return _ESCAPE.sub(lambda escape: escape[0] if len(escape[0]) > 1 else "\\\\", string)
+
+
+def _end_of_braces(text: str, start: int) -> int:
+    """Where the brace at `start` is closed; else where the thoughts end, or the text."""
+    depth = 0
+    for found in _BRACES.finditer(text, start):
+        if found[0] == THOUGHT_END:
+            return found.start()
+        depth += 1 if found[0] == "{" else -1
+        if depth == 0:
+            return found.end()
+    return len(text)
+
+
+def _words(claim: dict) -> dict | None:
+    """A verdict whose words are `pass` or `fail`, in any case, and a whole number from 1 to 5; or None."""
+    verdict, score = claim.get("verdict"), claim.get("score")
+    if isinstance(verdict, str):
+        verdict = verdict.strip().lower()
+    if isinstance(score, str) and (digits := re.fullmatch(r"\s*([1-5])(?:\.0+)?\s*", score)):
+        score = int(digits[1])
+    if verdict not in ("pass", "fail") or isinstance(score, bool) or score not in (1, 2, 3, 4, 5):
         return None
-    score = last.get("score")
-    if isinstance(score, bool) or not isinstance(score, int) or not 1 <= score <= 5:
-        return None
-    return last
+    return claim | {"verdict": verdict, "score": int(score)}
 
 
 def verdict_row(id_: str, response: Response) -> dict:
@@ -70,9 +129,9 @@ def verdict_row(id_: str, response: Response) -> dict:
     if response.finish_reason != "stop":
         detail = f"the judge's finish_reason is {response.finish_reason}"
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    found = parse(whole(response))
+    found = parse(response.content)
     if not found:
-        detail = storable(f"no verdict in: {after_thought(whole(response))[:200]}")
+        detail = storable(f"no verdict in: {after_thought(response.content)[:200]}")
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
     detail = storable(str(found.get("reason") or ""))
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
