@@ -19,7 +19,7 @@ def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) 
     return Request(
         id=question.row_id(asked.id, mode, sample),
         mode=mode,
-        messages=[{"role": "user", "content": asked.text}],
+        messages=[{"role": "user", "content": asked.request_text}],
         sampling=sampling,
         seed=draw.request_seed(seed, asked.id, mode, sample),
         sample=sample,

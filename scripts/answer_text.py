@@ -25,7 +25,7 @@ def due(questions: Iterable[Question], seed: int, share: float, samples: int) ->
 
 def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict[str, dict]) -> Request:
     """The request for one answer."""
-    text = asked.text + (asking.NO_THINK if mode == "no_thinking" else "")
+    text = asked.request_text + (asking.NO_THINK if mode == "no_thinking" else "")
     return Request(
         id=question.row_id(asked.id, mode, sample),
         mode=mode,

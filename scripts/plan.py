@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
-from prep import draw, program, request
+from prep import draw, program, request, verdict
 from prep.files import read_json
 
 TEXTS = 0.03
@@ -137,7 +137,7 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
     answered: dict[str, set[str]] = {"text": set(), "image": set()}
     for line in lines:
         what, kind = line["what"], line["kind"]
-        template = about[what]["prompt"] if kind == "judge" else None
+        template = verdict.skeleton(about[what]["prompt"]) if kind == "judge" else None
         model = about["models"][line["server"]]
         manner = request.manner(kind, model, about[what]["sampling"][kind], template)
         rows = journals[line["server"]].get(_name(manner), {})

@@ -2,11 +2,15 @@
 
 import base64
 import io
+from dataclasses import replace
 
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 from PIL import Image
 from teachers import teach
+
+import answer_image
+from prep.question import Question
 
 
 def png(shade: int) -> bytes:
@@ -38,6 +42,18 @@ def test_the_picture_goes_first_as_it_is(tmp_path):
     assert {parts[1]["text"] for parts in sent} == {"What is 0?", "What is 1?", "What is 2?"}
     assert all((body["temperature"], body["top_k"]) == (0.8, 2) for body in bodies)
     assert len({body["seed"] for body in bodies}) == 6
+
+
+def test_what_requests_were_paid_for_stays_so():
+    """See the test of the same name for texts."""
+    row = question(5, "<image>\nWhat is written?") | {"id": "llavaonevision_converted/iiit5k/train:5"}
+    row.pop("image")
+    asked = Question(**row, image=b"\xff\xd8\xff picture", image_path="p.jpg")
+    found = answer_image.request(asked, "thinking", 0, 42, {"temperature": 0.8})
+    key = "53d40274c0c99788d24c42eb1ac578e3d404ef27440513ba2473d083ef081d26"
+    assert found.key("THUDM/GLM-4.1V-9B-Thinking") == key
+    broken = answer_image.request(replace(asked, question="<image>\n<|image|>"), "thinking", 0, 42, {})
+    assert broken.messages == [{"role": "user", "content": "<|\u2060image|>"}]
 
 
 def test_tags_of_the_form_are_not_in_what_is_kept(tmp_path):

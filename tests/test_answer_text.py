@@ -51,6 +51,38 @@ def test_a_request_ends_in_the_switch_only_without_thinking_and_has_its_own_seed
     assert len({answer_text.request(asked(), m, s, 42, SAMPLING).seed for m in SAMPLING for s in (0, 1)}) == 4
 
 
+def test_what_requests_were_paid_for_stays_so():
+    """Journals know answers by these keys: a change asks every question of every user once more."""
+    sampling = {"thinking": {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}}
+    sampling["no_thinking"] = {"temperature": 0.7}
+    row = question(3, "Is 1 < 2, [a] | <b> <|> or <| x |>?\nSay so.") | {"id": "alpaca/train:3"}
+    row.pop("image")
+    text = Question(**row, image=None, image_path=None)
+    thinking = answer_text.request(text, "thinking", 0, 42, sampling)
+    plain = answer_text.request(text, "no_thinking", 1, 42, sampling)
+    assert [each.key("Qwen/Qwen3-32B") for each in (thinking, plain)] == [
+        "8d72d959d48f35cae4064c88269de3e089305caee50eb9dbdc6673ea3bd17627",
+        "e34c154694e617e47bd0622392cf57c3063b25c64801e8953e875840a7e822bf",
+    ]
+
+
+def test_template_tokens_of_a_question_are_broken_in_the_request_and_told(tmp_path):
+    text = "What does <|im_end|> do?"
+    note = "template tokens of the question are broken in the request: <|im_end|>"
+    plans = {
+        "What does <|\u2060im_end|> do?": Reply(content="<think>hm</think>It ends a turn."),
+        "And <|\u2060im_start|>?": Reply(content="<think>hm</think><|im_start|> begins one."),
+    }
+    with FaultServer(lambda ask: plans[ask.prompt]) as server:
+        batch = Batch(tmp_path, [question(0, text), question(1, "And <|im_start|>?")], server)
+        done = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
+    assert done.returncode == 0, done.stderr
+    kept, rejected = batch.rows("a.parquet")
+    assert (kept["text"], kept["reason"], kept["detail"]) == ("<think>hm</think>It ends a turn.", None, note)
+    assert rejected["reason"] == "template_token_in_answer"
+    assert rejected["detail"] == f"<|im_start|>; {note.replace('end', 'start')}"
+
+
 def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
     with FaultServer(teach) as server:
         batch = Batch(tmp_path, [question(number) for number in range(20)], server)

@@ -24,6 +24,14 @@ def stopped(content: str, reasoning: str | None = None) -> Response:
         (Response(THOUGHT, None, None), Reason.NOT_STOPPED),
         (Response(f"{THOUGHT} <IMAGE>", None, "stop"), Reason.MEDIA_TAG_IN_ANSWER),
         (Response("4", "see <video>", "stop"), Reason.MEDIA_TAG_IN_ANSWER),
+        (Response(f"{THOUGHT}<|im_end|>", None, "stop"), Reason.TEMPLATE_TOKEN_IN_ANSWER),
+        (Response(f"{THOUGHT} <|\u2060im_start|> as asked", None, "stop"), Reason.TEMPLATE_TOKEN_IN_ANSWER),
+        (Response("4", "the user wrote <|endoftext|>", "stop"), Reason.TEMPLATE_TOKEN_IN_ANSWER),
+        (
+            Response(f"{THOUGHT}<\uff5cend\u2581of\u2581sentence\uff5c>", None, "stop"),
+            Reason.TEMPLATE_TOKEN_IN_ANSWER,
+        ),
+        (Response(f"[gMASK]<sop>{THOUGHT}", None, "stop"), Reason.TEMPLATE_TOKEN_IN_ANSWER),
         (Response(f"{THOUGHT} \ud83d", None, "stop"), Reason.TEXT_NOT_UTF8),
         (Response("4", "\udc00", "stop"), Reason.TEXT_NOT_UTF8),
         (Response("", None, "stop"), Reason.EMPTY),
@@ -36,6 +44,13 @@ def test_an_answer_that_is_none_is_rejected_whatever_the_teacher(answer, respons
 
 def test_a_thinking_answer_is_kept_as_it_is():
     assert text_answer(stopped(THOUGHT), "thinking") == THOUGHT
+
+
+@pytest.mark.parametrize(
+    "text", ["<|begin_of_box|>4<|end_of_box|>", "a <| b |> c", "the mean <|x|> is 4", "[MASK]"]
+)
+def test_what_only_looks_like_a_template_token_is_kept(text):
+    assert text_answer(stopped(f"<think>a</think>{text}"), "thinking") == f"<think>a</think>{text}"
 
 
 def test_thinking_in_a_field_of_its_own_is_put_back():

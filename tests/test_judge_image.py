@@ -6,7 +6,9 @@ import json
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 from test_answer_image import png
-from test_judge_text import PROMPT, answers, verdict
+from test_judge_text import PROMPT, answers, verdict_of
+
+from prep import verdict
 
 
 def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
@@ -14,7 +16,7 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
 
     def plan(ask: Ask) -> Reply:
         bodies.append(ask.body)
-        return Reply(content=verdict("pass", 4))
+        return Reply(content=verdict_of("pass", 4))
 
     with FaultServer(plan) as server:
         batch = Batch(tmp_path, [question(0, "<image>\nWhat is 0?", png(7))], server)
@@ -26,5 +28,5 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
     assert done.returncode == 0, done.stderr
     ((picture, text),) = (body["messages"][0]["content"] for body in bodies)
     assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]) == png(7)
-    assert text["text"] == "Q: What is 0?\nR: It is 0.\nA: zero"
+    assert text["text"] == verdict.prompt(PROMPT, "What is 0?", "It is 0.", "zero")
     assert [row["score"] for row in batch.rows("v.parquet")] == [4]

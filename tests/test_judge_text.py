@@ -1,13 +1,16 @@
 """What the judge is shown, and what is made of its word."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 
-from prep import shards
+import plan
+from prep import shards, verdict
+from prep.request import manner
 from prep.schema import ANSWERS
 
 PROMPT = "Q: {question}\nR: {reference}\nA: {answer}"
@@ -40,18 +43,18 @@ def judge(batch: Batch, texts: list[str | None]):
     )
 
 
-def verdict(said: str, score: int) -> str:
+def verdict_of(said: str, score: int) -> str:
     return json.dumps({"verdict": said, "score": score, "reason": "because"})
 
 
 def test_the_judge_sees_question_reference_and_the_answer_without_its_thought(tmp_path):
-    with FaultServer(lambda ask: Reply(content=verdict("pass", 5))) as server:
+    with FaultServer(lambda ask: Reply(content=verdict_of("pass", 5))) as server:
         batch = Batch(tmp_path, [question(number) for number in range(3)], server)
         done = judge(batch, ["zero", None, "two {reference}"])
     assert done.returncode == 0, done.stderr
     assert set(server.attempts) == {
-        "Q: What is 0?\nR: It is 0.\nA: zero /no_think",
-        "Q: What is 2?\nR: It is 2.\nA: two {reference} /no_think",
+        verdict.prompt(PROMPT, "What is 0?", "It is 0.", "zero") + " /no_think",
+        verdict.prompt(PROMPT, "What is 2?", "It is 2.", "two {reference}") + " /no_think",
     }
     assert [(row["id"], row["verdict"], row["score"]) for row in batch.rows("v.parquet")] == [
         ("set/file:0#thinking.0", "pass", 5),
@@ -65,7 +68,7 @@ def test_the_schema_goes_only_to_a_server_that_obeys_it(tmp_path, schema):
 
     def plan(ask: Ask) -> Reply:
         bodies.append(ask.body)
-        return Reply(content=f"<think>{verdict('fail', 1)}</think> I say {verdict('pass', 4)}")
+        return Reply(content=f"<think>{verdict_of('fail', 1)}</think> I say {verdict_of('pass', 4)}")
 
     with FaultServer(plan) as server:
         batch = Batch(tmp_path, [question(0)], server)
@@ -82,12 +85,12 @@ def test_the_schema_goes_only_to_a_server_that_obeys_it(tmp_path, schema):
 def test_what_is_unclear_is_a_row_of_its_own(tmp_path):
     said = {
         "zero": Reply(content="I think it passes"),
-        "one": Reply(content=verdict("pass", 4), finish_reason="length"),
+        "one": Reply(content=verdict_of("pass", 4), finish_reason="length"),
         "two": Reply(status=400, body={"error": {"message": "no"}}),
         "three": Reply(content="half of a pair, \ud83d"),
-        "four": Reply(content=verdict("fail", 2)),
+        "four": Reply(content=verdict_of("fail", 2)),
     }
-    with FaultServer(lambda ask: said[ask.prompt.split("A: ")[1].removesuffix(" /no_think")]) as server:
+    with FaultServer(lambda ask: said[re.search(r"<answer-\w+>\n(.*)\n</answer", ask.prompt)[1]]) as server:
         batch = Batch(tmp_path, [question(number) for number in range(5)], server)
         done = judge(batch, list(said))
     assert done.returncode == 0, done.stderr
@@ -119,3 +122,31 @@ def test_a_server_that_fails_too_much_fails_the_job(tmp_path):
     assert "server_error" in done.last
     assert "Run again: only what is missing is asked" in done.last
     assert not (tmp_path / "v.parquet").exists()
+
+
+def test_a_template_token_reaches_no_judge_whole(tmp_path):
+    with FaultServer(lambda ask: Reply(content=verdict_of("pass", 5))) as server:
+        row = question(0, "What is <|im_end|>?") | {"reference": "<|im_start|>system"}
+        batch = Batch(tmp_path, [row], server)
+        done = judge(batch, ["[gMASK]<sop>"])
+    assert done.returncode == 0, done.stderr
+    (asked,) = server.attempts
+    for token in ("<|im_end|>", "<|im_start|>", "[gMASK]", "<sop>"):
+        assert token not in asked
+        assert token in asked.replace("\u2060", "")
+
+
+def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):
+    with FaultServer(lambda ask: Reply(content=verdict_of("pass", 5))) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        judge(batch, ["zero"])
+    line = {"what": "text", "kind": "judge", "server": "teacher"}
+    answered = line | {"kind": "thinking"}
+    journal = plan.held(tmp_path / "journal", 42)
+    row = "set/file:0#thinking.0"
+    journal[plan._name(manner("thinking", "model", {}, None))] = {row: 1}
+    for template, known in ((PROMPT, {row}), (PROMPT + "!", set())):
+        sampling = {"judge": {"temperature": 0.7}, "thinking": {}}
+        about = {"text": {"prompt": template, "sampling": sampling}, "models": {"teacher": "model"}}
+        _, judged = plan.paid_for([answered, line], about, {"teacher": journal})
+        assert set(judged) == known

@@ -12,6 +12,7 @@ from prep.files import write_json
 from prep.journal import Journal
 from prep.request import manner
 from prep.schema import ANSWERS, QUESTIONS, VERDICTS
+from prep.verdict import skeleton
 
 PROMPT = "Is {answer} right? {question} {reference}"
 PICTURES = "llavaonevision_converted/words"
@@ -105,7 +106,7 @@ def test_what_is_fetched_written_and_asked(tmp_path):
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, got in the manner that is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]
-    template = PROMPT if mode == "judge" else None
+    template = skeleton(PROMPT) if mode == "judge" else None
     seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
     asked = manner(mode, "Qwen", sampling, template) | {
         "seed": draw.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))

@@ -125,6 +125,16 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
     assert read_json(tmp_path / "s.json") == {"sources": {}, "raw": None, "sha256": sums}
 
 
+def test_a_template_token_stands_unbroken_on_the_page(tmp_path):
+    text = "What does <|im_end|> do?"
+    done = render(tmp_path, [question(0, text)], [answer(0)], [judged(0)])
+    assert done.returncode == 0, done.stderr
+    (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    (found,) = render_text.draw([(text, row["id"])], Style(**STYLE | {"fonts": ()}), 42)
+    assert row["images"][0]["bytes"] == found.pages[0].bytes
+    assert "\u2060" not in row["messages"][0]["content"]
+
+
 def test_each_answer_has_its_own_questions_pages(tmp_path):
     texts = [f"How much is {n} + {n}?" if n % 5 else "\ue000" for n in range(40)]
     answers = [answer(n, reason=None if n % 3 else "length") for n in range(40)]

@@ -11,6 +11,7 @@ from prep.schema import ANSWERS, QUESTIONS, VERDICTS
 
 def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
     asked = [question(number, f"<image>\nWhat is {number}?", b"picture %d" % number) for number in range(4)]
+    asked[1]["question"] = "<image>\nWhat is <|image_pad|>?"
     shards.write(tmp_path / "q0.parquet", asked[:1], QUESTIONS)
     shards.write(tmp_path / "q1.parquet", asked[1:], QUESTIONS)
     shards.write(
@@ -49,3 +50,5 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
         ("set/file:1#thinking.0", 1, "judge_fail"),
         ("set/file:3#thinking.0", 3, "length"),
     ]
+    note = "template tokens of the question are broken in the request: <|image_pad|>"
+    assert [reject["detail"] for reject in rejects] == [f"score 1: d; {note}", "cut"]

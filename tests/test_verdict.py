@@ -1,6 +1,7 @@
 """Verdicts: how they are asked for and read, and what is kept for them."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -9,14 +10,25 @@ from hypothesis import strategies as st
 
 from prep.reason import Reason
 from prep.request import Response
-from prep.verdict import RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
+from prep.verdict import LAST_LINE, RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
 
 
 def test_what_is_filled_into_the_prompt_is_never_read_as_a_template():
-    template = "Q {question} R {reference} A {answer} {other}"
-    assert prompt(template, "{answer}", None, r"\1 {question}") == r"Q {answer} R  A \1 {question} {other}"
+    built = prompt("Q {question} R {reference} A {answer} {other}\n", "{answer}", None, r"\1 {question}")
+    filled = re.sub("-[0-9a-f]{12}", "-MARK", built)
+    assert filled.splitlines() == [
+        "Q <question-MARK>",
+        "{answer}",
+        "</question-MARK> R <reference-MARK>",
+        "",
+        "</reference-MARK> A <answer-MARK>",
+        r"\1 {question}",
+        "</answer-MARK> {other}",
+        "",
+        LAST_LINE.format(mark=re.search("-([0-9a-f]{12})>", built)[1]),
+    ]
 
 
 def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():

@@ -20,6 +20,7 @@ from prep.reason import Defect
 from prep.request import Request, Response
 from prep.schema import ANSWERS, VERDICTS
 from prep.server import Server
+from prep.template_tokens import with_note
 
 NO_THINK = " /no_think"
 """Qwen3's soft switch, at the end of a prompt: the answer's think block is empty."""
@@ -65,21 +66,24 @@ def write_answers(
     request: Callable[[Question, str, int], Request],
     form: Callable[[Response, str], str | Defect],
 ) -> None:
-    """Write one row of ANSWERS for each ask, in order: the text in its `form`, or the reason why not."""
+    """Write one row of ANSWERS for each ask, in order: the text in its `form`, or the reason why not.
+
+    The detail tells besides which template tokens of the question the request broke.
+    """
 
     def rows() -> Iterator[dict]:
         responses = ask(args, lambda: (request(*each) for each in asks()))
         for (asked, mode, sample), (sent, response) in zip(asks(), responses, strict=True):
             found = form(response, mode)
-            text, defect = (found, (None, None)) if isinstance(found, str) else (None, found)
+            text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
                 "id": sent.id,
                 "question_id": asked.id,
                 "mode": mode,
                 "sample": sample,
                 "text": text,
-                "reason": defect[0],
-                "detail": defect[1],
+                "reason": reason,
+                "detail": with_note(detail, asked.text),
             }
 
     _write(args.answers, args.identity, rows(), ANSWERS)
@@ -99,9 +103,9 @@ def judge_arguments(doc: str | None) -> argparse.Namespace:
 def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     """Write one row of VERDICTS for each answer that has a text, in order; see judge_arguments.
 
-    `suffix` ends the prompt. The judge sees the picture where the question has one.
+    `suffix` ends the prompt (see prep.verdict.prompt). The judge sees the picture where the question has one.
     """
-    constrained = read_json(args.probe)["schema"]
+    constrained, template = read_json(args.probe)["schema"], verdict.skeleton(args.prompt)
 
     def requests() -> Iterator[Request]:
         for asked, answer in answered(question.read(args.questions), shards.read(args.answers)):
@@ -114,7 +118,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
                 seed=draw.request_seed(args.seed, answer["id"], "judge", 0),
                 image=asked.image,
                 response_format=verdict.RESPONSE_FORMAT if constrained else None,
-                template=args.prompt,
+                template=template,
             )
 
     rows = (verdict.verdict_row(sent.id, response) for sent, response in ask(args, requests))

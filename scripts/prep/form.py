@@ -5,6 +5,7 @@ import re
 from prep.conversation import MEDIA_TAG
 from prep.reason import Defect, Reason
 from prep.request import Response
+from prep.template_tokens import template_tokens
 
 THOUGHT_END = "</think>"
 EMPTY_THINK = "<think>\n\n</think>\n\n"
@@ -15,7 +16,7 @@ _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTA
 def defect_of(response: Response) -> Defect | None:
     """Why an answer cannot be used whatever its form.
 
-    It failed, did not stop, is empty, has a media tag or what cannot be stored.
+    It failed, did not stop, is empty, has a media tag, a template token or what cannot be stored.
     """
     if response.failure:
         return response.failure, response.detail or ""
@@ -30,6 +31,8 @@ def defect_of(response: Response) -> Defect | None:
     said = f"{response.reasoning or ''}\n{response.content}"
     if tag := MEDIA_TAG.search(said):
         return Reason.MEDIA_TAG_IN_ANSWER, tag.group()
+    if tokens := [token for token in template_tokens(said) if token not in BOX]:
+        return Reason.TEMPLATE_TOKEN_IN_ANSWER, ", ".join(tokens[:5])
     try:
         said.encode()
     except UnicodeEncodeError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prep import shards
 from prep.conversation import IMAGE_TAG
+from prep.template_tokens import break_template_tokens
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Question:
     def text(self) -> str:
         """The question without its picture's tag: what a teacher and a judge are asked."""
         return self.question.replace(IMAGE_TAG, "").strip() if self.image else self.question
+
+    @property
+    def request_text(self) -> str:
+        """The text as requests carry it: template tokens in it are broken."""
+        return break_template_tokens(self.text)
 
     def origin(self) -> dict:
         """Where the question is from, as a reject names it."""

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     """The answer ended for another reason than `stop` that has no name here."""
     EMPTY = "empty"
     """The answer has no text at all."""
+    TEMPLATE_TOKEN_IN_ANSWER = "template_token_in_answer"
+    """A teacher's answer holds a special token of a chat template, such as `<|im_end|>`."""
     ANSWER_MALFORMED = "answer_malformed"
     """The answer does not have the teacher's form."""
 

@@ -12,6 +12,7 @@ from prep import parts, question, shards, verdict
 from prep.question import Question
 from prep.reason import Defect
 from prep.schema import REASONED, REJECTS
+from prep.template_tokens import with_note
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def training_row(selected: Selected, user: str, images: list[dict]) -> dict:
 
 
 def reject(selected: Selected, defect: Defect) -> dict:
-    """The reject of an answer, named by the training row that it would have been."""
-    origin = {"source_file": selected.question.source_file, "row": selected.question.row}
-    return {"id": selected.answer["id"], **origin, "reason": defect[0], "detail": defect[1]}
+    """The reject of an answer, named by the training row that it would have been.
+
+    What the detail of a whole answer tells of its request (see prep.template_tokens) stands in it too.
+    """
+    answer, (reason, detail) = selected.answer, defect
+    if answer["reason"] is None:
+        detail = with_note(detail, selected.question.text)
+    return {"id": answer["id"], **selected.question.origin(), "reason": reason, "detail": detail}
