@@ -24,6 +24,7 @@ from prep.fault import Fault, storable
 from prep.files import read_json, write_json
 from prep.program import Failure, parser, run
 from prep.reason import Reason
+from prep.sanitize import sanitize
 from prep.server import Server
 from prep.verdict import RESPONSE_FORMAT, parse
 from prep.wire import Wire, time_limit
@@ -131,6 +132,13 @@ class Asker:
             return fault.detail
 
 
+def shown(said: Any) -> Any:
+    """What a server says, as it may be stored and shown: each text in it is sanitized."""
+    if isinstance(said, dict):
+        return {name: shown(value) for name, value in said.items()}
+    return sanitize(said) if isinstance(said, str) else said
+
+
 def context_length(body: Any, model: str) -> int | None:
     """The tokens of a model's context, as vLLM tells them in /v1/models (`max_model_len`); None: unknown."""
     told = next((entry.get("max_model_len") for entry in models(body) if entry["id"] == model), None)
@@ -177,7 +185,7 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
         "transformers_version": transformers_version(settings),
         "picture": isinstance(seen, dict),
         "tags": {tag: tag in heard for tag in TAGS},
-        "answers": {"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen},
+        "answers": shown({"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen}),
     }
     if trouble := unfit(adapted, details, settings):
         raise Failure(f"{name}: {url} {trouble}")
@@ -215,7 +223,8 @@ async def version(endpoint: Endpoint) -> str | None:
         _, body = await asyncio.to_thread(get, endpoint.base_url.removesuffix("/v1") + "/version")
     except OSError:
         return None
-    return body.get("version") if isinstance(body, dict) else None
+    told = body.get("version") if isinstance(body, dict) else None
+    return sanitize(told) if isinstance(told, str) else None
 
 
 async def probe_all(settings: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

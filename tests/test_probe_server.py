@@ -134,6 +134,7 @@ def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsew
         ('{"verdict": "pass", "score": 5, "reason": "r"}', "stop", True),
         (' {"score": 1, "verdict": "fail", "reason": ""}\n', "stop", True),
         ('{"verdict": "pass", "score": 5, "reason": "a\ttab"}', "stop", True),
+        ('{"verdict": "pass", "score": 5, "reason": "a \x19 and \x1b[1m"}', "stop", True),
         ('{"verdict": "pass", "score": 6, "reason": "r"}', "stop", False),
         ('{"verdict": "maybe", "score": 5, "reason": "r"}', "stop", False),
         ('{"verdict": "pass"}', "stop", False),

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prep.program import Failure
+from prep.sanitize import keep_secret
 
 log = logging.getLogger("prep")
 
@@ -24,6 +25,9 @@ class Endpoint:
 
     base_url: str
     api_key: str = field(default=NO_KEY, repr=False)
+
+    def __post_init__(self) -> None:
+        keep_secret(self.api_key)
 
 
 class External:

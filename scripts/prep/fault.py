@@ -10,6 +10,7 @@ from typing import Any
 
 from prep.program import Failure
 from prep.reason import Reason
+from prep.sanitize import sanitize
 
 # How often a request is sent when it meets nothing but faults of one reason.
 TRIES = {
@@ -39,7 +40,7 @@ class Fault(Exception):
     def __init__(self, reason: Reason, detail: str, retry_after: float | None = None):
         super().__init__(detail)
         self.reason, self.retry_after = reason, retry_after
-        self.detail = storable(" ".join(detail.split())[:DETAIL])
+        self.detail = sanitize(" ".join(detail.split()))[:DETAIL]  # no secret is cut before it is masked
 
     @property
     def row(self) -> bool:
@@ -112,7 +113,7 @@ def read(body: Any) -> dict[str, Any]:
         raise Fault(Reason.MALFORMED, f"not a chat completion: {said}") from error
     if not finish or finish in ("abort", "error"):
         raise Fault(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
-    finish = storable(str(finish))
+    finish = sanitize(str(finish))
     return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
 
 

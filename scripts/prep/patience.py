@@ -8,6 +8,8 @@ from huggingface_hub import errors
 from huggingface_hub.utils import parse_ratelimit_headers
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from prep.sanitize import sanitize
+
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
@@ -55,8 +57,9 @@ def pause(state: RetryCallState) -> float:
 def words(error: BaseException) -> str:
     """What an error says, without the address, which may be a signed one."""
     if isinstance(error, errors.HfHubHTTPError):
-        return f"{error.response.status_code} {error.server_message or error.response.reason_phrase}"
-    return str(error) or type(error).__name__
+        said = error.server_message or error.response.reason_phrase
+        return sanitize(f"{error.response.status_code} {said}")
+    return sanitize(str(error)) or type(error).__name__
 
 
 def advice(error: Exception) -> str:

@@ -5,15 +5,24 @@ import errno
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from typing import Any
 
 from prep.guard import follow_parent
+from prep.sanitize import Formatter, keep_environment_secrets, sanitize
 
 log = logging.getLogger("prep")
 
 
 class Failure(Exception):
-    """An error that a user can cause and mend: one line that says what, where, and what to do."""
+    """An error that a user can cause and mend: one line that says what, where, and what to do.
+
+    What it quotes of a server or a hub is sanitized.
+    """
+
+    def __str__(self) -> str:
+        return sanitize(super().__str__())
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -26,9 +35,13 @@ def run(main: Callable[[], None]) -> None:
 
     SIGTERM unwinds like Ctrl-C does, so that context managers close what they opened; both exit
     with 128 + the signal's number, and so they do when the workflow that runs the program is gone. Whatever
-    else is raised is a bug and keeps its traceback.
+    else is raised is a bug and keeps its traceback. All that is said is sanitized (see prep.sanitize).
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
+    keep_environment_secrets()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    sys.excepthook = _show_traceback
     for chatty in ("httpx", "httpx2"):  # a line a request; addresses may be signed
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
@@ -36,7 +49,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (Failure, OSError) as error:
-        sys.exit(f"error: {' '.join(_words(error).split())}")
+        sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
     except KeyboardInterrupt:
         sys.exit(_exit_code(signal.SIGINT, "interrupted"))
 
@@ -47,6 +60,10 @@ def _words(error: Failure | OSError) -> str:
         where = error.filename or "a file"
         return f"{where}: {error.strerror}; free some space there (df shows where), and run again"
     return str(error)
+
+
+def _show_traceback(*error: Any) -> None:
+    sys.stderr.write(sanitize("".join(traceback.format_exception(*error))))
 
 
 def _terminated(number: int, _frame: object) -> None:

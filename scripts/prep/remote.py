@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from huggingface_hub import constants, errors
+from huggingface_hub import constants, errors, get_token
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from prep import files, patience
 from prep.hub import HubFile, folder_of, matches
 from prep.patience import Result, advice, words
 from prep.program import Failure
+from prep.sanitize import keep_secret, keep_url_secret
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Remote:
         self.repo = repo
         self.pause = pause
         self.keep = keep
+        keep_secret(get_token())
+        keep_url_secret(self.endpoint)
         parts = urlsplit(self.endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Failure("hub.endpoint (or HF_ENDPOINT) must be an address such as https://hub.example.org")

@@ -12,6 +12,7 @@ from prep.endpoint import Endpoint, get, names, serves
 from prep.guard import Guarded
 from prep.launch import command_line, free_port, own_folder, reached, taken
 from prep.program import Failure
+from prep.sanitize import sanitize
 
 log = logging.getLogger("prep")
 
@@ -149,6 +150,7 @@ class Replica:
 
     def _hear(self, line: str) -> None:
         """Pass on what the server says."""
+        line = sanitize(line)
         if not line.endswith(SERVED):
             log.info("%s | %s", self.name, line)
 

@@ -5,10 +5,10 @@ import json
 import re
 from collections.abc import Iterable
 
-from prep.fault import storable
 from prep.form import THOUGHT_END, after_thought
 from prep.reason import Defect, Reason
 from prep.request import Response
+from prep.sanitize import sanitize
 from prep.template_tokens import break_template_tokens
 
 RESPONSE_FORMAT = {
@@ -159,9 +159,9 @@ def verdict_row(id_: str, response: Response) -> dict:
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
     found = parse(response.content)
     if not found:
-        detail = storable(f"no verdict in: {after_thought(response.content)[:200]}")
+        detail = sanitize(f"no verdict in: {after_thought(response.content)[:200]}")
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    detail = storable(str(found.get("reason") or ""))
+    detail = sanitize(str(found.get("reason") or ""))
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
 
 
