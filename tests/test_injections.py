@@ -90,7 +90,8 @@ def test_the_instructions_come_first_and_are_alike_for_all_texts(path):
     assert first.startswith(fixed)
     assert second.startswith(fixed)
     assert '"verdict": "pass"' in fixed
-    assert "{" not in template.partition("{question}")[2].replace("{reference}", "").replace("{answer}", "")
+    if path != "demo/judge.md":  # its small model heeds what it read last
+        assert re.sub(r"\{\w+\}|\w+( \w+)*:|\s", "", template.removeprefix(fixed)) == ""
 
 
 def test_a_skeleton_tells_templates_and_fences_apart_but_not_texts():
