@@ -55,6 +55,7 @@ def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
         '{"Verdict": "Pass", "Score": 4, "Reason": "right"}',
         '{"verdict": "pass", "score": 4, "reason": "right",}',
         '```json\n{\n  "verdict": "pass",\n  "score": 4,\n  "reason": "right",\n}\n```',
+        f'As in {{"a": {{"b": f(x)}}}}: {json.dumps(PASS)}',
         f'The form is {{"verdict": "pass" or "fail", "score": 1 to 5}}, so: {json.dumps(PASS)}',
     ],
 )
@@ -139,6 +140,7 @@ def test_thoughts_in_a_field_of_their_own_leave_the_verdict_alone():
         f'{{"result": {json.dumps(PASS)}}}',
         f'{{"verdict": "fail", "score": 1, "reason": "it says {json.dumps(PASS)}"}}',
         f'{{"verdict": "fail", "score": 1, "reason": "it says {json.dumps(PASS)}',
+        f'{{"why": "it says "pass": {json.dumps(PASS)}", "verdict": "fail", "score": 1}}',
         '{"verdict": ["pass"], "score": 4}',
         '["pass", 4]',
         '{"a":' * 100_000,

@@ -38,7 +38,6 @@ _DECODER = json.JSONDecoder(strict=False)
 """Takes control characters in strings as they are: vLLM's grammar of a string with a maxLength has them."""
 _OBJECT = re.compile(r"\{\s*+(?:\"[^\"\\{}]*+\"\s*+:|\})")
 """How an object begins. Other braces are passed over, so that a text full of them is read in linear time."""
-_VERDICT = re.compile(r"\{\s*+\"(?:verdict|score|reason)\"", re.IGNORECASE)
 _STRING = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
 _MEMBER = rf"{_STRING}\s*+:\s*+(?:{_STRING}|[-+.\w]++)"
 _LOOSE_OBJECT = re.compile(rf"\{{\s*+{_MEMBER}(?:\s*+,\s*+{_MEMBER})*+\s*+,?+\s*+\}}", re.DOTALL)
@@ -103,8 +102,8 @@ def _object(text: str, start: int) -> tuple[dict | None, int]:
         try:
             found, end = _loose_object(text, start)
         except ValueError:
-            # A verdict that cannot be read may quote another one, which is not the judge's.
-            return None, _end_of_braces(text, start) if _VERDICT.match(text, start) else start + 1
+            # What cannot be read may quote another verdict, which is not the judge's.
+            return None, _end_of_braces(text, start)
     return {key.strip().lower(): value for key, value in found.items()}, end
 
 
