@@ -51,7 +51,10 @@ def check_config():
     checker = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
     found = checker(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(found):
-        fail(f"{'.'.join(map(str, error.absolute_path)) or 'top level'}: {error.message}")
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        if place.endswith(".api_key_env"):  # a key that was put there is not repeated
+            fail(f"{place}: is no name of a variable; put the key into a variable, and its name here")
+        fail(f"{place}: {error.message}")
     # A key that another file names comes first; artifacts stay in the schema's order.
     order = schema["properties"]["sources"]["properties"]
     config["sources"] = {name: config["sources"][name] for name in order}

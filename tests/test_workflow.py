@@ -359,6 +359,10 @@ BAD_CONFIGS = {
         {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://me:secret@127.0.0.1/v1"]}}},
         "servers.qwen3.base_urls: an address has a name or password in it",
     ),
+    "key": (
+        {"servers": {"qwen3": {"api_key_env": "sk-secret-key"}}},
+        "servers.qwen3.api_key_env: is no name of a variable",
+    ),
     "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
 }
 
