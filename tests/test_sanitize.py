@@ -31,8 +31,8 @@ PLAIN = "sk-live-0123456789abcdefghij"
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
-    monkeypatch.setattr(module, "_forms", set())
-    monkeypatch.setattr(module, "_short", set())
+    monkeypatch.setattr(module, "_forms", ())
+    monkeypatch.setattr(module, "_short", ())
 
 
 SPELLINGS = {
@@ -104,7 +104,7 @@ def test_a_short_key_masks_no_word(key):
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60), st.text(), st.text()
 )
 def test_any_secret_is_masked_in_any_text(key, before, after):
-    module._forms.clear()
+    module._forms = ()
     keep_secret(key)
     for written in (key, json.dumps(key), quote(key, safe="")):
         found = sanitize(f"{before}{written}{after}")

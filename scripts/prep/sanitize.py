@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import quote, unquote, urlsplit
 
@@ -33,9 +34,10 @@ _SEQUENCE = re.compile(
 # All but tab and line feed; line separators; what turns the direction of text around.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
-_forms: set[str] = set()
-"""Every way in which a secret may be written, SHORTEST characters and more."""
-_short: set[str] = set()
+# Put anew when a secret is added, since threads read them: every way in which secrets may be written, the
+# longest first, and those that are short.
+_forms: tuple[str, ...] = ()
+_short: tuple[str, ...] = ()
 
 
 def keep_secret(secret: str | None) -> None:
@@ -43,25 +45,21 @@ def keep_secret(secret: str | None) -> None:
 
     One of fewer than SHORTEST characters is masked only where it stands as a bearer's token.
     """
-    if not secret:
+    global _forms, _short
+    if not secret or secret in _forms + _short:
         return
     if len(secret) < SHORTEST:
-        _short.add(secret)
+        _short = (*_short, secret)
         return
-    once = json.dumps(secret)[1:-1]
+    escaped = [json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (True, False)]
     quoted = quote(secret, safe="", errors="surrogateescape")
-    _forms.update(
-        (secret, repr(secret)[1:-1], html.escape(secret)),
-        # JSON, and JSON within JSON.
-        (
-            once,
-            once.replace("/", "\\/"),
-            json.dumps(once)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-        ),
-        (quoted, quoted.replace("%2F", "/"), re.sub("%..", lambda code: code[0].lower(), quoted)),
-        _base64(secret.encode(errors="surrogateescape")),
-    )
+    forms = {
+        *(secret, repr(secret)[1:-1], html.escape(secret)),
+        *(*escaped, escaped[0].replace("/", "\\/"), json.dumps(escaped[0])[1:-1]),  # the last: JSON in JSON
+        *(quoted, quoted.replace("%2F", "/"), re.sub("%..", lambda code: code[0].lower(), quoted)),
+        *_base64(secret.encode(errors="surrogateescape")),
+    }
+    _forms = tuple(sorted(forms.union(_forms), key=lambda form: (-len(form), form)))
 
 
 def keep_url_secret(url: str) -> None:
@@ -85,10 +83,11 @@ def sanitize(text: str) -> str:
     Tabs and line feeds stay. Half of a surrogate pair, which JSON may hold, becomes a question mark.
     """
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
-    for form in sorted(_forms, key=len, reverse=True):
+    forms = _forms
+    for form in forms:
         text = text.replace(form, MASK)
-    text = _mask_beginnings(text, _forms)
-    text = _mask_beginnings(text[::-1], {form[::-1] for form in _forms})[::-1]
+    text = _mask_beginnings(text, forms)
+    text = _mask_beginnings(text[::-1], [form[::-1] for form in forms])[::-1]
     for secret in _short:
         text = re.sub(rf"(\bbearer\s+){re.escape(secret)}(?!\w)", rf"\1{MASK}", text, flags=re.IGNORECASE)
     text = _CONTROL.sub(_escaped, text)
@@ -102,9 +101,9 @@ class Formatter(logging.Formatter):
         return sanitize(super().format(record))
 
 
-def _mask_beginnings(text: str, forms: set[str]) -> str:
+def _mask_beginnings(text: str, forms: Sequence[str]) -> str:
     """The text with each place masked that begins like a form, as far as it goes on like one."""
-    for beginning in {form[:PART] for form in forms}:
+    for beginning in dict.fromkeys(form[:PART] for form in forms):
         pieces, at = [], 0
         while (start := text.find(beginning, at)) >= 0:
             pieces += [text[at:start], MASK]
