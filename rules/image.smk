@@ -92,7 +92,7 @@ checkpoint judge_image:
         code=code("judge_image.py"),
         model=SERVERS[IMAGE["judge"]]["model"],
         max_model_len=SERVERS[IMAGE["judge"]]["max_model_len"],
-        prompt=literally(prompt_text("image_reasoning")),
+        prompt_sha256=prompt_sha256("image_reasoning"),
         sampling=sampling("image_reasoning", "judge"),
         seed=config["seed"],
         longer_budget=IMAGE["longer_budget"] or 0,
@@ -102,7 +102,8 @@ checkpoint judge_image:
     shell:
         "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress work/stats/judge_image/{wildcards.batch}.json --prompt {params.prompt:q}"
+        " --progress work/stats/judge_image/{wildcards.batch}.json"
+        " --prompt work/prompts/image_reasoning.md --prompt-sha256 {params.prompt_sha256}"
         " --sampling {params.sampling:q} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
         " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"

@@ -43,10 +43,12 @@ def write_settings():
     for name, server in SERVERS.items():
         asked = {"samplings": samplings(name)}
         settings[f"work/servers/{name}/server.json"] = {"name": name} | server | server_keys | asked
-    for path, value in settings.items():
+    texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
+    texts |= {f"work/prompts/{task}.md": prompt_text(task) for task in ("text_reasoning", "image_reasoning")}
+    for path, text in texts.items():
         part = Path(f"{path}.{os.getpid()}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
 
 
@@ -127,6 +129,11 @@ def prompt_text(task):
         if blank not in text:
             fail(f"{task}.judge_prompt: {path} has no {blank}, and the judge must see it")
     return text
+
+
+def prompt_sha256(task):
+    """The digest by which a judge's prompt is declared; its text is in a file, for short commands."""
+    return hashlib.sha256(prompt_text(task).encode()).hexdigest()
 
 
 def fonts_sha256():

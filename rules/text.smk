@@ -128,7 +128,7 @@ checkpoint judge_text:
         code=code("judge_text.py"),
         model=SERVERS[TEXT["judge"]]["model"],
         max_model_len=SERVERS[TEXT["judge"]]["max_model_len"],
-        prompt=literally(prompt_text("text_reasoning")),
+        prompt_sha256=prompt_sha256("text_reasoning"),
         sampling=sampling("text_reasoning", "judge"),
         seed=config["seed"],
         longer_budget=TEXT["longer_budget"] or 0,
@@ -138,7 +138,8 @@ checkpoint judge_text:
     shell:
         "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress work/stats/judge_text/{wildcards.batch}.json --prompt {params.prompt:q}"
+        " --progress work/stats/judge_text/{wildcards.batch}.json"
+        " --prompt work/prompts/text_reasoning.md --prompt-sha256 {params.prompt_sha256}"
         " --sampling {params.sampling:q} --seed {params.seed}"
         " --longer-budget {params.longer_budget} --repetition {params.repetition}"
         " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"

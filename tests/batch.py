@@ -8,7 +8,7 @@ from fault_server import FaultServer
 from running import Done, run
 
 from prep import shards
-from prep.files import write_json
+from prep.files import sha256, write_json, write_text
 from prep.schema import QUESTIONS
 
 SETTINGS = {
@@ -24,6 +24,13 @@ SETTINGS = {
     "restarts": 0,
     "max_failed_share": 0.5,
 }
+
+
+def prompt_flags(folder: Path, prompt: str) -> tuple[str | Path, ...]:
+    """The flags that name a judge's prompt, which is written into a file."""
+    path = folder / "prompt.md"
+    write_text(path, prompt)
+    return "--prompt", path, "--prompt-sha256", sha256(path)
 
 
 def question(number: int, text: str | None = None, image: bytes | None = None) -> dict[str, Any]:

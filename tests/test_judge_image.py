@@ -3,7 +3,7 @@
 import base64
 import json
 
-from batch import Batch, question
+from batch import Batch, prompt_flags, question
 from fault_server import Ask, FaultServer, Reply
 from test_answer_image import png
 from test_judge_text import PROMPT, answers, verdict_of
@@ -22,7 +22,7 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
         batch = Batch(tmp_path, [question(0, "<image>\nWhat is 0?", png(7))], server)
         done = batch.ask(
             "judge_image.py",
-            *("--answers", answers(tmp_path, ["zero"]), "--prompt", PROMPT),
+            *("--answers", answers(tmp_path, ["zero"]), *prompt_flags(tmp_path, PROMPT)),
             *("--sampling", json.dumps({"top_k": 2}), "--verdicts", tmp_path / "v.parquet"),
         )
     assert done.returncode == 0, done.stderr

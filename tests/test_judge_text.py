@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from batch import Batch, question
+from batch import Batch, prompt_flags, question
 from fault_server import Ask, FaultServer, Reply
 
 import plan
@@ -38,7 +38,7 @@ def judge(batch: Batch, texts: list[str | None]):
     """Run the program over answers with these texts."""
     return batch.ask(
         "judge_text.py",
-        *("--answers", answers(batch.folder, texts), "--prompt", PROMPT),
+        *("--answers", answers(batch.folder, texts), *prompt_flags(batch.folder, PROMPT)),
         *("--sampling", '{"temperature": 0.7}', "--verdicts", batch.folder / "v.parquet"),
     )
 
@@ -134,6 +134,23 @@ def test_a_template_token_reaches_no_judge_whole(tmp_path):
     for token in ("<|im_end|>", "<|im_start|>", "[gMASK]", "<sop>"):
         assert token not in asked
         assert token in asked.replace("\u2060", "")
+
+
+def test_another_prompt_than_the_jobs_is_one_line(tmp_path):
+    """The file is written anew by each run that starts in the folder."""
+    with FaultServer() as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        flags = prompt_flags(tmp_path, PROMPT)
+        (tmp_path / "prompt.md").write_text("Be strict. {question} {reference} {answer}")
+        done = batch.ask(
+            "judge_text.py",
+            *("--answers", answers(tmp_path, ["zero"]), *flags),
+            *("--sampling", "{}", "--verdicts", tmp_path / "v.parquet"),
+        )
+        assert not server.attempts
+    assert done.returncode == 1
+    assert done.last.startswith(f"error: {tmp_path / 'prompt.md'} is not the prompt of this job")
+    assert not (tmp_path / "v.parquet").exists()
 
 
 def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):

@@ -1,6 +1,7 @@
 """Asking a server about the questions of a batch: for answers, and for the judge's word on these."""
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -94,7 +95,10 @@ def judge_arguments(doc: str | None) -> argparse.Namespace:
     parser = program.parser(doc)
     add_arguments(parser)
     parser.add_argument("--answers", type=Path, required=True, help="what is judged")
-    parser.add_argument("--prompt", required=True, help="template with {question}, {reference}, {answer}")
+    parser.add_argument(
+        "--prompt", type=Path, required=True, help="template with {question}, {reference}, {answer}"
+    )
+    parser.add_argument("--prompt-sha256", required=True, help="of the prompt that is meant")
     parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
     parser.add_argument("--verdicts", type=Path, required=True, help="out: a verdict for each text")
     return parser.parse_args()
@@ -104,12 +108,19 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     """Write one row of VERDICTS for each answer that has a text, in order; see judge_arguments.
 
     `suffix` ends the prompt (see prep.verdict.prompt). The judge sees the picture where the question has one.
+    Raises Failure where the prompt is not the one that is meant.
     """
-    constrained, template = read_json(args.probe)["schema"], verdict.skeleton(args.prompt)
+    prompt = args.prompt.read_text(encoding="utf-8")
+    if hashlib.sha256(prompt.encode()).hexdigest() != args.prompt_sha256:
+        raise Failure(
+            f"{args.prompt} is not the prompt of this job: a run with another configuration was started in"
+            " this folder; start this one again"
+        )
+    constrained, template = read_json(args.probe)["schema"], verdict.skeleton(prompt)
 
     def requests() -> Iterator[Request]:
         for asked, answer in answered(question.read(args.questions), shards.read(args.answers)):
-            text = verdict.prompt(args.prompt, asked.text, asked.reference, after_thought(answer["text"]))
+            text = verdict.prompt(prompt, asked.text, asked.reference, after_thought(answer["text"]))
             yield Request(
                 id=answer["id"],
                 mode="judge",
