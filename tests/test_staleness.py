@@ -23,7 +23,7 @@ from fault_server import Ask, FaultServer, Reply
 from hub_server import Hub
 from PIL import Image
 from teachers import teach
-from workflow import CAPTIONS, PAGES, Build, Run, artifact_of, config, hub
+from workflow import CAPTIONS, PAGES, Build, Run, artifact_of, conda, config, hub
 
 from prep.files import read_json
 
@@ -473,26 +473,6 @@ def test_a_branch_that_moves_is_followed_when_asked_to(tmp_path: Path) -> None:
         asked = len(served.requests)
         run(target, "--forcerun", "fetch_shard")
         assert len(served.requests) == asked  # what was downloaded is checked and kept
-
-
-def conda(folder: Path) -> str:
-    """A PATH on which a stand-in for conda comes first; the environments that it makes are empty."""
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin/activate").touch()
-    (folder / "bin/conda").write_text(
-        f"""#!/bin/sh
-case "$*" in
-    --version) echo conda 25.1.0 ;;
-    "info --json") echo '{{"conda_prefix": "{folder}", "platform": "linux-64"}}' ;;
-    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
-    "env create"*) for prefix; do :; done; mkdir -p "$prefix" ;;
-    clean*) ;;
-    *) exit 1 ;;
-esac
-"""
-    )
-    (folder / "bin/conda").chmod(0o755)
-    return os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
 
 
 def test_what_servers_run_in(tmp_path: Path) -> None:

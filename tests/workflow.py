@@ -120,3 +120,23 @@ def config(base_url: str, **changes: Any) -> dict[str, Any]:
         "onevision": {"configs": ONEVISION},
         "servers": {"qwen3": server, "glm41v": server},
     } | changes
+
+
+def conda(folder: Path) -> str:
+    """A PATH on which a stand-in for conda comes first; the environments that it makes are empty."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/activate").touch()
+    (folder / "bin/conda").write_text(
+        f"""#!/bin/sh
+case "$*" in
+    --version) echo conda 25.1.0 ;;
+    "info --json") echo '{{"conda_prefix": "{folder}", "platform": "linux-64"}}' ;;
+    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+    "env create"*) for prefix; do :; done; mkdir -p "$prefix" ;;
+    clean*) ;;
+    *) exit 1 ;;
+esac
+"""
+    )
+    (folder / "bin/conda").chmod(0o755)
+    return os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
