@@ -50,11 +50,12 @@ checkpoint list_shards:
         revision=of_source("revision"),
         patterns=of_source("patterns"),
         max_rows=of_source("max_rows"),
+        incomplete=config["hub"]["incomplete"],
         mirrored=mirrored,
     shell:
         "exec list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
-        " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows} --hub work/hub.json"
-        " --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
+        " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows}"
+        " --incomplete {params.incomplete} --hub work/hub.json --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
 
 
 rule fetch_shard:

@@ -52,11 +52,20 @@ def mirrored(wildcards):
         return None
     folder = MIRROR / SOURCES[wildcards.source]["repo"]
     looks = sorted(
-        f"{file.relative_to(folder)} {file.stat().st_size} {file.stat().st_mtime_ns}"
+        f"{file.relative_to(folder)} {look_of(file)}"
         for pattern in SOURCES[wildcards.source]["patterns"]
         for file in folder.glob(pattern)
     )
-    return hashlib.sha256("\n".join(looks).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(looks).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def look_of(file):
+    """A file's size and time; "gone" where a link leads to none, which listing the source reports."""
+    try:
+        status = file.stat()
+    except OSError:
+        return "gone"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def think_again():

@@ -16,6 +16,7 @@ from prep import hub, program
 from prep.ahead import in_order
 from prep.files import read_json, write_json
 from prep.hub import Dataset, HubFile
+from prep.numbered import SHOWN, doubled_files, missing_files, shown
 from prep.program import Failure
 
 log = logging.getLogger(__name__)
@@ -61,16 +62,27 @@ def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[in
 
 
 def listing(
-    dataset: Dataset, revision: str, patterns: list[str], max_rows: int | None, connections: int
+    dataset: Dataset,
+    revision: str,
+    patterns: list[str],
+    max_rows: int | None,
+    connections: int,
+    incomplete: str = "fail",
 ) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
     Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so
-    their rows, and in a mirror their sha256, are null.
+    their rows, and in a mirror their sha256, are null. `missing` names the files that should be there too;
+    there must be none unless `incomplete` is `accept` (see check_whole).
     """
     commit = dataset.commit(revision)
-    found = dataset.files(commit, patterns)
-    check(found, f"{dataset.repo}@{revision}", patterns)
+    names = dataset.files(commit, patterns)
+    where = f"{dataset.repo}@{revision}"
+    if incomplete != "accept":
+        check_whole(names, where)
+    found = [file for file in names if file.bytes is not None]
+    missing = missing_of(names)
+    check(found, where, patterns)
     with ThreadPoolExecutor(connections) as pool:
         footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=connections)
         needed = list(takes((rows for _, rows in footers), max_rows))
@@ -84,7 +96,28 @@ def listing(
             {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": count, "take": take}
             for file, digest, (count, take) in zip(found, sums, rows, strict=True)
         ],
+        "missing": missing,
     }
+
+
+def missing_of(names: list[HubFile]) -> list[str]:
+    """The files that there should be: of numbered sets, and behind names that lead to none, by path."""
+    dangling = [file.path for file in names if file.bytes is None]
+    return sorted(dangling + missing_files(file.path for file in names))
+
+
+def check_whole(names: list[HubFile], where: str) -> None:
+    """Raise Failure where a name leads to no file, or numbered files are not one whole set."""
+    advice = "or set hub.incomplete: accept to read what is there"
+    if dangling := [file.path for file in names if file.bytes is None]:
+        line = f"{shown(dangling)}: no file there, but a dangling link; restore it, {advice}"
+        raise Failure(f"{where}: {line}")
+    paths = [file.path for file in names]
+    if doubled := doubled_files(paths):
+        line = f"rows would be read twice: {'; '.join(doubled[:SHOWN])}; leave one set there, {advice}"
+        raise Failure(f"{where}: {line}")
+    if missing := missing_files(paths):
+        raise Failure(f"{where}: files are missing: {shown(missing)}; fetch them, {advice}")
 
 
 def check(found: list[HubFile], where: str, patterns: list[str]) -> None:
@@ -108,6 +141,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--resolved", type=Path, nargs="*", required=True, help="JSON: its commit, if known")
     parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
     parser.add_argument("--max-rows", type=int, required=True, help="read so many rows in all; -1: all")
+    parser.add_argument("--incomplete", choices=("fail", "accept"), required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--connections", type=int, required=True, help="footers read side by side")
     parser.add_argument("--listing", type=Path, required=True, help="out: the listing")
@@ -121,7 +155,9 @@ def main() -> None:
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]
     revision = commits[0] if commits else args.revision
-    found = listing(dataset, revision, args.patterns, max_rows, args.connections)
+    found = listing(dataset, revision, args.patterns, max_rows, args.connections, args.incomplete)
+    if found["missing"]:
+        log.warning("%s: files are missing: %s", args.repo, shown(found["missing"]))
     write_json(args.listing, head | found)
     log.info(
         "%s: %d files, %d bytes", args.repo, len(found["files"]), sum(f["bytes"] for f in found["files"])

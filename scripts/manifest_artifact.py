@@ -53,7 +53,10 @@ def check_counts(name: str, summary: dict) -> None:
 
 
 def sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[str, Any]]:
-    """One entry for each listed file: its identity, its rows, and whether it was read, unneeded or bad."""
+    """One entry for each listed file: its identity, its rows, and whether it was read, unneeded or bad.
+
+    After a source's files come those that are missing.
+    """
     seen: dict[tuple[str, str], dict] = {}
     for state in states:
         for source, files in state["files"].items():
@@ -66,6 +69,11 @@ def sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[st
             if was is None:
                 raise Failure(f"{name}: nothing says what became of {listing['repo']}/{file['file']}")
             found.append(source_entry(listing, file, was))
+        unknown = {"bytes": None, "sha256": None, "rows": None}
+        found += [
+            source_entry(listing, {"file": path, **unknown}, {"state": "missing"})
+            for path in listing["missing"]
+        ]
     return found
 
 

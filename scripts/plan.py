@@ -4,7 +4,7 @@
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ from pandas.api.types import is_numeric_dtype
 
 from prep import draw, program, request, verdict
 from prep.files import read_json
+from prep.numbered import shown
 
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
@@ -46,6 +47,15 @@ def held(folder: Path, seed: int) -> Held:
 
 def _name(manner: dict) -> str:
     return json.dumps(manner, sort_keys=True)
+
+
+def incomplete(listings: Iterable[dict]) -> list[str]:
+    """A line for each source of which files are missing."""
+    return [
+        f"{listing['source']}: files are missing: {shown(listing['missing'])}"
+        for listing in listings
+        if listing["missing"]
+    ]
 
 
 def source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
@@ -254,6 +264,8 @@ def main() -> None:
     lines = [with_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(show("Artifacts, before any row is rejected", artifacts, "in all", sizes))
+    for line in incomplete(listings.values()):
+        print(f"{line}\n")
     costs = ["requests", "in the journal", "to ask", "tokens to come", "GPU-hours to come"]
     print(show("Requests; of the journal, what was asked in this way", lines, "in all", costs), end="")
 

@@ -41,6 +41,7 @@ class Origin:
     bytes: int = 0
     bad: int = 0
     unneeded: int = 0
+    missing: int = 0
     names: list[str] = field(default_factory=list)
 
     @property
@@ -71,6 +72,7 @@ def origins(manifests: list[dict], licences: dict[str, dict]) -> list[Origin]:
             seen.add((*key, file["file"]))
             origin.bad += file["state"] == "bad"
             origin.unneeded += file["state"] == "unneeded"
+            origin.missing += file["state"] == "missing"
             if file["state"] == "read":
                 origin.read += 1
                 origin.bytes += file["bytes"]

@@ -109,7 +109,14 @@ def _file(path: str, rows: int | None) -> dict:
 
 
 def _listing(folder: Path, source: str, repo: str, files: list[dict]) -> None:
-    found = {"source": source, "repo": repo, "revision": "main", "commit": "0" * 40, "files": files}
+    found = {
+        "source": source,
+        "repo": repo,
+        "revision": "main",
+        "commit": "0" * 40,
+        "files": files,
+        "missing": [],
+    }
     write_json(folder / f"work/list_shards/{source}.json", found)
 
 

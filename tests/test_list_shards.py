@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hub_server import Hub, closed_port, launch, sha256, undisturbed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,7 +199,16 @@ def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, re
     flags["connections"] = CONNECTIONS
     pairs = [word for name, value in flags.items() for word in (f"--{name}", value)]
     pairs.append("--resolved")
-    return ["list_shards.py", *pairs, "--patterns", "data/train-*.parquet", "*.jsonl", "--max-rows"]
+    return [
+        "list_shards.py",
+        *pairs,
+        "--incomplete",
+        "fail",
+        "--patterns",
+        "data/train-*.parquet",
+        "*.jsonl",
+        "--max-rows",
+    ]
 
 
 def test_the_program_writes_the_listing(hub: Hub, tmp_path: Path) -> None:
@@ -209,7 +219,7 @@ def test_the_program_writes_the_listing(hub: Hub, tmp_path: Path) -> None:
     assert program.returncode == 0, said
     text = (tmp_path / "out" / "a.json").read_text()
     listing = json.loads(text)
-    assert list(listing) == ["source", "repo", "revision", "commit", "files"]
+    assert list(listing) == ["source", "repo", "revision", "commit", "files", "missing"]
     assert listing["commit"] == hub.commit(REPO)
     assert [file["take"] for file in listing["files"][:3]] == [None, 5, 0]
     assert TOKEN not in said + text
@@ -242,3 +252,73 @@ def test_the_program_fails_with_one_clear_line(hub: Hub, tmp_path: Path, wrong: 
     assert "Traceback" not in err
     assert TOKEN not in out + err
     assert sorted(os.listdir(tmp_path)) == ["hub.json"]
+
+
+CASES = ROOT.parent / "shared/cases/hub/lmms-lab/LLaVA-OneVision-Data"
+ANY = ["data/train-*.parquet"]
+
+
+def gap(root: Path) -> list[str]:
+    """A set of three with a gap, as a mirror below `root`: the names of what is there."""
+    folder = root / "some/set/data"
+    folder.mkdir(parents=True)
+    files = sorted((CASES / "gap").glob("*.parquet"))
+    for file in files:
+        (folder / file.name).write_bytes(file.read_bytes())
+    return [f"data/{file.name}" for file in files]
+
+
+@pytest.mark.parametrize("at", ["mirror", "hub"])
+def test_an_incomplete_set_is_one_line_from_mirror_and_hub_alike(at, tmp_path, monkeypatch) -> None:
+    there = gap(tmp_path / "root")
+    undisturbed(monkeypatch, tmp_path)
+    with Hub(tmp_path / "root") as server:
+        mirror, remote = Mirror(tmp_path / "root", "some/set"), Remote(server.endpoint, "some/set")
+        dataset = mirror if at == "mirror" else remote
+        line = r"some/set@main: files are missing: data/train-00001-of-00003.parquet; .*incomplete: accept"
+        with pytest.raises(Failure, match=line):
+            listing_of(dataset, "main", ANY, None)
+        assert not server.seen("resolve")  # nothing of a shard was read
+        found = listing_of(dataset, "main", ANY, None, incomplete="accept")
+    assert [file["file"] for file in found["files"]] == there
+    assert found["missing"] == ["data/train-00001-of-00003.parquet"]
+
+
+def test_two_generations_are_one_line_that_names_both(tmp_path: Path) -> None:
+    for count in (2, 3):
+        for number in range(2):
+            shard(tmp_path / f"some/set/data/train-{number:05}-of-{count:05}.parquet", 1)
+    with pytest.raises(
+        Failure, match=r"read twice: data/train-\*-of-00002 \(2\) and data/train-\*-of-00003 \(2\)"
+    ):
+        listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
+    found = listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")
+    assert len(found["files"]) == 4
+    assert found["missing"] == ["data/train-00002-of-00003.parquet"]
+
+
+@pytest.mark.parametrize("leads_to", ["nothing", "itself", "a pipe"])
+def test_a_name_that_leads_to_no_file_is_one_line(leads_to: str, tmp_path: Path) -> None:
+    shard(tmp_path / "some/set/data/train-00000-of-00002.parquet", 3)
+    link = tmp_path / "some/set/data/train-00001-of-00002.parquet"
+    if leads_to == "a pipe":
+        os.mkfifo(link)
+    else:
+        link.symlink_to(link if leads_to == "itself" else tmp_path / "blobs/gone")
+    with pytest.raises(
+        Failure, match=r"data/train-00001-of-00002.parquet: no file there, but a dangling link"
+    ):
+        listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
+    found = listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")
+    assert [file["rows"] for file in found["files"]] == [3]
+    assert found["missing"] == ["data/train-00001-of-00002.parquet"]
+
+
+def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
+    shard(tmp_path / "some/set/data/train-a.parquet", 3)
+    os.rename(
+        tmp_path / "some/set/data/train-a.parquet",
+        os.fsencode(tmp_path) + b"/some/set/data/train-\xff.parquet",
+    )
+    with pytest.raises(Failure, match=r"the name 'data/train-\\udcff.parquet' is not UTF-8"):
+        listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)

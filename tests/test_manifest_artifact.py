@@ -38,6 +38,7 @@ def listing(*files: dict, **changes: object) -> dict:
         "revision": "main",
         "commit": None,
         "files": list(files),
+        "missing": [],
     } | changes
 
 
@@ -149,3 +150,12 @@ def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
     last = run.stderr.splitlines()[-1]
     assert last == "error: synthdog_en: data/synthdog_en.parquet has 45 rows, but 1 were kept"
     assert not (tmp_path / "data/manifest/synthdog_en.json").exists()
+
+
+def test_a_missing_file_stands_with_what_is_known_of_it() -> None:
+    given = listing(listed("data/a.parquet"), missing=["data/b.parquet"])
+    found = manifest_artifact.manifest("synthdog_en", summary(), [given], [summary()])
+    missing = found["sources"][-1]
+    assert (missing["file"], missing["state"]) == ("data/b.parquet", "missing")
+    assert (missing["bytes"], missing["sha256"], missing["rows"]) == (None, None, None)
+    assert missing["repo"] == "naver-clova-ix/synthdog-en"

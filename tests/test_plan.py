@@ -23,10 +23,16 @@ def file(name: str, rows: int | None, take: int | None = None, size: int = 4_000
 
 
 def listing(
-    folder: Path, source: str, *files: dict, repo: str = "some/repo", commit: str | None = "c" * 40
+    folder: Path,
+    source: str,
+    *files: dict,
+    repo: str = "some/repo",
+    commit: str | None = "c" * 40,
+    missing: tuple[str, ...] = (),
 ) -> Path:
     path = folder / f"work/list_shards/{source}.json"
-    write_json(path, {"source": source, "repo": repo, "revision": "main", "commit": commit, "files": files})
+    head = {"source": source, "repo": repo, "revision": "main", "commit": commit}
+    write_json(path, head | {"files": files, "missing": missing})
     return path
 
 
@@ -202,3 +208,11 @@ def test_rows_that_nothing_tells_are_one_line(tmp_path):
             tmp_path,
             about(rates={"rows": {}}),
         )
+
+
+def test_missing_files_are_named(tmp_path):
+    names = tuple(f"data/train-{number:05}-of-00009.parquet" for number in range(1, 8))
+    path = listing(tmp_path, "captions", file("a.parquet", 10), missing=names)
+    (line,) = plan.incomplete([json.loads(path.read_text())])
+    assert line.startswith(f"captions: files are missing: {names[0]}, ")
+    assert line.endswith("and 2 more")

@@ -14,10 +14,13 @@ from prep.program import Failure
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a dataset repository: its path there, its bytes, and its sha256 where that is known."""
+    """A file of a dataset repository: its path there, its bytes, and its sha256 where that is known.
+
+    Without bytes it is a name that leads to no file: a dangling link of a mirror.
+    """
 
     path: str
-    bytes: int
+    bytes: int | None
     sha256: str | None
 
 
@@ -55,6 +58,11 @@ def folder_of(patterns: list[str]) -> str:
     return "" if folder == "." or set(folder) & set("*?[") else folder
 
 
+def size(path: Path) -> int | None:
+    """The bytes of a regular file; None where there is none, as behind a dangling link."""
+    return path.stat().st_size if path.is_file() else None
+
+
 class Mirror:
     """A folder in place of the hub; its files have no commit, and their sha256 is taken by reading them."""
 
@@ -68,8 +76,11 @@ class Mirror:
         """A mirror knows no commits."""
 
     def files(self, commit: None, patterns: list[str]) -> list[HubFile]:
-        found = {path for pattern in patterns for path in self.root.glob(pattern) if path.is_file()}
-        sizes = {path.relative_to(self.root).as_posix(): path.stat().st_size for path in found}
+        found = {path for pattern in patterns for path in self.root.glob(pattern) if not path.is_dir()}
+        sizes = {path.relative_to(self.root).as_posix(): size(path) for path in found}
+        for path in sizes:
+            if path != path.encode(errors="replace").decode():
+                raise Failure(f"{self.root}: the name {path!a} is not UTF-8; rename the file")
         return [
             HubFile(path, size, None)
             for path, size in sorted(sizes.items())

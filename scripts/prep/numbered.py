@@ -1,0 +1,61 @@
+"""Sets of numbered files: `train-00000-of-00003.parquet` says that there are three.
+
+The form is the one that datasets writes to the hub; a suffix may follow, which differs from file to file
+(`train-00000-of-00002-4bcfb2dfa40773de.parquet`).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+NUMBERED = re.compile(
+    r"(?P<head>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>(?:-[^/.]*)?)(?P<extension>(?:\.[^/]*)?)"
+)
+SHOWN = 5
+"""Names that a message lists; of more it says how many."""
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """The paths that some paths say there must be, and that are not among them, in order.
+
+    A suffix that differs from file to file is not known of a missing one: `*` stands in its place.
+    """
+    sets: dict[tuple[str, str], list[re.Match[str]]] = defaultdict(list)
+    for found in filter(None, map(NUMBERED.fullmatch, paths)):
+        sets[found["head"], found["count"]].append(found)
+    missing = []
+    for (head, count), members in sets.items():
+        suffix = "-*" if any(member["suffix"] for member in members) else ""
+        end = suffix + members[0]["extension"]
+        here = {int(member["number"]) for member in members}
+        width = len(members[0]["number"])
+        missing += [f"{head}-{n:0{width}}-of-{count}{end}" for n in range(int(count)) if n not in here]
+    return sorted(missing)
+
+
+def doubled_files(paths: Iterable[str]) -> list[str]:
+    """What stands twice, a line each: sets of another count side by side, or a number with two files.
+
+    A number that is none of its set's (00003 of 3) is told too.
+    """
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    numbers: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for found in filter(None, map(NUMBERED.fullmatch, paths)):
+        counts[found["head"]][found["count"]] += 1
+        numbers[found["head"], found["count"], int(found["number"])].append(found[0])
+    lines = []
+    for head, sets in counts.items():
+        if len(sets) > 1:
+            lines.append(
+                " and ".join(f"{head}-*-of-{count} ({there})" for count, there in sorted(sets.items()))
+            )
+    for (_, count, number), files in numbers.items():
+        if len(files) > 1 or number >= int(count):
+            lines.append(" and ".join(files))
+    return lines
+
+
+def shown(names: list[str]) -> str:
+    """Some names in one line, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
