@@ -42,6 +42,7 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
     baselines = ROOT / "bench/baselines.py"
     part = out / "decode.json"
     artifact = out / "artifact.parquet"
+    write_json(out / "names.json", {"names": ["artifact"]})
     return {
         COPY: ["cp", raw, out / "copy.parquet"],
         PASS: [python, baselines, "pass_through", raw, out / "pass.parquet"],
@@ -51,7 +52,8 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
         ASSEMBLE: [
             *(python, ROOT / "scripts/assemble_artifact.py", "--parts", part, "--kind", "converted"),
             *("--notice", "", "--artifact", artifact, "--rejects", out / "rejects.parquet"),
-            *("--summary", out / "artifact.json"),
+            *("--summary", out / "artifact.json", "--name", "bench", "--listings", "--states"),
+            *("--manifest", out / "manifest.json", "--register", out / "names.json", "--data", out),
         ],
         MAP: [python, baselines, "datasets_map", raw, out / "map/map.parquet"],
     }

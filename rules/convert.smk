@@ -100,11 +100,18 @@ checkpoint gather_parts:
 
 
 rule assemble_artifact:
-    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
+    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another.
+
+    It writes the manifest and the registration too, so that one artifact as target is usable at once. They
+    are outputs of manifest_artifact and publish_registration: a new revision of the same files, or a further
+    artifact, changes them alone.
+    """
     input:
         parts=parts,
         files=part_files,
         gathered=gathered,
+        listings=lambda wildcards: [ancient(file) for file in listings_of(wildcards.name)],
+        states=lambda wildcards: [ancient(file) for file in other_states_of(wildcards.name)],
     output:
         artifact="data/{name}.parquet",
         rejects="data/rejects/{name}.parquet",
@@ -121,5 +128,8 @@ rule assemble_artifact:
         kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
         notice=lambda wildcards: notice(wildcards.name) or "",
     shell:
-        "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind} --notice {params.notice:q}"
-        " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+        "exec assemble_artifact.py --name {wildcards.name:q} --parts {input.parts:q} --kind {params.kind}"
+        " --notice {params.notice:q} --listings {input.listings:q} --states {input.states:q}"
+        " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q}"
+        " --manifest data/manifest/{wildcards.name:q}.json --register work/registration.json --data data"
+        " 2> {log:q}"

@@ -87,6 +87,11 @@ def sources_of(name):
     return list(ONEVISION) if name == "image_thinking" else [name]
 
 
-def states_of(name):
-    """The artifacts whose assembly says what became of those sources' files."""
-    return list(ONEVISION) if name == "image_thinking" else [name]
+def listings_of(name):
+    """The listings of an artifact's sources."""
+    return [f"work/list_shards/{source}.json" for source in sources_of(name)]
+
+
+def other_states_of(name):
+    """The summaries of the other artifacts whose assembly says what became of those sources' files."""
+    return [f"work/assemble_artifact/{each}.json" for each in ONEVISION if name == "image_thinking"]

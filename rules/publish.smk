@@ -17,10 +17,8 @@ rule manifest_artifact:
     """Say where an artifact's rows are from, and what became of those that are not in it."""
     input:
         summary="work/assemble_artifact/{name}.json",
-        listings=lambda wildcards: [
-            f"work/list_shards/{source}.json" for source in sources_of(wildcards.name)
-        ],
-        states=lambda wildcards: [f"work/assemble_artifact/{name}.json" for name in states_of(wildcards.name)],
+        listings=lambda wildcards: listings_of(wildcards.name),
+        states=lambda wildcards: other_states_of(wildcards.name),
     output:
         manifest="data/manifest/{name}.json",
     log:

@@ -39,6 +39,7 @@ def write_settings():
             "keep": config["keep_raw"],
         },
         "work/plan.json": planned(),
+        "work/registration.json": {"names": ARTIFACTS},
     }
     for name, server in SERVERS.items():
         asked = {"samplings": samplings(name)}

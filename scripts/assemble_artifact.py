@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from prep import program, shards
 from prep.files import read_json, write_json
+from prep.manifest import manifest
 from prep.program import Failure
+from prep.registration import register
 from prep.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
@@ -108,11 +110,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts, checksum, states")
+    parser.add_argument("--name", required=True, help="the artifact's name")
+    parser.add_argument("--listings", type=Path, nargs="*", required=True, help="its sources' listings")
+    parser.add_argument("--states", type=Path, nargs="*", required=True, help="other summaries of its files")
+    parser.add_argument("--manifest", type=Path, required=True, help="out: the manifest")
+    parser.add_argument("--register", type=Path, required=True, help="JSON: the names of all artifacts")
+    parser.add_argument("--data", type=Path, required=True, help="folder that they are registered in")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    register(read_json(args.register)["names"], args.data)
     parts = {path: read_json(path) for path in args.parts}
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}
@@ -125,20 +134,20 @@ def main() -> None:
         for path, part in parts.items():
             append(keep, rows_of(path.with_suffix(".parquet"), part, schema))
             reasons += append(drop, stored(path.with_suffix(".rejects.parquet"), REJECTS))
-    write_json(
-        args.summary,
-        {
-            "file": args.artifact.as_posix(),
-            "rows": keep.rows,
-            "bytes": args.artifact.stat().st_size,
-            "sha256": keep.sha256,
-            "read": keep.rows + drop.rows,
-            "kept": keep.rows,
-            "rejected": dict(sorted(reasons.items())),
-            "files": merged(part["sources"] for part in parts.values()),
-            "notice": args.notice or None,
-        },
-    )
+    summary = {
+        "file": args.artifact.as_posix(),
+        "rows": keep.rows,
+        "bytes": args.artifact.stat().st_size,
+        "sha256": keep.sha256,
+        "read": keep.rows + drop.rows,
+        "kept": keep.rows,
+        "rejected": dict(sorted(reasons.items())),
+        "files": merged(part["sources"] for part in parts.values()),
+        "notice": args.notice or None,
+    }
+    write_json(args.summary, summary)
+    listings, states = map(read_json, args.listings), map(read_json, args.states)
+    write_json(args.manifest, manifest(args.name, summary, list(listings), [summary, *states]))
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 
 

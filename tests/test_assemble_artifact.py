@@ -19,7 +19,7 @@ from running import Done, run
 
 from assemble_artifact import append, merged, stored, with_pictures
 from prep import shards
-from prep.files import read_json
+from prep.files import read_json, write_json
 from prep.parts import write_summary
 from prep.program import Failure
 from prep.reason import Reason
@@ -51,17 +51,24 @@ def part(
     """A part's files; gives its summary."""
     shard = None if rows is None else shards.write(folder / f"{name}.parquet", rows, schema)
     dropped = shards.write(folder / f"{name}.rejects.parquet", rejects, REJECTS)
-    states = {"a": {f"{name}.parquet": {"state": state}}}
+    states = {"a": {f"{name}.parquet": {"state": state} | ({"detail": "cut"} if state == "bad" else {})}}
     write_summary(folder / f"{name}.json", states, shard=shard, rejects=dropped)
     return folder / f"{name}.json"
 
 
 def assemble(folder: Path, parts: list[Path], kind: str = "converted", notice: str = "") -> Done:
     out = folder / "data"
+    states = [state for path in parts for state in read_json(path)["sources"].get("a", {})]
+    files = [{"file": file, "bytes": 9, "sha256": "0", "rows": 1, "take": None} for file in states]
+    listing = {"source": "a", "repo": "some/a", "revision": "main", "commit": None, "missing": []}
+    write_json(folder / "names.json", {"names": ["a", "folder/b"]})
+    write_json(folder / "listing.json", listing | {"files": files})
     return run(
         *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),
         *("--artifact", out / "a.parquet", "--rejects", out / "rejects/a.parquet"),
-        *("--summary", folder / "summary.json"),
+        *("--summary", folder / "summary.json", "--name", "a", "--listings", folder / "listing.json"),
+        *("--states", "--manifest", out / "manifest/a.json"),
+        *("--register", folder / "names.json", "--data", out),
     )
 
 
@@ -90,12 +97,16 @@ def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
             "a": {
                 "b.parquet": {"state": "read"},
                 "a.parquet": {"state": "read"},
-                "empty.parquet": {"state": "bad"},
+                "empty.parquet": {"state": "bad", "detail": "cut"},
                 "c.parquet": {"state": "read"},
             }
         },
         "notice": None,
     }
+    manifest = read_json(tmp_path / "data/manifest/a.json")
+    assert list(read_json(tmp_path / "data/dataset_info.json")) == ["a", "b"]
+    assert (manifest["name"], manifest["read"], manifest["kept"]) == ("a", 6, 3)
+    assert [source["file"] for source in manifest["sources"]] == [f"{part.stem}.parquet" for part in parts]
 
 
 def test_schema_and_features_are_the_artifacts(tmp_path: Path) -> None:
@@ -157,7 +168,7 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
     assert done.last.startswith("error: ")
     assert str(file) in done.last
     assert "Traceback" not in done.stderr
-    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert not list((tmp_path / "data").rglob("*.parquet"))
     assert not (tmp_path / "summary.json").exists()
 
 

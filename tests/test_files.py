@@ -33,6 +33,15 @@ def test_a_full_disk_names_the_file(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "x.txt"
+    with whole(path, several_writers=True) as one, whole(path, several_writers=True) as two:
+        one.write_text("content")
+        two.write_text("content")
+    assert path.read_text() == "content"
+    assert os.listdir(tmp_path) == ["x.txt"]
+
+
 def test_what_a_killed_program_left_is_removed(tmp_path):
     (tmp_path / ".x[1].txt.abc.part").write_text("half")
     (tmp_path / ".other.txt.abc.part").write_text("half")

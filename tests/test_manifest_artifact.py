@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-import manifest_artifact
+from prep.manifest import check_counts, manifest, sources
 from prep.program import Failure
 from prep.reason import Reason
 
@@ -43,9 +43,7 @@ def listing(*files: dict, **changes: object) -> dict:
 
 
 def test_manifest_has_its_keys_in_order_and_reasons_in_theirs() -> None:
-    found = manifest_artifact.manifest(
-        "synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()]
-    )
+    found = manifest("synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()])
     assert " ".join(found) == "name file rows bytes sha256 read kept rejected empty sources"
     assert list(found["rejected"]) == ["image_unreadable", "text_empty"]
     assert found["empty"] is False
@@ -66,13 +64,13 @@ def test_manifest_has_its_keys_in_order_and_reasons_in_theirs() -> None:
 
 def test_an_artifact_without_rows_is_empty_and_a_reason_without_rows_is_left_out() -> None:
     counts = {"rows": 0, "kept": 0, "read": 44, "rejected": {"image_missing": 44, "odd_turns": 0}}
-    found = manifest_artifact.manifest("x", summary(**counts), [], [])
+    found = manifest("x", summary(**counts), [], [])
     assert found["empty"] is True
     assert found["rejected"] == {"image_missing": 44}
 
 
 def test_a_notice_comes_last() -> None:
-    found = manifest_artifact.manifest("x", summary(notice="a toy"), [], [])
+    found = manifest("x", summary(notice="a toy"), [], [])
     assert list(found)[-1] == "notice"
     assert found["notice"] == "a toy"
 
@@ -87,12 +85,12 @@ def test_a_notice_comes_last() -> None:
 )
 def test_counts_that_do_not_add_up_fail(changes: dict, words: str) -> None:
     with pytest.raises(Failure, match=words):
-        manifest_artifact.check_counts("x", summary(**changes))
+        check_counts("x", summary(**changes))
 
 
 def test_every_reason_of_ours_is_known() -> None:
     rejected = dict.fromkeys(map(str, Reason), 1)
-    manifest_artifact.check_counts("x", summary(rejected=rejected, read=45 + len(Reason)))
+    check_counts("x", summary(rejected=rejected, read=45 + len(Reason)))
 
 
 def test_rows_are_those_counted_else_those_listed() -> None:
@@ -101,7 +99,7 @@ def test_rows_are_those_counted_else_those_listed() -> None:
         "data/b.parquet": {"state": "read", "rows": None},
         "data/c.parquet": {"state": "read"},
     }
-    found = manifest_artifact.sources(
+    found = sources(
         "x", [listing(*(listed(file) for file in files))], [summary(files={"synthdog_en": files})]
     )
     assert [entry["rows"] for entry in found] == [46, 47, 47]
@@ -111,7 +109,7 @@ def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
     bad = {"state": "bad", "detail": "no column image", "rows": None}
     states = [summary(files={"synthdog_en": {"data/a.parquet": bad}})]
     files = [listed("data/a.parquet", rows=None), listed("data/b.parquet", rows=None, take=0, sha256=None)]
-    found = manifest_artifact.sources("x", [listing(*files)], states)
+    found = sources("x", [listing(*files)], states)
     assert [entry["state"] for entry in found] == ["bad", "unneeded"]
     assert found[0]["detail"] == "no column image"
     assert "detail" not in found[1]
@@ -120,7 +118,7 @@ def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
 
 def test_a_file_that_was_to_be_read_and_has_no_state_fails() -> None:
     with pytest.raises(Failure, match=r"naver-clova-ix/synthdog-en/data/b\.parquet"):
-        manifest_artifact.sources("x", [listing(listed("data/b.parquet"))], [summary()])
+        sources("x", [listing(listed("data/b.parquet"))], [summary()])
 
 
 def test_files_of_several_sources_stand_in_the_listings_order() -> None:
@@ -128,20 +126,18 @@ def test_files_of_several_sources_stand_in_the_listings_order() -> None:
     one = summary(files={"one": {"f.parquet": {"state": "read", "rows": 1}}})
     two = summary(files={"two": {"f.parquet": {"state": "read", "rows": 2}}})
     listings = [listing(listed("f.parquet"), source="two"), listing(listed("f.parquet"), source="one")]
-    assert [entry["rows"] for entry in manifest_artifact.sources("x", listings, [one, two])] == [2, 1]
+    assert [entry["rows"] for entry in sources("x", listings, [one, two])] == [2, 1]
 
 
 def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
     for name, value in (("s.json", summary()), ("l.json", listing(listed("data/a.parquet")))):
         (tmp_path / name).write_text(json.dumps(value))
     command = [sys.executable, ROOT / "scripts" / "manifest_artifact.py", "--name", "synthdog_en"]
-    command += ["--summary", "s.json", "--listings", "l.json", "--states", "s.json"]
+    command += ["--summary", "s.json", "--listings", "l.json", "--states"]
     command += ["--manifest", "data/manifest/synthdog_en.json"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     written = json.loads((tmp_path / "data/manifest/synthdog_en.json").read_text())
-    assert written == manifest_artifact.manifest(
-        "synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()]
-    )
+    assert written == manifest("synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()])
 
     (tmp_path / "s.json").write_text(json.dumps(summary(kept=1)))
     (tmp_path / "data/manifest/synthdog_en.json").unlink()
@@ -154,7 +150,7 @@ def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
 
 def test_a_missing_file_stands_with_what_is_known_of_it() -> None:
     given = listing(listed("data/a.parquet"), missing=["data/b.parquet"])
-    found = manifest_artifact.manifest("synthdog_en", summary(), [given], [summary()])
+    found = manifest("synthdog_en", summary(), [given], [summary()])
     missing = found["sources"][-1]
     assert (missing["file"], missing["state"]) == ("data/b.parquet", "missing")
     assert (missing["bytes"], missing["sha256"], missing["rows"]) == (None, None, None)

@@ -223,9 +223,30 @@ def test_one_artifact_builds_only_what_it_needs(tmp_path):
     build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
     done = build.run("data/llavaonevision_converted/iiit5k.parquet")
     assert done.returncode == 0, done.output[-3000:]
-    assert done.jobs == ["list_shards", "fetch_shard", "convert_llava", "gather_parts", "assemble_artifact"]
+    built = ["list_shards", "fetch_shard", "convert_llava", "gather_parts", "assemble_artifact"]
+    assert done.jobs == built
     assert [path.name for path in (tmp_path / "raw").rglob("*.parquet")] == ["train-00000-of-00001.parquet"]
     assert (tmp_path / "raw/llavaonevision_converted/iiit5k/train-00000-of-00001.parquet").is_symlink()
+
+
+def test_one_artifact_as_target_is_usable_at_once(tmp_path):
+    """Its manifest, rejects and registration stand beside it, and are those of a run of the stage."""
+    name = "LLaVA_ReCap_558K"
+    build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
+    done = build.run(f"data/{name}.parquet")
+    assert done.returncode == 0, done.output[-3000:]
+    assert "manifest_artifact" not in done.jobs
+    manifest = build.manifest(name)
+    assert manifest["sha256"] == sha256(tmp_path / manifest["file"])
+    assert [source["state"] for source in manifest["sources"]] == ["read"] * 2
+    assert name in json.loads((tmp_path / "data/dataset_info.json").read_text())
+    assert build.run("stage1").returncode == 0
+    assert build.manifest(name) == manifest
+    assert "Nothing to be done" in build.run("stage1").output
+    (tmp_path / f"data/manifest/{name}.json").unlink()
+    again = build.run("stage1")
+    assert again.work - {"stage1"} == {f"manifest_artifact {name}"}
+    assert build.manifest(name) == manifest
 
 
 def test_what_stands_is_published_without_a_teacher(tmp_path):

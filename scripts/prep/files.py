@@ -12,16 +12,17 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike) -> Iterator[Path]:
+def whole(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; when the block ends well, fsync it and rename it.
 
     When the block raises, what was written is removed and `path` is as it was. What a killed program left
-    of an earlier try is removed first: one program at a time writes a file.
+    of an earlier try is removed first, unless several programs may write the file at once.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        left.unlink(missing_ok=True)
+    if not several_writers:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            left.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(descriptor)
     part = Path(name)

@@ -18,7 +18,7 @@ def install(path: str | Path, content: bytes) -> bool:
     if path.is_file() and path.read_bytes() == content:
         log.info("%s: as it was", path.name)
         return False
-    with whole(path) as part:
+    with whole(path, several_writers=True) as part:
         part.write_bytes(content)
     log.info("%s: written", path.name)
     return True
