@@ -156,6 +156,8 @@ def main() -> None:
     commits = [read_json(path)["commit"] for path in args.resolved]
     revision = commits[0] if commits else args.revision
     found = listing(dataset, revision, args.patterns, max_rows, args.connections, args.incomplete)
+    for doubled in doubled_files(file["file"] for file in found["files"]):
+        log.warning("%s: rows may be read twice: %s", args.repo, doubled)
     if found["missing"]:
         log.warning("%s: files are missing: %s", args.repo, shown(found["missing"]))
     write_json(args.listing, head | found)

@@ -43,6 +43,12 @@ def test_a_number_that_stands_twice_or_is_beyond_the_count():
     ]
 
 
+def test_numbers_may_begin_at_one():
+    paths = [f"data/train-{n:05}-of-00003.parquet" for n in (1, 2, 3)]
+    assert (missing_files(paths), doubled_files(paths)) == ([], [])
+    assert missing_files(paths[1:]) == paths[:1]
+
+
 def test_sets_of_several_folders_or_splits_and_files_without_a_count_do_not_meet():
     paths = [
         *names(2),

@@ -29,8 +29,16 @@ def missing_files(paths: Iterable[str]) -> list[str]:
         end = suffix + members[0]["extension"]
         here = {int(member["number"]) for member in members}
         width = len(members[0]["number"])
-        missing += [f"{head}-{n:0{width}}-of-{count}{end}" for n in range(int(count)) if n not in here]
+        missing += [
+            f"{head}-{n:0{width}}-of-{count}{end}" for n in numbers_of(here, int(count)) if n not in here
+        ]
     return sorted(missing)
+
+
+def numbers_of(here: Iterable[int], count: int) -> range:
+    """The numbers of a set of so many files: from 0, or from 1 where the last one of these is there."""
+    first = int(0 not in here and count in here)
+    return range(first, first + count)
 
 
 def doubled_files(paths: Iterable[str]) -> list[str]:
@@ -38,20 +46,23 @@ def doubled_files(paths: Iterable[str]) -> list[str]:
 
     A number that is none of its set's (00003 of 3) is told too.
     """
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    numbers: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+    sets: dict[str, dict[str, dict[int, list[str]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
     for found in filter(None, map(NUMBERED.fullmatch, paths)):
-        counts[found["head"]][found["count"]] += 1
-        numbers[found["head"], found["count"], int(found["number"])].append(found[0])
+        sets[found["head"]][found["count"]][int(found["number"])].append(found[0])
     lines = []
-    for head, sets in counts.items():
-        if len(sets) > 1:
-            lines.append(
-                " and ".join(f"{head}-*-of-{count} ({there})" for count, there in sorted(sets.items()))
-            )
-    for (_, count, number), files in numbers.items():
-        if len(files) > 1 or number >= int(count):
-            lines.append(" and ".join(files))
+    for head, by_count in sets.items():
+        if len(by_count) > 1:
+            told = (f"{head}-*-of-{count} ({len(files)})" for count, files in sorted(by_count.items()))
+            lines.append(" and ".join(told))
+        for count, by_number in by_count.items():
+            numbers = numbers_of(by_number, int(count))
+            lines += [
+                " and ".join(files)
+                for number, files in by_number.items()
+                if len(files) > 1 or number not in numbers
+            ]
     return lines
 
 
