@@ -58,6 +58,9 @@ class Reply:
     pause: float = 0.0  # seconds after each token of a streamed answer
     stall: int | None = None  # a streamed answer's tokens after which no more come
     streams: bool = True  # whether it streams, if it is asked to
+    label: str = "text/event-stream; charset=utf-8"  # the Content-Type of a streamed answer
+    edit: Callable[[list[bytes]], list[bytes]] | None = None  # what becomes of a streamed answer's events
+    end: str = "chunk"  # of a chunked body: `chunk` (in good order) | `open` | `close` | `reset` (early)
 
 
 def answer_to(body: dict[str, Any]) -> str:
@@ -269,9 +272,7 @@ class _Connection(asyncio.Protocol):
             self.server.finished[ask.prompt] += 1
         self._leave()
         if reply.kind == "reset":
-            linger = struct.pack("ii", 1, 0)  # on, 0 s: closing sends RST
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.transport.abort()
+            self._reset()
         elif reply.kind == "garbage":
             self.transport.write(b"SSH-2.0-OpenSSH\r\n\r\n")
         elif reply.status != 200:
@@ -283,7 +284,7 @@ class _Connection(asyncio.Protocol):
     def _stream(self, said: list[str], reply: Reply) -> None:
         """Begin a streamed answer: chunks of HTTP, an event each."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
-        kind = "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked"
+        kind = f"Content-Type: {reply.label}\r\nTransfer-Encoding: chunked"
         self.transport.write(f"HTTP/1.1 200 As Planned\r\n{fields}{kind}\r\n\r\n".encode())
         deltas = [{"role": "assistant", "content": ""}]
         deltas += [{name: text} for name, text in reply.message.items()] + [
@@ -293,24 +294,24 @@ class _Connection(asyncio.Protocol):
         choices.append({"index": 0, "delta": {}, "finish_reason": reply.finish_reason})
         events = [{"choices": [choice]} for choice in choices]
         events.append({"choices": [], "usage": _usage(self.ask, said)})
-        lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events] + [
-            "data: [DONE]\n\n"
-        ]
+        lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events]
+        lines = [line.encode(errors="backslashreplace") for line in [*lines, "data: [DONE]\n\n"]]
+        if reply.edit is not None:
+            lines = reply.edit(lines)
         if reply.stall is not None:
             lines = lines[: reply.stall]
         self._next(iter(lines), len(lines) // 2, reply)
 
-    def _next(self, lines: Iterator[str], left: int, reply: Reply) -> None:
+    def _next(self, lines: Iterator[bytes], left: int, reply: Reply) -> None:
         """Send one event of a streamed answer, and the rest after it; `left` of them before it goes wrong."""
         line = next(lines, None)
         wrong = left == 0 and reply.kind in ("cut", "cut_json", "broken")
         if wrong and reply.kind == "broken":
-            line = 'data: {"error": {"message": "the engine died"}}\n\n'
+            line = b'data: {"error": {"message": "the engine died"}}\n\n'
         if wrong and reply.kind == "cut_json":
-            line = line[: len(line) // 2] + "\n\n"
-        if line is not None and not (wrong and reply.kind == "cut"):
-            data = line.encode(errors="backslashreplace")
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            line = line[: len(line) // 2] + b"\n\n"
+        if line and not (wrong and reply.kind == "cut"):
+            self.transport.write(b"%x\r\n%b\r\n" % (len(line), line))
         if line is not None and not wrong:
             following = self._next, lines, left - 1, reply
             self.timer = asyncio.get_running_loop().call_later(reply.pause, *following)
@@ -320,11 +321,22 @@ class _Connection(asyncio.Protocol):
         if reply.kind == "answer":
             self.server.finished[self.ask.prompt] += 1
         self._leave()
-        if reply.kind == "cut":
-            self.transport.close()
-        else:
-            self.transport.write(b"0\r\n\r\n")
+        self._end("close" if reply.kind == "cut" else reply.end)
         return None
+
+    def _end(self, how: str) -> None:
+        """End a chunked body, in good order or not."""
+        if how == "chunk":
+            self.transport.write(b"0\r\n\r\n")
+        elif how == "close":
+            self.transport.close()
+        elif how == "reset":
+            self._reset()
+
+    def _reset(self) -> None:
+        linger = struct.pack("ii", 1, 0)  # on, 0 s: closing sends RST
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.transport.abort()
 
     def _completion(self, ask: Ask, content: str, reply: Reply) -> dict[str, Any]:
         message = {"role": "assistant", "content": content, **reply.message}
@@ -342,7 +354,7 @@ class _Connection(asyncio.Protocol):
             data = data[: len(data) // 2]
         if reply.chunked:
             half = len(data) // 2
-            parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (data[:half], data[half:], b""))
+            parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (data[:half], data[half:]))
             length, data = "Transfer-Encoding: chunked", parts
         else:
             length = f"Content-Length: {len(data)}"
@@ -353,3 +365,5 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.transport.write(head.encode() + data)
+            if reply.chunked:
+                self._end(reply.end)

@@ -222,7 +222,7 @@ FAULTS = [
     Reply(body={"choices": []}),
     Reply(body={"error": {"message": "overloaded"}}),
     Reply(content="cut by a shutdown", finish_reason="abort"),
-    Reply(content="no end", finish_reason=None),
+    Reply(content="no end", finish_reason=None, edit=lambda events: events[:-1]),
 ]
 
 

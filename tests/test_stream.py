@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prep.fault import Fault, read
 from prep.reason import Reason
-from prep.stream import Gathered, circles
+from prep.stream import EventReader, Gathered, Incoming, circles
 
 WINDOW = 256
 
@@ -94,5 +94,104 @@ def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
     try:
         gathered.add(json.dumps(chunk).encode() for chunk in chunks)
         read(gathered.completion())
+    except Fault:
+        pass
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\r\rdata: b\r\n\r\n", [b"a", b"b"]),
+        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+        (b"data:a\ndata:  b\ndata\n\n", [b"a\n b\n"]),
+        (b"data: a\n: comment\nevent: e\nid: 1\nretry: 9\nother\n\n", [b"a"]),
+        (b": comment\n\n\n\nevent: e\n\ndata:\n\n", [b""]),
+        (b"data: a\n", [b"a"]),
+        (b"data: a", [b"a"]),
+        (b"data: a\n\ndata: b\ndata: c", [b"a", b"b\nc"]),
+        ("data: 中\u2028\x0b\x0c\x85文\n\n".encode(), ["中\u2028\x0b\x0c\x85文".encode()]),
+        (b"", []),
+        (b"\xef\xbb", []),
+    ],
+)
+def test_events_are_read_by_the_standard_in_whatever_pieces_they_come(text, events):
+    for size in range(1, len(text) + 1):
+        reader = EventReader()
+        found = [data for at in range(0, len(text), size) for data in reader.feed(text[at : at + size])]
+        assert found + reader.close() == events
+        assert reader.close() == []
+
+
+def event(**choice) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"choices": [choice]}).encode()
+
+
+def test_parts_of_a_streamed_content_are_put_together():
+    incoming = Incoming()
+    for content in (
+        [{"type": "thinking", "thinking": [{"text": "r"}]}],
+        [{"type": "text", "text": "a"}],
+        "b",
+    ):
+        incoming.feed(event(delta={"content": content}))
+    incoming.feed(event(delta={"reasoning_content": {"text": "s"}}, finish_reason="STOP"))
+    assert read(incoming.completion()) == {
+        "content": "ab",
+        "reasoning": "r",
+        "finish_reason": "stop",
+        "tokens": [0, 0],
+    }
+
+
+def test_an_error_of_a_choice_is_one_of_the_stream():
+    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
+        Incoming().feed(event(delta={}, finish_reason="error", error={"code": 400, "message": "no"}))
+    assert fault.value.reason is Reason.BAD_REQUEST
+
+
+def test_a_chunk_that_says_how_the_answer_ended_may_not_be_malformed_itself():
+    with pytest.raises(Fault) as fault:
+        Incoming().feed(event(delta={"content": 5}, finish_reason="stop"))
+    assert fault.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf", b"\r\n"])
+def test_what_comes_shows_at_its_first_bytes_however_they_come(begin):
+    whole = json.dumps({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}).encode()
+    chunks = event(delta={"content": "a"}, finish_reason="stop")
+    for text, streams in (
+        (whole, False),
+        (chunks, True),
+        (b":\n\n" + chunks, True),
+        (b"id:7\n" + chunks, True),
+    ):
+        incoming = Incoming()
+        for byte in (begin if streams else begin.strip()) + text:
+            incoming.feed(bytes([byte]))
+        assert incoming.streams is streams
+        assert read(incoming.completion())["content"] == "a"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'data: {"choices": [', event(delta={"content": "a"})])
+def test_what_is_not_whole_is_not_rescued(text):
+    incoming = Incoming()
+    incoming.feed(text)
+    assert incoming.rescued() is None
+
+
+@given(st.lists(ANY_CHUNK | st.binary(max_size=9), max_size=4), st.sampled_from([b"\n\n", b"\r", b"\n"]))
+def test_whatever_is_fed_is_a_completion_or_a_fault(chunks, end):
+    incoming = Incoming(16)
+    incoming.rescued()
+    try:
+        for chunk in chunks:
+            data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
+            incoming.feed(b"data: " + data + end)
+        incoming.rescued()
+        read(incoming.completion())
     except Fault:
         pass

@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from prep.program import Failure
@@ -31,21 +32,66 @@ CONTEXT = re.compile(
 )
 
 
+# What servers call an answer that is whole, that its budget or the context cut, or that a filter ended (in
+# lower case): OpenAI's names, and those of TGI, Anthropic, Cohere, Google and llama.cpp.
+FINISH_REASONS = {
+    **dict.fromkeys(("eos", "eos_token", "stop_sequence", "stop_token", "end_turn", "stopped"), "stop"),
+    **dict.fromkeys(("complete", "completed"), "stop"),
+    **dict.fromkeys(("max_tokens", "max_length", "max_new_tokens", "max_output_tokens"), "length"),
+    "safety": "content_filter",
+    **{name: name for name in ("stop", "length", "content_filter")},
+}
+# What servers that are going down or have too much to do call an answer that they broke off.
+BROKEN_OFF = {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
+NO_REASON = "missing"
+"""The finish_reason of a stream that came to its end and gave none."""
+
+
+def _error_name(text: str) -> str:
+    """An error's name without case, separators and the word `error`."""
+    return re.sub(r"[^a-z]", "", text.lower()).removesuffix("error")
+
+
+# The HTTP status that the name of an error stands for, where an error object has no number.
+STATUSES = {_error_name(status.phrase): status.value for status in HTTPStatus if status >= 400} | {
+    **dict.fromkeys(("invalidrequest", "invalidargument", "invalidprompt", "contextlengthexceeded"), 400),
+    **dict.fromkeys(("contentfilter", "contentpolicyviolation", "validation"), 400),
+    **dict.fromkeys(("authentication", "invalidapikey", "unauthenticated"), 401),
+    **dict.fromkeys(("insufficientcredits", "billing"), 402),
+    **dict.fromkeys(("permission", "permissiondenied"), 403),
+    **dict.fromkeys(("modelnotfound", "deploymentnotfound"), 404),
+    **dict.fromkeys(("timeout", "deadlineexceeded"), 408),
+    "requesttoolarge": 413,
+    **dict.fromkeys(("ratelimit", "ratelimitexceeded", "resourceexhausted", "insufficientquota"), 429),
+    **dict.fromkeys(("server", "internal", "api"), 500),
+    **dict.fromkeys(("overloaded", "engineoverloaded", "unavailable"), 503),
+}
+
+
 class Fault(Exception):
     """A request that came to nothing: its reason, and one line of detail.
 
-    `retry_after` is the seconds for which the server asks to be left alone, or None.
+    `retry_after` is the seconds for which the server asks to be left alone, or None. `row`: whether it is
+    the row's own, so that no other request need suffer it.
     """
 
     def __init__(self, reason: Reason, detail: str, retry_after: float | None = None):
         super().__init__(detail)
         self.reason, self.retry_after = reason, retry_after
-        self.detail = sanitize(" ".join(detail.split()))[:DETAIL]  # no secret is cut before it is masked
+        self.detail = one_line(detail)
+        self.row = reason in OWN
 
-    @property
-    def row(self) -> bool:
-        """Whether it is the row's own, so that no other request need suffer it."""
-        return self.reason in OWN
+
+class Refusal(Fault, Failure):
+    """A refusal that every request meets where key, model or address are wrong, and that one row may meet.
+
+    A gateway says 403 to a prompt that it flags, a firewall 405. As long as no request was answered it is
+    the failure of the run: as text it is `line`, which says what to mend.
+    """
+
+    def __init__(self, detail: str, line: str):
+        super().__init__(Reason.BAD_REQUEST, detail)
+        self.args = (line,)
 
 
 OWN = (Reason.BAD_REQUEST, Reason.LENGTH)
@@ -53,24 +99,59 @@ OWN = (Reason.BAD_REQUEST, Reason.LENGTH)
 
 
 def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str) -> Fault:
-    """The fault of an answer with an error status.
-
-    Raises Failure for what every request would meet: a key or a model that the server does not know.
-    """
+    """The fault of an answer with an error status; raises Refusal where it may be the run's settings."""
     text = body.decode(errors="replace")
     try:
         said = message(parsed(body))
     except Fault:
         said = text
-    detail = f"HTTP {status}: {said or 'nothing more'}"
-    if status in (401, 403):
-        raise Failure(f"{url} refuses the key ({detail}); see api_key_env")
+    return _meaning(status, f"HTTP {status}: {said or 'nothing more'}", text, headers, url)
+
+
+def of_error(body: Any, url: str) -> Fault | None:
+    """The fault that an error object in an answer of status 200 tells of: its code is read like a status.
+
+    None when it has no code that can be read. Raises Refusal as of_status does.
+    """
+    try:
+        text = json.dumps(body)
+    except RecursionError:
+        return None
+    status = _error_status(body)
+    said = message(body) or "nothing more"
+    return status and _meaning(status, f"HTTP 200 with error {status}: {said}", text, {}, url)
+
+
+def _error_status(body: Any) -> int | None:
+    """The HTTP status that an error object names: OpenAI's, vLLM's, SGLang's, OpenRouter's, Google's."""
+    outer = body[0] if isinstance(body, list) and body else body
+    inner = outer.get("error") if isinstance(outer, dict) else None
+    named = [inner] if isinstance(inner, str) else []
+    for error in (inner, outer):
+        if isinstance(error, dict):
+            named += [error.get(name) for name in ("code", "status", "status_code", "statusCode", "type")]
+    for value in named:
+        if isinstance(value, str):
+            value = int(value) if re.fullmatch(r"[1-9]\d\d", value) else STATUSES.get(_error_name(value))
+        if type(value) in (int, float) and 400 <= value < 600:
+            return int(value)
+    return None
+
+
+def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], url: str) -> Fault:
+    """The fault that an error status stands for; `text`: all that the server said."""
+    shown = one_line(detail)
+    if status == 401:
+        raise Refusal(detail, f"{url} refuses the key ({shown}); see api_key_env")
     if status == 402:
-        raise Failure(f"{url} wants to be paid ({detail}); see the account of the key")
+        raise Refusal(detail, f"{url} wants to be paid ({shown}); see the account of the key")
+    if status == 403:
+        raise Refusal(detail, f"{url} refuses the key or the prompt ({shown}); see api_key_env")
     if status in (404, 405):
-        raise Failure(f"{url} does not serve the model ({detail}); see model and base_urls")
+        raise Refusal(detail, f"{url} does not serve the model ({shown}); see model and base_urls")
     if 300 <= status < 400:
-        raise Failure(f"{url} sends us on to {headers.get('Location')}; mend base_urls")
+        there = one_line(str(headers.get("Location")))
+        raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")
     after = _retry_after(headers)
     if status == 429:
         return Fault(Reason.RATE_LIMITED, detail, after)
@@ -91,30 +172,78 @@ def parsed(text: bytes) -> Any:
         raise Fault(Reason.CUT_JSON, f"not JSON: {error}") from error
 
 
-def read(body: Any) -> dict[str, Any]:
-    """The parts of a chat completion that are kept: content, reasoning, finish_reason, usage.
+def read(body: Any, url: str = "the server") -> dict[str, Any]:
+    """The parts of a chat completion that are kept: content, reasoning, finish_reason, tokens.
 
     The thinking is taken from `reasoning` or `reasoning_content`, the older name, where a server splits
-    it off. Raises Fault for anything else than a finished completion: `abort`, `error` or no reason at
-    all is how servers that are going down end what they have begun.
+    it off, or from parts of the content. Token counts that cannot be read are 0. Raises Fault for anything
+    else than a finished completion: `abort`, `error` or no reason at all is how servers that are going down
+    end what they have begun. An error object's code is read like an HTTP status of `url`.
     """
     try:
         choice = body["choices"][0]
         answer = choice["message"]
-        content = answer.get("content") or ""
-        reasoning = answer.get("reasoning") or answer.get("reasoning_content") or None
-        finish = choice.get("finish_reason")
-        usage = body.get("usage") or {}
-        tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
-        if not isinstance(content, str) or not isinstance(reasoning, str | None):
-            raise TypeError("content is not a string")
-    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        said = message(body) or f"{type(error).__name__}: {error}"
-        raise Fault(Reason.MALFORMED, f"not a chat completion: {said}") from error
-    if not finish or finish in ("abort", "error"):
+        content = text_of(answer.get("content"))
+        fields = (answer.get("reasoning"), answer.get("reasoning_content"), thoughts(answer.get("content")))
+        reasoning = next(filter(None, map(text_of, fields)), None)
+        finish = finish_reason(choice.get("finish_reason"))
+        usage = body.get("usage")
+    except (LookupError, TypeError, AttributeError) as error:
+        if fault := of_error(body, url):
+            raise fault from error
+        what = message(body) or f"{type(error).__name__}: {error}"
+        raise Fault(Reason.MALFORMED, f"not a chat completion: {what}") from error
+    if finish is None or finish in BROKEN_OFF:
+        if fault := next((of_error(each, url) for each in (choice, body) if each.get("error")), None):
+            raise fault
         raise Fault(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
-    finish = sanitize(str(finish))
+    counts = usage if isinstance(usage, dict) else {}
+    tokens = [_count(counts.get(name)) for name in ("prompt_tokens", "completion_tokens")]
     return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
+
+
+def text_of(value: Any) -> str:
+    """The text of a content, a reasoning or a piece of one: a string, an object with one, or a list of these.
+
+    Objects of another kind than text are passed over. Raises TypeError or AttributeError for what is no text.
+    """
+    if not value or isinstance(value, str):
+        return value or ""
+    if not isinstance(value, dict | list):
+        raise TypeError("it is not a text")
+    pieces = []
+    for part in [value] if isinstance(value, dict) else value:
+        piece = next((part[name] for name in ("text", "content") if part.get(name) is not None), None)
+        if piece is None and "type" in part:
+            continue
+        if not isinstance(piece, str):
+            raise TypeError("it has a part that is not a text")
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def thoughts(content: Any) -> Any:
+    """The thinking among the parts of a content (`{"type": "thinking", "thinking": …}`), if there is any."""
+    parts = content if isinstance(content, list) else []
+    return "".join(text_of(part.get("thinking")) for part in parts)
+
+
+def finish_reason(value: Any) -> str | None:
+    """A server's finish_reason under OpenAI's name; None when it gave none. Names of no meaning here stay."""
+    if isinstance(value, dict):  # SGLang's own interface
+        value = value.get("type")
+    name = str(value).strip().lower()
+    if not value or name in ("", "null", "none"):
+        return None
+    return FINISH_REASONS.get(name) or (name if name in BROKEN_OFF else sanitize(str(value)))
+
+
+def _count(value: Any) -> int:
+    """The number of tokens in a usage: a number, or the first in words such as `12 tokens`; else 0."""
+    if isinstance(value, str):
+        found = re.search(r"\d[\d,]{0,17}", value)
+        return int(found[0].replace(",", "")) if found else 0
+    return int(value) if type(value) in (int, float) and 0 <= value < 1e18 else 0
 
 
 def message(body: Any) -> str | None:
@@ -128,6 +257,11 @@ def message(body: Any) -> str | None:
 def storable(text: str) -> str:
     """What a server says, as UTF-8: half of a surrogate pair, which JSON may hold, is a question mark."""
     return text.encode(errors="replace").decode()
+
+
+def one_line(text: str) -> str:
+    """What a server says, as one short line that can be stored; no secret is cut before it is masked."""
+    return sanitize(" ".join(text.split()))[:DETAIL]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

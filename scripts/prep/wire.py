@@ -5,6 +5,7 @@ to 1.4 ms over the best of transports, and 2 to 30 ms over the pools that it com
 """
 
 import asyncio
+import contextlib
 import socket
 import urllib.request
 from typing import Any
@@ -16,13 +17,17 @@ from prep import fault as faults
 from prep.endpoint import Endpoint, is_loopback
 from prep.fault import Fault
 from prep.reason import Reason
-from prep.stream import Gathered
+from prep.stream import Incoming
 
 CONNECT = 30.0  # seconds to wait for a connection; the server may be taking hundreds at once
 # Seconds a connection may lie idle: vLLM's server closes it after 5, and a request sent then is lost.
 IDLE = 3.0
 # An established connection whose machine is gone is noticed after 60 + 6 times 10 s of silence.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+HEADER = 1 << 18  # bytes that a header of an answer may have; gateways put whole policies into them
+LAST_WORDS = 5.0  # seconds for the counts of tokens and the end of a stream, once it has said how it ended
+LAST_CHUNK = 0.2  # seconds for the end of a response after the end of its stream
+LONGEST_ERROR = 1 << 20  # bytes that are read of what a server says of an error
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 """What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
 
@@ -46,33 +51,31 @@ class Wire:
 
         An answer that is streamed is put together to what it would be in one piece. It is given up when
         nothing more comes for `stall` seconds, and ends with the finish_reason `repetition` when it goes
-        round in circles (see prep.stream).
+        round in circles (see prep.stream). An answer that came whole counts, however the connection ends.
         """
+        incoming = Incoming(window, self._url)
         try:
             async with asyncio.timeout(limit):
-                return await self._exchange(body, stall, window)
+                await self._exchange(body, incoming, stall)
         except (aiohttp.ClientError, OSError) as error:
-            if type(error) is TimeoutError:  # aiohttp's own are of other kinds
-                raise Fault(Reason.TIMEOUT, f"no answer in {limit:.4g} s") from error
-            words = str(error) or type(error).__name__
-            raise Fault(Reason.TRANSPORT, f"no connection, or one that ended early: {words}") from error
+            if (came := incoming.rescued()) is not None:
+                return came
+            raise _fault(error, limit) from error
+        return incoming.completion()
 
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, body: bytes, stall: float | None, window: int | None) -> Any:
+    async def _exchange(self, body: bytes, incoming: Incoming, stall: float | None) -> None:
         self._session = self._session or _session(self.endpoint)
-        url = self._url
-        sent = self._session.post(url, data=body, proxy=self._proxy, allow_redirects=False)
+        sent = self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False)
         async with sent as response:
             if response.status != 200:
-                said = await response.read()
-                raise faults.of_status(response.status, response.headers, said, url)
-            if response.content_type != "text/event-stream":
-                return faults.parsed(await response.read())
-            return await _streamed(response, stall, window)
+                said = await _rest(response, LAST_WORDS)
+                raise faults.of_status(response.status, response.headers, said, self._url)
+            await _receive(response, incoming, stall)
 
 
 def time_limit(settings: dict[str, Any], budget: int | None) -> float:
@@ -85,22 +88,47 @@ def time_limit(settings: dict[str, Any], budget: int | None) -> float:
     return settings["request_timeout"] + tokens / settings["floor_rate"]
 
 
-async def _streamed(response: aiohttp.ClientResponse, stall: float | None, window: int | None) -> Any:
-    """A streamed answer in one piece (server-sent events, each a chunk of a chat completion)."""
-    gathered, rest = Gathered(window), b""
+async def _receive(response: aiohttp.ClientResponse, incoming: Incoming, stall: float | None) -> None:
+    """Feed `incoming` until no more is needed."""
     now = asyncio.get_running_loop().time
     try:
         # The first piece may wait in the server's queue; from then on they come steadily.
         async with asyncio.timeout(None) as patience:
             async for piece in response.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                if gathered.add(line[5:].strip() for line in lines if line.startswith(b"data:")):
-                    return gathered.completion()
-                if stall:
+                if incoming.feed(piece):
+                    break
+                if incoming.finished:
+                    patience.reschedule(now() + LAST_WORDS)
+                elif stall and incoming.streams:
                     patience.reschedule(now() + stall)
     except TimeoutError as error:
-        raise Fault(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
-    return gathered.completion()
+        if not incoming.finished:
+            raise Fault(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
+    if incoming.done:
+        # Most servers end the response right after it: then the connection can be used again.
+        await _rest(response, LAST_CHUNK)
+
+
+async def _rest(response: aiohttp.ClientResponse, seconds: float) -> bytes:
+    """What comes of the rest of a body in so many seconds; longer ones than an error's are cut."""
+    rest = b""
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(seconds):
+            async for piece in response.content.iter_any():
+                rest += piece
+                if len(rest) > LONGEST_ERROR:
+                    break
+    return rest
+
+
+def _fault(error: Exception, limit: float) -> Fault:
+    """The fault of a request that the connection failed."""
+    if type(error) is TimeoutError:  # aiohttp's own are of other kinds
+        return Fault(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
+    words = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError) and "Got more than" in error.message:
+        return Fault(Reason.MALFORMED, f"a header of more than {HEADER} bytes: {words}")
+    return Fault(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")
 
 
 def _session(endpoint: Endpoint) -> aiohttp.ClientSession:
@@ -108,6 +136,8 @@ def _session(endpoint: Endpoint) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE, socket_factory=_socket),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=HEADER,
+        max_field_size=HEADER,
         headers={"Authorization": f"Bearer {endpoint.api_key}", "Content-Type": "application/json"},
     )
 
