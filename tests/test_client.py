@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -297,12 +298,12 @@ def test_too_many_failures_fail_the_batch_and_keep_what_was_answered(ask):
     requests = [request(n) for n in range(40)]
 
     def plan(seen: Ask) -> Reply:
-        return Reply(status=500) if int(seen.prompt.split()[1]) % 10 == 0 else Reply()
+        return Reply(status=429) if int(seen.prompt.split()[1]) % 10 == 0 else Reply()
 
     with FaultServer(plan) as server:
         with pytest.raises(Failure, match="of 40 requests failed, more than max_failed_share") as failure:
             ask(requests, server, share=0.05)
-        assert "server_error 3 (such as: HTTP 500: as planned)" in str(failure.value)
+        assert "rate_limited 3 (such as: HTTP 429: as planned)" in str(failure.value)
         assert "only what is missing is asked" in str(failure.value)
         server.plan = lambda seen: Reply()
         answered = {prompt for prompt, count in server.finished.items() if count}
@@ -373,6 +374,258 @@ def test_after_a_time_of_refusal_all_slots_are_used_again(ask):
         late = server.arrivals[-100:]
     # 100 requests of 5 ms in turn, by one slot, would take half a second.
     assert late[-1] - late[0] < 0.25
+
+
+# What a failure leaves: all that was sent is let finish, and journaled
+
+REFUSALS = [
+    Reply(status=401),
+    Reply(status=402),
+    Reply(status=403),
+    Reply(status=404),
+    Reply(status=405),
+    Reply(status=302, headers={"Location": "https://127.0.0.1/blocked"}),
+    Reply(body={"error": {"message": "flagged", "code": 403}}),
+]
+LINES = r"refuses the key|wants to be paid|does not serve the model|sends us on to"
+
+
+def number(seen: Ask) -> int:
+    return int(seen.prompt.split()[1])
+
+
+def is_plain(seen: Ask) -> bool:
+    """Whether a request is the plain question that shows whether a server answers anything."""
+    return seen.prompt == client_module.QUESTION.messages[0]["content"]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
+def test_a_refusal_before_any_answer_ends_the_run_and_what_is_on_its_way_is_journaled(ask, tmp_path, refusal):
+    requests = [request(n) for n in range(40)]
+    refusal = replace(refusal, delay=0.1)
+    with FaultServer(lambda seen: refusal if number(seen) == 0 else Reply(delay=0.2)) as server:
+        with pytest.raises(Failure, match=LINES):
+            ask(requests, server)
+        assert server.attempts == {f"question {n}": 1 for n in range(8)}
+        assert server.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in range(1, 8)}
+        # With answers in the journal the refusal is that of the row.
+        came = ask(requests, server)
+        assert [n for n, (_, response) in enumerate(came) if response.failure] == [0]
+        assert came[0][1].failure is Reason.BAD_REQUEST
+        assert set(server.attempts.values()) == {1, 2}
+        assert server.attempts["question 0"] == 2
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
+@pytest.mark.parametrize("flagged", [{30}, {20, 30, 31, 32}, {39}, {28, *range(30, 40)}])
+def test_a_refusal_once_requests_are_answered_is_that_of_the_row(ask, refusal, flagged):
+    plain = []
+
+    def plan(seen: Ask) -> Reply:
+        if is_plain(seen):
+            plain.append(number(seen))
+            return Reply()
+        return refusal if number(seen) in flagged else Reply()
+
+    with FaultServer(plan) as server:
+        came = ask([request(n) for n in range(40)], server, concurrency=1)
+    assert {n for n, (_, response) in enumerate(came) if response.failure} == flagged
+    assert {response.failure for _, response in came} == {None, Reason.BAD_REQUEST}
+    # Only where no answer follows the last refusal it might be the key.
+    assert len(plain) == (39 in flagged)
+    assert server.attempts.total() == 40 + len(plain)
+
+
+def test_more_refused_rows_than_a_wrong_key_explains_are_the_rows(ask, tmp_path):
+    flagged = range(10, 190)
+
+    def plan(seen: Ask) -> Reply:
+        return Reply(status=403 if number(seen) in flagged else 200)
+
+    with FaultServer(plan) as server:
+        for _ in range(2):
+            came = ask([request(n) for n in range(200)], server)
+            assert [n for n, (_, response) in enumerate(came) if response.failure] == list(flagged)
+        # A probe for each fifty, the first of the second run, and at each end.
+        assert server.attempts.total() <= 20 + 2 * (180 + 180 // 50 + 2)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
+@pytest.mark.parametrize("rows", [25, 400])
+def test_a_key_revoked_midway_ends_the_run_and_rejects_nothing(ask, tmp_path, refusal, rows):
+    requests = [request(n) for n in range(rows)]
+    with FaultServer(lambda seen: Reply() if len(server.arrivals) <= 20 else refusal) as server:
+        with pytest.raises(Failure, match=LINES):
+            ask(requests, server, concurrency=4)
+        assert server.attempts.total() <= 20 + client_module.REFUSALS + 2 * 4
+        assert len(journaled_prompts(tmp_path / "journal")) == 20
+        server.plan = lambda seen: Reply()
+        assert all(response.failure is None for _, response in ask(requests, server))
+
+
+def test_one_endpoint_that_refuses_what_the_other_answers_ends_the_run(ask, tmp_path):
+    with (
+        FaultServer(lambda seen: Reply(delay=0.02)) as good,
+        FaultServer(lambda seen: Reply(status=404, delay=0.1)) as bad,
+    ):
+        with pytest.raises(Failure, match=f"{bad.base_url}/chat/completions does not serve the model"):
+            ask([request(n) for n in range(400)], good, bad)
+        assert good.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == set(good.finished)
+        assert bad.attempts.total() <= 4 + 4
+
+
+@pytest.mark.parametrize("reply", [Reply(status=500), Reply(kind="cut_json")])
+def test_too_many_failures_let_finish_what_is_on_its_way(ask, tmp_path, reply):
+    """And nothing is sent after it, be it another try or a larger budget."""
+
+    def plan(seen: Ask) -> Reply:
+        return {0: reply, 1: Reply(status=500, delay=1.0)}.get(number(seen), Reply(delay=1.0))
+
+    requests = [replace(request(n), sampling={**SAMPLING, "max_tokens": 3}) for n in range(6)]
+    with FaultServer(plan) as server:
+        with pytest.raises(Failure, match=r"1 of 6 requests failed, more than max_failed_share"):
+            ask(requests, server, longer_budget=2)
+        assert server.attempts == {f"question {n}": 1 if n else 4 for n in range(6)}
+        assert server.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in range(2, 6)}
+    assert progress(tmp_path)["state"] == "failed"
+
+
+def test_after_a_failure_no_new_request_is_sent(ask, tmp_path):
+    def plan(seen: Ask) -> Reply:
+        return Reply(status=429) if number(seen) == 0 else Reply(delay=0.05)
+
+    with FaultServer(plan) as server:
+        with pytest.raises(Failure, match=r"1 of 300 requests failed, more than max_failed_share"):
+            ask([request(n) for n in range(300)], server, concurrency=4)
+        assert server.attempts["question 0"] == TRIES[Reason.RATE_LIMITED]
+        assert server.attempts.total() < 200
+        assert server.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == set(server.attempts) - {"question 0"}
+
+
+def test_refusing_everything_lets_finish_what_is_on_its_way(ask, tmp_path):
+    def plan(seen: Ask) -> Reply:
+        return Reply(delay=0.5) if number(seen) < 3 else Reply(status=400)
+
+    with FaultServer(plan) as server:
+        with pytest.raises(Failure, match="refused the first 50 requests"):
+            ask([request(n) for n in range(200)], server)
+        assert server.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in range(3)}
+        # Now something was answered: the rows are at fault.
+        came = ask([request(n) for n in range(200)], server)
+        assert sum(response.failure is Reason.BAD_REQUEST for _, response in came) == 197
+
+
+def test_a_server_that_is_lost_lets_finish_what_the_others_do(ask, tmp_path):
+    class Lost(Endpoints):
+        async def endpoints(self):
+            if self.calls:
+                raise Failure("teacher: it died too often")
+            return await super().endpoints()
+
+    def plan(seen: Ask) -> Reply:
+        return Reply(kind="reset", delay=0.01) if number(seen) == 0 else Reply(delay=0.2)
+
+    with FaultServer(plan) as server:
+        with pytest.raises(Failure, match="it died too often"):
+            ask([request(n) for n in range(100)], endpoints=Lost(server), concurrency=4)
+        assert server.unfinished == 0
+        assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in (1, 2, 3)}
+
+
+# Whose fault it is
+
+ALWAYS = [
+    Reply(status=500),
+    Reply(status=503),
+    Reply(kind="reset"),
+    Reply(kind="cut_json"),
+    Reply(body={"choices": []}),
+    Reply(body={"error": {"message": "no", "code": 500}}),
+    Reply(content="", finish_reason="error"),
+]
+
+
+@pytest.mark.parametrize("reply", ALWAYS, ids=lambda reply: f"{reply.kind}-{reply.status}-{reply.body}")
+def test_rows_that_fail_while_others_are_answered_are_rejected_and_not_held_against_the_server(
+    ask, tmp_path, reply
+):
+    bad, reply = {3, 4, 5}, replace(reply, delay=0.1)
+    with FaultServer(lambda seen: reply if number(seen) in bad else Reply(delay=0.03)) as server:
+        came = ask([request(n) for n in range(300)], server, share=0.0)
+        assert {n for n, (_, response) in enumerate(came) if response.failure} == bad
+        (reason,) = {came[n][1].failure for n in bad}
+        assert all(server.attempts[f"question {n}"] == TRIES[reason] for n in bad)
+    assert progress(tmp_path)["failed"] == {reason: 3}
+
+
+@pytest.mark.parametrize("stall", [None, 5])
+def test_an_error_of_code_400_in_an_answer_is_the_row_s_own(ask, stall):
+    error = {"error": {"message": "no such image", "type": "BadRequestError", "code": 400}}
+    streamed = [b"data: %b\n\n" % json.dumps(error).encode(), b"data: [DONE]\n\n"]
+    bad = Reply(edit=lambda events: streamed) if stall else Reply(body=error)
+    with FaultServer(lambda seen: bad if number(seen) == 3 else Reply()) as server:
+        came = ask([request(n) for n in range(9)], server, stall_timeout=stall)
+        assert set(server.attempts.values()) == {1}
+    assert came[3][1] == Response(
+        "", None, None, Reason.BAD_REQUEST, "HTTP 200 with error 400: no such image"
+    )
+
+
+@pytest.mark.parametrize("reply", [Reply(kind="hang"), Reply(status=429, headers={"Retry-After": "0.001"})])
+def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask, reply):
+    with (
+        FaultServer(lambda seen: reply if number(seen) == 3 else Reply(delay=0.01)) as server,
+        pytest.raises(Failure, match=r"1 of 300 requests failed, more than max_failed_share"),
+    ):
+        ask([request(n) for n in range(300)], server, request_timeout=0.05)
+
+
+@pytest.mark.parametrize(("bad", "share"), [(1, 0.0), (60, 0.0), (60, 0.1)])
+def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkeypatch, bad, share):
+    """With what it asks for, they are rejected."""
+    monkeypatch.setattr(pacing, "PATIENCE", 600.0)
+    monkeypatch.setattr(pacing, "SILENCE", 0.2)
+    requests = [request(n) for n in range(200)]
+    with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
+        ask(requests[bad:], server)
+        with pytest.raises(
+            Failure, match=r"The server answers others.*with max_failed_share [\d.]+"
+        ) as failure:
+            ask(requests, server, share=share)
+        enough = float(re.search(r"share ([\d.]+) they are rejected", str(failure.value))[1])
+        came = ask(requests, server, share=enough)
+    assert [n for n, (_, response) in enumerate(came) if response.failure] == list(range(bad))
+
+
+def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_that_it_lives(ask, monkeypatch):
+    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
+    requests = [request(n) for n in range(200)]
+    with FaultServer(lambda seen: Reply(status=500 if number(seen) < 60 else 200)) as server:
+        ask(requests[60:], server)
+        with pytest.raises(Failure, match=r"more than max_failed_share"):
+            ask(requests, server, share=0.1)
+
+
+def test_a_server_that_fails_all_it_answered_before_is_not_cleared_of_it(ask, monkeypatch):
+    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
+    with FaultServer() as server:
+        ask([request(n) for n in range(20)], server)
+        server.plan = lambda seen: Reply(status=500)
+        with pytest.raises(Failure, match=r"no request has succeeded for .*mend the server"):
+            ask([request(n) for n in range(100)], server, share=0.3)
+
+
+def test_a_request_that_timed_out_is_tried_at_another_endpoint_first(ask):
+    with FaultServer(lambda seen: Reply(kind="hang")) as hanging, FaultServer() as good:
+        came = ask([request(n) for n in range(8)], hanging, good, request_timeout=0.2)
+        assert all(response.failure is None for _, response in came)
+        assert set(hanging.attempts.values()) == {1}
+        assert set(good.attempts.values()) == {1}
 
 
 # Flow

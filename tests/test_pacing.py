@@ -4,7 +4,7 @@ import pytest
 
 from prep import pacing
 from prep.endpoint import Endpoint
-from prep.fault import Fault
+from prep.fault import Fault, Refusal
 from prep.pacing import PATIENCE, Line
 from prep.reason import Reason
 
@@ -116,3 +116,28 @@ def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(li
             line.failed(fault, sent=5.0, now=5.0, before=4.0 if fault is BUSY else 1.0)
         assert line.rests_until > 5.0
         line.rests_until = 0.0
+
+
+def test_a_refusal_is_counted_until_something_is_answered(line):
+    send(line, 4)
+    for _ in range(3):
+        line.failed(Refusal("HTTP 403", "refuses the key"), sent=0.0, now=1.0)
+    assert (line.refusals, line.sound, line.in_flight, line.limit) == (3, False, 1, 64)
+    line.succeeded(2.0)
+    assert (line.refusals, line.sound, line.in_flight) == (0, True, 0)
+
+
+def test_a_line_that_was_silent_for_long_is_in_doubt_until_it_answers_a_plain_question(line):
+    send(line, 64)
+    line.succeeded(1.0)
+    for _ in range(40):
+        line.failed(BUSY, sent=2.0, now=2.0)
+    assert not line.in_doubt
+    late = 2.0 + pacing.SILENCE
+    line.failed(BUSY, sent=late, now=late)
+    assert line.in_doubt
+    line.revive(late + 1)
+    assert (line.in_doubt, line.limit, line.free(late + 1)) == (False, 64, True)
+    # The question was none of the batch's requests, so rows that fail may still be the server's fault.
+    assert line.succeeded_since(0.5)
+    assert not line.succeeded_since(1.0)

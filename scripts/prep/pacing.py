@@ -6,16 +6,18 @@ since; what was already on its way then changes nothing more. Each success lets 
 eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
 
 A request may also fail for what it is. One that fails again, with a server that answers and has answered
-others since, says nothing of the server.
+others since, says nothing of the server. Where nothing has succeeded for a while the endpoint is in doubt:
+the client then asks it a plain question, and one that answers that goes on at full speed.
 """
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
 from prep.endpoint import Endpoint
-from prep.fault import Fault
+from prep.fault import Fault, Refusal
 from prep.program import Failure
 from prep.reason import Reason
 from prep.wire import Wire
@@ -25,6 +27,7 @@ log = logging.getLogger("prep")
 REST = 1.0  # seconds of the first rest; each further one without a success between is twice as long
 LONGEST_REST = 60.0
 PATIENCE = 600.0  # seconds without one success, and nothing on its way, until the run gives up
+SILENCE = 20.0  # seconds without one success, until an endpoint is to show that it answers anything
 WEIGHT = 1 / 8  # of the newest result in the share of failures
 ANSWERED = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 """Faults of a server that is there, and may be at odds with this one request."""
@@ -44,6 +47,11 @@ class Line:
         self._rests = 0  # since the last success
         self._slowed = now
         self.good = now  # when it last succeeded, or began
+        self._answered = -math.inf  # when it last did with a request of the batch
+        self.sound = False  # whether it ever succeeded
+        self.refusals = 0  # since the last success
+        self.refusal: Refusal | None = None  # the last
+        self.in_doubt = False  # whether it is to show that it still answers something
 
     def free(self, now: float) -> bool:
         return now >= self.rests_until and self.in_flight < int(self.limit)
@@ -52,14 +60,34 @@ class Line:
         self.in_flight -= 1
         self._failing *= 1 - WEIGHT
         self._rests = 0
-        self.good = now
+        self.good = self._answered = now
+        self.sound = True
+        self.refusals = 0
+        self.in_doubt = False
         self.limit = min(self._most, self.limit + WEIGHT)
+
+    def revive(self, now: float) -> None:
+        """Take note that it answered a plain question: what fails is not its fault."""
+        answered = self._answered
+        self.succeeded(now)
+        self._answered = answered
+        self._failing = 0.0
+        self.limit = float(self._most)
+        self.rests_until = now
+
+    def succeeded_since(self, then: float) -> bool:
+        """Whether it has answered a request of the batch since `then`."""
+        return self._answered > then
 
     def failed(self, fault: Fault, sent: float, now: float, before: float | None = None) -> None:
         """Take note of a fault of a request that was sent at `sent`, and had failed `before`."""
-        if fault.row:
+        if fault.row and not isinstance(fault, Refusal):
             return self.succeeded(now)  # the server lives and judges
         self.in_flight -= 1
+        if isinstance(fault, Refusal):
+            self.refusals += 1
+            self.refusal = fault
+            return None
         if before is not None and fault.reason in ANSWERED and self.good > before:
             return None
         if fault.retry_after is not None:
@@ -71,6 +99,7 @@ class Line:
             # Other jobs may have met the same trouble: they should not all come back at once.
             rest = min(LONGEST_REST, REST * 2**self._rests) * random.uniform(0.75, 1.25)
             self._rests += 1
+            self.in_doubt = now - self.good > SILENCE
             self._slowed = now
             self.limit = max(1.0, self.limit / 2)
             self.rests_until = max(self.rests_until, now + rest)
@@ -109,10 +138,13 @@ class Lines:
     def in_flight(self) -> int:
         return sum(line.in_flight for line in self._lines)
 
-    async def take(self) -> tuple[Line, float]:
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines)
+
+    async def take(self, tried: Collection[Line] = ()) -> tuple[Line, float]:
         """The line with the least on it, waiting for one that is free; and the time now.
 
-        No more than `most` requests are on their way over all lines.
+        One that was not `tried` goes before. No more than `most` requests are on their way over all lines.
         """
         await self._turn.acquire()
         try:
@@ -120,7 +152,7 @@ class Lines:
                 now = self._now()
                 free = [line for line in self._lines if self.in_flight < self._most and line.free(now)]
                 if free and self._renewal is None:
-                    line = min(free, key=lambda each: each.in_flight / each.limit)
+                    line = min(free, key=lambda each: (each in tried, each.in_flight / each.limit))
                     line.in_flight += 1
                     return line, now
                 self._change.clear()
@@ -139,6 +171,10 @@ class Lines:
         line.succeeded(self._now())
         self._change.set()
 
+    def revive(self, line: Line) -> None:
+        line.revive(self._now())
+        self._change.set()
+
     def failed(self, line: Line, fault: Fault, sent: float, before: float | None) -> float:
         """Take note of a fault of a request sent at `sent` that had failed `before`; gives the time now."""
         now = self._now()
@@ -146,10 +182,15 @@ class Lines:
         self._change.set()
         return now
 
+    def hopeless(self) -> bool:
+        """Whether there is no more hope for any line."""
+        now = self._now()
+        return all(each.hopeless(now) for each in self._lines)
+
     def check_hope(self, fault: Fault) -> None:
         """Raise Failure when there is no more hope for any line; `fault`: the last."""
         now = self._now()
-        if all(each.hopeless(now) for each in self._lines):
+        if self.hopeless():
             since = now - max(each.good for each in self._lines)
             raise Failure(
                 f"no request has succeeded for {since:.0f} s, the last: {fault.reason} ({fault.detail});"

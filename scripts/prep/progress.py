@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prep.fault import Fault
 from prep.files import write_json
 from prep.reason import Reason
 
@@ -31,6 +32,7 @@ class Progress:
         self.from_journal = 0
         self.answered = 0
         self.failed: Counter[Reason] = Counter()
+        self.held: Counter[Reason] = Counter()  # of these, what is held against the server
         self._retries: Counter[Reason] = Counter()
         self._finished: Counter[str] = Counter()
         self._tokens = [0, 0]
@@ -50,6 +52,12 @@ class Progress:
         self.answered += 1
         self._finished[record["finish_reason"]] += 1
         self._spend(record)
+
+    def fail(self, fault: Fault) -> None:
+        """Count a request that has failed for good."""
+        self.failed[fault.reason] += 1
+        if not fault.row:
+            self.held[fault.reason] += 1
 
     def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
         """Count a request that is sent again, and what the answer cost that was of no use."""

@@ -40,7 +40,7 @@ class Wire:
 
     def __init__(self, endpoint: Endpoint):
         self.endpoint = endpoint
-        self._url = f"{endpoint.base_url}/chat/completions"
+        self.url = f"{endpoint.base_url}/chat/completions"
         self._proxy = proxy(endpoint.base_url)
         self._session: aiohttp.ClientSession | None = None
 
@@ -53,7 +53,7 @@ class Wire:
         nothing more comes for `stall` seconds, and ends with the finish_reason `repetition` when it goes
         round in circles (see prep.stream). An answer that came whole counts, however the connection ends.
         """
-        incoming = Incoming(window, self._url)
+        incoming = Incoming(window, self.url)
         try:
             async with asyncio.timeout(limit):
                 await self._exchange(body, incoming, stall)
@@ -70,11 +70,11 @@ class Wire:
 
     async def _exchange(self, body: bytes, incoming: Incoming, stall: float | None) -> None:
         self._session = self._session or _session(self.endpoint)
-        sent = self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False)
+        sent = self._session.post(self.url, data=body, proxy=self._proxy, allow_redirects=False)
         async with sent as response:
             if response.status != 200:
                 said = await _rest(response, LAST_WORDS)
-                raise faults.of_status(response.status, response.headers, said, self._url)
+                raise faults.of_status(response.status, response.headers, said, self.url)
             await _receive(response, incoming, stall)
 
 
