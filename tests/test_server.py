@@ -78,17 +78,20 @@ def use(config: dict, folder: Path, work) -> object:
 
 
 class Elsewhere:
-    """A server that runs elsewhere: healthy, and names its model, for one key or for anyone, after a wait."""
+    """A server that runs elsewhere: healthy, and names its model, for one key or for anyone, after a wait.
 
-    def __init__(self, model: str = "toy/model", key: str | None = None, port: int = 0, wait=bool):
+    What the wait gives, if it gives something, is the status of the answer.
+    """
+
+    def __init__(self, model: str = "toy/model", key: str | None = None, port: int = 0, wait=lambda: None):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                if self.path == "/v1/models":
-                    wait()
+                status = wait() if self.path == "/v1/models" else None
                 allowed = key is None or self.headers["Authorization"] == f"Bearer {key}"
-                self.send_response(200 if allowed else 401)
-                self.end_headers()
-                self.wfile.write(json.dumps({"data": [{"id": model}]}).encode())
+                with contextlib.suppress(ConnectionError):  # who asked may be gone
+                    self.send_response(status or (200 if allowed else 401))
+                    self.end_headers()
+                    self.wfile.write(json.dumps({"data": [{"id": model}]}).encode())
 
             def log_message(self, *_):
                 pass
@@ -636,6 +639,86 @@ def test_no_external_server_that_answers_is_a_failure(tmp_path):
     url = f"http://127.0.0.1:{free_port('127.0.0.1')}/v1"
     with pytest.raises(Failure, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
         use(external(url), tmp_path, lambda server: server.endpoints())
+
+
+def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
+    """One that answers the first two looks only when the third comes, in place of within five seconds."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(External, "patience", 0.05)
+    third, looks = threading.Event(), []
+
+    def busy():
+        looks.append(1)
+        if len(looks) == 3:
+            third.set()
+        third.wait(20)
+
+    with Elsewhere(wait=busy) as server:
+        given = use(external(server.url), tmp_path, lambda server: server.endpoints())
+    assert given == [Endpoint(server.url)]
+    assert len(looks) >= 3
+    assert f"toy: waits up to 10 s for a busy server ({server.url}: timed out)" in caplog.text
+
+
+@pytest.mark.parametrize("status", [408, 429, 503, 504])
+def test_an_external_server_that_has_too_much_to_do_is_waited_for(tmp_path, monkeypatch, status):
+    monkeypatch.setattr(External, "patience", 0.05)
+    statuses = iter([status, status])
+    with Elsewhere(wait=lambda: next(statuses, None)) as server:
+        assert use(external(server.url), tmp_path, lambda server: server.endpoints()) == [
+            Endpoint(server.url)
+        ]
+
+
+def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, monkeypatch):
+    """At once then, and though its last answer is still awaited."""
+    monkeypatch.setattr(External, "patience", 0.05)
+    never = threading.Event()
+    with Elsewhere(wait=lambda: never.wait(60) and None) as server:
+        try:
+            with pytest.raises(Failure, match=rf"no server answers \({server.url}: timed out\)"):
+                use(external(server.url, request_timeout=0.2), tmp_path, lambda server: server.endpoints())
+        finally:
+            never.set()
+
+
+def test_a_busy_server_beside_one_that_answers_comes_when_it_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(External, "patience", 0.05)
+    monkeypatch.setattr(External, "recheck", 0.05)
+    free = threading.Event()
+
+    async def work(server):
+        before = await server.endpoints()
+        while True:
+            if len(found := await server.endpoints()) == 2:
+                return before, found
+            free.set()
+            await asyncio.sleep(0.01)
+
+    with Elsewhere() as ready, Elsewhere(wait=lambda: free.wait(20) and None) as busy:
+        before, after = use(external(busy.url, ready.url), tmp_path, work)
+    assert before == [Endpoint(ready.url)]
+    assert after == [Endpoint(ready.url), Endpoint(busy.url)]
+
+
+def test_the_end_of_a_loop_does_not_wait_for_a_look():
+    never, looks = threading.Event(), []
+
+    def hang():
+        looks.append("begun")
+        never.wait(30)
+        looks.append("done")
+
+    async def work(url):
+        looking = asyncio.create_task(endpoint_module.fetch(f"{url}/models", timeout=60))
+        while not looks:
+            await asyncio.sleep(0.01)
+        return looking
+
+    with Elsewhere(wait=hang) as server:
+        assert asyncio.run(work(server.url)).cancelled()
+        assert looks == ["begun"]
+        never.set()
 
 
 def test_external_without_base_urls_is_a_failure(tmp_path):
