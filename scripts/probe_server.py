@@ -19,7 +19,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from prep.endpoint import Endpoint, get, models
+from prep import fault as faults
+from prep.client import send_with_retries
+from prep.endpoint import Endpoint, fetch, models
 from prep.fault import Fault, storable
 from prep.files import read_json, write_json
 from prep.program import Failure, parser, run
@@ -42,9 +44,6 @@ EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
 BUDGET = 1024
 # Whether a sampling is accepted shows at the first token.
 TRIAL = 8
-TRIES = 3
-PASSING = (Reason.TRANSPORT, Reason.RATE_LIMITED, Reason.SERVER_ERROR)
-"""Faults that may pass by themselves."""
 
 
 def thinking_field(content: str, fields: dict[str, Any]) -> str:
@@ -76,7 +75,7 @@ def picture() -> str:
 
 
 class Asker:
-    """Greedy chat requests to one endpoint; a context manager."""
+    """Greedy chat requests to one endpoint, with the client's policy of retries; a context manager."""
 
     def __init__(self, endpoint: Endpoint, settings: dict[str, Any], budget: int):
         self._model, self._budget, self._limit = settings["model"], budget, time_limit(settings, budget)
@@ -101,33 +100,28 @@ class Asker:
             "max_tokens": self._budget,
             **options,
         }
-        for left in reversed(range(TRIES)):
-            try:
-                answer = await self._wire.post(json.dumps(body).encode(), self._limit)
-                break
-            except Fault as fault:
-                if not left or fault.reason not in PASSING:
-                    raise
-                await asyncio.sleep(fault.retry_after or 1)
-        try:
-            choice = answer["choices"][0]
-            message = choice["message"]
-            fields = {name: message[name] for name in ("reasoning", "reasoning_content") if message.get(name)}
-            content, finish = message.get("content") or "", choice.get("finish_reason")
-            return {
-                "content": storable(content),
-                "fields": {name: storable(text) for name, text in fields.items()},
-                "finish_reason": finish and storable(finish),
-            }
-        except (LookupError, TypeError, AttributeError) as error:
-            raise Fault(Reason.MALFORMED, "the answer is no chat completion") from error
+        sent = json.dumps(body).encode()
+
+        async def send() -> tuple[Any, dict[str, Any]]:
+            answer = await self._wire.post(sent, self._limit)
+            return answer, faults.read(answer, self._wire.url)
+
+        answer, found = await send_with_retries(send, _pause)
+        message = answer["choices"][0]["message"]
+        older = message.get("reasoning_content") and not message.get("reasoning")
+        thinking = found["reasoning"] and storable(found["reasoning"])
+        return {
+            "content": storable(found["content"]),
+            "fields": {"reasoning_content" if older else "reasoning": thinking} if thinking else {},
+            "finish_reason": found["finish_reason"],
+        }
 
     async def try_to_ask(self, content: str | list[dict], **options: Any) -> dict[str, Any] | str:
         """The answer, or in words why this server refuses to give one: it may do without."""
         try:
             return await self.ask(content, **options)
         except Fault as fault:
-            if fault.reason not in (Reason.BAD_REQUEST, Reason.SERVER_ERROR):
+            if not fault.row and fault.reason is not Reason.SERVER_ERROR:
                 raise
             return fault.detail
 
@@ -139,6 +133,11 @@ def shown(said: Any) -> Any:
     return sanitize(said) if isinstance(said, str) else said
 
 
+async def _pause(fault: Fault, seconds: float) -> None:
+    """Wait before a request is sent again, as long as the server asks for or else some seconds."""
+    await asyncio.sleep(seconds if fault.retry_after is None else fault.retry_after)
+
+
 def context_length(body: Any, model: str) -> int | None:
     """The tokens of a model's context, as vLLM tells them in /v1/models (`max_model_len`); None: unknown."""
     told = next((entry.get("max_model_len") for entry in models(body) if entry["id"] == model), None)
@@ -148,7 +147,7 @@ def context_length(body: Any, model: str) -> int | None:
 async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
     name, url = settings["name"], endpoint.base_url
-    _, body = await asyncio.to_thread(get, f"{url}/models", endpoint.api_key)
+    _, body = await fetch(f"{url}/models", endpoint.api_key, settings["request_timeout"])
     context = context_length(body, settings["model"])
     budget = min(BUDGET, (context or settings["max_model_len"] or BUDGET) // 2)
     try:
@@ -220,7 +219,7 @@ def transformers_version(settings: dict[str, Any]) -> str | None:
 async def version(endpoint: Endpoint) -> str | None:
     """What the server tells of its version, if it does."""
     try:
-        _, body = await asyncio.to_thread(get, endpoint.base_url.removesuffix("/v1") + "/version")
+        _, body = await fetch(endpoint.base_url.removesuffix("/v1") + "/version")
     except OSError:
         return None
     told = body.get("version") if isinstance(body, dict) else None

@@ -12,17 +12,21 @@ from conftest import ROOT
 from fault_server import FaultServer, Reply
 from stand_in_server import processes, settings, starts, until
 
+from prep import client
 from prep.endpoint import Endpoint, get
-from prep.fault import Fault
+from prep.fault import TRIES, Fault
 from prep.launch import command_line, free_port
 from prep.program import Failure
+from prep.reason import Reason
 from prep.replica import Replica
-from probe_server import Asker, context_length, obeys, probe_all, thinking_field, transformers_version
+from probe_server import Asker, context_length, obeys, probe, probe_all, thinking_field, transformers_version
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(Replica, "poll", 0.05)
+    monkeypatch.setattr(client, "FIRST_DELAY", 0.005)
+    monkeypatch.setattr(client, "LONGEST_DELAY", 0.05)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,58 @@ def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, 
 )
 def test_what_is_not_asked_of_a_server_it_need_not_do(tmp_path, behaviour, samplings):
     asyncio.run(probe_all(settings(tmp_path, *behaviour, samplings=samplings), tmp_path))
+
+
+FAULTS = [
+    Reply(kind="cut"),
+    Reply(kind="cut_json"),
+    Reply(kind="reset"),
+    Reply(kind="garbage"),
+    Reply(kind="hang"),
+    Reply(status=408),
+    Reply(status=429, headers={"Retry-After": "0.01"}),
+    Reply(status=503),
+    Reply(body={"choices": []}),
+    Reply(body={"error": {"message": "overloaded"}}),
+    Reply(body={"error": {"message": "overloaded", "code": 503}}),
+    Reply(finish_reason="abort"),
+    Reply(finish_reason=None),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda reply: f"{reply.kind}-{reply.status}-{reply.body}")
+def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault):
+    """Of whichever kind: the probe tries again what the client does."""
+    config = SETTINGS | {"samplings": ASKED, "request_timeout": 0.5}
+
+    def found(server: FaultServer) -> dict:
+        return asyncio.run(probe(Endpoint(server.base_url), config))[0]
+
+    with FaultServer() as server:
+        undisturbed, asked = found(server), server.attempts
+    with FaultServer(lambda ask: fault if ask.attempt == 1 else Reply()) as server:
+        assert found(server) == undisturbed
+        assert server.attempts == {prompt: count + 1 for prompt, count in asked.items()}
+
+
+@pytest.mark.parametrize("fault", [Reply(kind="cut_json"), Reply(kind="reset"), Reply(status=429)])
+def test_the_probe_gives_up_when_the_client_would(fault):
+    with FaultServer(lambda ask: fault) as server:
+        with pytest.raises(Failure, match="does not answer a plain question"):
+            asyncio.run(probe(Endpoint(server.base_url), SETTINGS | {"samplings": {}}))
+        reason = {"cut_json": Reason.CUT_JSON, "reset": Reason.TRANSPORT}.get(fault.kind, Reason.RATE_LIMITED)
+        assert server.attempts.total() == TRIES[reason]
+
+
+@pytest.mark.parametrize("status", [403, 404, 405])
+def test_a_server_that_refuses_pictures_alone_is_one_without_eyes(status):
+    def plan(ask):
+        return Reply(status=status if isinstance(ask.body["messages"][0]["content"], list) else 200)
+
+    with FaultServer(plan) as server:
+        _, details = asyncio.run(probe(Endpoint(server.base_url), SETTINGS | {"samplings": ASKED}))
+    assert details["picture"] is False
+    assert f"HTTP {status}" in details["answers"]["picture"]
 
 
 def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
