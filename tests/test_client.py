@@ -598,6 +598,7 @@ def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkey
         ) as failure:
             ask(requests, server, share=share)
         enough = float(re.search(r"share ([\d.]+) they are rejected", str(failure.value))[1])
+        assert enough == bad / 200
         came = ask(requests, server, share=enough)
     assert [n for n, (_, response) in enumerate(came) if response.failure] == list(range(bad))
 
@@ -992,6 +993,24 @@ def test_told_to_stop_it_stops_in_order(tmp_path):
         assert len(journaled_prompts(tmp_path / "journal")) >= 20
         assert server.attempts.total() < 300
     assert json.loads((tmp_path / "progress.json").read_text())["state"] == "failed"
+
+
+def test_told_to_stop_it_does_not_let_finish_what_is_on_its_way(tmp_path):
+    def plan(seen: Ask) -> Reply:
+        return Reply(status=403, delay=0.2) if number(seen) == 0 else Reply(kind="hang")
+
+    with FaultServer(plan) as server:
+        program = PROGRAM.replace('"concurrency": 16', '"concurrency": 16, "request_timeout": 300')
+        command = [sys.executable, "-c", program, str(tmp_path), server.base_url]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        said = ""
+        while "15 requests are let finish first" not in said:
+            said += (line := running.stderr.readline())
+            assert line, said
+        running.terminate()
+        assert "Traceback" not in running.communicate(timeout=20)[1]
+        assert running.returncode == 128 + signal.SIGTERM
+        assert server.attempts.total() == 16
 
 
 KILLS = 30

@@ -277,6 +277,7 @@ def test_what_an_error_status_means(status, said, reason):
         (402, "http://u/v1 wants to be paid (HTTP 402: no); see the account of the key"),
         (403, "http://u/v1 refuses the key or the prompt (HTTP 403: no); see api_key_env"),
         (404, "http://u/v1 does not serve the model (HTTP 404: no); see model and base_urls"),
+        (410, "http://u/v1 does not serve the model (HTTP 410: no); see model and base_urls"),
         (405, "http://u/v1 does not serve the model (HTTP 405: no); see model and base_urls"),
     ],
 )

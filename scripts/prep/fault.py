@@ -147,7 +147,7 @@ def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], ur
         raise Refusal(detail, f"{url} wants to be paid ({shown}); see the account of the key")
     if status == 403:
         raise Refusal(detail, f"{url} refuses the key or the prompt ({shown}); see api_key_env")
-    if status in (404, 405):
+    if status in (404, 405, 410):
         raise Refusal(detail, f"{url} does not serve the model ({shown}); see model and base_urls")
     if 300 <= status < 400:
         there = one_line(str(headers.get("Location")))
