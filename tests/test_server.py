@@ -129,6 +129,21 @@ def test_starts_at_the_first_call_only_and_stops_at_the_end(tmp_path):
         get(endpoint.base_url + "/models")
 
 
+def test_a_server_that_takes_long_to_name_its_model_gets_ready(tmp_path, monkeypatch):
+    patience = []
+
+    async def slow(url: str, key: str = "", timeout: float = 5.0):
+        patience.append(timeout)
+        if url.endswith("/models") and key and timeout < 15:
+            raise TimeoutError("timed out")
+        return await endpoint_module.fetch(url, key, timeout)
+
+    monkeypatch.setattr(replica_module, "fetch", slow)
+    assert len(use(settings(tmp_path), tmp_path, lambda server: server.endpoints())) == 1
+    assert patience[:2] == [5, 5]
+    assert 15 < max(patience) < 20  # start_timeout is 20 s
+
+
 def test_a_context_without_a_call_starts_nothing(tmp_path):
     with Server(settings(tmp_path), tmp_path):
         pass

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prep.endpoint import Endpoint, get, names, serves
+from prep.endpoint import Endpoint, fetch, names, serves
 from prep.guard import Guarded
 from prep.launch import command_line, free_port, own_folder, reached, taken
 from prep.program import Failure
@@ -32,6 +32,7 @@ class Replica:
 
     grace = 10.0  # seconds from SIGTERM to SIGKILL
     poll = 0.25  # seconds between two looks at a server that is starting
+    patience = 5.0  # seconds that it has to answer a look; twice as long after each that was too short
     ports = 5  # how many free ports are tried when other programs are quicker to take them
 
     def __init__(
@@ -161,19 +162,21 @@ class Replica:
         """
         model = self._settings["model"]
         root = endpoint.base_url.removesuffix("/v1")
+        timeout = self.patience
         while True:
             seen = "it does not answer"
             try:
-                status, _ = await asyncio.to_thread(get, f"{root}/health")
+                status, _ = await fetch(f"{root}/health", timeout=timeout)
                 seen = f"/health: status {status}"
                 if status == 200:
-                    status, body = await asyncio.to_thread(get, f"{root}/v1/models", endpoint.api_key)
+                    status, body = await fetch(f"{root}/v1/models", endpoint.api_key, timeout)
                     seen = f"/v1/models: status {status}, {names(body)}"
                     if serves(model, body) and process.ended() is None:
                         await self._warn_if_open(root)
                         return True
-            except OSError:
-                pass
+            except OSError as error:
+                if isinstance(getattr(error, "reason", error), TimeoutError):  # it is busy
+                    timeout = min(2 * timeout, max(self.patience, deadline - time.monotonic()))
             if process.ended() is not None:
                 return False
             if time.monotonic() > deadline:
@@ -182,7 +185,7 @@ class Replica:
             await asyncio.sleep(self.poll)
 
     async def _warn_if_open(self, root: str) -> None:
-        status, _ = await asyncio.to_thread(get, f"{root}/v1/models")
+        status, _ = await fetch(f"{root}/v1/models")
         if status == 200:
             log.warning("%s: the server wants no key; have its launcher hand on %s", self.name, KEY_VARIABLE)
 
