@@ -772,6 +772,13 @@ def test_slots_are_kept_busy(ask):
 # The journal
 
 
+def test_a_finish_reason_of_another_name_is_read_from_a_journal_too(ask, tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        answer = {"content": "a", "reasoning": None, "finish_reason": "STOP", "tokens": [1, 1]}
+        Answers(journal, "model", 8192).keep(request(1), answer)
+    assert ask([request(1)])[0][1] == Response("a", None, "stop")
+
+
 def test_what_the_journal_holds_is_not_asked_and_no_server_is_started(ask, tmp_path):
     requests = [request(n) for n in range(20)]
     with FaultServer() as server:

@@ -15,6 +15,7 @@ streaming) is not. Three things decide an answer beside the request, and are kep
 import hashlib
 from typing import Any
 
+from prep.fault import finish_reason
 from prep.journal import Journal
 from prep.reason import Reason
 from prep.request import Request, Response, manner
@@ -85,7 +86,8 @@ class Answers:
         if self._goes_round(record):
             detail = f"went round in circles for {self.window} characters"
             return Response("", None, None, Reason.REPETITION, detail)
-        return Response(record["content"], record["reasoning"], record["finish_reason"])
+        # Journals of earlier versions hold other servers' names of it.
+        return Response(record["content"], record["reasoning"], finish_reason(record["finish_reason"]))
 
     def _cut(self, key: str) -> dict[str, Any] | None:
         """The answer that the end of the context cut, unless today's context is longer."""
