@@ -163,6 +163,7 @@ def test_texts_are_read_however_a_server_wraps_them(message, content, reasoning)
         ({"error": "Internal Server Error", "message": "m"}, 500),
         ({"error": {"message": "m", "code": 20015, "type": "InternalServerError"}}, 500),
         ({"statusCode": 408, "message": "m"}, 408),
+        ({"error": {"error": {"message": "m", "code": 400}}}, 400),
         ({"error": {"message": "m"}}, None),
         ({"error": {"message": "m", "code": 200}}, None),
         ({"error": {"message": "m", "code": "of_its_own"}}, None),

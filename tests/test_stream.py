@@ -153,6 +153,14 @@ def test_an_error_of_a_choice_is_one_of_the_stream():
     assert fault.value.reason is Reason.BAD_REQUEST
 
 
+@pytest.mark.parametrize("kind", [{"object": "error"}, {"type": "error"}])
+def test_an_error_may_be_a_chunk_of_its_own(kind):
+    error = {**kind, "message": "no", "code": 400}
+    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
+        Incoming().feed(b"event: error\ndata: %b\n\n" % json.dumps(error).encode())
+    assert fault.value.reason is Reason.BAD_REQUEST
+
+
 def test_a_chunk_that_says_how_the_answer_ended_may_not_be_malformed_itself():
     with pytest.raises(Fault) as fault:
         Incoming().feed(event(delta={"content": 5}, finish_reason="stop"))

@@ -124,13 +124,12 @@ def of_error(body: Any, url: str) -> Fault | None:
 
 def _error_status(body: Any) -> int | None:
     """The HTTP status that an error object names: OpenAI's, vLLM's, SGLang's, OpenRouter's, Google's."""
-    outer = body[0] if isinstance(body, list) and body else body
-    inner = outer.get("error") if isinstance(outer, dict) else None
-    named = [inner] if isinstance(inner, str) else []
-    for error in (inner, outer):
-        if isinstance(error, dict):
-            named += [error.get(name) for name in ("code", "status", "status_code", "statusCode", "type")]
-    for value in named:
+    error = body[0] if isinstance(body, list) and body else body
+    named: list[Any] = []  # what the innermost object says comes first
+    while isinstance(error, dict):
+        named = [error.get(name) for name in ("code", "status", "status_code", "statusCode", "type")] + named
+        error = error.get("error")
+    for value in [error, *named]:
         if isinstance(value, str):
             value = int(value) if re.fullmatch(r"[1-9]\d\d", value) else STATUSES.get(_error_name(value))
         if type(value) in (int, float) and 400 <= value < 600:

@@ -225,7 +225,7 @@ class Gathered:
 
     def _check_error(self, part: dict[str, Any]) -> None:
         """Raise the fault that an error object in a chunk or a choice tells of."""
-        if part.get("error"):
+        if part.get("error") or "error" in (part.get("object"), part.get("type")):
             told = faults.of_error(part, self._url)
             raise told or Fault(Reason.SERVER_ERROR, f"broken off: {faults.message(part)}")
 
