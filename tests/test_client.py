@@ -555,8 +555,9 @@ def test_rows_that_fail_while_others_are_answered_are_rejected_and_not_held_agai
     ask, tmp_path, reply
 ):
     bad, reply = {3, 4, 5}, replace(reply, delay=0.1)
+    requests = [request(n) for n in range(800 if reply.kind == "reset" else 400)]  # as long as they are tried
     with FaultServer(lambda seen: reply if number(seen) in bad else Reply(delay=0.03)) as server:
-        came = ask([request(n) for n in range(300)], server, share=0.0)
+        came = ask(requests, server, share=0.0)
         assert {n for n, (_, response) in enumerate(came) if response.failure} == bad
         (reason,) = {came[n][1].failure for n in bad}
         assert all(server.attempts[f"question {n}"] == TRIES[reason] for n in bad)
@@ -930,6 +931,13 @@ def test_a_fifth_of_first_streams_fails_in_every_way_and_nothing_is_lost(ask):
     assert [response.content for _, response in came] == [
         answer_to(json.loads(r.body("model"))) for r, _ in came
     ]
+
+
+def test_a_stream_without_a_finish_reason_is_asked_for_once_and_never_again(ask):
+    with FaultServer(lambda seen: Reply(content="a", finish_reason=None)) as server:
+        for _ in range(2):
+            assert ask([request(1)], server, stall_timeout=5)[0][1] == Response("a", None, "missing")
+        assert server.attempts == {"question 1": 1}
 
 
 CIRCLES = "A thought. " + "Wait, is it? " * 200
