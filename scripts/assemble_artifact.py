@@ -32,9 +32,17 @@ def rows_of(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatc
         raw = shards.Source(part["raw"]["path"], [shards.PICTURE])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
             raise Failure(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
-        yield from with_pictures(stored(path, KEPT), raw.batches())
+        yield from with_pictures(stored(path, KEPT), raw.batches(last_row(path) + 1))
     elif part["sha256"]["shard"]:
         yield from stored(path, schema)
+
+
+def last_row(path: Path) -> int:
+    """The number of the last row that is kept; -1 where none is."""
+    last = -1
+    for batch in shards.Source(path, [KEPT.field("row")]).batches():
+        last = batch.column("row")[-1].as_py()
+    return last
 
 
 def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

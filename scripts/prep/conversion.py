@@ -5,21 +5,24 @@ Pictures are read here and copied nowhere: they stay in the raw shard until the 
 
 import argparse
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from prep import parts, pictures, program, shards, workers
-from prep.ahead import in_order
 from prep.files import read_json
 from prep.reason import Defect, Reason
 from prep.schema import KEPT, REJECTS
 
 log = logging.getLogger(__name__)
+
+HELD_BYTES = 32 * 1024 * 1024
+"""Rows on their way to other processes take no more memory than this, or are one batch."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Job:
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
     read, from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
-    `texts_of` turns a batch of them into one Text a row. `threads` is how many processes read.
+    `texts_of` turns a batch of them into one Text a row. `threads` is how many processes decode.
     """
 
     raw: Path
@@ -108,7 +111,7 @@ def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Pa
     """
     try:
         source = shards.Source(job.raw, job.source_columns)
-        keep, drop = _write(job, source.spans(job.threads, job.take), shard, rejects)
+        keep, drop = _write(job, source, shard, rejects)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
     except shards.BadShard as bad:
@@ -121,43 +124,88 @@ def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Pa
     log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
 
 
-def _write(job: Job, spans: Iterable[range], shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Sink]:
-    """Write what becomes of the rows to both files, in order; the rows are read in `threads` processes."""
-    with (
-        shards.sink(shard, KEPT) as keep,
-        shards.sink(rejects, REJECTS) as drop,
-        workers.pool(job.threads) as pool,
-    ):
-        for _, (kept, rejected) in in_order(pool, partial(outcomes, job), spans, ahead=2 * job.threads):
+def _write(job: Job, source: shards.Source, shard: Path, rejects: Path) -> tuple[shards.Sink, shards.Sink]:
+    """Write what becomes of the rows to both files, in order.
+
+    This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
+    pictures. A look at their heads takes less than to hand them over, and a thread does it.
+    """
+    decoders = workers.pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
+    with shards.sink(shard, KEPT) as keep, shards.sink(rejects, REJECTS) as drop, decoders as pool:
+        for kept, rejected in _outcomes(job, source.batches(job.take), pool):
             keep.add(pa.Table.from_pylist(kept, KEPT))
             drop.add(pa.Table.from_pylist(rejected, REJECTS))
     return keep, drop
 
 
-def outcomes(job: Job, span: range) -> tuple[list[dict], list[dict]]:
-    """What becomes of a span of rows: rows of KEPT, and rows of REJECTS."""
+Outcomes = tuple[list[dict], list[dict]]
+"""What becomes of some rows: rows of KEPT, and rows of REJECTS."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows on their way to another process, from the row numbered `start`.
+
+    `pictures` and `names` are `bytes` and `path` of each picture; `texts` are the source's own columns.
+    """
+
+    start: int
+    pictures: list[bytes | None]
+    names: list[bytes | None]
+    texts: pa.RecordBatch
+
+    @property
+    def bytes(self) -> int:
+        """How much memory they take, about."""
+        return sum(len(picture or b"") for picture in self.pictures) + self.texts.nbytes
+
+
+def _rows(start: int, batch: pa.RecordBatch) -> Rows:
+    image = batch.column("image")
+    pictures, names = (pc.struct_field(image, name).to_pylist() for name in ("bytes", "path"))
+    return Rows(start, pictures, names, batch.drop_columns("image"))
+
+
+def _outcomes(job: Job, batches: Iterator[pa.RecordBatch], pool: Executor) -> Iterator[Outcomes]:
+    """What becomes of the rows of each batch, in order.
+
+    So many batches are on their way that each process has work, and so few that they are within HELD_BYTES,
+    or are one.
+    """
+    waiting: deque[tuple[int, Future[Outcomes]]] = deque()
+    start = 0
+    while (batch := next(batches, None)) is not None:
+        rows = _rows(start, batch)
+        start += batch.num_rows
+        waiting.append((rows.bytes, pool.submit(outcomes, job, rows)))
+        del batch, rows  # neither is to be held here while the next is read
+        while len(waiting) > 2 * job.threads or sum(size for size, _ in waiting) > HELD_BYTES:
+            yield waiting.popleft()[1].result()
+    while waiting:
+        yield waiting.popleft()[1].result()
+
+
+def outcomes(job: Job, rows: Rows) -> Outcomes:
+    """What becomes of some rows: those that are kept, and the others, each with a reason."""
     kept, rejected = [], []
-    start = span.start
-    for batch in shards.Source(job.raw, job.source_columns).batches(span):
-        defects = picture_defects(batch, job.max_pixels, job.check)
-        rows = range(start, start := start + batch.num_rows)
-        for row, defect, text in zip(rows, defects, job.texts_of(batch), strict=True):
-            origin = {"id": job.id(row), "row": row}
-            if defect := defect or text.defect:
-                reason, detail = defect
-                rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
-            else:
-                kept.append(origin | {"source_id": text.source_id, "messages": text.messages})
+    texts = job.texts_of(rows.texts)
+    cells = zip(rows.pictures, rows.names, texts, strict=True)
+    for row, (picture, name, text) in enumerate(cells, rows.start):
+        origin = {"id": job.id(row), "row": row}
+        if defect := picture_defect(picture, name, job.max_pixels, job.check) or text.defect:
+            reason, detail = defect
+            rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
+        else:
+            kept.append(origin | {"source_id": text.source_id, "messages": text.messages})
     return kept, rejected
 
 
-def picture_defects(batch: pa.RecordBatch, max_pixels: int, how: pictures.Check) -> list[Defect | None]:
-    """Why each row's picture cannot be kept, or None where it can."""
-    image = batch.column("image")
-    names = shards.texts(pc.struct_field(image, "path"))
-    return [
-        (Reason.TEXT_NOT_UTF8, f"image.path: {name}")
-        if isinstance(name, UnicodeDecodeError)
-        else pictures.check(data, max_pixels, how)
-        for data, name in zip(pc.struct_field(image, "bytes").to_pylist(), names, strict=True)
-    ]
+def picture_defect(
+    data: bytes | None, name: bytes | None, max_pixels: int, how: pictures.Check
+) -> Defect | None:
+    """Why a picture cannot be kept, or None where it can."""
+    try:
+        shards.decoded(name)
+    except UnicodeDecodeError as error:
+        return Reason.TEXT_NOT_UTF8, f"image.path: {error}"
+    return pictures.check(data, max_pixels, how)

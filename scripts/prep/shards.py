@@ -1,10 +1,9 @@
-"""Parquet shards: streamed by row group, read by column name, written whole."""
+"""Parquet shards: streamed in small batches, read by column name, written whole."""
 
 import contextlib
 import hashlib
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -21,7 +20,9 @@ GROUP_BYTES = 32 * 1024 * 1024
 """A row group of ours holds no more than this, so that a reader of one row never loads a gigabyte."""
 
 BATCH_BYTES = 2 * 1024 * 1024
-"""About how much is read at a time, however large the source's own row groups are."""
+"""About how large a batch is, however large the source's own row groups are."""
+READ_BYTES = 16 * 1024 * 1024
+"""What is read at a time is no larger than this, or it is one row."""
 BUFFER_BYTES = 1024 * 1024
 """How much of a column is fetched from the file at a time; without this, a whole row group's."""
 
@@ -64,13 +65,21 @@ class Source:
         """
         self.path = Path(path)
         self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
-        with self._reading("cannot be opened"):
-            self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES)
+        with self._reading(lambda: "cannot be opened"):
+            # Not buffered beforehand, or pyarrow keeps all that was read until the last row is.
+            self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.found = self._file.schema_arrow
-        lacking = [name for field in self.schema for name in _lacking(field, self.found)]
-        if lacking:
             has = ", ".join(self.found.names)
+            lacking = [name for field in self.schema for name in _lacking(field, self.found)]
+            misfits = (
+                []
+                if lacking
+                else [_misfit(f.name, self.found.field(f.name).type, f.type) for f in self.schema]
+            )
+        if lacking:
             raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
+        if any(misfits):
+            raise BadShard(self.path, "; ".join(filter(None, misfits)))
 
     @property
     def footer_sha256(self) -> str:
@@ -84,61 +93,90 @@ class Source:
             file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
             return files.digest(file)
 
-    def spans(self, readers: int, take: int | None = None) -> Iterator[range]:
-        """The first `take` rows (None: all), cut so that each of so many readers has some to read.
+    def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
 
-        Spans are row groups; where these are fewer than readers, each is cut further.
+        A batch is about BATCH_BYTES large and is held by its reader alone. Raises BadShard where the file is
+        broken.
         """
-        groups = [range(start, start + about.num_rows) for start, about in self._groups()]
-        pieces = -(-readers // max(1, len(groups)))
-        for group in groups:
-            size = max(1, -(-len(group) // pieces))
-            for start in range(group.start, group.stop, size):
-                span = range(start, min(start + size, group.stop, sys.maxsize if take is None else take))
-                if span:
-                    yield span
+        groups = self._groups(take)
+        rows = sum(about.num_rows for about in groups)
+        wanted = rows if take is None else min(rows, take)
+        # A dictionary counts once in the footer, however often its values stand in rows; but no row is
+        # larger than its row group is said to be.
+        largest = max((about.total_byte_size for about in groups), default=0)
+        at_a_time = max(1, min(GROUP_ROWS, READ_BYTES // max(1, largest)))
+        at_a_time = 1 << (at_a_time.bit_length() - 1)  # of which GROUP_ROWS is a multiple
+        held: list[pa.RecordBatch] = []
+        done = 0
+        with self._reading(lambda: f"row group {self._broken_group(done)} cannot be read"):
+            for batch in self._read(at_a_time, range(len(groups))):
+                held.append(self._cast(batch.slice(0, wanted - done)))
+                done += held[-1].num_rows
+                del batch  # a large row is not to be held while the next is read
+                if _full(held):
+                    yield _joined(held)
+        if held:
+            yield _joined(held)
+        if done < wanted:
+            raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
 
-    def batches(self, rows: range | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows of these numbers (None: all) in order, in the schema that was asked for, in batches.
+    def _groups(self, take: int | None) -> list[pq.RowGroupMetaData]:
+        """What the footer says of the row groups that hold the first `take` rows."""
+        found, rows = [], 0
+        for group in range(self._file.num_row_groups):
+            if take is not None and rows >= take:
+                break
+            found.append(self._file.metadata.row_group(group))
+            rows += found[-1].num_rows
+        return found
 
-        A batch is about BATCH_BYTES large. Raises BadShard where the file is broken.
-        """
-        rows = range(self._file.metadata.num_rows) if rows is None else rows
-        for group, (start, about) in enumerate(self._groups()):
-            if start >= rows.stop or start + about.num_rows <= rows.start:
-                continue
-            for batch in self._group(group, about):
-                stop = start + batch.num_rows
-                first, last = max(rows.start, start), min(rows.stop, stop)
-                if first < last:
-                    yield batch.slice(first - start, last - first)
-                if stop >= rows.stop:
-                    return
-                start = stop
+    def _read(self, at_a_time: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """The rows of some row groups as one stream: to begin anew for each costs more than a row."""
+        return self._file.iter_batches(at_a_time, row_groups=groups, columns=self.schema.names)
 
-    def _groups(self) -> Iterator[tuple[int, pq.RowGroupMetaData]]:
-        """The number of each row group's first row, and what the footer says of the group."""
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        arrays = [_cast(batch.column(field.name), field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _broken_group(self, row: int) -> int:
+        """The first row group that cannot be read, where the stream broke at a row or soon after it."""
         start = 0
         for group in range(self._file.num_row_groups):
-            about = self._file.metadata.row_group(group)
-            yield start, about
-            start += about.num_rows
-
-    def _group(self, group: int, about: pq.RowGroupMetaData) -> Iterator[pa.RecordBatch]:
-        rows = max(1, min(GROUP_ROWS, about.num_rows * BATCH_BYTES // max(1, about.total_byte_size)))
-        with self._reading(f"row group {group} cannot be read"):
-            for batch in self._file.iter_batches(rows, row_groups=[group], columns=self.schema.names):
-                arrays = [_cast(batch.column(field.name), field.type) for field in self.schema]
-                yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+            start += self._file.metadata.row_group(group).num_rows
+            if start > row:
+                try:
+                    for batch in self._read(1, [group]):
+                        self._cast(batch)
+                except Exception:
+                    return group
+        return group
 
     @contextlib.contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
+    def _reading(self, what: Callable[[], str]) -> Iterator[None]:
+        """Whatever is raised in the block is the shard's fault, save a fault of the system or of memory.
+
+        A footer may hold anything, and pyarrow raises as much: names that are not UTF-8, say, ValueErrors.
+        """
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (BadShard, MemoryError):
+            raise
+        except Exception as error:
             if getattr(error, "errno", None):
                 raise  # no such file, a dying disk: not the shard's fault, and perhaps mended by the next try
-            raise BadShard(self.path, what, " ".join(str(error).split())) from error
+            raise BadShard(self.path, what(), " ".join(str(error).split())) from error
+
+
+def _full(held: list[pa.RecordBatch]) -> bool:
+    return sum(b.nbytes for b in held) >= BATCH_BYTES or sum(b.num_rows for b in held) >= GROUP_ROWS
+
+
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The batches as one, no longer held."""
+    batch = held[0] if len(held) == 1 else pa.concat_batches(held)
+    held.clear()
+    return batch
 
 
 def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
@@ -153,7 +191,38 @@ def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
     return []
 
 
+LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
+
+
+def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = False) -> str | None:
+    """That a column, or a field in it, has a type which cannot be read as the one that is wanted."""
+    if pa.types.is_null(has):
+        return None
+    if pa.types.is_list(wants):
+        if any(is_list(has) for is_list in LISTS):
+            return _misfit(name, has.value_type, wants.value_type, nested=True)
+        wanted = "a list"
+    elif pa.types.is_struct(wants):
+        if pa.types.is_struct(has):
+            found = (_misfit(f"{name}.{f.name}", has.field(f.name).type, f.type, nested=True) for f in wants)
+            return next(filter(None, found), None)
+        wanted = f"a struct of {', '.join(field.name for field in wants)}"
+    else:
+        wanted = "text or bytes" if wants == TEXT else str(wants)
+        with contextlib.suppress(pa.ArrowException):
+            (pa.Array.cast if nested else _cast)(pa.nulls(0, has), wants)
+            return None
+    return f"column {name} is {has}, wanted is {wanted}"
+
+
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column in another type; what is neither text nor bytes becomes its text where TEXT is wanted."""
     if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
     return column.cast(kind)
@@ -188,6 +257,7 @@ class Sink:
         self._hasher, self._hashing = hasher, hasher.submit(int)
         self._file = file
         self._held: list[pa.Table] = []
+        self._held_rows = self._held_bytes = 0
         # Pictures are compressed already and their bytes never repeat: a codec, a dictionary or statistics
         # of them cost time and save nothing. Texts shrink to a third under zstd. A page is closed at the
         # first 32 rows past a megabyte, not once a group: reader and writer hold the less.
@@ -214,20 +284,15 @@ class Sink:
             if self._held_rows + table.num_rows > GROUP_ROWS or self._held_bytes + table.nbytes > GROUP_BYTES:
                 self._write_group()
             self._held.append(table)
+            self._held_rows += table.num_rows
+            self._held_bytes += table.nbytes
             self.rows += table.num_rows
-
-    @property
-    def _held_rows(self) -> int:
-        return sum(table.num_rows for table in self._held)
-
-    @property
-    def _held_bytes(self) -> int:
-        return sum(table.nbytes for table in self._held)
 
     def _write_group(self) -> None:
         if self._held:
             self._writer.write_table(pa.concat_tables(self._held))
             self._held.clear()
+            self._held_rows = self._held_bytes = 0
 
     def write(self, data: bytes) -> int:
         """Take bytes from the parquet writer: to the file, and into the digest."""
