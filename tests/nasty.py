@@ -7,12 +7,15 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from prep.reason import Reason
 
@@ -200,7 +203,9 @@ def conversations() -> list[Conversation]:
         bad("three turns", Reason.ODD_TURNS, asked, ("gpt", "A cat."), ("human", "Whose?")),
         bad("roles swapped", Reason.WRONG_SPEAKER, ("gpt", "A cat."), asked),
         bad("two human turns", Reason.WRONG_SPEAKER, asked, asked),
-        bad("system turn", Reason.WRONG_SPEAKER, ("system", "Be kind."), ("gpt", "A cat.")),
+        bad("system turn", Reason.SYSTEM_TURN, ("system", "Be kind."), asked, ("gpt", "A cat.")),
+        bad("system turn for a question", Reason.SYSTEM_TURN, ("system", "Be kind."), ("gpt", "A cat.")),
+        bad("later system turn", Reason.WRONG_SPEAKER, asked, ("system", "Be kind.")),
         bad("other role names", Reason.WRONG_SPEAKER, ("user", "<image>"), ("assistant", "A cat.")),
         bad("capital in a role", Reason.WRONG_SPEAKER, ("Human", "<image>"), ("gpt", "A cat.")),
         bad("null speaker", Reason.WRONG_SPEAKER, (None, "<image>"), ("gpt", "A cat.")),
@@ -383,6 +388,15 @@ def shapes(table: pa.Table) -> dict[str, pa.Table]:
             return pa.struct([(field.name, cast(field.type)) for field in reversed(list(kind))])
         return kind
 
+    def list_views(kind: type) -> pa.Table:
+        for at, field in enumerate(table.schema):
+            if pa.types.is_list(field.type):
+                lists = table.column(at).combine_chunks()
+                sizes = pc.fill_null(pc.list_value_length(lists), 0)
+                views = kind.from_arrays(lists.offsets[:-1], sizes, lists.values, mask=lists.is_null())
+                return table.set_column(at, field.name, views)
+        return table
+
     names = table.column_names
     at = next(i for i, field in enumerate(table.schema) if pa.types.is_string(field.type))
     first_text = table.column(at)
@@ -392,10 +406,23 @@ def shapes(table: pa.Table) -> dict[str, pa.Table]:
         "reordered": table.select(names[::-1]),
         "extra columns": table.append_column("extra", pa.array(range(len(table)))).select(["extra", *names]),
         "large and nested in another order": table.cast(large, safe=False),
+        "list views": list_views(pa.ListViewArray),
+        "large list views": list_views(pa.LargeListViewArray),
         "with metadata": table.replace_schema_metadata({"huggingface": "{", "pandas": "none"}),
         "views": table.set_column(at, names[at], first_text.cast(pa.string_view(), safe=False)),
         "dictionary": table.set_column(at, names[at], first_text.dictionary_encode()),
     }
+
+
+def _replaced(table: pa.Table, name: str, cell: Any, kind: pa.DataType) -> pa.Table:
+    """The table with another column of that name, the same cell in each row."""
+    return table.set_column(table.column_names.index(name), name, pa.array([cell] * len(table), kind))
+
+
+def _bad_name(path: Path, table: pa.Table) -> None:
+    """A file with one more column, whose name is not UTF-8."""
+    pq.write_table(table.append_column("not_utf8", pa.array(range(len(table)))), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"not_utf8", b"not_\xfftf8"))
 
 
 def _cut(path: Path, table: pa.Table) -> None:
@@ -431,9 +458,99 @@ BAD_SHARDS: dict[str, Callable[[Path, pa.Table], Any]] = {
     "column of another type": lambda path, table: pq.write_table(
         table.set_column(table.column_names.index("image"), "image", pa.array([b"a"] * len(table))), path
     ),
+    "image a number": lambda path, table: pq.write_table(_replaced(table, "image", 7, pa.int64()), path),
+    "bytes a list": lambda path, table: pq.write_table(
+        _replaced(
+            table,
+            "image",
+            {"bytes": [1], "path": "a"},
+            pa.struct({"bytes": pa.list_(pa.int8()), "path": pa.string()}),
+        ),
+        path,
+    ),
+    "bytes a number": lambda path, table: pq.write_table(
+        _replaced(
+            table, "image", {"bytes": 1, "path": "a"}, pa.struct({"bytes": pa.int8(), "path": pa.string()})
+        ),
+        path,
+    ),
+    "name not utf-8": _bad_name,
     "column twice": lambda path, table: pq.write_table(
         table.append_column("image", table.column("image")), path
     ),
     "broken row group": _broken_group,
 }
 """Whole files that are at fault, each written for a table in a source's layout."""
+
+
+def exif(orientation: int) -> Image.Exif:
+    """EXIF as a camera writes it: texts, fractions, and the two directories within."""
+    found = Image.Exif()
+    found.update({0x010F: "Maker", 0x0110: "Model", 0x0112: orientation, 0x011A: 72.0})
+    found.get_ifd(ExifTags.IFD.Exif).update({0x9000: b"0230", 0x9003: "2024:05:17 10:00:00", 0x829A: 0.01})
+    found.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (1.0, 2.0, 3.5)})
+    return found
+
+
+@cache
+def with_exif(orientation: int) -> dict[str, bytes]:
+    """A sound picture with sound EXIF, as each format and each way to store it has it."""
+    picture, plain_exif = photograph(24, 16), exif(orientation).tobytes()
+    xmp = f'<x:xmpmeta><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    text, itxt = PngInfo(), PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(plain_exif):8}\n{plain_exif.hex()}\n")
+    itxt.add_itxt("XML:com.adobe.xmp", xmp)
+    return {
+        **{form: encoded(picture, form, exif=exif(orientation)) for form in ("JPEG", "PNG", "WEBP", "TIFF")},
+        "MPO": encoded(picture, "MPO", save_all=True, append_images=[picture], exif=exif(orientation)),
+        "LZW TIFF": encoded(picture, "TIFF", exif=exif(orientation), compression="tiff_lzw"),
+        "PNG, EXIF as text": encoded(picture, "PNG", pnginfo=text),
+        "PNG, EXIF behind the pixels": _exif_last(encoded(picture, "PNG", exif=exif(orientation))),
+        "PNG, XMP": encoded(picture, "PNG", pnginfo=itxt),
+        "JPEG, XMP": encoded(picture, "JPEG", xmp=xmp.encode()),
+        "WEBP, XMP": encoded(picture, "WEBP", xmp=xmp.encode()),
+        "GIF, XMP": _gif_with_xmp(encoded(picture.convert("P"), "GIF"), xmp.encode()),
+        "BMP": encoded(picture, "BMP"),
+    }
+
+
+def _chunks(png_file: bytes) -> list[bytes]:
+    """A PNG's chunks, whole."""
+    chunks, at = [], 8
+    while at < len(png_file):
+        end = at + 12 + int.from_bytes(png_file[at : at + 4], "big")
+        chunks.append(png_file[at:end])
+        at = end
+    return chunks
+
+
+def _exif_last(png_file: bytes) -> bytes:
+    chunks = sorted(_chunks(png_file)[:-1], key=lambda chunk: chunk[4:8] == b"eXIf")
+    return png_file[:8] + b"".join([*chunks, _chunks(png_file)[-1]])
+
+
+def _gif_with_xmp(gif: bytes, xmp: bytes) -> bytes:
+    """XMP in an application extension, before the first frame (XMP specification, part 3, 1.1.2)."""
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
+    at = 13 + 3 * 2 ** ((gif[10] & 7) + 1)
+    return gif[:at] + b"\x21\xff\x0bXMP DataXMP" + xmp + trailer + gif[at:]
+
+
+def altered_metadata(seed: int) -> tuple[str, bytes]:
+    """A sound picture with up to six bytes altered in and about its metadata; a PNG's checksums hold."""
+    chance = random.Random(seed)
+    name, file = chance.choice(list(with_exif(chance.randint(1, 8)).items()))
+    spoilt = bytearray(file)
+    marks = [b"Maker", b"Exif\0", b"II*\0", b"MM\0*", b"eXIf", b"Orientation", b"zTXt", b"tEXt", b"iTXt"]
+    found = [at for at in map(file.find, marks) if at >= 0] or [0]
+    around = chance.choice(found)
+    for _ in range(chance.randint(1, 6)):
+        at = min(len(file) - 1, max(8, around + chance.randint(-20, 260)))
+        spoilt[at] = chance.choice((0, 255, chance.randrange(256)))
+    if "PNG" in name:
+        at = 8
+        for chunk in _chunks(file):
+            body = slice(at + 4, at + len(chunk) - 4)
+            spoilt[body.stop : body.stop + 4] = struct.pack(">I", zlib.crc32(spoilt[body]))
+            at += len(chunk)
+    return name, bytes(spoilt)

@@ -27,6 +27,7 @@ def test_every_reason_is_met() -> None:
     met = {messages(turns_of(case), False) for case in READABLE if case.reject}
     assert met == {
         Reason.NO_CONVERSATION,
+        Reason.SYSTEM_TURN,
         Reason.ODD_TURNS,
         Reason.WRONG_SPEAKER,
         Reason.VALUE_MISSING,

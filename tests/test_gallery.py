@@ -4,6 +4,7 @@ import base64
 import io
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -114,12 +115,13 @@ def test_deep_greys_are_seen_in_full() -> None:
     assert high > 245
 
 
-def test_a_picture_is_not_turned() -> None:
-    """Trainers open a picture without regard to its EXIF orientation; so does the page."""
+def test_a_picture_is_turned_as_datasets_turns_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     wide = encoded(PICTURE.convert("RGB"), "JPEG", exif=exif)
-    assert decoded(gallery.picture(wide)).size == (512, 341)
+    assert datasets.Image().decode_example({"bytes": wide, "path": None}).size == (600, 900)
+    assert decoded(gallery.picture(wide)).size == (341, 512)
+    assert decoded(gallery.picture(encoded(PICTURE.convert("RGB"), "JPEG"))).size == (512, 341)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import datasets
 import nasty
+import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from prep import pictures, workers
 from prep.reason import Reason
@@ -81,6 +84,70 @@ def test_any_bytes_are_kept_or_have_a_reason(data: st.DataObject) -> None:
         Reason.IMAGE_UNREADABLE,
         Reason.IMAGE_TOO_LARGE,
     )
+
+
+def dies(data: bytes) -> Exception | None:
+    """What ends a training that reads the picture through `datasets`."""
+    try:
+        DATASETS.decode_example({"bytes": data, "path": None})
+    except Exception as error:
+        return error
+    return None
+
+
+DATASETS = datasets.Image()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sound_metadata_cost_no_picture(orientation: int) -> None:
+    for name, data in nasty.with_exif(orientation).items():
+        assert pictures.check(data, LIMIT, "decode") is None, name
+        assert dies(data) is None, name
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I", "F"]
+)
+def test_every_mode_is_turned(mode: str) -> None:
+    picture = Image.new(mode, (24, 16))
+    assert pictures.check(nasty.encoded(picture, "TIFF", exif=nasty.exif(6)), LIMIT, "decode") is None
+
+
+def test_no_picture_that_is_kept_ends_a_training() -> None:
+    """5,000 pictures with bytes altered in their metadata: those that `datasets` reads are those we keep."""
+    wrong, kept, unreadable = [], set(), set()
+    for seed in range(5000):
+        name, data = nasty.altered_metadata(seed)
+        found = pictures.check(data, 1_000_000, "decode")
+        if found and found[0] == Reason.IMAGE_TOO_LARGE:
+            continue
+        error = dies(data)
+        if (found is None) != (error is None):
+            wrong.append((seed, name, found, error))
+        (kept if found is None else unreadable).add(name)
+    assert not wrong, wrong[:10]
+    assert kept == set(nasty.with_exif(1))
+    assert unreadable >= {"JPEG", "PNG", "WEBP", "TIFF", "MPO", "PNG, EXIF as text"}
+
+
+def test_pictures_whose_metadata_end_a_training_are_not_kept() -> None:
+    folder = ROOT.parent / "shared/cases/hub/lmms-lab/LLaVA-OneVision-Data/exif"
+    cells = pq.read_table(folder / "train-00000-of-00001.parquet").column("image").to_pylist()
+    found = [pictures.check(cell["bytes"], LIMIT, "decode") for cell in cells]
+    assert [defect and defect[0] for defect in found] == [
+        Reason.IMAGE_UNREADABLE if dies(cell["bytes"]) else None for cell in cells
+    ]
+    assert sum(defect is not None for defect in found) >= 5
+    assert all(pictures.check(cell["bytes"], LIMIT, "header") is None for cell in cells)
+
+
+def test_too_little_memory_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_picture: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(MemoryError):
+        pictures.check(nasty.encoded(nasty.photograph(), "BMP"), LIMIT, "decode")
 
 
 def test_many_threads_find_what_one_finds() -> None:

@@ -21,9 +21,12 @@ def messages(turns: Sequence[Turn] | None, prepend_tag: bool) -> list[dict[str, 
     spelled) in the first human turn, where a missing one is put in front when `prepend_tag` says so;
     no other media tag there, none in later turns or answers, and no think tag in an answer (these tests
     ignore case). Texts are otherwise untouched. A turn may also be None: it has neither speaker nor text.
+    A leading `system` turn has a reason of its own.
     """
     if not turns:
         return Reason.NO_CONVERSATION
+    if turns[0][0] == "system":
+        return Reason.SYSTEM_TURN
     if len(turns) % 2:
         return Reason.ODD_TURNS
     if any(speaker != ("human", "gpt")[i % 2] for i, (speaker, _) in enumerate(turns)):

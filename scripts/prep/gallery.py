@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from PIL import Image
 
-from prep.pictures import FORMATS
+from prep.pictures import FORMATS, turned
 from prep.templates import size
 
 THUMBNAIL = 512
@@ -114,7 +114,7 @@ def example(row: dict) -> Example:
 
 
 def picture(data: bytes) -> Picture:
-    """A thumbnail of a picture's first frame, not turned by its EXIF, since trainers do not turn it.
+    """A thumbnail of a picture's first frame, turned by its EXIF as `datasets` turns it for a trainer.
 
     A picture that Pillow cannot read to its end is not fatal: the note says so.
     """
@@ -125,7 +125,8 @@ def picture(data: bytes) -> Picture:
             image.draft(None, (THUMBNAIL, THUMBNAIL))
             if image.width * image.height > DECODED:
                 return Picture(None, f"{note}: too large to be shown here")
-            return Picture(_data_uri(thumbnail(image)), note)
+            image.load()
+            return Picture(_data_uri(thumbnail(turned(image))), note)
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
         return Picture(None, f"{note}: cannot be shown ({type(error).__name__})")
 

@@ -2,10 +2,11 @@
 
 import io
 import re
+import warnings
 from contextlib import nullcontext
 from typing import Literal
 
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from prep import workers
 from prep.reason import Defect, Reason
@@ -20,14 +21,17 @@ LARGE = 16_000_000
 
 # The limit is ours to apply (`max_pixels`), so Pillow's own, a process-wide warning, is switched off.
 Image.MAX_IMAGE_PIXELS = None
+# What Pillow warns of, broken metadata say, is no fault as long as it goes on.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
     """Why a picture cannot be kept, as (reason, detail), or None when it can.
 
     `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its
-    last row (the first frame of an animation). A JPEG is decoded at an eighth of its scale and without
-    colour, which still walks the whole stream and finds where it is cut.
+    last row (the first frame of an animation), and its metadata as `datasets` does. A JPEG is decoded at an
+    eighth of its scale and without colour, which still walks the whole stream and finds where it is cut.
+    Raises MemoryError where there is too little of it, which is not the picture's fault.
     """
     if not data:
         return Reason.IMAGE_MISSING, "null" if data is None else "zero bytes"
@@ -42,7 +46,23 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
                     picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
                 with workers.alone if width * height > LARGE else nullcontext():
                     picture.load()
+                    # What metadata do to a picture does not depend on how large it is.
+                    picture.thumbnail((8, 8), Image.Resampling.NEAREST)
+                    turned(picture)
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
         detail = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", f"{type(error).__name__}: {error}")
         return Reason.IMAGE_UNREADABLE, detail[:200]
     return None
+
+
+def turned(picture: Image.Image) -> Image.Image:
+    """A picture that is loaded, turned by its EXIF as `datasets` does before anyone sees it.
+
+    See `Image.decode_example` in datasets/features/image.py, which is the same since version 2.21. Raises
+    whatever Pillow raises on broken metadata, and thereby ends a training.
+    """
+    if picture.getexif().get(ExifTags.Base.Orientation) is not None:
+        return ImageOps.exif_transpose(picture)
+    return picture

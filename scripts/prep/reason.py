@@ -17,6 +17,8 @@ class Reason(StrEnum):
 
     NO_CONVERSATION = "no_conversation"
     """The conversation is null or empty."""
+    SYSTEM_TURN = "system_turn"
+    """The conversation begins with a `system` turn, which a training row has no place for."""
     ODD_TURNS = "odd_turns"
     """The conversation has an odd number of turns."""
     WRONG_SPEAKER = "wrong_speaker"
