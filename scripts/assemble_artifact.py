@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep import program, shards
+from prep import program, shards, workers
 from prep.files import read_json, write_json
 from prep.manifest import manifest
 from prep.program import Failure
@@ -140,7 +140,10 @@ def main() -> None:
     ):
         reasons = Counter()
         for path, part in parts.items():
-            append(keep, rows_of(path.with_suffix(".parquet"), part, schema))
+            with workers.named_when_out_of_memory(
+                (part["raw"] or {"path": path})["path"], "assemble_artifact"
+            ):
+                append(keep, rows_of(path.with_suffix(".parquet"), part, schema))
             reasons += append(drop, stored(path.with_suffix(".rejects.parquet"), REJECTS))
     summary = {
         "file": args.artifact.as_posix(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import converted
 import nasty
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -162,7 +163,7 @@ def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "name", ["no footer", "no such column", "broken row group", "column of another type"]
+    "name", ["no footer", "no such column", "broken row group", "column of another type", "name not utf-8"]
 )
 def test_the_program_ends_in_one_line_that_names_the_bad_file(name: str, tmp_path: Path) -> None:
     raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
@@ -182,6 +183,24 @@ def test_the_program_leaves_a_bad_file_out_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert f"rejected the whole shard: {raw}: cannot be opened" in done.stderr
     assert (out.rows, out.rejected, out.state["state"]) == ([], [], "bad")
+
+
+def test_a_killed_process_is_told_with_the_shard_and_the_key(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw.parquet", outputs(tmp_path / "out")
+    large = nasty.encoded(nasty.photograph(1000, 1000), "PNG")
+    pq.write_table(nasty.llava([(large, GOOD)] * 60), raw, row_group_size=10)
+    words = [str(word) for word in ("convert_llava.py", *flags(raw, out))]
+    running = subprocess.Popen(words, env={**os.environ, "PATH": PATH}, stderr=subprocess.PIPE, text=True)
+    while len(decoders := psutil.Process(running.pid).children()) < 2:
+        assert running.poll() is None
+        time.sleep(0.01)
+    decoders[-1].kill()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert said.splitlines()[-1].startswith(f"error: {raw}: a process crashed or was killed; ")
+    assert "--set-resources convert_llava:mem_mb=" in said
+    assert "Traceback" not in said
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_stopped_program_leaves_nothing_behind(tmp_path: Path) -> None:

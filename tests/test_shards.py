@@ -1,10 +1,13 @@
 """Parquet shards: read by name whatever the writer did, written in small groups, whole or not at all."""
 
 import hashlib
+import io
 import pickle
+import random
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -66,6 +69,10 @@ def test_a_bad_shard_is_named_with_what_is_wrong(name: str, tmp_path: Path) -> N
         "no such column": "no column image (it has: id, conversations, data_source)",
         "no such field": "no column image.bytes (it has: id, image, conversations, data_source)",
         "broken row group": "row group 1 cannot be read",
+        "name not utf-8": "cannot be opened ('utf-8' codec can't decode byte 0xff",
+        "image a number": "column image is int64, wanted is a struct of bytes, path",
+        "bytes a list": "column image.bytes is list<element: int8>, wanted is text or bytes",
+        "bytes a number": "column image.bytes is int8, wanted is text or bytes",
         "column of another type": "column image is binary, wanted is a struct of bytes, path",
     }
     assert expected.get(name, "") in said
@@ -144,6 +151,120 @@ def test_whatever_is_read_at_a_time_the_rows_are_the_same(
     pq.write_table(table(11), path, row_group_size=4)
     for take in range(13):
         assert [row["id"] for row in read(path, take)] == [b"%09d" % row for row in range(min(take, 11))]
+
+
+def test_row_groups_cost_what_their_rows_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The footer is parsed once, and thousands of row groups are one stream, of few batches."""
+    opened, streams = [], []
+    plain_open, plain_read = pq.ParquetFile.__init__, pq.ParquetFile.iter_batches
+
+    def count_open(file: pq.ParquetFile, *args: object, **how: object) -> None:
+        opened.append(args)
+        plain_open(file, *args, **how)
+
+    def count_read(file: pq.ParquetFile, *args: object, **how: object) -> object:
+        streams.append(args)
+        return plain_read(file, *args, **how)
+
+    monkeypatch.setattr(pq.ParquetFile, "__init__", count_open)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", count_read)
+    path = tmp_path / "a.parquet"
+    counts = []
+    for size in (1, 100):
+        pq.write_table(table(2000), path, row_group_size=size)
+        counts.append(len(list(Source(path, ["id", IMAGE, TURNS]).batches())))
+    assert (len(opened), len(streams)) == (2, 2)
+    assert counts == [4, 4]
+
+
+def test_what_a_dictionary_repeats_counts_each_time(tmp_path: Path) -> None:
+    """A picture of a megabyte in 256 rows is a megabyte in the footer."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(nasty.llava([(random.Random(0).randbytes(1024 * 1024), GOOD)] * 256), path)
+    assert pq.read_metadata(path).row_group(0).total_byte_size < 2 * 1024 * 1024
+    rows = [(batch.num_rows, batch.nbytes) for batch in Source(path, ["id", IMAGE]).batches()]
+    assert sum(number for number, _ in rows) == 256
+    assert max(size for _, size in rows) <= shards.READ_BYTES + shards.BATCH_BYTES
+
+
+READ_AND_SAY_PEAK = """
+import resource, sys
+sys.path.insert(0, {scripts!r})
+import pyarrow as pa
+from prep import shards
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = sum(batch.num_rows for batch in shards.Source({path!r}, ["id", shards.PICTURE]).batches())
+print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
+    """A row group of 300 MB, pages of 8 MB: pyarrow itself, as it is set, holds all of it."""
+    path = tmp_path / "a.parquet"
+    noise = random.Random(0).randbytes(2**20)
+    large = nasty.llava([(b"%d" % row + noise, GOOD) for row in range(300)])
+    pq.write_table(large, path, use_dictionary=False, write_batch_size=8)
+    assert pq.read_metadata(path).num_row_groups == 1
+    code = READ_AND_SAY_PEAK.format(scripts=str(ROOT / "scripts"), path=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows, peak = map(int, done.stdout.split())
+    assert rows == 300
+    assert peak < 150
+
+
+def test_a_footer_that_promises_more_rows_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(table(10), path)
+    source = Source(path, ["id", IMAGE, TURNS])
+    plain_read = source._read
+    monkeypatch.setattr(source, "_read", lambda rows, groups: list(plain_read(rows, groups))[:0])
+    with pytest.raises(BadShard, match="it has 0 rows where its footer says 10"):
+        list(source.batches())
+
+
+def mutated(seed: int) -> bytes:
+    """A shard with up to three bytes altered, most of them in its footer."""
+    chance = random.Random(seed)
+    data = bytearray(chance.choice(WRITTEN))
+    footer = int.from_bytes(data[-8:-4], "little")
+    for _ in range(chance.randint(1, 3)):
+        start = len(data) - 8 - footer if chance.random() < 0.75 else 0
+        at = chance.randrange(start, len(data) - 8)
+        data[at] = chance.choice((0, 127, 255, chance.randrange(256), data[at] ^ 1 << chance.randrange(8)))
+    return bytes(data)
+
+
+def written(**how: object) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table(12), file, **how)
+    return file.getvalue()
+
+
+WRITTEN = [
+    written(row_group_size=5),
+    written(row_group_size=4, compression="none", use_dictionary=False, store_schema=False),
+    written(compression="zstd", data_page_version="2.0", store_schema=False),
+    written(write_page_index=True),
+]
+
+
+def test_whatever_a_file_holds_it_gives_rows_or_is_bad(tmp_path: Path) -> None:
+    path, fates = tmp_path / "a.parquet", Counter()
+    for seed in range(600):
+        path.write_bytes(mutated(seed))
+        try:
+            fates["rows" if read(path) else "no rows"] += 1
+        except BadShard as bad:
+            fates["bad" if str(bad).startswith(f"{path}: ") and "\n" not in str(bad) else "badly told"] += 1
+    assert fates["rows"] > 100
+    assert fates["bad"] > 100
+    assert not fates["badly told"]
+
+
+def test_a_name_that_is_not_utf8_is_a_bad_shard() -> None:
+    path = ROOT.parent / "shared/cases/column_name_not_utf8.parquet"
+    with pytest.raises(BadShard, match=r"column_name_not_utf8\.parquet: cannot be opened"):
+        read(path)
 
 
 def test_another_shard_has_another_footer(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 from conftest import ROOT
 
@@ -28,6 +29,23 @@ def test_one_that_is_killed_is_a_line_not_a_traceback() -> None:
 
     with pytest.raises(Failure, match="was killed, perhaps for want of memory"):
         work()
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (MemoryError("malloc of size 9 failed"), "memory ran out"),
+        (pa.ArrowMemoryError("malloc of size 9 failed"), "memory ran out"),
+        (workers.Killed("killed"), "a process crashed or was killed"),
+    ],
+)
+def test_too_little_memory_is_told_with_the_file_and_the_key(error: Exception, what: str) -> None:
+    with pytest.raises(Failure) as caught, workers.named_when_out_of_memory("a.parquet", "convert_llava"):
+        raise error
+    said = str(caught.value)
+    assert said.startswith(f"a.parquet: {what}; ")
+    assert "--set-resources convert_llava:mem_mb=" in said
+    assert "--retries" in said
 
 
 def test_what_breaks_does_not_wait_for_them() -> None:

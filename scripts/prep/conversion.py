@@ -5,6 +5,7 @@ Pictures are read here and copied nowhere: they stay in the raw shard until the 
 
 import argparse
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -100,7 +101,8 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: T
         max_pixels=args.max_pixels,
         threads=args.threads,
     )
-    convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
+    with workers.named_when_out_of_memory(job.raw, Path(sys.argv[0]).stem):
+        convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
 
 
 def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:

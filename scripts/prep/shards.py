@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prep import files
@@ -225,6 +226,11 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column in another type; what is neither text nor bytes becomes its text where TEXT is wanted."""
     if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
+    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+        # pyarrow's own cast gives a list without its last offset.
+        ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32()))
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+        column = pa.ListArray.from_arrays(offsets, column.flatten(), mask=column.is_null())
     return column.cast(kind)
 
 

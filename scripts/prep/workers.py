@@ -10,9 +10,15 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
+from pathlib import Path
 from typing import Any
 
 from prep.program import Failure
+
+
+class Killed(Failure):
+    """One of a program's processes was killed from outside, or crashed."""
+
 
 alone: contextlib.AbstractContextManager = threading.Lock()
 """Held by the one of a program's processes that does what takes much memory."""
@@ -22,7 +28,7 @@ alone: contextlib.AbstractContextManager = threading.Lock()
 def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """So many processes; they end at once when the block does, or this program, however that comes about.
 
-    Raises Failure when one of them was killed from outside.
+    Raises Killed when one of them was, or crashed.
     """
     context = get_context("spawn")
     ended, end = context.Pipe(duplex=False)
@@ -31,7 +37,18 @@ def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             yield executor
     except BrokenProcessPool as error:
         line = "one of its processes was killed, perhaps for want of memory; run again, with more of it"
-        raise Failure(line) from error
+        raise Killed(line) from error
+
+
+@contextlib.contextmanager
+def named_when_out_of_memory(path: str | Path, rule: str) -> Iterator[None]:
+    """Say which file a job of `rule` was at when its memory ran out, and which key to raise."""
+    try:
+        yield
+    except (MemoryError, Killed) as error:
+        what = "memory ran out" if isinstance(error, MemoryError) else "a process crashed or was killed"
+        more = f"give the job more memory (--set-resources {rule}:mem_mb=16000), or more tries (--retries 2)"
+        raise Failure(f"{path}: {what}; {more}, each of which gets more") from error
 
 
 class _Pool(ProcessPoolExecutor):
