@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice, tee
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,23 +27,37 @@ FOOTER = 256 * 1024
 """Bytes asked for first: the footer of a shard of half a gigabyte with 200 row groups is within them."""
 
 
-def footer_rows(dataset: Dataset, commit: str | None, file: HubFile) -> int | None:
-    """How many rows a parquet file's footer announces; None for other formats, and for a broken footer.
+class Footer(NamedTuple):
+    """How many rows a parquet file's footer announces, and the bytes of its largest row group, decompressed.
+
+    Both are None for other formats, and for a broken footer.
+    """
+
+    rows: int | None = None
+    group_bytes: int | None = None
+
+
+def read_footer(dataset: Dataset, commit: str | None, file: HubFile) -> Footer:
+    """What a file's footer says.
 
     A file ends in the footer, the footer's length in four bytes (little endian), and `PAR1`
     (https://parquet.apache.org/docs/file-format/); pyarrow reads a footer with nothing in front of it.
     """
     if not file.path.endswith(".parquet"):
-        return None
+        return Footer()
     tail = dataset.tail(commit, file, FOOTER)
     length = int.from_bytes(tail[-8:-4], "little") + 8
     if tail.endswith(b"PAR1") and len(tail) < length <= file.bytes:
         tail = dataset.tail(commit, file, length)
     try:
-        return pq.read_metadata(pa.BufferReader(tail)).num_rows
-    except (pa.ArrowException, OSError) as error:
+        found = pq.read_metadata(pa.BufferReader(tail))
+        groups = [found.row_group(group) for group in range(found.num_row_groups)]
+        if found.num_rows < 0 or found.num_rows != sum(group.num_rows for group in groups):
+            raise ValueError("the rows of its row groups do not add up")
+        return Footer(found.num_rows, max((group.total_byte_size for group in groups), default=0))
+    except Exception as error:  # whatever bytes a footer holds: it costs what is known of the file, no more
         log.warning("%s: its footer cannot be read: %s", file.path, error)
-        return None
+        return Footer()
 
 
 def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[int | None, int | None]]:
@@ -72,8 +88,8 @@ def listing(
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
     Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so
-    their rows, and in a mirror their sha256, are null. `missing` names the files that should be there too;
-    there must be none unless `incomplete` is `accept` (see check_whole).
+    their rows and row groups, and in a mirror their sha256, are null. `missing` names the files that should
+    be there too; there must be none unless `incomplete` is `accept` (see check_whole).
     """
     commit = dataset.commit(revision)
     names = dataset.files(commit, patterns)
@@ -84,17 +100,23 @@ def listing(
     missing = missing_of(names)
     check(found, where, patterns)
     with ThreadPoolExecutor(connections) as pool:
-        footers = in_order(pool, partial(footer_rows, dataset, commit), found, ahead=connections)
-        needed = list(takes((rows for _, rows in footers), max_rows))
+        footers = in_order(pool, partial(read_footer, dataset, commit), found, ahead=connections)
+        asked, kept = tee(footer for _, footer in footers)
+        needed = list(takes((footer.rows for footer in asked), max_rows))
+        groups = [footer.group_bytes for footer in islice(kept, len(needed))]
         read, beyond = found[: len(needed)], found[len(needed) :]
         sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
     rows = needed + [(None, 0)] * len(beyond)
+    groups += [None] * len(beyond)
     sums += [file.sha256 for file in beyond]
     return {
         "commit": commit,
         "files": [
-            {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": count, "take": take}
-            for file, digest, (count, take) in zip(found, sums, rows, strict=True)
+            {
+                **{"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": count, "take": take},
+                "group_bytes": largest,
+            }
+            for file, digest, (count, take), largest in zip(found, sums, rows, groups, strict=True)
         ],
         "missing": missing,
     }
