@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import converted
@@ -17,7 +19,8 @@ import pytest
 from converted import FILE, Converted, broken_invariants, identity, outputs, spelled
 from running import PATH, run
 
-from prep import schema, shards
+import convert_llava
+from prep import conversion, schema, shards
 from prep.conversion import Job
 from prep.files import read_json
 from prep.parts import write_summary
@@ -63,6 +66,58 @@ def test_the_answer_is_the_same_for_any_number_of_processes(tmp_path: Path) -> N
         raw = written(table, tmp_path, row_group_size=size)
         outs = [converted.llava(raw, tmp_path / str(threads), threads=threads) for threads in (1, 2, 5)]
         assert len({out.summary.read_text() for out in outs}) == 1, size
+
+
+@pytest.mark.parametrize("held", [0, 5000, 10**8])
+def test_rows_stay_in_order_whatever_may_be_on_its_way(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Larger rows are looked at by the program itself, others by its processes."""
+    monkeypatch.setattr(conversion, "HELD_BYTES", held)
+    monkeypatch.setattr(shards, "BATCH_BYTES", 1)
+    table, fates = nasty.whole_llava("decode", "prepend")
+    assert converted.llava(written(table, tmp_path), tmp_path / "out").fates == spelled(fates)
+
+
+def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on its way stays within the limit, and is nothing at all while a larger row is looked at."""
+    rows = [(nasty.plain() + bytes(size), GOOD) for size in (10, 10, 90_000, 10, 20_000, 20_000, 20_000)]
+    raw = written(nasty.llava(rows), tmp_path)
+    monkeypatch.setattr(conversion, "HELD_BYTES", 50_000)
+    monkeypatch.setattr(shards, "BATCH_BYTES", 1)
+    monkeypatch.setattr(shards, "READ_BYTES", 1)
+    on_the_way, most, alone = 0, [], []
+
+    class Pool(Executor):
+        def submit(self, function: Callable, job: Job, given: conversion.Rows) -> Future:
+            nonlocal on_the_way
+            on_the_way += given.bytes
+            most.append(on_the_way)
+            future = Future()
+            result = future.result
+
+            def taken() -> object:
+                nonlocal on_the_way
+                on_the_way -= given.bytes
+                return result()
+
+            future.result = taken
+            future.set_result(function(job, given))
+            return future
+
+    def look(job: Job, given: conversion.Rows) -> conversion.Outcomes:
+        if given.bytes > 50_000:
+            alone.append(on_the_way)
+        return [], []
+
+    monkeypatch.setattr(conversion, "outcomes", look)
+    source = shards.Source(raw, [shards.PICTURE, *convert_llava.COLUMNS])
+    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "texts_of": list, "check": "decode"}
+    job = Job(name="a", file="b", max_pixels=1, threads=2, **about)
+    assert len(list(conversion._outcomes(job, source.batches(), Pool()))) == len(rows)
+    assert alone == [0]
+    assert max(most) <= 50_000 + 25_000
+    assert on_the_way == 0
 
 
 def test_a_rejected_row_says_why(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from prep.schema import KEPT, REJECTS
 log = logging.getLogger(__name__)
 
 HELD_BYTES = 32 * 1024 * 1024
-"""Rows on their way to other processes take no more memory than this, or are one batch."""
+"""Rows on their way to other processes take about this much memory at most."""
 
 
 @dataclass(frozen=True)
@@ -171,20 +171,29 @@ def _rows(start: int, batch: pa.RecordBatch) -> Rows:
 def _outcomes(job: Job, batches: Iterator[pa.RecordBatch], pool: Executor) -> Iterator[Outcomes]:
     """What becomes of the rows of each batch, in order.
 
-    So many batches are on their way that each process has work, and so few that they are within HELD_BYTES,
-    or are one.
+    So many batches are on their way that each process has work, and so few that they are within HELD_BYTES.
+    A larger one, which is a row, is looked at here, while nothing else is: to hand it over copies it thrice.
     """
     waiting: deque[tuple[int, Future[Outcomes]]] = deque()
     start = 0
     while (batch := next(batches, None)) is not None:
         rows = _rows(start, batch)
         start += batch.num_rows
-        waiting.append((rows.bytes, pool.submit(outcomes, job, rows)))
-        del batch, rows  # neither is to be held here while the next is read
-        while len(waiting) > 2 * job.threads or sum(size for size, _ in waiting) > HELD_BYTES:
+        del batch  # nor is it to be held here while it is looked at, or the next is read
+        large = rows.bytes > HELD_BYTES
+        if not large:
+            waiting.append((rows.bytes, pool.submit(outcomes, job, rows)))
+        while waiting and (large or _enough(waiting, 2 * job.threads)):
             yield waiting.popleft()[1].result()
+        if large:
+            yield outcomes(job, rows)
+        del rows
     while waiting:
         yield waiting.popleft()[1].result()
+
+
+def _enough(waiting: deque[tuple[int, Future[Outcomes]]], most: int) -> bool:
+    return len(waiting) > most or sum(size for size, _ in waiting) > HELD_BYTES
 
 
 def outcomes(job: Job, rows: Rows) -> Outcomes:
