@@ -22,7 +22,7 @@ from prep.schema import KEPT, REJECTS
 
 log = logging.getLogger(__name__)
 
-HELD_BYTES = 32 * 1024 * 1024
+HELD_BYTES = 64 * 1024 * 1024
 """Rows on their way to other processes take about this much memory at most."""
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, ImageOps
 
-from prep.pictures import FORMATS, turned
+from prep.pictures import FORMATS, has_orientation
 from prep.templates import size
 
 THUMBNAIL = 512
@@ -126,7 +126,8 @@ def picture(data: bytes) -> Picture:
             if image.width * image.height > DECODED:
                 return Picture(None, f"{note}: too large to be shown here")
             image.load()
-            return Picture(_data_uri(thumbnail(turned(image))), note)
+            turned = ImageOps.exif_transpose(image) if has_orientation(image) else image
+            return Picture(_data_uri(thumbnail(turned)), note)
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
         return Picture(None, f"{note}: cannot be shown ({type(error).__name__})")
 

@@ -46,9 +46,10 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
                     picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
                 with workers.alone if width * height > LARGE else nullcontext():
                     picture.load()
-                    # What metadata do to a picture does not depend on how large it is.
-                    picture.thumbnail((8, 8), Image.Resampling.NEAREST)
-                    turned(picture)
+                    if has_orientation(picture):
+                        # What metadata do to a picture does not depend on how large it is.
+                        picture.thumbnail((8, 8), Image.Resampling.NEAREST)
+                        ImageOps.exif_transpose(picture)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
@@ -57,12 +58,10 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
     return None
 
 
-def turned(picture: Image.Image) -> Image.Image:
-    """A picture that is loaded, turned by its EXIF as `datasets` does before anyone sees it.
+def has_orientation(picture: Image.Image) -> bool:
+    """Whether `datasets` turns a picture, which is loaded, before anyone sees it (ImageOps.exif_transpose).
 
     See `Image.decode_example` in datasets/features/image.py, which is the same since version 2.21. Raises
     whatever Pillow raises on broken metadata, and thereby ends a training.
     """
-    if picture.getexif().get(ExifTags.Base.Orientation) is not None:
-        return ImageOps.exif_transpose(picture)
-    return picture
+    return picture.getexif().get(ExifTags.Base.Orientation) is not None

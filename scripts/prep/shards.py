@@ -22,7 +22,7 @@ GROUP_BYTES = 32 * 1024 * 1024
 
 BATCH_BYTES = 2 * 1024 * 1024
 """About how large a batch is, however large the source's own row groups are."""
-READ_BYTES = 16 * 1024 * 1024
+READ_BYTES = 32 * 1024 * 1024
 """What is read at a time is no larger than this, or it is one row."""
 BUFFER_BYTES = 1024 * 1024
 """How much of a column is fetched from the file at a time; without this, a whole row group's."""
@@ -112,13 +112,11 @@ class Source:
         done = 0
         with self._reading(lambda: f"row group {self._broken_group(done)} cannot be read"):
             for batch in self._read(at_a_time, range(len(groups))):
-                held.append(self._cast(batch.slice(0, wanted - done)))
+                held.append(batch.slice(0, wanted - done))
                 done += held[-1].num_rows
                 del batch  # a large row is not to be held while the next is read
-                if _full(held):
-                    yield _joined(held)
-        if held:
-            yield _joined(held)
+                if done == wanted or _full(held):
+                    yield self._cast(_joined(held))
         if done < wanted:
             raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
 
@@ -134,7 +132,9 @@ class Source:
 
     def _read(self, at_a_time: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """The rows of some row groups as one stream: to begin anew for each costs more than a row."""
-        return self._file.iter_batches(at_a_time, row_groups=groups, columns=self.schema.names)
+        return self._file.iter_batches(
+            at_a_time, row_groups=groups, columns=self.schema.names, use_threads=False
+        )
 
     def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays = [_cast(batch.column(field.name), field.type) for field in self.schema]
