@@ -86,6 +86,7 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(conversion, "HELD_BYTES", 50_000)
     monkeypatch.setattr(shards, "BATCH_BYTES", 1)
     monkeypatch.setattr(shards, "READ_BYTES", 1)
+    monkeypatch.setattr(shards, "FEW_ROWS", 1)
     on_the_way, most, alone = 0, [], []
 
     class Pool(Executor):

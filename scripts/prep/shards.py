@@ -24,6 +24,9 @@ BATCH_BYTES = 2 * 1024 * 1024
 """About how large a batch is, however large the source's own row groups are."""
 READ_BYTES = 32 * 1024 * 1024
 """What is read at a time is no larger than this, or it is one row."""
+SMALL_ROW = 1024 * 1024
+FEW_ROWS = 4
+"""Rows of a mean size up to SMALL_ROW are read so many at a time, or more."""
 BUFFER_BYTES = 1024 * 1024
 """How much of a column is fetched from the file at a time; without this, a whole row group's."""
 
@@ -103,19 +106,17 @@ class Source:
         groups = self._groups(take)
         rows = sum(about.num_rows for about in groups)
         wanted = rows if take is None else min(rows, take)
-        # A dictionary counts once in the footer, however often its values stand in rows; but no row is
-        # larger than its row group is said to be.
-        largest = max((about.total_byte_size for about in groups), default=0)
-        at_a_time = max(1, min(GROUP_ROWS, READ_BYTES // max(1, largest)))
-        at_a_time = 1 << (at_a_time.bit_length() - 1)  # of which GROUP_ROWS is a multiple
+        at_a_time = _rows_at_a_time(groups)
         held: list[pa.RecordBatch] = []
-        done = 0
+        done = held_bytes = 0
         with self._reading(lambda: f"row group {self._broken_group(done)} cannot be read"):
             for batch in self._read(at_a_time, range(len(groups))):
                 held.append(batch.slice(0, wanted - done))
                 done += held[-1].num_rows
+                held_bytes += batch.nbytes
                 del batch  # a large row is not to be held while the next is read
-                if done == wanted or _full(held):
+                if done == wanted or held_bytes >= BATCH_BYTES or len(held) * at_a_time >= GROUP_ROWS:
+                    held_bytes = 0
                     yield self._cast(_joined(held))
         if done < wanted:
             raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
@@ -169,8 +170,16 @@ class Source:
             raise BadShard(self.path, what(), " ".join(str(error).split())) from error
 
 
-def _full(held: list[pa.RecordBatch]) -> bool:
-    return sum(b.nbytes for b in held) >= BATCH_BYTES or sum(b.num_rows for b in held) >= GROUP_ROWS
+def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
+    """How many rows are read at a time: a power of two, of which GROUP_ROWS is a multiple.
+
+    A dictionary counts once in the footer, however often its values stand in rows; but no row is larger than
+    its row group is said to be. Small rows are never read one by one, which takes five times as long.
+    """
+    largest = max((about.total_byte_size for about in groups), default=0)
+    mean = max((about.total_byte_size // max(1, about.num_rows) for about in groups), default=0)
+    rows = max(FEW_ROWS if mean <= SMALL_ROW else 1, min(GROUP_ROWS, READ_BYTES // max(1, largest)))
+    return 1 << (rows.bit_length() - 1)
 
 
 def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
