@@ -107,7 +107,7 @@ def card(manifest: dict, about: dict) -> str:
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
         rejected=totals(m["rejected"] for m in manifests),
         meanings=meanings(),
-        example=(full or names)[0],
+        example=full[0] if full else None,
         config_sha256=manifest["config_sha256"],
     )
 

@@ -443,3 +443,10 @@ def test_an_older_file_stays_when_a_new_one_breaks(tmp_path: Path) -> None:
         break_off()
     assert [row["id"] for row in shards.read(path)] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "train-00000-of-00001.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(BadShard, match=r"train-00000-of-00001.parquet: is a Git LFS pointer .*git lfs pull"):
+        Source(path, ["id"])

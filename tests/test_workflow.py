@@ -1,6 +1,7 @@
 """The whole of it: hub shards in, eight kinds of training parquet out, and nothing done twice."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -207,6 +208,15 @@ def test_a_submitted_job_of_any_rule_is_planned_alone(built):
             assert planned.targets == {target: commands[target]}
 
 
+def test_commands_are_short_enough_to_be_printed(built):
+    """Snakemake prints the command of a job that fails or is interrupted, and with it whatever text it holds."""
+    build, _ = built
+    commands = {target: command for target, command in build.first.targets.items() if target != "all:"}
+    long = {target for target, command in commands.items() if len(command) > 1500}
+    assert {target.partition(":")[0] for target in long} <= {"publish_registration", "publish_manifest"}
+    assert not [command for command in commands.values() if "examiner" in command]
+
+
 def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):
     build, _ = built
     clone = tmp_path / "clone"
@@ -386,6 +396,76 @@ BAD_CONFIGS = {
     ),
     "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
 }
+
+
+@pytest.mark.parametrize("folder", ["raw", "data/rejects", "data/manifest", "logs"])
+def test_a_file_in_a_folders_place_is_one_line(tmp_path, folder):
+    place = tmp_path / folder
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("")
+    done = Build(tmp_path, config("http://127.0.0.1:9/v1")).run("--dry-run")
+    assert done.returncode != 0
+    assert f"config: {place} is not a folder, and the build writes into it; move it away" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_braces_in_paths_are_one_line_or_do_no_harm(tmp_path):
+    build = Build(tmp_path / "{x}", config("http://127.0.0.1:9/v1"))
+    done = build.run("data/synthdog_en.parquet")
+    assert done.returncode == 0, done.output[-3000:]
+    clone = tmp_path / "{y}"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests", "demo", "bench"))
+    done = Build(tmp_path / "build", build.config, clone).run("--dry-run")
+    assert done.returncode != 0
+    assert f"config: the path of this checkout, {clone}, has braces" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_paths_start_at_the_config_file_that_names_them(tmp_path):
+    """Of two files the later one counts; what neither names starts at the checkout."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two/mirror").mkdir(parents=True)
+    (tmp_path / "one/prompt.md").write_text("{question} {reference} {answer}")
+    (tmp_path / "one/a.yaml").write_text(
+        "hub: {mirror: not-there}\ntext_reasoning: {judge_prompt: prompt.md}\n"
+    )
+    (tmp_path / "two/b.yaml").write_text("hub: {mirror: mirror}\nrender: {fonts: [no.ttf]}\n")
+    build = Build(tmp_path / "build", {})
+
+    def planned(*files: str) -> str:
+        return build.run("--dry-run", "--configfile", *(str(tmp_path / file) for file in files)).output
+
+    assert f"config: hub.mirror: no folder {tmp_path}/one/not-there" in planned("one/a.yaml")
+    assert f"config: render.fonts: no file or folder {tmp_path}/two/no.ttf" in planned(
+        "one/a.yaml", "two/b.yaml"
+    )
+
+
+@pytest.mark.parametrize("target", ["plan", "targets"])
+def test_the_first_typo_is_told_by_every_make_target(tmp_path, target):
+    (tmp_path / "my.yaml").write_text("imagez: {}\n")
+    command = ["make", target, f"ARGS=--configfile {tmp_path / 'my.yaml'} --directory {tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert re.search(r"^config: top level: .*imagez", done.stderr, re.MULTILINE), done.stderr
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress", "reason", "host")])
+def test_a_failed_run_ends_with_the_last_line_of_each_failed_log(tmp_path, quiet):
+    base = config("http://127.0.0.1:9/v1", onevision={"configs": ["nothing"]})
+    base["sources"] = {"synthdog_en": {"repo": "nobody/nothing"}}
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/old.log").write_text("error: of an earlier run\n")
+    os.utime(tmp_path / "logs/old.log", (1, 1))
+    done = Build(tmp_path, base).run("plan", *quiet)
+    assert done.returncode != 0
+    end = done.output[done.output.rindex("\n\nerror: ") :]
+    for log, line in (
+        ("list_shards/synthdog_en", "error: nobody/nothing: no folder"),
+        ("list_shards/llavaonevision_converted/nothing", "error: no file of lmms-lab/LLaVA-OneVision-Data"),
+    ):
+        assert re.search(rf"^{line}.*\n +\(log: logs/{log}.log\)$", end, re.MULTILINE), done.output[-3000:]
+    assert "earlier run" not in done.output
 
 
 @pytest.mark.parametrize("case", BAD_CONFIGS)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Path]:
@@ -57,6 +59,16 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write JSON that people can read: two spaces, keys in the order given, a last newline."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def is_lfs_pointer(path: str | os.PathLike) -> bool:
+    """Whether a file is a Git LFS pointer, which stands in a clone for a large file that was not fetched.
+
+    A pointer is a small text that begins with the address of its format's version
+    (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
+    """
+    with open(path, "rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def read_json(path: str | os.PathLike) -> Any:

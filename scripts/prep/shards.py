@@ -42,6 +42,9 @@ with contextlib.suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
+LFS_POINTER = "is a Git LFS pointer and not the file itself; call git lfs pull in the clone that it is of"
+
+
 class BadShard(Failure):
     """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
 
@@ -69,6 +72,8 @@ class Source:
         """
         self.path = Path(path)
         self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
+        if files.is_lfs_pointer(self.path):
+            raise BadShard(self.path, LFS_POINTER)
         with self._reading(lambda: "cannot be opened"):
             # Not buffered beforehand, or pyarrow keeps all that was read until the last row is.
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
