@@ -209,7 +209,7 @@ def test_a_submitted_job_of_any_rule_is_planned_alone(built):
 
 
 def test_commands_are_short_enough_to_be_printed(built):
-    """Snakemake prints the command of a job that fails or is interrupted, and with it whatever text it holds."""
+    """Snakemake prints the command of a job that fails or is interrupted, whatever text it holds."""
     build, _ = built
     commands = {target: command for target, command in build.first.targets.items() if target != "all:"}
     long = {target for target, command in commands.items() if len(command) > 1500}
