@@ -1,8 +1,7 @@
 #!/usr/bin/env python
-"""Read the questions of a source: JSON Lines or parquet; empty and broken ones are rejected."""
+"""Read the questions of a source: JSON Lines, a JSON array or parquet; empty and broken ones are rejected."""
 
 import argparse
-import json
 import logging
 from collections.abc import Iterator
 from itertools import islice
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from prep import parts, program, shards
+from prep import json_rows, parts, program, shards
 from prep.files import read_json
 from prep.reason import Defect, Reason
 from prep.schema import QUESTIONS, REJECTS
@@ -46,26 +45,14 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect
             yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return
     rows = objects = 0
-    with path.open("rb") as lines:
-        for line in filter(bytes.strip, lines):
-            row = _json_row(line)
-            rows, objects = rows + 1, objects + isinstance(row, dict)
-            if objects == 1 and isinstance(row, dict) and not row.keys() >= set(columns):
-                lacking = ", ".join(name for name in columns if name not in row)
-                raise BadShard(path, f"no column {lacking}", f"it has: {', '.join(row)}")
-            yield row
+    for row in json_rows.read_rows(path):
+        rows, objects = rows + 1, objects + isinstance(row, dict)
+        if objects == 1 and isinstance(row, dict) and not row.keys() >= set(columns):
+            lacking = ", ".join(name for name in columns if name not in row)
+            raise BadShard(path, f"no column {lacking}", f"it has: {', '.join(row)}")
+        yield row
     if rows and not objects:
-        raise BadShard(path, "no JSON Lines: none of its lines is a JSON object")
-
-
-def _json_row(line: bytes) -> dict | Defect:
-    try:
-        row = json.loads(line.decode("utf-8-sig"))  # the first may begin with a byte order mark
-    except UnicodeDecodeError as error:
-        return Reason.TEXT_NOT_UTF8, str(error)[-200:]
-    except (ValueError, RecursionError) as error:
-        return Reason.QUESTION_INVALID, f"not JSON: {error}"[:200]
-    return row if isinstance(row, dict) else (Reason.QUESTION_INVALID, "not a JSON object")
+        raise BadShard(path, "neither JSON Lines nor a JSON array of objects: none of its rows is an object")
 
 
 def outcomes(

@@ -7,11 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 from running import run
 
 import read_questions
+from prep import json_rows
 from prep.files import read_json
 from prep.reason import Reason
+from prep.shards import BadShard
 
 
 @pytest.mark.parametrize(
@@ -159,18 +164,21 @@ def test_a_byte_order_mark_costs_no_row(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        json.dumps([{"input": "What?", "content": "That."}] * 2).encode(),
+        b"[1, 2]\n[3, 4]\n",
         b"input,content\nWhat?,That.\n",
         gzip.compress(b'{"input": "What?", "content": "That."}\n' * 1000),
     ],
-    ids=["array", "csv", "gzip"],
+    ids=["arrays", "csv", "gzip"],
 )
 def test_a_file_of_another_kind_is_a_bad_shard(tmp_path, content):
     path = tmp_path / "train.jsonl"
     path.write_bytes(content)
     done, out = read(tmp_path, [path])
     assert done.returncode == 1
-    assert done.last == f"error: {path}: no JSON Lines: none of its lines is a JSON object"
+    assert (
+        done.last
+        == f"error: {path}: neither JSON Lines nor a JSON array of objects: none of its rows is an object"
+    )
     done, out = read(tmp_path, [path], bad="reject")
     assert done.returncode == 0
     assert read_json(out["summary"])["sources"]["set"]["data/train.jsonl"]["state"] == "bad"
@@ -182,3 +190,146 @@ def test_a_first_line_that_is_broken_costs_no_other_row(tmp_path):
     _, out = read(tmp_path, [path])
     assert [row["id"] for row in rows(out["questions"])] == ["set/train:1"]
     assert [row["id"] for row in rows(out["rejects"])] == ["set/train:0"]
+
+
+def test_an_array_with_one_object_a_line_is_read_whole(tmp_path):
+    cases = ROOT.parent / "shared/cases/hub/Congliu/Chinese-DeepSeek-R1-Distill-data-110k"
+    path = tmp_path / "array.jsonl"
+    path.write_bytes((cases / "array_one_object_a_line.jsonl").read_bytes())
+    done, out = read(tmp_path, [path])
+    assert done.returncode == 0, done.stderr
+    assert [(row["id"], row["question"], row["reference"]) for row in rows(out["questions"])] == [
+        (f"set/array:{n}", f"问题{n}?", f"答{n}") for n in range(3)
+    ]
+    assert rows(out["rejects"]) == []
+
+
+def in_file(tmp_path: Path, content: bytes, name="rows.jsonl") -> list:
+    """The rows of a file: an object, or the reason and the detail."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    return list(json_rows.read_rows(path))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=4), min_size=1),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_the_same_rows_come_out_however_they_are_written(tmp_path_factory, found, ascii_only, chunk):
+    folder = tmp_path_factory.mktemp("rows")
+    lines = [json.dumps(row, ensure_ascii=ascii_only) for row in found]
+    with pytest.MonkeyPatch.context() as patch:
+        for text in (
+            "\n".join(lines),
+            json.dumps(found, ensure_ascii=ascii_only),
+            json.dumps(found, ensure_ascii=ascii_only, indent=2),
+            "[\n" + ",\n".join(lines) + "\n]\n",
+            "[\r\n" + ",\r\n".join(lines) + "\r\n]\r\n",
+        ):
+            content = text.encode(errors="surrogatepass")
+            assert in_file(folder, content) == found
+            assert in_file(folder, b"\xef\xbb\xbf" + content, "rows.json") == found
+            if text.startswith("["):
+                path = folder / "rows.jsonl"
+                patch.setattr(json_rows, "CHUNK_BYTES", chunk)
+                with path.open("rb") as file:
+                    assert [json.loads(row) for row in json_rows.split_array(path, file)] == found
+                patch.undo()
+
+
+INVALID, NOT_UTF8 = Reason.QUESTION_INVALID, Reason.TEXT_NOT_UTF8
+DEEP = b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("content", "reasons"),
+    [
+        (b"[]", []),
+        (b" \n\n [ ] \n", []),
+        (b'[{"a": 1}, 2, "x", [{"a": 1}], null, {"a": 2}]', [None, INVALID, INVALID, INVALID, INVALID, None]),
+        (b'[{"a": 1},, {"a": 2}]', [None, INVALID, None]),
+        (b'[{"a": 1}, {"a": 2},\n]', [None, None, INVALID]),
+        (b'[{"a": "\xff"}, {"a": 2}]', [NOT_UTF8, None]),
+        (b'[{"a": "x\ny"}, {"a": 2}]', [INVALID, None]),
+        (b'[{"a": ' + b"1" * 5000 + b'}, {"a": 2}]', [INVALID, None]),
+        (b"[" + DEEP + b"," + DEEP + b"]", [None, None]),
+        (b'[{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b'}, {"a": 2}]', [INVALID, None]),
+        (b'[{"a": NaN}, {"a": -Infinity}, {"a": "\\ud800"}]', [None] * 3),
+        (b'[{"a": "],[{}\\\\"}, {"a": "\\"]"}]', [None, None]),
+        (b'[1, 2]\n{"a": 1}\n', [INVALID, None]),
+        (b'{"a": 1},\n{"a": 2}\n', [INVALID, None]),
+    ],
+)
+def test_a_broken_element_costs_no_other(tmp_path, content, reasons):
+    found = in_file(tmp_path, content)
+    assert [None if isinstance(row, dict) else row[0] for row in found] == reasons
+
+
+def test_a_comma_after_a_line_is_named(tmp_path):
+    found = in_file(tmp_path, b'{"a": 1},\n{"a": 2} , \n{"a": 3}\n')
+    assert found == [(INVALID, "not JSON: a comma after the object")] * 2 + [{"a": 3}]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b'[{"input": "x"}, {"inp', "the JSON array does not end: cut, or a quote left open, at element 1"),
+        (b'[{"input": "x"},', "the JSON array does not end: cut, or a quote left open, at element 1"),
+        (b"[", "the JSON array does not end: cut, or a quote left open, at element 0"),
+        (b'[{"input": "x\\', "the JSON array does not end: cut, or a quote left open, at element 0"),
+        (b'[{"input": "x"}] more', "there is text after the end of the JSON array"),
+        (b'[{"input": "x"}]\n{"input": "y"}\n', "there is text after the end of the JSON array"),
+        (b'[{"input": "x"} {"input": "y"}]', "element 0 of the JSON array is not JSON"),
+        (b'[{"input": "x"]}, {"input": "y"}]', "element 0 of the JSON array is not JSON"),
+        (
+            b'[{"input": "cut},\n{"input": "y"}]',
+            "the JSON array does not end: cut, or a quote left open, at element 0",
+        ),
+        ('[{"input": "x"}]'.encode("utf-16"), "is UTF-16, and JSON must be UTF-8: convert it"),
+        (b'{"data": [\n{"input": "x"},\n{"input": "y"}\n]}', "a JSON object over several lines"),
+        (b'{\n  "input": "x"\n}\n', "a JSON object over several lines"),
+        (b'{"data": [{"input": "x"}]}', "no column input"),
+        (b"[1, 2]", "neither JSON Lines nor a JSON array of objects"),
+    ],
+)
+def test_a_file_whose_rows_cannot_be_told_apart_is_a_bad_shard(tmp_path, content, what):
+    path = tmp_path / "rows.json"
+    path.write_bytes(content)
+    with pytest.raises(BadShard) as bad:
+        read_questions.state_of(path, ["input"], "fail")
+    assert bad.value.what.startswith(what)
+    assert read_questions.state_of(path, ["input"], "reject") == {"state": "bad", "detail": bad.value.what}
+
+
+class CountingFile:
+    """A file that counts the calls and keeps the largest number of bytes asked for at once."""
+
+    def __init__(self, file):
+        self.file, self.calls, self.largest = file, 0, 0
+
+    def read(self, count):
+        self.calls, self.largest = self.calls + 1, max(self.largest, count)
+        return self.file.read(count)
+
+
+def test_small_elements_are_read_by_chunks_and_a_large_one_by_doubling(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_bytes(b"[" + b",".join([b'{"a": "%s"}' % (b"x" * 1000)] * 8000) + b"]")
+    with path.open("rb") as file:
+        counting = CountingFile(file)
+        assert sum(1 for _ in json_rows.split_array(path, counting)) == 8000
+    assert counting.largest == json_rows.CHUNK_BYTES
+
+    path.write_bytes(b'[{"a": "' + b"x" * 50_000_000 + b'"}, {"a": "y"}]')
+    with path.open("rb") as file:
+        counting = CountingFile(file)
+        assert [len(row) for row in json_rows.split_array(path, counting)] == [50_000_009, 11]
+    assert counting.calls <= 10
