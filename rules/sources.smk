@@ -14,7 +14,8 @@ def _source(given, *patterns):
     }
 
 
-QUESTION_FILES = ["data/train-*.parquet", "train-*.parquet", "*.jsonl"]
+# Other .json files of a repository are metadata.
+QUESTION_FILES = ["data/train-*.parquet", "train-*.parquet", "*.jsonl", "data/train-*.json", "train-*.json"]
 SOURCES = (
     {name: _source(given, "data/train-*.parquet") for name, given in config["sources"].items()}
     | {name: _source(config["onevision"], f"{folder}/train-*.parquet") for name, folder in ONEVISION.items()}

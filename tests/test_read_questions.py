@@ -333,3 +333,10 @@ def test_small_elements_are_read_by_chunks_and_a_large_one_by_doubling(tmp_path)
         counting = CountingFile(file)
         assert [len(row) for row in json_rows.split_array(path, counting)] == [50_000_009, 11]
     assert counting.calls <= 10
+
+
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(BadShard, match=r"questions.jsonl: is a Git LFS pointer .*git lfs pull"):
+        list(json_rows.read_rows(path))

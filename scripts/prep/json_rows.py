@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from prep.files import is_lfs_pointer
 from prep.reason import Defect, Reason
-from prep.shards import BadShard
+from prep.shards import LFS_POINTER, BadShard
 
 CHUNK_BYTES = 1024 * 1024
 """How much of an array is read at a time, at least; while an element grows, as much as is held already."""
@@ -22,6 +23,8 @@ def read_rows(path: Path) -> Iterator[dict | Defect]:
     A file whose first character is `[` is an array, whatever its name; else each line that is not blank is a
     row. Raises BadShard where the file as a whole is at fault.
     """
+    if is_lfs_pointer(path):
+        raise BadShard(path, LFS_POINTER)
     with path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise BadShard(path, "is UTF-16, and JSON must be UTF-8: convert it")
@@ -69,16 +72,14 @@ def split_array(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     depth, in_string, number = 0, False, 0
     while True:
         position = (_STRING_REST if in_string else _NO_STRUCTURE).match(data, position).end()
-        if (
-            position == len(data) or data[position : position + 1] == b"\\"
-        ):  # an escape cut by the chunk's end
+        # What stops a string but no quote is an escape that the chunk's end has cut.
+        if position == len(data) or data[position : position + 1] == b"\\":
             data = data[start:]
             position, start = position - start, 0
             chunk = file.read(max(CHUNK_BYTES, len(data)))
             if not chunk:
-                raise BadShard(
-                    path, f"the JSON array does not end: cut, or a quote left open, at element {number}"
-                )
+                line = f"the JSON array does not end: cut, or a quote left open, at element {number}"
+                raise BadShard(path, line)
             data += chunk
             continue
         found = data[position : position + 1]
@@ -121,13 +122,12 @@ def _read_element(path: Path, number: int, element: bytes) -> dict | Defect:
 
 def _read_line(line: bytes) -> dict | Defect:
     row, stripped = _read_object(line), line.strip()
-    if (
-        not isinstance(row, dict)
-        and stripped.endswith(b",")
-        and isinstance(_read_object(stripped[:-1]), dict)
-    ):
-        return Reason.QUESTION_INVALID, "not JSON: a comma after the object"
-    return row
+    if isinstance(row, dict) or not stripped.endswith(b","):
+        return row
+    before = _read_object(stripped[:-1])
+    return (
+        (Reason.QUESTION_INVALID, "not JSON: a comma after the object") if isinstance(before, dict) else row
+    )
 
 
 def _read_object(text: bytes) -> dict | Defect:
