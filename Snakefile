@@ -87,10 +87,13 @@ rule targets:
 
 
 onstart:
-    starting = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    planned = list(workflow.dag.needrun_jobs())
+    starting = {job.rule.name for job in planned}
     # Printing names must not change the settings of a run that goes on in this folder.
     if starting - {"targets"}:
-        write_settings()
+        write_settings(
+            manifest_jobs=[job.wildcards.name for job in planned if job.rule.name == "manifest_artifact"]
+        )
     if "probe" in starting:
         forget_probes()
 

@@ -42,7 +42,7 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
     baselines = ROOT / "bench/baselines.py"
     part = out / "decode.json"
     artifact = out / "artifact.parquet"
-    write_json(out / "names.json", {"names": ["artifact"]})
+    write_json(out / "names.json", {"names": ["artifact"], "manifest_jobs": ["bench"]})
     return {
         COPY: ["cp", raw, out / "copy.parquet"],
         PASS: [python, baselines, "pass_through", raw, out / "pass.parquet"],

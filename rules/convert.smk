@@ -124,9 +124,9 @@ checkpoint gather_parts:
 rule assemble_artifact:
     """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another.
 
-    It writes the manifest and the registration too, so that one artifact as target is usable at once. They
-    are outputs of manifest_artifact and publish_registration: a new revision of the same files, or a further
-    artifact, changes them alone.
+    It writes the registration too, and the manifest where no job of the run does, so that one artifact as
+    target is usable at once. They are outputs of publish_registration and manifest_artifact: a further
+    artifact, or a new revision of the same files, changes them alone.
     """
     input:
         parts=parts,

@@ -26,10 +26,11 @@ for server_name in SERVERS:
         check_url(f"servers.{server_name}.base_urls", url)
 
 
-def write_settings():
+def write_settings(manifest_jobs):
     """Write the files that programs read and no rule declares: where things are, and what the plan assumes.
 
     They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
+    `manifest_jobs` are the artifacts whose manifest a job of this run writes, so that assembling need not.
     """
     server_keys = {"max_failed_share": config["max_failed_share"]}
     settings = {
@@ -39,7 +40,7 @@ def write_settings():
             "keep": config["keep_raw"],
         },
         "work/plan.json": planned(),
-        "work/registration.json": {"names": ARTIFACTS},
+        "work/registration.json": {"names": ARTIFACTS, "manifest_jobs": manifest_jobs},
     }
     for name, server in SERVERS.items():
         asked = {"samplings": samplings(name)}

@@ -122,14 +122,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--listings", type=Path, nargs="*", required=True, help="its sources' listings")
     parser.add_argument("--states", type=Path, nargs="*", required=True, help="other summaries of its files")
     parser.add_argument("--manifest", type=Path, required=True, help="out: the manifest")
-    parser.add_argument("--register", type=Path, required=True, help="JSON: the names of all artifacts")
+    parser.add_argument(
+        "--register",
+        type=Path,
+        required=True,
+        help="JSON: all artifacts, and which have a job for their manifest",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder that they are registered in")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    register(read_json(args.register)["names"], args.data)
+    told = read_json(args.register)
+    register(told["names"], args.data)
     parts = {path: read_json(path) for path in args.parts}
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}
@@ -157,8 +163,9 @@ def main() -> None:
         "notice": args.notice or None,
     }
     write_json(args.summary, summary)
-    listings, states = map(read_json, args.listings), map(read_json, args.states)
-    write_json(args.manifest, manifest(args.name, summary, list(listings), [summary, *states]))
+    if args.name not in told["manifest_jobs"]:
+        listings, states = ([read_json(path) for path in paths] for paths in (args.listings, args.states))
+        write_json(args.manifest, manifest(args.name, summary, listings, [summary, *states]))
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 
 

@@ -61,7 +61,7 @@ def assemble(folder: Path, parts: list[Path], kind: str = "converted", notice: s
     states = [state for path in parts for state in read_json(path)["sources"].get("a", {})]
     files = [{"file": file, "bytes": 9, "sha256": "0", "rows": 1, "take": None} for file in states]
     listing = {"source": "a", "repo": "some/a", "revision": "main", "commit": None, "missing": []}
-    write_json(folder / "names.json", {"names": ["a", "folder/b"]})
+    write_json(folder / "names.json", {"names": ["a", "folder/b"], "manifest_jobs": ["folder/b"]})
     write_json(folder / "listing.json", listing | {"files": files})
     return run(
         *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),

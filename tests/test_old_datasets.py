@@ -49,7 +49,7 @@ def test_both_read_the_same(old: Path, tmp_path: Path) -> None:
         converted.llava(tmp_path / "raw.parquet", tmp_path / "part"),
     )
     names = tmp_path / "names.json"
-    names.write_text(json.dumps({"names": ["a"]}))
+    names.write_text(json.dumps({"names": ["a"], "manifest_jobs": ["a"]}))
     done = run(
         *("assemble_artifact.py", "--parts", part.summary, "--kind", "converted", "--notice", ""),
         *("--artifact", artifact, "--rejects", tmp_path / "r.parquet", "--summary", tmp_path / "s.json"),

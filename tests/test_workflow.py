@@ -43,6 +43,7 @@ def built(tmp_path_factory) -> Iterator[tuple[Build, FaultServer]]:
         build = Build(folder, config(server.base_url))
         done = build.first = build.run("all", "--printshellcmds")
         assert done.returncode == 0, done.output[-4000:]
+        assert "Warning" not in done.output
         yield build, server
 
 
