@@ -10,28 +10,6 @@ out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{
 """
 
 
-def memory_mb(source, attempt):
-    """What reading a source's shards takes: pyarrow holds a page decompressed, and a page may be a row group.
-
-    Where nothing is listed yet, or no row group is known, it is what those of ordinary size take. A job that
-    ran out of memory gets more at its next attempt.
-    """
-    listing = Path(f"work/list_shards/{source}.json")
-    files = _read_listing(str(listing), listing.stat().st_mtime_ns).values() if listing.exists() else ()
-    largest = max((file.get("group_bytes") or 0 for file in files), default=0)
-    return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
-
-
-def memory_to_convert(wildcards, attempt):
-    """The memory of a job that converts a shard, in MB."""
-    return memory_mb(wildcards.source, attempt)
-
-
-def memory_to_assemble(wildcards, attempt):
-    """The memory of a job that assembles an artifact, in MB; pictures are read from the raw shards."""
-    return memory_mb(wildcards.name, attempt)
-
-
 rule convert_llava:
     """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
     input:

@@ -138,7 +138,7 @@ rule publish_report:
     params:
         code=code("publish_report.py"),
         notice=about()["notice"] or "",
-        legibility="data/legibility.json",
+        legibility=lambda wildcards, input: input.legibility,
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
         " --legibility {params.legibility:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"

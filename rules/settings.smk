@@ -27,7 +27,7 @@ for server_name in SERVERS:
 
 
 def write_settings(manifest_jobs):
-    """Write the files that programs read and no rule declares: where things are, and what the plan assumes.
+    """Write the files that programs read besides declared inputs: where things are, what the plan assumes.
 
     They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
     `manifest_jobs` are the artifacts whose manifest a job of this run writes, so that assembling need not.
