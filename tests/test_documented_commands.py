@@ -64,9 +64,8 @@ def test_commands_are_found_in_every_document():
 def test_a_documented_command_works_as_it_is_written(checkout, command):
     folder, environment = checkout
     if command.startswith("make "):
-        line = (
-            command if command.startswith(RUN_BY_MAKE) and not needs_a_machine(command) else f"{command} -n"
-        )
+        run = command.startswith(RUN_BY_MAKE) and "my.yaml" in command and not needs_a_machine(command)
+        line = command if run else f"{command} -n"
     else:
         line = f"{command} -n" if needs_a_machine(command) else command
     done = subprocess.run(
