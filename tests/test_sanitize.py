@@ -109,7 +109,8 @@ def test_any_secret_is_masked_in_any_text(key, before, after):
     for written in (key, json.dumps(key), quote(key, safe="")):
         found = sanitize(f"{before}{written}{after}")
         assert key not in found.replace(MASK, "\n")
-        assert MASK in found
+        # An escape sequence that is open before it may take the whole of it out.
+        assert MASK in found or not before.isprintable()
 
 
 def test_what_the_environment_holds_is_masked(monkeypatch):
