@@ -400,21 +400,27 @@ def is_plain(seen: Ask) -> bool:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
-def test_a_refusal_before_any_answer_ends_the_run_and_what_is_on_its_way_is_journaled(ask, tmp_path, refusal):
+def test_a_refusal_before_any_answer_waits_for_those_on_their_way(ask, tmp_path, refusal):
+    """A gateway refuses a flagged prompt before the model has answered any other: it is that row's."""
     requests = [request(n) for n in range(40)]
-    refusal = replace(refusal, delay=0.1)
     with FaultServer(lambda seen: refusal if number(seen) == 0 else Reply(delay=0.2)) as server:
-        with pytest.raises(Failure, match=LINES):
-            ask(requests, server)
-        assert server.attempts == {f"question {n}": 1 for n in range(8)}
-        assert server.unfinished == 0
-        assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in range(1, 8)}
-        # With answers in the journal the refusal is that of the row.
         came = ask(requests, server)
         assert [n for n, (_, response) in enumerate(came) if response.failure] == [0]
         assert came[0][1].failure is Reason.BAD_REQUEST
-        assert set(server.attempts.values()) == {1, 2}
-        assert server.attempts["question 0"] == 2
+        assert {server.attempts[f"question {n}"] for n in range(40)} == {1}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
+def test_a_refusal_of_all_that_is_on_its_way_ends_the_run(ask, tmp_path, refusal):
+    slow = replace(refusal, delay=0.2)
+    with FaultServer(lambda seen: refusal if number(seen) == 0 else slow) as server:
+        with pytest.raises(Failure, match=LINES):
+            ask([request(n) for n in range(40)], server)
+        assert server.attempts == {f"question {n}": 1 for n in range(8)}
+        assert server.unfinished == 0
+        # The next run, with the right key, asks all of them and rejects none.
+        server.plan = lambda seen: Reply()
+        assert not any(response.failure for _, response in ask([request(n) for n in range(40)], server))
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)

@@ -153,6 +153,7 @@ class Client:
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
+        self._ended = asyncio.Event()  # a request that was on its way has come in
         workers: set[asyncio.Task] = set()
         waiting = 0
 
@@ -312,6 +313,16 @@ class Client:
             raise
         finally:
             self._sending.discard(task)
+            self._ended.set()
+
+    async def _wait_for_answer(self) -> None:
+        """Wait while no request of the batch was answered, and one that is on its way may be.
+
+        A gateway refuses a prompt at once, and a model takes its time for the first answer.
+        """
+        while self._known.find() is None and self._sending:
+            self._ended.clear()
+            await self._ended.wait()
 
     async def _answers_question(self, line: Line) -> bool:
         """Whether a line answers a plain question, and something of the batch was answered before."""
@@ -346,6 +357,7 @@ class Client:
     async def _check_hope(self, line: Line, fault: Fault) -> None:
         """Raise Failure when a fault is one too many: there is no hope for the line, or for any."""
         if isinstance(fault, Refusal):
+            await self._wait_for_answer()
             await self._check_line(line, REFUSALS - 1)
         elif fault.reason not in ANSWERED:
             self._lines.check_hope(fault)
