@@ -98,7 +98,7 @@ def listing(
         check_whole(names, where)
     found = [file for file in names if file.bytes is not None]
     missing = missing_of(names)
-    check(found, where, patterns)
+    check(found, missing, where, patterns)
     with ThreadPoolExecutor(connections) as pool:
         footers = in_order(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         asked, kept = tee(footer for _, footer in footers)
@@ -142,8 +142,10 @@ def check_whole(names: list[HubFile], where: str) -> None:
         raise Failure(f"{where}: files are missing: {shown(missing)}; fetch them, {advice}")
 
 
-def check(found: list[HubFile], where: str, patterns: list[str]) -> None:
+def check(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
     """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
+    if not found and missing:
+        raise Failure(f"{where}: every file is missing, and none is there to read: {shown(missing)}")
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
         raise Failure(line)

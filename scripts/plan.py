@@ -164,15 +164,15 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
 def settled(folder: Path, paid: set[str]) -> dict[str, bool]:
     """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
 
-    A batch counts where the journal holds each row of it that was not rejected: else it is of requests that
-    are made in another way now.
+    A batch counts where the journal holds each row of it that was not rejected, and one at least where all
+    were: else it is of requests that are made in another way now.
     """
     found: dict[str, bool] = {}
     for path in sorted(folder.glob("*.parquet")):
         table = pq.read_table(path, columns=["id", "reason"]).to_pydict()
         rows = {id_: reason is None for id_, reason in zip(table["id"], table["reason"], strict=True)}
         kept = {id_ for id_, good in rows.items() if good}
-        if kept and kept <= paid:
+        if kept <= paid and rows.keys() & paid:
             found |= rows
     return found
 

@@ -23,7 +23,9 @@ def gather(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
     if not re.fullmatch(r"[0-9a-f]{64}", config_sha256):
         raise Failure(f"--config-sha256 {config_sha256!r} is not a sha256: 64 hex digits are")
     if not manifests:
-        raise Failure("no artifact stands yet: build one first, such as snakemake stage1")
+        raise Failure(
+            "no artifact stood when this run began: build one first, and call publish_built alone after it"
+        )
     artifacts: dict[str, dict] = {}
     for manifest in manifests:
         if manifest["name"] in artifacts:

@@ -344,3 +344,11 @@ def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(Failure, match=r"the name 'data/train-\\udcff.parquet' is not UTF-8"):
         listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
+
+
+def test_a_source_of_dangling_links_alone_is_said_to_be_missing(tmp_path: Path) -> None:
+    link = tmp_path / "some/set/data/train-00000-of-00001.parquet"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(Failure, match=r"every file is missing.*: data/train-00000-of-00001.parquet"):
+        listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")

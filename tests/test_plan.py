@@ -188,6 +188,17 @@ def test_a_finished_run_leaves_nothing_to_ask(tmp_path):
     assert asked == {"thinking": ("2", "1", "0"), "no_thinking": ("1", "1", "0"), "judge": ("1", "1", "0")}
 
 
+def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
+    rows = [
+        dict.fromkeys(ANSWERS.names) | {"id": f"q:{n}#thinking.0", "reason": "answer_malformed"}
+        for n in (1, 2)
+    ]
+    shards.write(tmp_path / "00000.parquet", rows, ANSWERS)
+    ids = {row["id"] for row in rows}
+    assert plan.settled(tmp_path, ids) == dict.fromkeys(ids, False)
+    assert plan.settled(tmp_path, {"q:3#thinking.0"}) == {}  # the answers were asked for in another way
+
+
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):
     write_json(tmp_path / "data/manifest/captions.json", {"rows": 140, "bytes": 5_500_000_000})
     artifacts, _ = planned(tmp_path)

@@ -268,7 +268,7 @@ def test_what_stands_is_published_without_a_teacher(tmp_path):
     build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
     empty = build.run("publish_built")
     assert empty.returncode != 0
-    assert "error: no artifact stands yet" in empty.output
+    assert "error: no artifact stood when this run began" in empty.output
     assert build.run("stage1").returncode == 0
     build.config["images"] = {"check": "header"}  # what stands is stale, and published as it stands
     done = build.run("publish_built")
