@@ -148,7 +148,7 @@ class Source:
 
     def _broken_group(self, row: int) -> int:
         """The first row group that cannot be read, where the stream broke at a row or soon after it."""
-        start = 0
+        start = group = 0
         for group in range(self._file.num_row_groups):
             start += self._file.metadata.row_group(group).num_rows
             if start > row:
