@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from prep import program
 from prep.files import read_json, write_text
 from prep.install import install
-from prep.templates import meanings, template, totals
+from prep.templates import MEANINGS, template, totals
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def card(manifest: dict, about: dict) -> str:
         configs=configs(manifests),
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
         rejected=totals(m["rejected"] for m in manifests),
-        meanings=meanings(),
+        meanings=MEANINGS,
         example=full[0] if full else None,
         config_sha256=manifest["config_sha256"],
     )

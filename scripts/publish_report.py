@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from prep import gallery, program
 from prep.files import read_json, whole
 from prep.install import install
-from prep.templates import meanings, template, totals
+from prep.templates import MEANINGS, template, totals
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def main() -> None:
         notice=args.notice,
         manifests=manifests,
         totals=totals(m["rejected"] for m in manifests),
-        meanings=meanings(),
+        meanings=MEANINGS,
         works=found,
         tokens=tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},

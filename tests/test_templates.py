@@ -59,9 +59,8 @@ def test_totals_sum_and_sort() -> None:
 
 
 def test_every_reason_has_a_meaning() -> None:
-    meanings = templates.meanings()
-    assert list(meanings) == list(Reason)
-    assert meanings["judge_fail"] == "The judge said `fail`."
+    assert list(templates.MEANINGS) == list(Reason)
+    assert templates.MEANINGS["judge_fail"] == "The judge said `fail`."
 
 
 def test_html_is_escaped_and_markdown_is_not() -> None:
