@@ -38,7 +38,7 @@ def decode(source: Path) -> None:
 
 
 def _decode_group(source: Path, group: int) -> int:
-    from prep.pictures import check  # imported by the processes that use it alone
+    from prep.convert.image_check import check  # imported by the processes that use it alone
 
     cells = pq.ParquetFile(source).read_row_group(group, ["image"]).column("image").to_pylist()
     return sum(check(cell["bytes"], 89_478_485, "decode") is None for cell in cells)

@@ -17,15 +17,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 from fault_server import FaultServer, Reply
-
-from prep.answers import Answers
-from prep.client import Client
-from prep.endpoint import Endpoint
-from prep.journal import Journal
-from prep.program import Failure, parser, run
-from prep.request import Request
+from prep.inference.answer_policy import Answers
+from prep.inference.client import Client
+from prep.inference.journal import Journal
+from prep.inference.request import Request
+from prep.runtime.program import Failure, parser, run
+from prep.serving.endpoint import Endpoint
 
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 508
 """What stands for a picture of 130 kB: nothing here looks into it."""

@@ -10,9 +10,8 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from measure import Measured, measured
-
-from prep.files import write_json
-from prep.program import parser, run
+from prep.runtime.program import parser, run
+from prep.storage.atomic import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 

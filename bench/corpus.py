@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from prep.files import whole
+from prep.storage.atomic import whole
 
 PHOTOGRAPHS = (
     "astronaut.png",

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from PIL import Image, ImageDraw, ImageFont
 
-from prep.drawing import fonts, sheet
-from prep.drawing.engine import Engine
-from prep.drawing.look import Look
+from prep.rendering import encode, fonts
+from prep.rendering.engine import Engine
+from prep.rendering.style import Look
 
 PROCESSES = 2
 
@@ -32,7 +32,7 @@ def engine() -> Engine:
 def draw_bare(line: str) -> int:
     """Draw a document that was drawn before, to its file format; its bytes are counted."""
     document, chosen = json.loads(line)
-    return sum(len(sheet.encoded(page, Look(**chosen))) for page in engine().draw(document))
+    return sum(len(encode.encoded(page, Look(**chosen))) for page in engine().draw(document))
 
 
 def font(path: str, size: int) -> ImageFont.FreeTypeFont:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from prep.program import Failure
+from prep.runtime.program import Failure
 
 INTERVAL = 0.03
 """Seconds between two looks at the memory, at least: short programs have short peaks."""

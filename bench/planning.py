@@ -8,11 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 import full_size
 from measure import Measured, measured
-
-from prep.program import Failure, parser, run
+from prep.runtime.program import Failure, parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,18 +16,18 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import drawings
-from measure import measured
 from PIL import Image, ImageDraw
 
-from prep import shards
-from prep.drawing import fonts
-from prep.drawing.look import Look, look
-from prep.drawing.typeset import Style, Typesetter
-from prep.files import write_json
-from prep.program import parser, run
-from prep.reading import Reading, errors
-from prep.schema import ANSWERS, QUESTIONS, VERDICTS
+import drawings
+from measure import measured
+from prep.rendering import fonts
+from prep.rendering.style import Look, look
+from prep.rendering.typeset import Style, Typesetter
+from prep.report.ocr import Reading, errors
+from prep.runtime.program import parser, run
+from prep.storage import parquet
+from prep.storage.atomic import write_json
+from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 42
@@ -173,7 +173,7 @@ def batch(folder: Path) -> tuple[list[object], list[object]]:
     command: list[object] = [ROOT / "scripts/render_text.py"]
     for name, (table, schema) in given.items():
         blank = dict.fromkeys(schema.names)
-        shards.write(folder / f"{name}.parquet", [blank | row for row in table], schema)
+        parquet.write(folder / f"{name}.parquet", [blank | row for row in table], schema)
         command += [f"--{name}", folder / f"{name}.parquet"]
     command += [
         "--min-score",

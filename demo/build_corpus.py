@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from layout import TITLE, card, content, manifest
-from prep.program import Failure, parser, run
+from prep.runtime.program import Failure, parser, run
 from rows import Shard, all_shards
 
 log = logging.getLogger("prep")

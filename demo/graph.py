@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from prep.files import whole
-from prep.program import Failure, parser, run
+from prep.runtime.program import Failure, parser, run
+from prep.storage.atomic import whole
 
 COLOURS = {
     "where data comes from": ("#cfe2f3", "resolve_revision list_shards fetch_shard"),

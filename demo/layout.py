@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from photographs import TERMS
-from prep.schema import IMAGE
+from prep.storage.schema import IMAGE
 from rows import Shard
 
 TITLE = "# Sample corpus of vlm-data-prep"

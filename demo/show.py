@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import pandas as pd
 
-from prep.files import read_json
-from prep.program import parser, run
+from prep.runtime.program import parser, run
+from prep.storage.atomic import read_json
 
 
 def table(manifest: dict) -> pd.DataFrame:

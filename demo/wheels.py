@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from prep.program import Failure
+from prep.runtime.program import Failure
 
 
 def wheel_file(wheel: str, path: str) -> Path:

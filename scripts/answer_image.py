@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from prep import asking, draw, program, question
-from prep.asking import Ask
-from prep.form import image_answer
-from prep.question import Question
-from prep.request import Request
+from prep.inference.request import Request
+from prep.reasoning import batch
+from prep.reasoning.answer_format import image_answer
+from prep.reasoning.batch import Ask
+from prep.records import question, seeding
+from prep.records.question import Question
+from prep.runtime import program
 
 
 def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) -> Request:
@@ -21,7 +23,7 @@ def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) 
         mode=mode,
         messages=[{"role": "user", "content": asked.request_text}],
         sampling=sampling,
-        seed=draw.request_seed(seed, asked.id, mode, sample),
+        seed=seeding.request_seed(seed, asked.id, mode, sample),
         sample=sample,
         image=asked.image,
     )
@@ -29,7 +31,7 @@ def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) 
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    asking.add_arguments(parser)
+    batch.add_arguments(parser)
     parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
     parser.add_argument("--samples", type=int, required=True, help="answers for each question")
     parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
@@ -44,7 +46,7 @@ def main() -> None:
             yield from ((asked, "thinking", sample) for sample in range(args.samples))
 
     build = partial(request, seed=args.seed, sampling=args.sampling)
-    asking.write_answers(args, asks, build, lambda response, mode: image_answer(response))
+    batch.write_answers(args, asks, build, lambda response, mode: image_answer(response))
 
 
 if __name__ == "__main__":

@@ -7,38 +7,40 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from prep import asking, draw, program, question
-from prep.asking import Ask
-from prep.form import text_answer
-from prep.question import Question
-from prep.request import Request
+from prep.inference.request import Request
+from prep.reasoning import batch
+from prep.reasoning.answer_format import text_answer
+from prep.reasoning.batch import Ask
+from prep.records import question, seeding
+from prep.records.question import Question
+from prep.runtime import program
 
 
 def due(questions: Iterable[Question], seed: int, share: float, samples: int) -> Iterator[Ask]:
     """What is to be asked, in order, as (question, mode, sample)."""
     for asked in questions:
         modes = ["thinking"]
-        if draw.chosen(seed, asked.id, share):
+        if seeding.chosen(seed, asked.id, share):
             modes.append("no_thinking")
         yield from ((asked, mode, sample) for mode in modes for sample in range(samples))
 
 
 def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict[str, dict]) -> Request:
     """The request for one answer."""
-    text = asked.request_text + (asking.NO_THINK if mode == "no_thinking" else "")
+    text = asked.request_text + (batch.NO_THINK if mode == "no_thinking" else "")
     return Request(
         id=question.row_id(asked.id, mode, sample),
         mode=mode,
         messages=[{"role": "user", "content": text}],
         sampling=sampling[mode],
-        seed=draw.request_seed(seed, asked.id, mode, sample),
+        seed=seeding.request_seed(seed, asked.id, mode, sample),
         sample=sample,
     )
 
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    asking.add_arguments(parser)
+    batch.add_arguments(parser)
     parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--no-thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--no-think-share", type=float, required=True)
@@ -54,7 +56,7 @@ def main() -> None:
     def asks() -> Iterator[Ask]:
         return due(question.read(args.questions), args.seed, args.no_think_share, args.samples)
 
-    asking.write_answers(args, asks, partial(request, seed=args.seed, sampling=sampling), text_answer)
+    batch.write_answers(args, asks, partial(request, seed=args.seed, sampling=sampling), text_answer)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep import program, shards, workers
-from prep.files import read_json, write_json
-from prep.manifest import manifest
-from prep.program import Failure
-from prep.registration import register
-from prep.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
+from prep.report.manifest import manifest
+from prep.report.registration import register
+from prep.runtime import process_pool, program
+from prep.runtime.program import Failure
+from prep.storage import parquet
+from prep.storage.atomic import read_json, write_json
+from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def rows_of(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatc
     Where the pictures are still in the raw shard, that must be the one that was converted, else Failure.
     """
     if part["raw"]:
-        raw = shards.Source(part["raw"]["path"], [shards.PICTURE])
+        raw = parquet.Source(part["raw"]["path"], [parquet.PICTURE])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
             raise Failure(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
         yield from with_pictures(stored(path, KEPT), raw.batches(last_row(path) + 1))
@@ -40,16 +41,16 @@ def rows_of(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatc
 def last_row(path: Path) -> int:
     """The number of the last row that is kept; -1 where none is."""
     last = -1
-    for batch in shards.Source(path, [KEPT.field("row")]).batches():
+    for batch in parquet.Source(path, [KEPT.field("row")]).batches():
         last = batch.column("row")[-1].as_py()
     return last
 
 
 def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of a file of ours, in batches; raises BadShard where it is not whole, or has other columns."""
-    file = shards.Source(path, list(schema))
+    file = parquet.Source(path, list(schema))
     if not file.found.equals(schema):
-        raise shards.BadShard(path, "its columns are not those of today's code")
+        raise parquet.BadShard(path, "its columns are not those of today's code")
     yield from file.batches()
 
 
@@ -83,7 +84,7 @@ def _training(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 
 
-def append(sink: shards.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
+def append(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
     """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
 
     Raises Failure when a file that they are read from is not whole, or was made by other code.
@@ -94,7 +95,7 @@ def append(sink: shards.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
             if "reason" in batch.schema.names:
                 reasons.update(batch.column("reason").to_pylist())
             sink.add(batch.replace_schema_metadata(sink.schema.metadata))
-    except shards.BadShard as bad:
+    except parquet.BadShard as bad:
         raise Failure(f"{bad}; delete it and run again") from bad
     return reasons
 
@@ -141,12 +142,12 @@ def main() -> None:
     notice = {"notice": args.notice} if args.notice else {}
     marked = schema.with_metadata((schema.metadata or {}) | notice)
     with (
-        shards.sink(args.artifact, marked) as keep,
-        shards.sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
+        parquet.sink(args.artifact, marked) as keep,
+        parquet.sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
         reasons = Counter()
         for path, part in parts.items():
-            with workers.named_when_out_of_memory(
+            with process_pool.named_when_out_of_memory(
                 (part["raw"] or {"path": path})["path"], "assemble_artifact"
             ):
                 append(keep, rows_of(path.with_suffix(".parquet"), part, schema))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prep import program, shards
-from prep.files import write_json
-from prep.schema import QUESTIONS
+from prep.runtime import program
+from prep.storage import parquet
+from prep.storage.atomic import write_json
+from prep.storage.schema import QUESTIONS
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def main() -> None:
     count = itertools.count()
     for tables in row_batches(args.questions, args.batch_size):
         name = f"{next(count):05d}"
-        with shards.sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
+        with parquet.sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
         write_json(args.folder / f"{name}.json", {"rows": batch.rows, "sha256": batch.sha256})
     log.info("%d batches of at most %d questions", next(count), args.batch_size)

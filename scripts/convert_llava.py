@@ -5,12 +5,14 @@ from functools import partial
 
 import pyarrow as pa
 
-from prep import conversion, program, shards
-from prep.conversation import Turn, messages
-from prep.conversion import Text
-from prep.reason import Reason
+from prep.convert import shard
+from prep.convert.shard import Text
+from prep.records.conversation import Turn, messages
+from prep.records.reason import Reason
+from prep.runtime import program
+from prep.storage import parquet
 
-TURN = pa.struct([("from", shards.TEXT), ("value", shards.TEXT)])
+TURN = pa.struct([("from", parquet.TEXT), ("value", parquet.TEXT)])
 COLUMNS = ("id", pa.field("conversations", pa.list_(TURN)))
 
 
@@ -23,7 +25,7 @@ def texts_of(batch: pa.RecordBatch, prepend_tag: bool) -> list[Text]:
 def text_of(source_id: bytes | None, conversation: list[dict | None] | None, prepend_tag: bool) -> Text:
     """One row's Text, from its cells; texts are still bytes, and may not be UTF-8."""
     try:
-        source_id = shards.decoded(source_id)
+        source_id = parquet.decoded(source_id)
         turns = conversation and [turn_of(turn) for turn in conversation]
     except UnicodeDecodeError as error:
         return Text(None, None, (Reason.TEXT_NOT_UTF8, str(error)))
@@ -35,13 +37,13 @@ def text_of(source_id: bytes | None, conversation: list[dict | None] | None, pre
 
 def turn_of(turn: dict[str, bytes | None] | None) -> Turn:
     """A turn's speaker and text; one that is null has neither."""
-    return (None, None) if turn is None else (shards.decoded(turn["from"]), shards.decoded(turn["value"]))
+    return (None, None) if turn is None else (parquet.decoded(turn["from"]), parquet.decoded(turn["value"]))
 
 
 def main() -> None:
-    args = conversion.arguments(__doc__, ("--missing-tag", ("prepend", "reject")))
+    args = shard.arguments(__doc__, ("--missing-tag", ("prepend", "reject")))
     text_of_batch = partial(texts_of, prepend_tag=args.missing_tag == "prepend")
-    conversion.run(args, COLUMNS, text_of_batch)
+    shard.run(args, COLUMNS, text_of_batch)
 
 
 if __name__ == "__main__":

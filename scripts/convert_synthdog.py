@@ -6,10 +6,12 @@ from functools import partial
 
 import pyarrow as pa
 
-from prep import conversion, program, shards
-from prep.conversation import IMAGE_TAG, MEDIA_TAG
-from prep.conversion import Text
-from prep.reason import Defect, Reason
+from prep.convert import shard
+from prep.convert.shard import Text
+from prep.records.conversation import IMAGE_TAG, MEDIA_TAG
+from prep.records.reason import Defect, Reason
+from prep.runtime import program
+from prep.storage import parquet
 
 COLUMNS = ("ground_truth",)
 PROMPTS = {
@@ -57,12 +59,12 @@ def text_of(ground_truth: str | UnicodeDecodeError | None, prompt: str) -> Text:
 
 def texts_of(batch: pa.RecordBatch, prompt: str) -> list[Text]:
     """The Text of each row of a batch."""
-    return [text_of(cell, prompt) for cell in shards.texts(batch.column("ground_truth"))]
+    return [text_of(cell, prompt) for cell in parquet.texts(batch.column("ground_truth"))]
 
 
 def main() -> None:
-    args = conversion.arguments(__doc__, ("--language", tuple(PROMPTS)))
-    conversion.run(args, COLUMNS, partial(texts_of, prompt=PROMPTS[args.language]))
+    args = shard.arguments(__doc__, ("--language", tuple(PROMPTS)))
+    shard.run(args, COLUMNS, partial(texts_of, prompt=PROMPTS[args.language]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 from embedded.chat import Chat, Problem
 from embedded.model import CONTEXT, Model, version
 from embedded.reader import Reader
-from prep.program import Failure, parser, run
+from prep.runtime.program import Failure, parser, run
 
 log = logging.getLogger("embedded_server")
 

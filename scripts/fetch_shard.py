@@ -4,10 +4,10 @@
 import argparse
 from pathlib import Path
 
-from prep import hub, program
-from prep.files import read_json, write_json
-from prep.hub import HubFile
-from prep.program import Failure
+from prep.hub.dataset import HubFile, open_dataset
+from prep.runtime import program
+from prep.runtime.program import Failure
+from prep.storage.atomic import read_json, write_json
 
 
 def entry(listing: dict, name: str) -> dict:
@@ -31,7 +31,7 @@ def main() -> None:
     args = parse_args()
     listing = read_json(args.listing)
     file = entry(listing, args.raw.name)
-    dataset = hub.dataset(listing["repo"], **read_json(args.hub))
+    dataset = open_dataset(listing["repo"], **read_json(args.hub))
     shard = HubFile(file["file"], file["bytes"], file["sha256"])
     dataset.fetch(listing["commit"], shard, args.raw)
     write_json(args.identity, {key: file[key] for key in ("file", "bytes", "sha256")})

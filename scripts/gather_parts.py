@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
-from prep import program
-from prep.files import sha256, write_json
+from prep.runtime import program
+from prep.storage.atomic import sha256, write_json
 
 
 def parse_args() -> argparse.Namespace:

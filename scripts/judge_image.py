@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Ask the judge, who sees the picture, about every answer of a batch that has the right form."""
 
-from prep import asking, program
+from prep.reasoning import batch
+from prep.runtime import program
 
 
 def main() -> None:
-    asking.write_verdicts(asking.judge_arguments(__doc__), suffix="")
+    batch.write_verdicts(batch.judge_arguments(__doc__), suffix="")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Ask the judge about every answer of a batch that has the right form."""
 
-from prep import asking, program
+from prep.reasoning import batch
+from prep.runtime import program
 
 
 def main() -> None:
-    asking.write_verdicts(asking.judge_arguments(__doc__), suffix=asking.NO_THINK)
+    batch.write_verdicts(batch.judge_arguments(__doc__), suffix=batch.NO_THINK)
 
 
 if __name__ == "__main__":

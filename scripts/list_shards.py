@@ -14,12 +14,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prep import hub, program
-from prep.ahead import in_order
-from prep.files import read_json, write_json
-from prep.hub import Dataset, HubFile
-from prep.numbered import SHOWN, doubled_files, missing_files, shown
-from prep.program import Failure
+from prep.hub.dataset import Dataset, HubFile, open_dataset
+from prep.hub.numbered_files import SHOWN, doubled_files, missing_files, shown
+from prep.runtime import program
+from prep.runtime.ordered_map import in_order
+from prep.runtime.program import Failure
+from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    dataset = hub.dataset(args.repo, **read_json(args.hub))
+    dataset = open_dataset(args.repo, **read_json(args.hub))
     max_rows = None if args.max_rows < 0 else args.max_rows
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]

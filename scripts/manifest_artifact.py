@@ -5,9 +5,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from prep import program
-from prep.files import read_json, write_json
-from prep.manifest import manifest
+from prep.report.manifest import manifest
+from prep.runtime import program
+from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
 

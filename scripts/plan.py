@@ -11,9 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
-from prep import draw, program, request, verdict
-from prep.files import read_json
-from prep.numbered import shown
+from prep.hub.numbered_files import shown
+from prep.inference import request
+from prep.reasoning import verdict
+from prep.records import seeding
+from prep.runtime import program
+from prep.storage.atomic import read_json
 
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
@@ -22,7 +25,7 @@ Held = dict[str, dict[str, int]]
 
 
 def records(folder: Path) -> Iterator[dict]:
-    """The whole lines of a journal's files (see prep.journal), of which the last may be torn."""
+    """The whole lines of a journal's files (see prep.inference.journal), of which the last may be torn."""
     for path in sorted(folder.glob("*.jsonl")):
         with path.open("rb") as lines:
             for line in lines:
@@ -40,7 +43,7 @@ def held(folder: Path, seed: int) -> Held:
         question, _, rest = record["id"].rpartition("#")
         mode, _, sample = rest.partition(".")
         of = (record["id"], "judge", 0) if asked["mode"] == "judge" else (question, mode, int(sample))
-        if asked.pop("seed") == draw.request_seed(seed, *of):
+        if asked.pop("seed") == seeding.request_seed(seed, *of):
             found.setdefault(_name(asked), {})[record["id"]] = sum(record["tokens"])
     return found
 
@@ -113,7 +116,7 @@ def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[in
     read = folder / f"{source}.parquet"
     if read.is_file():
         ids = pq.read_table(read, columns=["id"]).column("id").to_pylist()
-        return len(ids), sum(draw.chosen(about["seed"], id_, share) for id_ in ids)
+        return len(ids), sum(seeding.chosen(about["seed"], id_, share) for id_ in ids)
     rows = source_rows(listing, about["rates"]["rows"])
     if rows is None:
         raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")

@@ -19,17 +19,17 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from prep import fault as faults
-from prep.client import send_with_retries
-from prep.endpoint import Endpoint, fetch, models
-from prep.fault import Fault, storable
-from prep.files import read_json, write_json
-from prep.program import Failure, parser, run
-from prep.reason import Reason
-from prep.sanitize import sanitize
-from prep.server import Server
-from prep.verdict import RESPONSE_FORMAT, parse
-from prep.wire import Wire, time_limit
+from prep.inference import errors
+from prep.inference.client import send_with_retries
+from prep.inference.errors import Fault, storable
+from prep.inference.transport import Wire, time_limit
+from prep.reasoning.verdict import RESPONSE_FORMAT, parse
+from prep.records.reason import Reason
+from prep.runtime.program import Failure, parser, run
+from prep.runtime.sanitize import sanitize
+from prep.serving.endpoint import Endpoint, fetch, models
+from prep.serving.server import Server
+from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger("prep")
 
@@ -104,7 +104,7 @@ class Asker:
 
         async def send() -> tuple[Any, dict[str, Any]]:
             answer = await self._wire.post(sent, self._limit)
-            return answer, faults.read(answer, self._wire.url)
+            return answer, errors.read(answer, self._wire.url)
 
         answer, found = await send_with_retries(send, _pause)
         message = answer["choices"][0]["message"]

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from prep import program
-from prep.files import read_json, write_text
-from prep.install import install
-from prep.templates import MEANINGS, template, totals
+from prep.report.formatting import MEANINGS, template, totals
+from prep.runtime import program
+from prep.storage.atomic import read_json, write_text
+from prep.storage.install import install
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from prep import program
-from prep.files import read_json, write_json
-from prep.install import install
-from prep.program import Failure
+from prep.runtime import program
+from prep.runtime.program import Failure
+from prep.storage.atomic import read_json, write_json
+from prep.storage.install import install
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@
 import argparse
 from pathlib import Path
 
-from prep import program
-from prep.files import write_json
-from prep.registration import entries, register
+from prep.report.registration import entries, register
+from prep.runtime import program
+from prep.storage.atomic import write_json
 
 
 def parse_args() -> argparse.Namespace:

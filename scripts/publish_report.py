@@ -11,10 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from prep import gallery, program
-from prep.files import read_json, whole
-from prep.install import install
-from prep.templates import MEANINGS, template, totals
+from prep.report import gallery
+from prep.report.formatting import MEANINGS, template, totals
+from prep.runtime import program
+from prep.storage.atomic import read_json, whole
+from prep.storage.install import install
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep import draw, gallery, program, shards
-from prep.drawing.document import Document, is_english
-from prep.drawing.fonts import Fonts
-from prep.files import write_json
-from prep.reading import Reading, errors
+from prep.records import seeding
+from prep.rendering.document import Document, is_english
+from prep.rendering.fonts import Fonts
+from prep.report import gallery
+from prep.report.ocr import Reading, errors
+from prep.runtime import program
+from prep.storage import parquet
+from prep.storage.atomic import write_json
 
 log = logging.getLogger("prep")
 
@@ -35,14 +38,14 @@ class Sampled:
 
 def looked_at(artifact: Path, seed: int) -> list[tuple[int, str]]:
     """Number and id of the rows with the smallest hashes of seed and id, in the hashes' order."""
-    ids = ((row["id"], number) for number, row in enumerate(shards.read(artifact, ["id"])))
-    hashed = ((draw.number(seed, "read", id), number, id) for id, number in ids)
+    ids = ((row["id"], number) for number, row in enumerate(parquet.read(artifact, ["id"])))
+    hashed = ((seeding.number(seed, "read", id), number, id) for id, number in ids)
     return [(number, id) for _, number, id in heapq.nsmallest(LOOKED_AT, hashed)]
 
 
 def texts(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
     """The questions with these ids."""
-    rows = (row for file in files for row in shards.read(file, ["id", "question"]))
+    rows = (row for file in files for row in parquet.read(file, ["id", "question"]))
     return {row["id"]: row["question"] for row in rows if row["id"] in ids}
 
 

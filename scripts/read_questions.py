@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from prep import json_rows, parts, program, shards
-from prep.files import read_json
-from prep.reason import Defect, Reason
-from prep.schema import QUESTIONS, REJECTS
-from prep.shards import BadShard
+from prep.records import json_rows
+from prep.records.reason import Defect, Reason
+from prep.runtime import program
+from prep.storage import parquet, part_summary
+from prep.storage.atomic import read_json
+from prep.storage.parquet import BadShard
+from prep.storage.schema import QUESTIONS, REJECTS
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,8 @@ def question_of(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | 
 def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
-        for batch in shards.Source(path, columns).batches():
-            cells = [shards.texts(batch.column(name)) for name in columns]
+        for batch in parquet.Source(path, columns).batches():
+            cells = [parquet.texts(batch.column(name)) for name in columns]
             yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return
     rows = objects = 0
@@ -112,7 +114,7 @@ def main() -> None:
     columns = columns_of(args.question, args.reference)
     left = None if args.max_questions < 0 else args.max_questions
     states = {}
-    with shards.sink(args.questions, QUESTIONS) as keep, shards.sink(args.rejects, REJECTS) as drop:
+    with parquet.sink(args.questions, QUESTIONS) as keep, parquet.sink(args.rejects, REJECTS) as drop:
         for path, identity in zip(args.raw, args.identities, strict=True):
             file = read_json(identity)["file"]
             states[file] = {"state": "unneeded"} if left == 0 else state_of(path, columns, args.on_bad_shard)
@@ -120,11 +122,11 @@ def main() -> None:
                 continue
             origin = {"source": args.repo, "source_file": file}
             rows = islice(outcomes(path, args.question, args.reference, origin), left)
-            while chunk := list(islice(rows, shards.GROUP_ROWS)):
+            while chunk := list(islice(rows, parquet.GROUP_ROWS)):
                 keep.add(pa.Table.from_pylist([row for row, asked in chunk if asked], QUESTIONS))
                 drop.add(pa.Table.from_pylist([row for row, asked in chunk if not asked], REJECTS))
                 left = None if left is None else left - len(chunk)
-    parts.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)
+    part_summary.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)
     log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)
 
 

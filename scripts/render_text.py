@@ -8,13 +8,14 @@ from concurrent.futures import Executor
 from functools import cache, partial
 from itertools import islice
 
-from prep import program, selection, workers
-from prep.ahead import in_order
-from prep.conversation import IMAGE_TAG
-from prep.drawing import scratch
-from prep.drawing.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
-from prep.reason import Defect
-from prep.selection import Selected
+from prep.reasoning import selection
+from prep.reasoning.selection import Selected
+from prep.records.conversation import IMAGE_TAG
+from prep.records.reason import Defect
+from prep.rendering import scratch_folder
+from prep.rendering.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
+from prep.runtime import process_pool, program
+from prep.runtime.ordered_map import in_order
 
 log = logging.getLogger("prep")
 
@@ -89,13 +90,13 @@ def main() -> None:
     parser = program.parser(__doc__)
     selection.add_arguments(parser)
     parser.add_argument(
-        "--style", type=json.loads, required=True, help="JSON: see prep.drawing.typeset.Style"
+        "--style", type=json.loads, required=True, help="JSON: see prep.rendering.typeset.Style"
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
-    with scratch.swept(), workers.pool(args.threads) as pool:
+    with scratch_folder.swept(), process_pool.pool(args.threads) as pool:
         drawn = drawings(pool, selection.read(args), style, args.seed)
         selection.write(args, outcomes(drawn))
 

@@ -5,8 +5,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from prep import hub, program
-from prep.files import read_json, write_json
+from prep.hub.dataset import open_dataset
+from prep.runtime import program
+from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    commit = hub.dataset(args.repo, **read_json(args.hub)).commit(args.revision)
+    commit = open_dataset(args.repo, **read_json(args.hub)).commit(args.revision)
     write_json(args.resolved, {"repo": args.repo, "revision": args.revision, "commit": commit})
     log.info("%s@%s is %s", args.repo, args.revision, commit)
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prep import draw, program, shards
-from prep.conversation import IMAGE_TAG
-from prep.files import write_json
-from prep.schema import QUESTIONS
+from prep.records import seeding
+from prep.records.conversation import IMAGE_TAG
+from prep.runtime import program
+from prep.storage import parquet
+from prep.storage.atomic import write_json
+from prep.storage.schema import QUESTIONS
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ def drawn(file: pq.ParquetFile, count: int, seed: int) -> list[int]:
         for group in range(file.num_row_groups):
             for row in file.read_row_group(group, ["id", "messages"]).to_pylist():
                 if eligible(row["messages"]):
-                    yield draw.number(seed, "sample", row["id"]), position
+                    yield seeding.number(seed, "sample", row["id"]), position
                 position += 1
 
     return sorted(position for _, position in heapq.nsmallest(count, hashes()))
@@ -79,7 +81,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     file = pq.ParquetFile(args.artifact)
-    with shards.sink(args.samples, QUESTIONS) as samples:
+    with parquet.sink(args.samples, QUESTIONS) as samples:
         for table in rows_at(file, drawn(file, args.count, args.seed)):
             rows = [question_row(row, args.name, args.folder) for row in table.to_pylist()]
             samples.add(pa.Table.from_pylist(rows, QUESTIONS))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Keep what the judge passed of a batch, with the original picture and the original question."""
 
-from prep import program, selection
-from prep.selection import Selected
+from prep.reasoning import selection
+from prep.reasoning.selection import Selected
+from prep.runtime import program
 
 
 def training_row(selected: Selected) -> dict:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from prep.endpoint import Endpoint
-from prep.files import read_json
-from prep.program import Failure, parser, run
-from prep.server import Server
+from prep.runtime.program import Failure, parser, run
+from prep.serving.endpoint import Endpoint
+from prep.serving.server import Server
+from prep.storage.atomic import read_json
 
 LOOK = 1.0  # seconds between two looks at whether the server lives
 

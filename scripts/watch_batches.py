@@ -11,8 +11,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from prep import program
-from prep.files import read_json
+from prep.runtime import program
+from prep.storage.atomic import read_json
 
 EVERY = 2.0  # seconds between two looks; a job writes every five
 SILENT = 120.0  # seconds after which a job that says it runs may not: it was killed, or its machine is gone

@@ -4,13 +4,13 @@ import base64
 import io
 from dataclasses import replace
 
-from batch import Batch, question
-from fault_server import Ask, FaultServer, Reply
 from PIL import Image
-from teachers import teach
 
 import answer_image
-from prep.question import Question
+from batch import Batch, question
+from fault_server import Ask, FaultServer, Reply
+from prep.records.question import Question
+from teachers import teach
 
 
 def png(shade: int) -> bytes:

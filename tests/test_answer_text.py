@@ -5,15 +5,15 @@ import subprocess
 import sys
 
 import pytest
+
+import answer_text
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
+from prep.records.question import Question
+from prep.storage.atomic import read_json, sha256
 from running import PATH
 from stand_in_server import processes, until
 from teachers import teach
-
-import answer_text
-from prep.files import read_json, sha256
-from prep.question import Question
 
 SAMPLING = {"thinking": {"temperature": 0.6}, "no_thinking": {"temperature": 0.7, "top_k": 20}}
 FLAGS = (

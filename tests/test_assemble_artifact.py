@@ -5,9 +5,7 @@ import io
 import random
 from pathlib import Path
 
-import converted
 import datasets
-import nasty
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from running import Done, run
 
+import converted
+import nasty
 from assemble_artifact import append, merged, stored, with_pictures
-from prep import shards
-from prep.files import read_json, write_json
-from prep.parts import write_summary
-from prep.program import Failure
-from prep.reason import Reason
-from prep.schema import KEPT, REASONED, REJECTS, TRAINING
+from prep.records.reason import Reason
+from prep.runtime.program import Failure
+from prep.storage import parquet
+from prep.storage.atomic import read_json, write_json
+from prep.storage.part_summary import write_summary
+from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
+from running import Done, run
 
 
 def training(row: int, size: int = 10) -> dict:
@@ -49,8 +49,8 @@ def part(
     schema: pa.Schema = TRAINING,
 ) -> Path:
     """A part's files; gives its summary."""
-    shard = None if rows is None else shards.write(folder / f"{name}.parquet", rows, schema)
-    dropped = shards.write(folder / f"{name}.rejects.parquet", rejects, REJECTS)
+    shard = None if rows is None else parquet.write(folder / f"{name}.parquet", rows, schema)
+    dropped = parquet.write(folder / f"{name}.rejects.parquet", rejects, REJECTS)
     states = {"a": {f"{name}.parquet": {"state": state} | ({"detail": "cut"} if state == "bad" else {})}}
     write_summary(folder / f"{name}.json", states, shard=shard, rejects=dropped)
     return folder / f"{name}.json"
@@ -148,7 +148,7 @@ def test_row_groups_stay_small_and_small_parts_are_gathered(tmp_path: Path) -> N
     about = pq.read_metadata(tmp_path / "data/a.parquet")
     sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
     assert sum(sizes) == 1005
-    assert max(sizes) <= shards.GROUP_ROWS
+    assert max(sizes) <= parquet.GROUP_ROWS
     assert len(sizes) <= 4
 
 
@@ -174,10 +174,10 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
 
 def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
     part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
-    with shards.sink(tmp_path / "r.parquet", REJECTS) as sink:
+    with parquet.sink(tmp_path / "r.parquet", REJECTS) as sink:
         found = append(sink, stored(tmp_path / "a.rejects.parquet", REJECTS))
         assert found == {"image_missing": 2, "odd_turns": 1}
-    with shards.sink(tmp_path / "t.parquet", TRAINING) as sink:
+    with parquet.sink(tmp_path / "t.parquet", TRAINING) as sink:
         assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
         assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
     assert sink.rows == 2
@@ -185,7 +185,7 @@ def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
 
 def test_append_wants_the_same_columns(tmp_path: Path) -> None:
     part(tmp_path, "a", [], [])
-    with pytest.raises(Failure, match="delete it"), shards.sink(tmp_path / "t.parquet", REASONED) as sink:
+    with pytest.raises(Failure, match="delete it"), parquet.sink(tmp_path / "t.parquet", REASONED) as sink:
         append(sink, stored(tmp_path / "a.parquet", REASONED))
 
 
@@ -196,7 +196,7 @@ def picture(row: int) -> dict:
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 9), st.integers(1, 9))
 def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, kept_batch: int) -> None:
     rows, kept = len(fates), [row for row, fate in enumerate(fates) if fate]
-    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([shards.PICTURE]))
+    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in kept]
     texts = pa.Table.from_pylist(texts, KEPT)
     found = with_pictures(iter(texts.to_batches(kept_batch)), iter(raw.to_batches(raw_batch)))
@@ -211,7 +211,7 @@ def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, 
 def test_no_kept_row_is_left_out_where_pictures_end_early(rows: int) -> None:
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in (1, 4)]
     kept = pa.Table.from_pylist(texts, KEPT).to_batches(1)
-    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([shards.PICTURE]))
+    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
     with pytest.raises(Failure, match=f"ends after {rows} rows"):
         list(with_pictures(iter(kept), iter(raw.to_batches(2))))
 

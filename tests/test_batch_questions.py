@@ -5,16 +5,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import run
 
 import batch_questions
-from prep import shards
-from prep.files import read_json, sha256
-from prep.schema import QUESTIONS
+from prep.storage import parquet
+from prep.storage.atomic import read_json, sha256
+from prep.storage.schema import QUESTIONS
+from running import run
 
 
 def questions(path: Path, ids: list[str]) -> Path:
-    shards.write(path, [{"id": id_, "question": f"What is {id_}?"} for id_ in ids], QUESTIONS)
+    parquet.write(path, [{"id": id_, "question": f"What is {id_}?"} for id_ in ids], QUESTIONS)
     return path
 
 

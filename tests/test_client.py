@@ -16,22 +16,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from asked import SAMPLING, SETTINGS, Endpoints, request
 from conftest import ROOT
-from fault_server import Ask, FaultServer, Reply, answer_to
 
-from prep import client as client_module
-from prep import pacing
-from prep import progress as progress_module
-from prep.answers import Answers
-from prep.client import Client
-from prep.endpoint import Endpoint
-from prep.fault import TRIES
-from prep.journal import Journal
-from prep.program import Failure
-from prep.reason import Reason
-from prep.request import Request, Response
-from prep.server import Server
+from asked import SAMPLING, SETTINGS, Endpoints, request
+from fault_server import Ask, FaultServer, Reply, answer_to
+from prep.inference import client as client_module
+from prep.inference import endpoint_pool
+from prep.inference import progress as progress_module
+from prep.inference.answer_policy import Answers
+from prep.inference.client import Client
+from prep.inference.errors import TRIES
+from prep.inference.journal import Journal
+from prep.inference.request import Request, Response
+from prep.records.reason import Reason
+from prep.runtime.program import Failure
+from prep.serving.endpoint import Endpoint
+from prep.serving.server import Server
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
 
@@ -41,9 +41,9 @@ def hurried(monkeypatch):
     """Short waits between tries: what is tested is their order and number."""
     monkeypatch.setattr(client_module, "FIRST_DELAY", 0.005)
     monkeypatch.setattr(client_module, "LONGEST_DELAY", 0.05)
-    monkeypatch.setattr(pacing, "REST", 0.02)
-    monkeypatch.setattr(pacing, "LONGEST_REST", 0.1)
-    monkeypatch.setattr(pacing, "PATIENCE", 5.0)
+    monkeypatch.setattr(endpoint_pool, "REST", 0.02)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_REST", 0.1)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 5.0)
 
 
 @pytest.fixture
@@ -348,9 +348,9 @@ def test_retry_after_rests_the_whole_endpoint(ask):
 
 
 def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monkeypatch):
-    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
-    monkeypatch.setattr(pacing, "REST", 0.1)
-    monkeypatch.setattr(pacing, "LONGEST_REST", 0.2)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_pool, "REST", 0.1)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_REST", 0.2)
     with FaultServer(lambda seen: Reply(status=503)) as server:
         with pytest.raises(Failure, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
             ask([request(n) for n in range(1000)], server, concurrency=64)
@@ -595,8 +595,8 @@ def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask
 @pytest.mark.parametrize(("bad", "share"), [(1, 0.0), (60, 0.0), (60, 0.1)])
 def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkeypatch, bad, share):
     """With what it asks for, they are rejected."""
-    monkeypatch.setattr(pacing, "PATIENCE", 600.0)
-    monkeypatch.setattr(pacing, "SILENCE", 0.2)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 600.0)
+    monkeypatch.setattr(endpoint_pool, "SILENCE", 0.2)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
         ask(requests[bad:], server)
@@ -611,7 +611,7 @@ def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkey
 
 
 def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_that_it_lives(ask, monkeypatch):
-    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < 60 else 200)) as server:
         ask(requests[60:], server)
@@ -620,7 +620,7 @@ def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_th
 
 
 def test_a_server_that_fails_all_it_answered_before_is_not_cleared_of_it(ask, monkeypatch):
-    monkeypatch.setattr(pacing, "PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
     with FaultServer() as server:
         ask([request(n) for n in range(20)], server)
         server.plan = lambda seen: Reply(status=500)
@@ -733,7 +733,7 @@ def test_time_in_our_own_queue_is_not_held_against_a_request(ask):
 @pytest.mark.parametrize("first", [0, 60, 188])
 def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, monkeypatch, first):
     """More in a row than there are slots, at the begin, in between and at the end; then alone."""
-    monkeypatch.setattr(pacing, "PATIENCE", 1.0)
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 1.0)
     never = range(first, first + 12)
 
     def plan(seen: Ask) -> Reply:
@@ -979,12 +979,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "tests")!r}]
 from asked import SETTINGS, request
-from prep.answers import Answers
-from prep.client import Client
-from prep.endpoint import Endpoint
-from prep.files import write_text
-from prep.journal import Journal
-from prep.program import run
+from prep.inference.answer_policy import Answers
+from prep.inference.client import Client
+from prep.serving.endpoint import Endpoint
+from prep.storage.atomic import write_text
+from prep.inference.journal import Journal
+from prep.runtime.program import run
 
 class Running:
     async def endpoints(self):

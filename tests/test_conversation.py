@@ -1,13 +1,13 @@
 """The conversation rules: one case for each reason and boundary, and what holds for any conversation."""
 
 import pytest
-from converted import broken_invariants
 from hypothesis import given
 from hypothesis import strategies as st
-from nasty import Conversation, conversations
 
-from prep.conversation import messages
-from prep.reason import Reason
+from converted import broken_invariants
+from nasty import Conversation, conversations
+from prep.records.conversation import messages
+from prep.records.reason import Reason
 
 READABLE = [case for case in conversations() if Reason.TEXT_NOT_UTF8 not in (case.prepend, case.reject)]
 

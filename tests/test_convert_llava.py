@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-import converted
-import nasty
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from converted import FILE, broken_invariants, identity, outputs, spelled
 from hypothesis import given
 from hypothesis import strategies as st
+
+import converted
+import nasty
+from convert_llava import COLUMNS, text_of, texts_of, turn_of
+from converted import FILE, broken_invariants, identity, outputs, spelled
+from prep.convert.shard import Text
+from prep.records.reason import Reason
+from prep.storage import parquet
 from running import run
 from workflow import hub
-
-from convert_llava import COLUMNS, text_of, texts_of, turn_of
-from prep import shards
-from prep.conversion import Text
-from prep.reason import Reason
 
 TURNS = [{"from": b"human", "value": b"What?"}, {"from": b"gpt", "value": b"A cat."}]
 MESSAGES = [{"content": "<image>\nWhat?", "role": "user"}, {"content": "A cat.", "role": "assistant"}]
@@ -30,7 +30,7 @@ def test_a_turn_is_its_speaker_and_text() -> None:
 
 @pytest.mark.parametrize("source_id", [b"000000001", b"", None])
 def test_a_row_keeps_its_sources_id(source_id: bytes | None) -> None:
-    assert text_of(source_id, TURNS, True) == Text(shards.decoded(source_id), MESSAGES)
+    assert text_of(source_id, TURNS, True) == Text(parquet.decoded(source_id), MESSAGES)
 
 
 def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:

@@ -3,20 +3,20 @@
 import json
 from pathlib import Path
 
-import converted
-import nasty
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from converted import broken_invariants, identity, outputs
 from hypothesis import given
 from hypothesis import strategies as st
+
+import converted
+import nasty
+from convert_synthdog import PROMPTS, page_text, text_of
+from converted import broken_invariants, identity, outputs
+from prep.convert.shard import Text
+from prep.records.reason import Reason
 from running import run
 from workflow import hub
-
-from convert_synthdog import PROMPTS, page_text, text_of
-from prep.conversion import Text
-from prep.reason import Reason
 
 PAGES = nasty.pages()
 

@@ -24,9 +24,10 @@ import pages
 import photographs
 import rows
 import wheels
-from prep import conversation, pictures
-from prep.program import Failure
-from prep.reason import Reason
+from prep.convert import image_check
+from prep.records import conversation
+from prep.records.reason import Reason
+from prep.runtime.program import Failure
 
 DEMO = Path(build_corpus.__file__).parent
 
@@ -178,7 +179,7 @@ def reason_of(shard: rows.Shard, row: rows.Row) -> str | None:
     if "image" not in row:
         question = row["instruction"] + row["input"] if "instruction" in row else row["input"]
         return None if question.strip() else Reason.QUESTION_EMPTY
-    if defect := pictures.check(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
+    if defect := image_check.check(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
         return defect[0]
     if "ground_truth" in row:
         text = convert_synthdog.page_text(row["ground_truth"])

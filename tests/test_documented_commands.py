@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+
 from fault_server import FaultServer
 from teachers import teach
 from workflow import conda, config

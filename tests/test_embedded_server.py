@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from embedded.grammar import BOXED, NO_THINK, THINKING, UnsupportedSchema, schema_form
 from embedded.reader import Reader, UnreadablePicture
-from prep.reading import rows
+from prep.report.ocr import rows
 
 PROGRAM = Path(__file__).resolve().parent.parent / "scripts" / "embedded_server.py"
 MODEL = "SmolLM2-135M-Instruct"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, launch, sha256, undisturbed
 
 import fetch_shard
-from prep.program import Failure
+from hub_server import Hub, launch, sha256, undisturbed
+from prep.runtime.program import Failure
 
 REPO = "lmms-lab/LLaVA-OneVision-Data"
 SHARD = "ai2d(cauldron,llava_format)/train-00000-of-00001.parquet"

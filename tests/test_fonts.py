@@ -1,9 +1,9 @@
-"""Tests of scripts/prep/drawing/fonts.py."""
+"""Tests of scripts/prep/rendering/fonts.py."""
 
 import pytest
 
-from prep.drawing import fonts, latex
-from prep.program import Failure
+from prep.rendering import fonts, latex
+from prep.runtime.program import Failure
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from prep import gallery, shards
-from prep.schema import REASONED, TRAINING
+from prep.report import gallery
+from prep.storage import parquet
+from prep.storage.schema import REASONED, TRAINING
 
 PICTURE = Image.linear_gradient("L").resize((900, 600))
 
@@ -73,12 +74,12 @@ def test_rows_are_found_across_row_groups_and_other_groups_are_not_read(tmp_path
 def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     reasoned = row(0, encoded(PICTURE, "PNG")) | {"source": "s", "mode": "no_thinking", "score": 0}
-    shards.write(path, [reasoned], REASONED)
+    parquet.write(path, [reasoned], REASONED)
     (found,) = gallery.examples("a", path, 6)
     assert found.id == "a:0"
     assert found.labels == ["mode no_thinking", "score 0"]
     assert [message.role for message in found.messages] == ["user", "assistant"]
-    shards.write(path, [], TRAINING)
+    parquet.write(path, [], TRAINING)
     assert gallery.examples("a", path, 6) == []
 
 

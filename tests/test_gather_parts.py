@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
+from prep.storage.atomic import read_json, sha256
 from running import run
-
-from prep.files import read_json, sha256
 
 
 def gathered(folder: Path, *parts: Path) -> dict[str, str]:

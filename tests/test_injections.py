@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from injections import INJECTIONS, TOKENS
 
-from prep import verdict
-from prep.verdict import prompt, skeleton
+from injections import INJECTIONS, TOKENS
+from prep.reasoning import verdict
+from prep.reasoning.verdict import prompt, skeleton
 
 NAMES = ("question", "reference", "answer")
 SOUND = {"question": "What is 2 + 2?", "reference": "It is 4.", "answer": "4"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prep.install import install
+from prep.storage.install import install
 
 
 def test_writes_a_file_and_its_folder(tmp_path: Path) -> None:

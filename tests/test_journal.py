@@ -11,9 +11,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep import journal as journal_module
-from prep.journal import Journal, _Places
-from prep.program import Failure
+from prep.inference import journal as journal_module
+from prep.inference.journal import Journal, _Places
+from prep.runtime.program import Failure
 
 
 def key(name: object) -> str:
@@ -147,7 +147,7 @@ def test_what_a_killed_process_appended_is_there(tmp_path):
     program = (
         f"import sys, os, signal; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
         "from pathlib import Path\n"
-        "from prep.journal import Journal\n"
+        "from prep.inference.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         f"journal.append({key(1)!r}, {{'text': 'x' * 100000}})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

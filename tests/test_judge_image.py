@@ -3,12 +3,12 @@
 import base64
 import json
 
-from batch import Batch, prompt_flags, question
-from fault_server import Ask, FaultServer, Reply
 from test_answer_image import png
 from test_judge_text import PROMPT, answers, verdict_of
 
-from prep import verdict
+from batch import Batch, prompt_flags, question
+from fault_server import Ask, FaultServer, Reply
+from prep.reasoning import verdict
 
 
 def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):

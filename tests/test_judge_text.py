@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from batch import Batch, prompt_flags, question
-from fault_server import Ask, FaultServer, Reply
 
 import plan
-from prep import shards, verdict
-from prep.request import manner
-from prep.schema import ANSWERS
+from batch import Batch, prompt_flags, question
+from fault_server import Ask, FaultServer, Reply
+from prep.inference.request import manner
+from prep.reasoning import verdict
+from prep.storage import parquet
+from prep.storage.schema import ANSWERS
 
 PROMPT = "Q: {question}\nR: {reference}\nA: {answer}"
 
@@ -30,7 +31,7 @@ def answers(folder: Path, texts: list[str | None]) -> Path:
         }
         for number, text in enumerate(texts)
     ]
-    shards.write(folder / "answers.parquet", rows, ANSWERS)
+    parquet.write(folder / "answers.parquet", rows, ANSWERS)
     return folder / "answers.parquet"
 
 

@@ -1,4 +1,4 @@
-"""Tests of scripts/prep/drawing/latex.py."""
+"""Tests of scripts/prep/rendering/latex.py."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.drawing import latex
+from prep.rendering import latex
 
 
 def _flat(source: str) -> str:

@@ -1,4 +1,4 @@
-"""Drawn questions are read by OCR at the size that training keeps (prep/reading.py)."""
+"""Drawn questions are read by OCR at the size that training keeps (prep/report/ocr.py)."""
 
 import sys
 
@@ -7,10 +7,9 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+from prep.rendering.typeset import Style, Typesetter
+from prep.report.ocr import Reading, errors
 from rendering import ordinary
-
-from prep.drawing.typeset import Style, Typesetter
-from prep.reading import Reading, errors
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 

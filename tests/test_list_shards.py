@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from hub_server import Hub, closed_port, launch, sha256, undisturbed
 from hypothesis import given
 from hypothesis import strategies as st
 
 import list_shards
-from prep.hub import HubFile, Mirror
-from prep.program import Failure
-from prep.remote import Remote
+from hub_server import Hub, closed_port, launch, sha256, undisturbed
+from prep.hub.dataset import HubFile, Mirror
+from prep.hub.remote import Remote
+from prep.runtime.program import Failure
 
 REPO = "lmms-lab/LLaVA-ReCap-CC12M"
 SHARDS = 30

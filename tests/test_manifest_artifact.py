@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from prep.manifest import check_counts, manifest, sources
-from prep.program import Failure
-from prep.reason import Reason
+from prep.records.reason import Reason
+from prep.report.manifest import check_counts, manifest, sources
+from prep.runtime.program import Failure
 
 
 def summary(**changes: object) -> dict:

@@ -1,10 +1,10 @@
-"""Tests of scripts/prep/drawing/markup.py."""
+"""Tests of scripts/prep/rendering/markup.py."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.drawing import markup
+from prep.rendering import markup
 
 
 def _kinds(text: str) -> list[str]:

@@ -6,10 +6,11 @@ import sys
 import venv
 from pathlib import Path
 
-import converted
-import nasty
 import pyarrow.parquet as pq
 import pytest
+
+import converted
+import nasty
 from running import run
 
 pytestmark = pytest.mark.datasets_2_21

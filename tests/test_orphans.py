@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prep.guard import identity, living, machine
-from prep.orphans import end_orphans
+from prep.runtime.process_group import identity, living, machine
+from prep.serving.orphans import end_orphans
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows when a process was started")
 

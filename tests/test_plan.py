@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from running import run
 
 import plan
-from prep import draw, shards
-from prep.files import write_json
-from prep.journal import Journal
-from prep.request import manner
-from prep.schema import ANSWERS, QUESTIONS, VERDICTS
-from prep.verdict import skeleton
+from prep.inference.journal import Journal
+from prep.inference.request import manner
+from prep.reasoning.verdict import skeleton
+from prep.records import seeding
+from prep.storage import parquet
+from prep.storage.atomic import write_json
+from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
+from running import run
 
 PROMPT = "Is {answer} right? {question} {reference}"
 PICTURES = "llavaonevision_converted/words"
@@ -115,7 +116,7 @@ def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     template = skeleton(PROMPT) if mode == "judge" else None
     seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
     asked = manner(mode, "Qwen", sampling, template) | {
-        "seed": draw.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
+        "seed": seeding.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
     }
     record = {"id": id_, "asked": asked | changes, "tokens": [10, tokens]}
     journal.append(f"{len(journal):064x}", record)
@@ -167,21 +168,21 @@ def test_a_finished_run_leaves_nothing_to_ask(tmp_path):
     text = about()["text"] | {"samples": 1}
     ids = ["q:1#thinking.0", "q:1#no_thinking.0", "q:2#thinking.0"]
     chosen = {"q:1": True, "q:2": False}
-    seed = next(s for s in range(99) if all(draw.chosen(s, q, 0.5) == chosen[q] for q in chosen))
+    seed = next(s for s in range(99) if all(seeding.chosen(s, q, 0.5) == chosen[q] for q in chosen))
     questions = [dict.fromkeys(QUESTIONS.names) | {"id": q, "question": "?"} for q in ("q:1", "q:2")]
-    shards.write(tmp_path / "work/read_questions/alpaca.parquet", questions, QUESTIONS)
+    parquet.write(tmp_path / "work/read_questions/alpaca.parquet", questions, QUESTIONS)
     rejected = ["length", None, "bad_request"]  # a journaled answer without its form, a text, and no answer
     rows = [
         dict.fromkeys(ANSWERS.names) | {"id": id_, "text": None if reason else "text", "reason": reason}
         for id_, reason in zip(ids, rejected, strict=True)
     ]
-    shards.write(tmp_path / "work/answer_text/00000.parquet", rows, ANSWERS)
+    parquet.write(tmp_path / "work/answer_text/00000.parquet", rows, ANSWERS)
     verdict = dict.fromkeys(VERDICTS.names) | {"id": ids[1], "verdict": "pass", "score": 4}
-    shards.write(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
+    parquet.write(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
     with Journal(tmp_path / "work/journal/qwen3") as journal:
-        paid(journal, ids[0], "thinking", 30, seed=draw.request_seed(seed, "q:1", "thinking", 0))
-        paid(journal, ids[1], "no_thinking", 30, seed=draw.request_seed(seed, "q:1", "no_thinking", 0))
-        paid(journal, ids[1], "judge", 30, seed=draw.request_seed(seed, ids[1], "judge", 0))
+        paid(journal, ids[0], "thinking", 30, seed=seeding.request_seed(seed, "q:1", "thinking", 0))
+        paid(journal, ids[1], "no_thinking", 30, seed=seeding.request_seed(seed, "q:1", "no_thinking", 0))
+        paid(journal, ids[1], "judge", 30, seed=seeding.request_seed(seed, ids[1], "judge", 0))
     _, requests = planned(tmp_path, text=text, seed=seed, questions={"alpaca": None})
     counted = {line[1]: line[3:] for line in requests if line[0] == "text"}
     asked = {kind: (cells[0], cells[2], cells[3]) for kind, cells in counted.items()}
@@ -193,7 +194,7 @@ def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
         dict.fromkeys(ANSWERS.names) | {"id": f"q:{n}#thinking.0", "reason": "answer_malformed"}
         for n in (1, 2)
     ]
-    shards.write(tmp_path / "00000.parquet", rows, ANSWERS)
+    parquet.write(tmp_path / "00000.parquet", rows, ANSWERS)
     ids = {row["id"] for row in rows}
     assert plan.settled(tmp_path, ids) == dict.fromkeys(ids, False)
     assert plan.settled(tmp_path, {"q:3#thinking.0"}) == {}  # the answers were asked for in another way

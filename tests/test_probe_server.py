@@ -7,19 +7,19 @@ import subprocess
 import sys
 
 import pytest
-from asked import SETTINGS
 from conftest import ROOT
-from fault_server import FaultServer, Reply
-from stand_in_server import processes, settings, starts, until
 
-from prep import client
-from prep.endpoint import Endpoint, get
-from prep.fault import TRIES, Fault
-from prep.launch import command_line, free_port
-from prep.program import Failure
-from prep.reason import Reason
-from prep.replica import Replica
+from asked import SETTINGS
+from fault_server import FaultServer, Reply
+from prep.inference import client
+from prep.inference.errors import TRIES, Fault
+from prep.records.reason import Reason
+from prep.runtime.program import Failure
+from prep.serving.endpoint import Endpoint, get
+from prep.serving.launch import command_line, free_port
+from prep.serving.replica import Replica
 from probe_server import Asker, context_length, obeys, probe, probe_all, thinking_field, transformers_version
+from stand_in_server import processes, settings, starts, until
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from conftest import ROOT
 PROGRAM = """
 import sys, time
 sys.path.insert(0, {scripts!r})
-from prep.program import Failure, run
+from prep.runtime.program import Failure, run
 def main():
     {body}
 run(main)

@@ -13,8 +13,8 @@ from conftest import ROOT
 from PIL import Image
 
 import publish_card
-from prep import shards
-from prep.schema import TRAINING
+from prep.storage import parquet
+from prep.storage.schema import TRAINING
 
 ALPACA = "tatsu-lab/alpaca"
 
@@ -89,8 +89,8 @@ def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
         "images": [{"bytes": picture.getvalue(), "path": None}],
     }
     name = "llavaonevision_converted/GeoQA+_MathV360K"
-    shards.write(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
-    shards.write(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
+    parquet.write(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
+    parquet.write(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
     text = publish_card.card(manifest(artifact(name, 1), artifact("text2image", 0)), about())
     (tmp_path / "data" / "README.md").write_text(text)
     rows = datasets.load_dataset(

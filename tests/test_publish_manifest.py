@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 import publish_manifest
-from prep.program import Failure
+from prep.runtime.program import Failure
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -12,8 +12,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prep import registration
-from prep.program import Failure
+from prep.report import registration
+from prep.runtime.program import Failure
 
 NAMES = ["LLaVA_ReCap_558K", "llavaonevision_converted/GeoQA+_MathV360K", "text2image"]
 OURS = registration.entries(NAMES)

@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT
 
 import read_pages
-from prep import shards
-from prep.drawing.typeset import Style, Typesetter
-from prep.schema import QUESTIONS, REASONED
+from prep.rendering.typeset import Style, Typesetter
+from prep.storage import parquet
+from prep.storage.schema import QUESTIONS, REASONED
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 ENGLISH = "Name three rivers in Europe and say into which sea each of them flows."
@@ -30,14 +30,14 @@ def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[st
     blank = dict.fromkeys(QUESTIONS.names)
     origin = {"source": "a", "source_file": "f", "row": 0, "reference": ""}
     questions = [blank | origin | {"id": f"a/f:{n}", "question": text} for n, text in enumerate(asked)]
-    shards.write(folder / "questions.parquet", questions, QUESTIONS)
+    parquet.write(folder / "questions.parquet", questions, QUESTIONS)
     blank = dict.fromkeys(REASONED.names)
     rows = []
     for number, text in enumerate(drawn):
         pages = typesetter.draw(text, str(number)).pages
         images = [{"bytes": page.bytes, "path": None} for page in pages]
         rows.append(blank | {"id": f"a/f:{number}#thinking.0", "messages": [], "images": images})
-    shards.write(folder / "text2image.parquet", rows, REASONED)
+    parquet.write(folder / "text2image.parquet", rows, REASONED)
 
 
 def run(folder: Path, *questions: str) -> list[dict]:

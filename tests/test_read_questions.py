@@ -10,13 +10,13 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from running import run
 
 import read_questions
-from prep import json_rows
-from prep.files import read_json
-from prep.reason import Reason
-from prep.shards import BadShard
+from prep.records import json_rows
+from prep.records.reason import Reason
+from prep.storage.atomic import read_json
+from prep.storage.parquet import BadShard
+from running import run
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from batch import question
 from PIL import Image
-from running import PATH, Done, run
-from stand_in_server import until
 from test_verdict import verdict
 
 import render_text
-from prep import shards
-from prep.drawing.typeset import Style, Typesetter
-from prep.files import read_json, sha256
-from prep.schema import ANSWERS, QUESTIONS, VERDICTS
+from batch import question
+from prep.rendering.typeset import Style, Typesetter
+from prep.storage import parquet
+from prep.storage.atomic import read_json, sha256
+from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
+from running import PATH, Done, run
+from stand_in_server import until
 
 STYLE = {
     "max_pixels": 262144,
@@ -73,9 +73,9 @@ def command(
     folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
 ) -> tuple:
     """The program's command line, for a batch that is written here."""
-    shards.write(folder / "q.parquet", questions, QUESTIONS)
-    shards.write(folder / "a.parquet", answers, ANSWERS)
-    shards.write(folder / "v.parquet", verdicts, VERDICTS)
+    parquet.write(folder / "q.parquet", questions, QUESTIONS)
+    parquet.write(folder / "a.parquet", answers, ANSWERS)
+    parquet.write(folder / "v.parquet", verdicts, VERDICTS)
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),

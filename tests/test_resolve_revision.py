@@ -3,10 +3,9 @@
 import shutil
 
 from hub_server import Hub
+from prep.storage.atomic import read_json, write_json
 from running import run
 from workflow import hub as corpus
-
-from prep.files import read_json, write_json
 
 REPO = "lmms-lab/LLaVA-ReCap-CC12M"
 

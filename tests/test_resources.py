@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from workflow import Build, config
 
 NAME = "LLaVA_ReCap_558K"

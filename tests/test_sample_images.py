@@ -5,12 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import run
 
 import sample_images
-from prep import draw
-from prep.files import read_json, sha256
-from prep.schema import TRAINING
+from prep.records import seeding
+from prep.storage.atomic import read_json, sha256
+from prep.storage.schema import TRAINING
+from running import run
 
 NAME = "llavaonevision_converted/sroie"
 
@@ -64,7 +64,7 @@ def sample(tmp_path: Path, artifact: Path, count: int, seed: int = 42) -> list[d
 
 def test_the_smallest_hashes_are_drawn_in_the_artifacts_order(tmp_path, artifact):
     ids = [row(number)["id"] for number in range(60) if number % 3]
-    smallest = sorted(ids, key=lambda id_: draw.number(42, "sample", id_))[:10]
+    smallest = sorted(ids, key=lambda id_: seeding.number(42, "sample", id_))[:10]
     drawn = [asked["id"] for asked in sample(tmp_path, artifact, 10)]
     assert drawn == [id_ for id_ in ids if id_ in smallest]
     assert [asked["id"] for asked in sample(tmp_path, artifact, 10, seed=1)] != drawn

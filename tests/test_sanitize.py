@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep import sanitize as module
-from prep.fault import DETAIL, Fault, of_status
-from prep.program import Failure
-from prep.reason import Reason
-from prep.sanitize import (
+from prep.inference.errors import DETAIL, Fault, of_status
+from prep.records.reason import Reason
+from prep.runtime import sanitize as module
+from prep.runtime.program import Failure
+from prep.runtime.sanitize import (
     MASK,
     Formatter,
     keep_environment_secrets,

@@ -9,17 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_answer_text import FLAGS
+
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 from hub_server import Hub, launch
+from prep.runtime.program import Failure
+from prep.runtime.sanitize import MASK
+from prep.serving.replica import Replica
+from prep.storage.atomic import read_json, write_json
 from running import run
 from stand_in_server import settings
-from test_answer_text import FLAGS
-
-from prep.files import read_json, write_json
-from prep.program import Failure
-from prep.replica import Replica
-from prep.sanitize import MASK
 
 KEY = "sk-live-0123456789abcdefghij"
 RED = "\x1b[31mred\x1b[0m"
@@ -172,7 +172,7 @@ def test_a_failure_says_no_secret_however_it_is_shown(monkeypatch):
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent.parent / "scripts")!r})
-from prep.program import run
+from prep.runtime.program import run
 def main(): raise ValueError("a bug with {KEY} \\x1b[31m")
 run(main)
 """

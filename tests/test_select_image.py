@@ -1,23 +1,23 @@
 """A reasoned picture is the original picture, the original question, and the kept answer."""
 
 import pyarrow.parquet as pq
-from batch import question
-from running import run
 from test_render_text import answer, judged
 
-from prep import shards
-from prep.schema import ANSWERS, QUESTIONS, VERDICTS
+from batch import question
+from prep.storage import parquet
+from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
+from running import run
 
 
 def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
     asked = [question(number, f"<image>\nWhat is {number}?", b"picture %d" % number) for number in range(4)]
     asked[1]["question"] = "<image>\nWhat is <|image_pad|>?"
-    shards.write(tmp_path / "q0.parquet", asked[:1], QUESTIONS)
-    shards.write(tmp_path / "q1.parquet", asked[1:], QUESTIONS)
-    shards.write(
+    parquet.write(tmp_path / "q0.parquet", asked[:1], QUESTIONS)
+    parquet.write(tmp_path / "q1.parquet", asked[1:], QUESTIONS)
+    parquet.write(
         tmp_path / "a.parquet", [answer(n) for n in range(3)] + [answer(3, reason="length")], ANSWERS
     )
-    shards.write(tmp_path / "v.parquet", [judged(2), judged(1, "fail", 1), judged(0)], VERDICTS)
+    parquet.write(tmp_path / "v.parquet", [judged(2), judged(1, "fail", 1), judged(0)], VERDICTS)
     done = run(
         "select_image.py",
         *(

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 from conftest import ROOT
-from stand_in_server import processes, settings, starts, until
 
-from prep.endpoint import Endpoint, get
+from prep.serving.endpoint import Endpoint, get
 from serve_server import usage
+from stand_in_server import processes, settings, starts, until
 
 
 @pytest.fixture

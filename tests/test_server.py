@@ -15,23 +15,23 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from stand_in_server import processes, settings, starts, until
 
-from prep import endpoint as endpoint_module
-from prep import guard
-from prep import replica as replica_module
-from prep.endpoint import Endpoint, External, get, is_loopback, names
-from prep.launch import command_line, free_port, shares
-from prep.program import Failure
-from prep.replica import Replica
-from prep.server import Server
+from prep.runtime import process_group
+from prep.runtime.program import Failure
+from prep.serving import endpoint as endpoint_module
+from prep.serving import replica as replica_module
+from prep.serving.endpoint import Endpoint, External, get, is_loopback, names
+from prep.serving.launch import command_line, free_port, shares
+from prep.serving.replica import Replica
+from prep.serving.server import Server
+from stand_in_server import processes, settings, starts, until
 
 # What a program of this project is: it uses a server until it is done, told to stop, or killed.
 PROGRAM = """
 import asyncio, json, sys
-from prep.program import run
-from prep.replica import Replica
-from prep.server import Server
+from prep.runtime.program import run
+from prep.serving.replica import Replica
+from prep.serving.server import Server
 
 async def work(settings, folder, ending):
     with Server(settings, folder) as server:
@@ -210,7 +210,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
     caplog.set_level(logging.INFO)
 
     def ours_ended():
-        until(lambda: starts(tmp_path) and not guard.living(starts(tmp_path)[0]))
+        until(lambda: starts(tmp_path) and not process_group.living(starts(tmp_path)[0]))
 
     # Even one that wants no key and has the same model is not ours, when ours has ended.
     with Elsewhere(model, wait=ours_ended) as thief:
@@ -411,7 +411,7 @@ def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path)
         old = starts(tmp_path)[0]
         os.kill(old, signal.SIGKILL)
         await until_restarted(server, tmp_path, 2)
-        assert not guard.living(old)
+        assert not process_group.living(old)
 
     use(settings(tmp_path, "--stubborn"), tmp_path, work)
     until(lambda: not processes(tmp_path))
@@ -425,7 +425,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_made_again(tmp_path
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        assert not guard.living(starts(tmp_path)[0])
+        assert not process_group.living(starts(tmp_path)[0])
         await server.endpoints()
 
     use(settings(tmp_path), tmp_path, work)
@@ -471,7 +471,7 @@ def guard_of(folder: Path) -> int:
 def test_nothing_is_left_after_success(program, tmp_path):
     process = program("success")
     assert process.wait(10) == 0
-    assert not guard.living(starts(tmp_path)[0])
+    assert not process_group.living(starts(tmp_path)[0])
     until(lambda: not processes(tmp_path))
 
 
@@ -523,7 +523,7 @@ def orphaned(program, folder: Path) -> int:
     process.wait()
     until(lambda: not any(".py" in line and "stand_in" not in line for line in processes(folder).values()))
     server = starts(folder)[-1]
-    assert guard.living(server)
+    assert process_group.living(server)
     assert len(list((folder / "running").iterdir())) == 1
     return server
 
@@ -536,8 +536,8 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
 
     async def work(server):
         await server.endpoints()
-        assert not guard.living(old)
-        assert guard.living(starts(tmp_path)[-1])
+        assert not process_group.living(old)
+        assert process_group.living(starts(tmp_path)[-1])
         assert len(list((tmp_path / "running").iterdir())) == 1
 
     use(settings(tmp_path), tmp_path, work)
@@ -550,10 +550,10 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
 def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(program, tmp_path):
     old = orphaned(program, tmp_path)
     os.kill(old, signal.SIGKILL)
-    until(lambda: guard.identity(old) is None)
-    assert guard.living(old)  # its child, which hears no SIGTERM
+    until(lambda: process_group.identity(old) is None)
+    assert process_group.living(old)  # its child, which hears no SIGTERM
     use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
-    assert not guard.living(old)
+    assert not process_group.living(old)
     until(lambda: not processes(tmp_path))
 
 
@@ -562,7 +562,7 @@ def test_a_start_leaves_the_server_of_a_program_that_lives(program, tmp_path):
     program("wait")
     (other,) = starts(tmp_path)
     use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
-    assert guard.living(other)
+    assert process_group.living(other)
     assert len(list((tmp_path / "running").iterdir())) == 1
 
 
@@ -793,7 +793,7 @@ def test_free_port_refuses_one_that_is_listened_on():
     ],
 )
 def test_a_process_of_the_group_is_told_by_its_stat_line(stat, runs):
-    assert guard._runs_in(34, stat) is runs
+    assert process_group._runs_in(34, stat) is runs
 
 
 @pytest.mark.parametrize(

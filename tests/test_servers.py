@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from prep.storage.atomic import read_json
 from stand_in_server import processes, starts, until
 from workflow import SNAKEMAKE, Build, config
-
-from prep.files import read_json
 
 
 def managed(folder: Path, *behaviour: str, **changes) -> dict:
@@ -19,7 +19,7 @@ def managed(folder: Path, *behaviour: str, **changes) -> dict:
     server = {
         "mode": "managed",
         "model": "toy/model",
-        "launcher": [sys.executable, str(Path(__file__).with_name("stand_in_server.py"))],
+        "launcher": [sys.executable, str(Path(__file__).parent / "support" / "stand_in_server.py")],
         "args": ["--pids", str(folder / "pids"), "--keys", str(folder / "keys"), *behaviour],
         "concurrency": 4,
         "max_model_len": 4096,

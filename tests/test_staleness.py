@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from PIL import Image
+
 from fault_server import Ask, FaultServer, Reply
 from hub_server import Hub
-from PIL import Image
+from prep.storage.atomic import read_json
 from teachers import teach
 from workflow import CAPTIONS, PAGES, Build, Run, artifact_of, conda, config, hub
-
-from prep.files import read_json
 
 DIAGRAMS, SCIENCE, WORDS = "ai2d(cauldron,llava_format)", "scienceqa(cauldron,llava_format)", "iiit5k"
 SHAPES = "clevr(cauldron,llava_format)"
@@ -251,7 +251,7 @@ def test_a_program_edited(built: Built) -> None:
 
 
 def test_a_module_edited(built: Built) -> None:
-    with edited(built, "prep/selection.py"):
+    with edited(built, "prep/reasoning/selection.py"):
         planned = built.plan()
     assert planned == (
         jobs("render_text", *TEXT_BATCHES)

@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 from conftest import ROOT
+from PIL import Image, ImageDraw, ImageFont
+from test_read_pages import ENGLISH, STYLE, build, run
+
 from connections import observed
 from fault_server import FaultServer
 from hub_server import Hub, undisturbed
-from PIL import Image, ImageDraw, ImageFont
+from prep.rendering.typeset import Typesetter
+from prep.runtime import telemetry
+from prep.serving.server import Server
 from stand_in_server import settings as server_settings
 from stand_in_server import starts
 from teachers import teach
-from test_read_pages import ENGLISH, STYLE, build, run
 from workflow import Build, config, hub
-
-from prep import telemetry
-from prep.drawing.typeset import Typesetter
-from prep.server import Server
 
 # Where names of users are looked up; a host that such a daemon does not know is looked up elsewhere too.
 USERS = ("/var/run/nscd/", "/run/systemd/userdb/", "/var/lib/sss/")

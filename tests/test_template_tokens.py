@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.template_tokens import break_template_tokens, template_tokens, with_note
+from prep.records.template_tokens import break_template_tokens, template_tokens, with_note
 
 TOKENS = [
     *(

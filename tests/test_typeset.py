@@ -1,4 +1,4 @@
-"""Tests of scripts/prep/drawing/typeset.py: what is on a page is counted in its SVG, or read by OCR."""
+"""Tests of scripts/prep/rendering/typeset.py: what is on a page is counted in its SVG, or read by OCR."""
 
 import functools
 import hashlib
@@ -24,12 +24,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from prep.drawing import fonts, look, typeset
-from prep.drawing.document import Document
-from prep.drawing.engine import Engine
-from prep.drawing.typeset import CannotDraw, Style, Typesetter, is_english
-from prep.program import Failure
-from prep.reason import Reason
+from prep.records.reason import Reason
+from prep.rendering import fonts, typeset
+from prep.rendering import style as look
+from prep.rendering.document import Document
+from prep.rendering.engine import Engine
+from prep.rendering.typeset import CannotDraw, Style, Typesetter, is_english
+from prep.runtime.program import Failure
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
 WORDS = [
@@ -416,7 +417,7 @@ def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
 
 def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
     program = (
-        "import hashlib\nfrom prep.drawing.typeset import Style, Typesetter\n"
+        "import hashlib\nfrom prep.rendering.typeset import Style, Typesetter\n"
         "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
         "print(hashlib.sha256(pages.pages[0].bytes).hexdigest())"
     )

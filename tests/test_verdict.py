@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.reason import Reason
-from prep.request import Response
-from prep.verdict import LAST_LINE, RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
+from prep.inference.request import Response
+from prep.reasoning.verdict import LAST_LINE, RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
+from prep.records.reason import Reason
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
 
@@ -165,7 +165,7 @@ def test_a_text_full_of_braces_is_read_a_few_times_at_most(piece, monkeypatch):
             tried.append(start)
             return super().raw_decode(text, start)
 
-    monkeypatch.setattr("prep.verdict._DECODER", Counting(strict=False))
+    monkeypatch.setattr("prep.reasoning.verdict._DECODER", Counting(strict=False))
     text = piece * (100_000 // len(piece))
     assert parse(text) is None
     assert len(tried) <= len(text) // len(piece)

@@ -9,15 +9,15 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from asked import SETTINGS, Endpoints, request
 from conftest import ROOT
-from fault_server import FaultServer, Reply
-from running import run
 
-from prep.answers import Answers
-from prep.client import Client
-from prep.files import read_json, write_json
-from prep.journal import Journal
+from asked import SETTINGS, Endpoints, request
+from fault_server import FaultServer, Reply
+from prep.inference.answer_policy import Answers
+from prep.inference.client import Client
+from prep.inference.journal import Journal
+from prep.storage.atomic import read_json, write_json
+from running import run
 from watch_batches import read, table
 
 
@@ -40,7 +40,7 @@ def stats(tmp_path_factory):
 
     asked = []
     with FaultServer(plan) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prep.progress.EVERY", 0.02)
+        patch.setattr("prep.inference.progress.EVERY", 0.02)
         running = threading.Thread(target=ask, daemon=True)
         running.start()
         path = tmp_path / "stats/answer_text/00007.json"

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import full_size
-import nasty
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+
+import full_size
+import nasty
 from fault_server import FaultServer
+from prep.storage.atomic import sha256
 from stand_in_server import processes, until
 from teachers import teach
 from workflow import CAPTIONS, ONEVISION, PAGES, Build, Run, artifact_of, config, hub
-
-from prep.files import sha256
 
 CONVERTED = {
     **{name: f"lmms-lab/{name.replace('_', '-')}" for name in CAPTIONS},

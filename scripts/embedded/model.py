@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from prep.program import Failure
+from prep.runtime.program import Failure
 
 CONTEXT = 8192
 """Tokens of prompt and answer together; what the model was trained for (and 190 MB)."""

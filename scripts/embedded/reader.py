@@ -7,7 +7,7 @@ import threading
 
 from PIL import Image
 
-from prep.reading import Reading
+from prep.report.ocr import Reading
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 _PIXELS = 89_478_485

@@ -2,9 +2,9 @@
 
 No module here knows a path of the workflow or imports Snakemake, and each imports only what every
 environment that runs it has: the standard library, pyarrow, pillow and aiohttp (see envs/). Exceptions
-need the base environment, where alone their programs run: hub, remote, patience, templates, gallery, drawing.
+need the base environment, where alone their programs run: hub, rendering, report.
 """
 
-from prep import telemetry
+from prep.runtime import telemetry
 
 telemetry.opt_out()  # before any library is imported that reads the variables then

@@ -14,20 +14,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from batch import question
 from conftest import ROOT
+
+from batch import question
+from prep.inference.transport import STREAM, Wire
+from prep.runtime.program import Failure
+from prep.serving import replica
+from prep.serving.endpoint import Endpoint
+from prep.serving.launch import free_port
+from prep.serving.server import Server
+from prep.storage import parquet
+from prep.storage.atomic import read_json, write_json
+from prep.storage.schema import QUESTIONS
 from running import PATH
 from stand_in_server import processes, until
 from workflow import Build, config
-
-from prep import replica, shards
-from prep.endpoint import Endpoint
-from prep.files import read_json, write_json
-from prep.launch import free_port
-from prep.program import Failure
-from prep.schema import QUESTIONS
-from prep.server import Server
-from prep.wire import STREAM, Wire
 
 VLLM = (ROOT / ".vllm").resolve()
 MODELS = VLLM / "models"
@@ -156,7 +157,7 @@ class Job:
         self.folder = folder
         self.running: subprocess.Popen | None = None
         rows = [question(number) for number in range(600)]
-        shards.write(folder / "questions.parquet", rows, QUESTIONS)
+        parquet.write(folder / "questions.parquet", rows, QUESTIONS)
         write_json(folder / "probe.json", {"thinking": "content", "schema": True, "empty_think": True})
 
     def start(self, concurrency: int) -> None:

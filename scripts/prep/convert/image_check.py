@@ -1,0 +1,67 @@
+"""Can a picture be read? Decided from its bytes alone, never from a file name."""
+
+import io
+import re
+import warnings
+from contextlib import nullcontext
+from typing import Literal
+
+from PIL import ExifTags, Image, ImageOps
+
+from prep.records.reason import Defect, Reason
+from prep.runtime import process_pool
+
+Check = Literal["decode", "header"]
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
+"""The only decoders that a picture is ever handed to (Pillow's EPS reader, say, calls a program)."""
+
+LARGE = 16_000_000
+"""Pictures of more pixels than this are decoded one at a time, lest processes add up their memory."""
+
+# The limit is ours to apply (`max_pixels`), so Pillow's own, a process-wide warning, is switched off.
+Image.MAX_IMAGE_PIXELS = None
+# What Pillow warns of, broken metadata say, is no fault as long as it goes on.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
+    """Why a picture cannot be kept, as (reason, detail), or None when it can.
+
+    `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its
+    last row (the first frame of an animation), and its metadata as `datasets` does. A JPEG is decoded at an
+    eighth of its scale and without colour, which still walks the whole stream and finds where it is cut.
+    Raises MemoryError where there is too little of it, which is not the picture's fault.
+    """
+    if not data:
+        return Reason.IMAGE_MISSING, "null" if data is None else "zero bytes"
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > max_pixels:
+                return Reason.IMAGE_TOO_LARGE, f"{width}x{height} pixels, limit {max_pixels}"
+            if how == "decode":
+                if picture.format in ("JPEG", "MPO"):
+                    mode = "L" if picture.mode == "RGB" else picture.mode
+                    picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
+                with process_pool.alone if width * height > LARGE else nullcontext():
+                    picture.load()
+                    if has_orientation(picture):
+                        # What metadata do to a picture does not depend on how large it is.
+                        picture.thumbnail((8, 8), Image.Resampling.NEAREST)
+                        ImageOps.exif_transpose(picture)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
+        detail = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", f"{type(error).__name__}: {error}")
+        return Reason.IMAGE_UNREADABLE, detail[:200]
+    return None
+
+
+def has_orientation(picture: Image.Image) -> bool:
+    """Whether `datasets` turns a picture, which is loaded, before anyone sees it (ImageOps.exif_transpose).
+
+    See `Image.decode_example` in datasets/features/image.py, which is the same since version 2.21. Raises
+    whatever Pillow raises on broken metadata, and thereby ends a training.
+    """
+    return picture.getexif().get(ExifTags.Base.Orientation) is not None

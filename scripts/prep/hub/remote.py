@@ -1,0 +1,215 @@
+"""A dataset on the hub, read over HTTP through huggingface_hub: its session, token, proxies and errors.
+
+The requests are those of its `repo_info`, `list_repo_tree` and `hf_hub_download`, which are not called
+themselves for what a terabyte needs (seen in huggingface_hub 2.4): the listing has no time limit on a hub
+that goes silent, the download starts a file over when its process was killed, each has pauses of its own,
+and shards may end up in a cache in the home folder.
+
+`HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DOWNLOAD_TIMEOUT` are honoured; a token is never stored or printed.
+"""
+
+import contextlib
+import glob
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from huggingface_hub import constants, errors, get_token
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+from prep.hub import retry
+from prep.hub.dataset import HubFile, folder_of, matches
+from prep.hub.retry import Result, advice, words
+from prep.runtime.program import Failure
+from prep.runtime.sanitize import keep_secret, keep_url_secret
+from prep.storage import atomic
+
+log = logging.getLogger(__name__)
+
+# To name itself in its headers, the client asks the public hub for a list, whatever endpoint is set.
+constants.HF_HUB_DISABLE_TELEMETRY = True
+# At INFO every address is logged, those of storage with their signatures.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+class Remote:
+    """A dataset on the hub (or on what `endpoint` or HF_ENDPOINT names).
+
+    With `keep`, what was downloaded keeps a second, hidden name: a job that runs once more, before which
+    Snakemake deletes the first one, finds the bytes there, checks them, and downloads nothing.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None,
+        repo: str,
+        pause: retry.Pause = retry.pause,
+        keep: bool = False,
+    ) -> None:
+        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        self.repo = repo
+        self.pause = pause
+        self.keep = keep
+        keep_secret(get_token())
+        keep_url_secret(self.endpoint)
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Failure("hub.endpoint (or HF_ENDPOINT) must be an address such as https://hub.example.org")
+        # Without the user's name and password, where the address holds them.
+        self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def commit(self, revision: str) -> str:
+        """The 40 hex digits of the commit that a revision names; one that is such already is taken as is."""
+        if re.fullmatch(r"[0-9a-f]{40}", revision):
+            return revision
+        with self._explained(revision):
+            url = f"{self._api}/revision/{quote(revision, safe='')}"
+            return self._answer(url, lambda info: info["sha"])[0]
+
+    def files(self, commit: str, patterns: list[str]) -> list[HubFile]:
+        folder = folder_of(patterns)
+        url = f"{self._api}/tree/{commit}{'/' if folder else ''}{quote(folder, safe='')}?recursive=true"
+        found = []
+        with self._explained(folder or "its files"):
+            while url:
+                page, url = self._answer(url, _files)
+                found += [file for file in page if any(matches(file.path, pattern) for pattern in patterns)]
+        return sorted(found, key=lambda file: file.path)
+
+    def sha256(self, commit: str, file: HubFile) -> str:
+        # The hub keeps small files in git, and lists a sha256 of its large ones only.
+        def read() -> str:
+            digest = hashlib.sha256()
+            for chunk in self._bytes(commit, file, 0):
+                digest.update(chunk)
+            return digest.hexdigest()
+
+        with self._explained(file.path):
+            return retry.patiently(read, self.pause)
+
+    def tail(self, commit: str, file: HubFile, length: int) -> bytes:
+        start = max(file.bytes - length, 0)
+        with self._explained(file.path):
+            return retry.patiently(lambda: b"".join(self._bytes(commit, file, start)), self.pause)
+
+    def fetch(self, commit: str, file: HubFile, to: Path) -> None:
+        """Download the file to `to`, and check its size and sha256.
+
+        What has come is kept beside `to`, under a name that holds the sha256, until the file is whole: a
+        download that was cut, or whose process was killed, goes on from there.
+        """
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = to.with_name(f".{to.name}.{file.sha256[:16]}.part")
+        goes_on = part.exists()
+        found = self._completed(commit, file, part)
+        if found != file.sha256 and goes_on:
+            log.warning("%s: what an earlier run left of it is broken; downloading it anew", file.path)
+            part.unlink()
+            found = self._completed(commit, file, part)
+        if found != file.sha256:
+            part.unlink()
+            line = f"sha256 is {found}, the hub lists {file.sha256}; run again"
+            raise Failure(f"{self._where(file.path)}: {line}")
+        with part.open("rb+") as whole:
+            os.fsync(whole.fileno())
+        # Left by a download that was given up, and its file replaced at the hub since.
+        for old in to.parent.glob(f".{glob.escape(to.name)}.*.part"):
+            if old != part:
+                old.unlink()
+        if self.keep:
+            with contextlib.suppress(OSError):  # a file system may have no second names
+                to.unlink(missing_ok=True)
+                to.hardlink_to(part)
+                return
+        part.replace(to)
+
+    @property
+    def _api(self) -> str:
+        return f"{self.endpoint}/api/datasets/{self.repo}"
+
+    def _where(self, what: str) -> str:
+        return f"{self.repo} ({what}) at {self.shown}"
+
+    def _completed(self, commit: str, file: HubFile, part: Path) -> str:
+        """The sha256 of a part once all its bytes are there."""
+        part.touch()
+        with self._explained(file.path):
+            while part.stat().st_size < file.bytes:
+                retry.patiently(lambda: self._append(commit, file, part), self.pause)
+        return atomic.sha256(part)
+
+    def _append(self, commit: str, file: HubFile, part: Path) -> None:
+        """Append to a part what one request brings; an error when that is nothing."""
+        with part.open("ab") as out:
+            start = out.tell()
+            try:
+                for chunk in self._bytes(commit, file, start):
+                    out.write(chunk)
+            except errors.HTTPError as error:
+                if out.tell() == start:
+                    raise
+                log.info("%s: cut at %d of %d bytes: %s", file.path, out.tell(), file.bytes, words(error))
+            if out.tell() == start:
+                raise ConnectionError(f"an empty answer where {file.bytes - start} bytes were asked for")
+
+    def _bytes(self, commit: str, file: HubFile, start: int) -> Iterator[bytes]:
+        """The bytes of a file from `start` to its end, in pieces as they come."""
+        if start >= file.bytes:
+            return
+        url = f"{self.endpoint}/datasets/{self.repo}/resolve/{commit}/{quote(file.path)}"
+        with self._get(url, {"Range": f"bytes={start}-"}) as response:
+            # A server may leave ranges alone and send the file from its beginning.
+            span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+            place, size = map(int, span.groups()) if span else (0, response.headers.get("Content-Length"))
+            if size is not None and int(size) != file.bytes:
+                line = f"it has {size} bytes, and had {file.bytes} when listed; delete its listing, run again"
+                raise Failure(f"{self._where(file.path)}: {line}")
+            for chunk in response.iter_bytes():
+                yield chunk[max(start - place, 0) :]
+                place += len(chunk)
+
+    def _answer(self, url: str, read: Callable[[Any], Result]) -> tuple[Result, str | None]:
+        """What `read` finds in the hub's JSON, and the address of the next page."""
+
+        def ask() -> tuple[Result, str | None]:
+            with self._get(url) as response:
+                response.read()
+            try:
+                return read(response.json()), response.links.get("next", {}).get("url")
+            except (ValueError, KeyError, TypeError) as error:
+                line = "answers, but not as a hub does; check hub.endpoint or HF_ENDPOINT"
+                raise Failure(f"{self.shown} {line}") from error
+
+        return retry.patiently(ask, self.pause)
+
+    @contextlib.contextmanager
+    def _get(self, url: str, headers: dict[str, str] | None = None) -> Iterator:
+        """A response whose body is still to be read; the session drops the token when it leaves the hub."""
+        # A compressed body has no ranges, and no length to check.
+        headers = build_hf_headers(headers={"Accept-Encoding": "identity"} | (headers or {}))
+        limit = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with get_session().stream("GET", url, headers=headers, timeout=limit) as response:
+            hf_raise_for_status(response)
+            yield response
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong into the one line that says what to do."""
+        try:
+            yield
+        except (errors.HTTPError, ConnectionError) as error:
+            raise Failure(f"{self._where(what)} {advice(error)}") from error
+
+
+def _files(page: list[dict]) -> list[HubFile]:
+    """The files of a page of the hub's tree; those in LFS have their sha256 there."""
+    return [
+        HubFile(item["path"], item["size"], item["lfs"]["oid"] if item.get("lfs") else None)
+        for item in page
+        if item["type"] == "file"
+    ]

@@ -1,0 +1,1 @@
+"""Requests to chat-completion endpoints: retry, concurrency limits, streaming, journal."""

@@ -1,0 +1,109 @@
+"""Which of the answers in a journal counts for a request, so that answers got under other rules never mix.
+
+What decides an answer is in its request's key; how a request travels (time limits, concurrency, endpoints,
+streaming) is not. Three things decide an answer beside the request, and are kept apart in this way:
+
+- An answer that the end of the context cut stands under a key of its own, and counts until the context is
+  longer.
+- A second try with a larger budget is another request, with that budget in its key. Whether it is made
+  depends on what the journal has for the first, so every run decides it alike.
+- An answer that was stopped for going round in circles stands under a key that names the length that was
+  looked for. Where no circles are looked for it does not count, and the whole answer is asked for; where
+  they are, an answer that came whole is held to them too, and counts as if it had been stopped.
+"""
+
+import hashlib
+from typing import Any
+
+from prep.inference.errors import finish_reason
+from prep.inference.journal import Journal
+from prep.inference.request import Request, Response, manner
+from prep.inference.streaming import circles
+from prep.records.reason import Reason
+
+
+class Answers:
+    """The answers of one model in a journal.
+
+    `context`: the tokens of prompt and answer together. `longer_budget`: an answer that its own budget cut is
+    asked for once more with so many times the tokens, as far as the context has room. `window`: an answer
+    that goes round in circles for so many characters is no answer.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        model: str,
+        context: int,
+        longer_budget: float | None = None,
+        window: int | None = None,
+    ):
+        self._journal = journal
+        self._model = model
+        self._context = context
+        self._longer_budget = longer_budget
+        self.window = window
+
+    def key(self, request: Request) -> str:
+        """What tells a request from all others of any server."""
+        return request.key(self._model)
+
+    def known(self, request: Request) -> bool:
+        """Whether there is an answer that counts."""
+        key = self.key(request)
+        return key in self._journal or self._cut(key) is not None or self._stopped_key(key) in self._journal
+
+    def get(self, request: Request) -> dict[str, Any] | None:
+        """The answer that counts: content, reasoning, finish_reason, tokens."""
+        key = self.key(request)
+        return self._journal.get(key) or self._cut(key) or self._journal.get(self._stopped_key(key))
+
+    def keep(self, request: Request, answer: dict[str, Any]) -> None:
+        """Journal an answer, under the key by which it counts."""
+        key = self.key(request)
+        by_context = request.budget is None or answer["tokens"][1] < request.budget
+        if answer["finish_reason"] == Reason.REPETITION:
+            key = self._stopped_key(key)
+        elif answer["finish_reason"] == "length" and by_context:
+            key = _cut_key(key)
+        asked = manner(request.mode, self._model, request.sampling, request.template)
+        told = {"id": request.id, "asked": asked | {"seed": request.seed}, "max_model_len": self._context}
+        self._journal.append(key, told | answer)
+
+    def latest(self, request: Request) -> Request:
+        """The request whose answer counts: this one, or, where its budget cut it, that with a larger one."""
+        if self._longer_budget is None or request.budget is None:
+            return request
+        record = self._journal.get(self.key(request))
+        if record is None or record["finish_reason"] != "length" or self._goes_round(record):
+            return request
+        room = self._context - record["tokens"][0]
+        budget = min(int(request.budget * self._longer_budget), room)
+        return request.with_budget(budget) if budget > request.budget else request
+
+    def response(self, record: dict[str, Any]) -> Response:
+        """What an answer is to those who asked."""
+        if self._goes_round(record):
+            detail = f"went round in circles for {self.window} characters"
+            return Response("", None, None, Reason.REPETITION, detail)
+        # Journals of earlier versions hold other servers' names of it.
+        return Response(record["content"], record["reasoning"], finish_reason(record["finish_reason"]))
+
+    def _cut(self, key: str) -> dict[str, Any] | None:
+        """The answer that the end of the context cut, unless today's context is longer."""
+        record = self._journal.get(_cut_key(key))
+        return record if record and record["max_model_len"] >= self._context else None
+
+    def _goes_round(self, record: dict[str, Any]) -> bool:
+        """Whether an answer goes round in circles, if that is looked for."""
+        texts = (record["content"], record["reasoning"] or "")
+        return self.window is not None and any(circles(text, self.window) for text in texts)
+
+    def _stopped_key(self, key: str) -> str:
+        """Under which an answer is journaled that was stopped for going round in circles."""
+        return hashlib.sha256(f"{key} stopped after {self.window} characters".encode()).hexdigest()
+
+
+def _cut_key(key: str) -> str:
+    """Under which an answer is journaled that the end of the context cut: a longer one may finish it."""
+    return hashlib.sha256(f"{key} cut by the context".encode()).hexdigest()

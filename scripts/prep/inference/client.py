@@ -1,0 +1,455 @@
+"""Ask a server for everything that no journal holds: each request is paid for once, and none is lost.
+
+Requests are made as they are sent, answers are journaled as they come, and what `Client.ask` gives comes
+from the journal in the order of the requests: a run that was killed goes on where it was, and the order
+of arrival leaves no trace.
+"""
+
+import asyncio
+import logging
+import math
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prep.inference import errors
+from prep.inference import progress as reports
+from prep.inference.answer_policy import Answers
+from prep.inference.endpoint_pool import ANSWERED, Line, Lines
+from prep.inference.errors import Fault, Refusal
+from prep.inference.progress import Progress
+from prep.inference.request import Request, Response
+from prep.inference.transport import STREAM, time_limit
+from prep.records.reason import Reason
+from prep.runtime.program import Failure
+
+log = logging.getLogger("prep")
+
+FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
+LONGEST_DELAY = 30.0
+WAITING = 4  # times concurrency: requests begun and unfinished, while others are sent in the place of some
+REFUSALS = 50  # so many refused requests and not one answered: it may not be the rows
+OF_THE_ROW = (*ANSWERED, Reason.TRANSPORT)
+"""Faults that are the row's own when it alone meets them, again and again."""
+
+QUESTION = Request(
+    "plain",
+    "thinking",
+    [{"role": "user", "content": "Repeat 1000003"}],
+    {"temperature": 0, "max_tokens": 1},
+    0,
+)
+"""Shows for one token whether a server answers anything. It is nobody's row, and not journaled."""
+
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """The run is to end: nothing more is sent."""
+
+
+async def send_with_retries(
+    send: Callable[[], Awaitable[Result]], pause: Callable[[Fault, float], Awaitable[None]]
+) -> Result:
+    """What `send` gives. After a Fault it is called again, as often as TRIES says of the reason.
+
+    `pause(fault, seconds)` waits before that. Raises the last Fault when there were too many of its reason.
+    """
+    met: Counter[Reason] = Counter()
+    while True:
+        try:
+            return await send()
+        except Fault as caught:
+            fault = caught
+        met[fault.reason] += 1
+        if met[fault.reason] >= errors.TRIES[fault.reason]:
+            raise fault
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (met.total() - 1))
+        await pause(fault, delay * random.uniform(0.5, 1))
+
+
+class Client:
+    """Sends requests to a server, up to `concurrency` at once over all its endpoints.
+
+    Of the settings it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
+    the time that a request may take (see prep.inference.transport) `request_timeout` and `floor_rate`. An
+    answer that goes round in circles for the window of `answers` is stopped (see prep.inference.streaming).
+    """
+
+    def __init__(self, settings: dict[str, Any], server: Any, answers: Answers, progress: Path):
+        self._settings = settings
+        self._model: str = settings["model"]
+        self._server = server
+        self._answers = answers
+        self._progress_path = Path(progress)
+        self._asking: set[str] = set()  # keys on their way
+        self._failures: dict[str, Response] = {}  # by key
+        self._examples: dict[Reason, str] = {}  # the detail of the last failure of each reason
+        self._bearable = 0.0  # so many may fail for no reason of their own
+
+    def ask(
+        self, requests: Callable[[], Iterable[Request]], max_failed_share: float
+    ) -> Iterator[tuple[Request, Response]]:
+        """Ask what is missing, all of it; then give every request with its response, in order.
+
+        `requests` is called several times (to count, to ask, to give) and must give the same each time.
+        Raises Failure when more than `max_failed_share` of them failed for no reason of their own, or
+        when the server is of no use. What is on its way then is let finish, within its own time limit, and
+        what was answered is journaled.
+        """
+        total = sum(1 for _ in requests())
+        self._bearable = max_failed_share * total + 1e-6  # 0.29 of 100 is a little less than 29
+        self._asking.clear()
+        self._failures.clear()
+        self._examples.clear()
+        progress = Progress(self._progress_path, self._settings, total)
+        self._known = _Known(self._answers, requests)
+        missing = self._missing(requests(), progress)
+        state = "failed"
+        try:
+            if (first := next(missing, None)) is not None:
+                _run(self._ask_all(chain([first], missing), progress))
+            state = "done"
+        finally:
+            progress.mark(state, 0)
+            progress.saving()()
+            progress.report()
+        for request in requests():
+            latest = self._answers.latest(request)
+            if failed := self._failures.get(self._answers.key(latest)):
+                yield request, failed
+                continue
+            record = self._answers.get(latest)
+            if record is None:
+                raise RuntimeError(f"{request.id}: requests() gave other requests than before")
+            progress.give(request.mode, record)
+            yield request, self._answers.response(record)
+        progress.saving()()
+
+    def _missing(self, requests: Iterable[Request], progress: Progress) -> Iterator[Request]:
+        """Those to send: they have no answer and are not on their way."""
+        for request in requests:
+            latest = self._answers.latest(request)
+            key = self._answers.key(latest)
+            if key in self._asking or key in self._failures:
+                progress.from_journal += 1  # the same request once more gets the same answer
+            elif self._answers.known(latest):
+                progress.from_journal += 1
+                self._known.request = latest
+            else:
+                self._asking.add(key)
+                yield request
+
+    async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
+        """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
+        most = self._settings["concurrency"]
+        self._progress = progress
+        self._lines = lines = Lines(self._server, most)
+        self._sending: set[asyncio.Task] = set()
+        self._error: Exception | None = None  # why the run is to end
+        self._checking = asyncio.Lock()
+        self._ended = asyncio.Event()  # a request that was on its way has come in
+        workers: set[asyncio.Task] = set()
+        waiting = 0
+
+        def begin(work: Callable[[], Awaitable[None]]) -> None:
+            worker = group.create_task(guarded(work))
+            workers.add(worker)
+            worker.add_done_callback(workers.discard)
+
+        async def guarded(work: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await work()
+            except Stopped:
+                pass
+            except Exception as error:
+                stop(error)
+
+        def stop(error: Exception) -> None:
+            """Have the run end with an error: what is on its way is let finish, all else is given up."""
+            if self._error is not None:
+                return
+            self._error = error
+            if self._sending:
+                log.warning("the run ends (%s); %d requests are let finish first", error, len(self._sending))
+            for worker in workers - self._sending - {asyncio.current_task()}:
+                worker.cancel()
+
+        async def start() -> None:
+            await lines.renew()
+            beside.append(group.create_task(guarded(tell)))
+            for _ in range(most):
+                begin(work)
+
+        async def work() -> None:
+            for request in missing:
+                await self._finish(request, wait)
+                await self._check_share()
+                self._check_refusals()
+                self._check_running()
+                if len(workers) - waiting > most:
+                    return
+
+        async def wait(seconds: float) -> None:
+            """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
+            nonlocal waiting
+            waiting += 1
+            if len(workers) < WAITING * most:
+                begin(work)
+            await asyncio.sleep(seconds)
+            waiting -= 1
+
+        async def watch() -> None:
+            while True:
+                progress.mark("running", lines.in_flight)
+                await asyncio.to_thread(progress.saving())  # a shared file system may take its time
+                await asyncio.sleep(reports.EVERY)
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(reports.TOLD)
+                progress.report()
+                await lines.renew()  # a server that was away may be back
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(guarded(watch))]
+                begin(start)
+                while workers:
+                    await asyncio.wait(workers)
+                if self._error is None:
+                    await guarded(self._check_lines)
+                for task in beside:
+                    task.cancel()
+        finally:
+            await lines.close()
+        if self._error is not None:
+            raise self._error
+
+    def _check_running(self) -> None:
+        """Raise Stopped once the run is to end."""
+        if self._error is not None:
+            raise Stopped
+
+    async def _finish(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> None:
+        """See one request to its end: an answer in the journal, or a failure."""
+        asked = []
+        try:
+            while True:
+                asked.append(self._answers.latest(request))
+                self._asking.add(self._answers.key(asked[-1]))
+                answer = await self._answer(asked[-1], wait)
+                self._answers.keep(asked[-1], answer)
+                self._known.request = asked[-1]
+                if self._answers.latest(request).budget == asked[-1].budget:
+                    break
+                self._progress.again(Reason.LENGTH, answer)  # once, with a larger budget
+        except Fault as fault:
+            failed = Response("", None, None, fault.reason, fault.detail)
+            self._failures[self._answers.key(asked[-1])] = failed
+            self._progress.fail(fault)
+            self._examples[fault.reason] = fault.detail
+        else:
+            self._progress.answer(answer)
+        self._asking.difference_update(map(self._answers.key, asked))
+
+    async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
+        """The answer to a request; raises the last Fault when there was none too often."""
+        limit, stall = time_limit(self._settings, request.budget), self._settings["stall_timeout"]
+        how = STREAM if stall or self._answers.window else {}
+        failed: float | None = None  # when it failed
+        alone = True  # whether others were answered between each two of its failures
+        tried: list[Line] = []
+
+        async def send() -> dict[str, Any]:
+            nonlocal request, failed, alone
+            self._check_running()
+            body = request.body(self._model, **how)
+            line, sent = await self._lines.take(tried)
+            try:
+                answer = await self._post(line, body, limit, stall)
+            except Fault as fault:
+                before, failed = failed, self._lines.failed(line, fault, sent, failed)
+                tried.append(line)
+                alone = alone and fault.reason in OF_THE_ROW
+                if before is not None:
+                    alone = alone and line.succeeded_since(before)
+                    fault.row = fault.row or alone
+                self._check_running()
+                await self._check_hope(line, fault)
+                if fault.reason is not Reason.LENGTH or request.budget is None:
+                    raise
+                # The context has less room than the budget: without one, the server gives what there is.
+                request = request.with_budget(None)
+                self._progress.again(fault.reason)
+                return await send()
+            self._lines.succeeded(line)
+            return answer
+
+        async def pause(fault: Fault, seconds: float) -> None:
+            self._progress.again(fault.reason)
+            if fault.reason is Reason.TRANSPORT:
+                await self._lines.renew()
+            if fault.retry_after is None:  # else the endpoint rests as long as it asked for
+                await wait(seconds)
+
+        return await send_with_retries(send, pause)
+
+    async def _post(self, line: Line, body: bytes, limit: float, stall: float | None) -> dict[str, Any]:
+        """What a line that was taken answers; raises Fault. When the run ends, this is let finish."""
+        task = asyncio.current_task()
+        self._sending.add(task)
+        try:
+            return errors.read(await line.wire.post(body, limit, stall, self._answers.window), line.wire.url)
+        except Fault:
+            raise
+        except BaseException:
+            line.left()
+            raise
+        finally:
+            self._sending.discard(task)
+            self._ended.set()
+
+    async def _wait_for_answer(self) -> None:
+        """Wait while no request of the batch was answered, and one that is on its way may be.
+
+        A gateway refuses a prompt at once, and a model takes its time for the first answer.
+        """
+        while self._known.find() is None and self._sending:
+            self._ended.clear()
+            await self._ended.wait()
+
+    async def _answers_question(self, line: Line) -> bool:
+        """Whether a line answers a plain question, and something of the batch was answered before."""
+        self._check_running()
+        if self._known.find() is None:
+            return False
+        line.in_flight += 1
+        try:
+            body = QUESTION.body(self._model)
+            await self._post(line, body, time_limit(self._settings, QUESTION.budget), None)
+        except Fault as fault:
+            if isinstance(fault, Refusal) or not fault.row:
+                line.left()
+                return False
+        self._lines.revive(line)
+        return True
+
+    async def _check_lines(self) -> None:
+        """Look after the last request whether the lines that refused the last ones were right to."""
+        for line in self._lines:
+            await self._check_line(line, 0)
+
+    async def _check_line(self, line: Line, refusals: int) -> None:
+        """Raise Failure when a line has met more refusals in a row than some, and they are not the rows' own.
+
+        They are when a plain question is answered.
+        """
+        async with self._checking:
+            if line.refusals > (refusals if line.sound else 0) and not await self._answers_question(line):
+                raise Failure(str(line.refusal))
+
+    async def _check_hope(self, line: Line, fault: Fault) -> None:
+        """Raise Failure when a fault is one too many: there is no hope for the line, or for any."""
+        if isinstance(fault, Refusal):
+            await self._wait_for_answer()
+            await self._check_line(line, REFUSALS - 1)
+        elif fault.reason not in ANSWERED:
+            self._lines.check_hope(fault)
+        else:
+            # A server that is there may fail all that is left, if that is no more than may fail.
+            unbearable = self._progress.left + self._progress.held.total() > self._bearable
+            hopeless = unbearable and self._lines.hopeless()
+            if line.in_doubt or hopeless:
+                line.in_doubt = False
+                if not await self._answers_question(line) and hopeless:
+                    self._lines.check_hope(fault)
+
+    def _check_refusals(self) -> None:
+        """Raise Failure when the server refuses whatever it is asked: that is not the rows' fault."""
+        refused = sum(self._progress.failed[reason] for reason in errors.OWN)
+        if refused < REFUSALS or self._known.find():
+            return
+        detail = next(each.detail for each in self._failures.values() if each.failure in errors.OWN)
+        raise Failure(
+            f"the server refused the first {refused} requests ({detail});"
+            " see sampling, max_model_len and args"
+        )
+
+    async def _check_share(self) -> None:
+        """Raise Failure when more than bearable have failed for reasons that are not the row's own."""
+        progress = self._progress
+        count = progress.held.total()
+        if count <= self._bearable:
+            return
+        top = "; ".join(
+            f"{reason} {number} (such as: {self._examples[reason]})"
+            for reason, number in progress.held.most_common()
+        )
+        what = f"{count} of {progress.total} requests failed, more than max_failed_share allows: {top}."
+        async with self._checking:
+            if not progress.answered and any([await self._answers_question(line) for line in self._lines]):
+                share = math.ceil(self._known.missing() / progress.total * 10_000) / 10_000
+                raise Failure(
+                    f"{what} The server answers others, so it is these rows: with max_failed_share {share:g}"
+                    " they are rejected"
+                )
+        raise Failure(f"{what} Run again: only what is missing is asked")
+
+
+class _Known:
+    """Of the requests of a batch, one that was answered."""
+
+    def __init__(self, answers: Answers, requests: Callable[[], Iterable[Request]]):
+        self._answers = answers
+        self._requests = requests
+        self._searched = False
+        self.request: Request | None = None
+
+    def find(self) -> Request | None:
+        """The last one that was answered, or else any that the journal has an answer to; None: none was."""
+        if self.request is None and not self._searched:
+            self._searched = True
+            latest = map(self._answers.latest, self._requests())
+            self.request = next(filter(self._answers.known, latest), None)
+        return self.request
+
+    def missing(self) -> int:
+        """How many requests have no answer."""
+        return sum(not self._answers.known(self._answers.latest(each)) for each in self._requests())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` in a loop of its own, which SIGTERM ends as Ctrl-C does: first all tasks, then the program.
+
+    A handler of the program's that raises in the middle of a task would leave that task's traceback.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    told = False
+
+    async def main() -> None:
+        def tell() -> None:
+            nonlocal told
+            told = True
+            task.cancel()
+
+        task = asyncio.create_task(work)
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, tell)
+        await task
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        if not told:
+            raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+    if told:
+        signal.raise_signal(signal.SIGTERM)

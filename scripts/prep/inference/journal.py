@@ -1,0 +1,224 @@
+"""What was paid for: every finished request of a server, in append-only files that all jobs share.
+
+A journal is a folder of `*.jsonl` files. Each process appends to a file of its own and finds what any
+process ever wrote: no locks, no mmap, so a shared file system will do. One line is one finished request:
+
+    {"v":1,"key":"<64 hex digits>","record":{…}}
+
+Format and key stand at fixed places, so that opening a folder reads its lines without parsing them
+(250,000 lines of 10 kB: 2.5 GB, a few seconds). Lines are never changed and never dropped; where a key
+stands twice, the line that was written last counts.
+"""
+
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+from array import array
+from collections import OrderedDict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prep.runtime.program import Failure
+from prep.storage.atomic import naming
+
+log = logging.getLogger("prep")
+
+VERSION = 1
+HEAD = b'{"v":%d,"key":"' % VERSION
+KEY = slice(len(HEAD), len(HEAD) + 64)
+MIDDLE = b'","record":'
+BODY = KEY.stop + len(MIDDLE)
+HEX = re.compile(rb"[0-9a-f]{64}").fullmatch
+
+CHUNK = 1 << 18  # bytes read at once when a folder is opened
+PIECE = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
+FULL = 0.8  # of the table of places, until it doubles
+OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job that ever ran
+
+
+class Journal:
+    """The finished requests under `folder`, which is made if it is missing.
+
+    What other processes append after this one has opened the folder is not seen. Raises Failure when a
+    file holds lines of another format.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Names begin with the time, so that a later line for the same key replaces an earlier one.
+        self._paths = sorted(self._folder.glob("*.jsonl"))
+        self._places = _Places()
+        self._readers: OrderedDict[int, int] = OrderedDict()  # number of a file -> descriptor
+        self._own = None
+        self._end = 0  # where the next line of our own file begins
+        for number, path in enumerate(self._paths):
+            self._scan(number, path)
+
+    def __contains__(self, key: str) -> bool:
+        return self._places.get(_digest(key)) is not None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The record of a finished request, or None."""
+        place = self._places.get(_digest(key))
+        if place is None:
+            return None
+        number, offset = divmod(place, _Places.OFFSETS)
+        line = self._line(number, offset)
+        try:
+            if line[KEY].decode() != key:
+                return None  # another key with the same first 64 bits
+            return json.loads(line[BODY:-1].decode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            path = self._paths[number]
+            raise Failure(f"{path}: the line at byte {offset} is damaged ({error}); remove it") from error
+
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Write down a finished request; once this returns, a killed process loses it no more."""
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        line = HEAD + key.encode() + MIDDLE + text.encode("utf-8", "surrogatepass") + b"}\n"
+        if self._own is None:
+            self._begin()
+        with naming(self._paths[-1]):
+            self._own.write(line)
+            self._own.flush()
+        self._places.put(_digest(key), (len(self._paths) - 1) * _Places.OFFSETS + self._end)
+        self._end += len(line)
+
+    def close(self) -> None:
+        """Close the files; a closed journal opens them again when it is used."""
+        own, self._own = self._own, None
+        if own is not None:
+            own.close()
+        while self._readers:
+            os.close(self._readers.popitem()[1])
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        name = f"{when}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self._own = (self._folder / name).open("xb")
+        self._paths.append(self._folder / name)
+        self._end = 0
+
+    def _scan(self, number: int, path: Path) -> None:
+        """Take down where each whole line of a file begins."""
+        place = number * _Places.OFFSETS  # of the first byte of `block`
+        rest = b""
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                block = rest + chunk
+                # JSON text holds no NUL: one is a hole that a machine's crash left in the file.
+                holes = b"\0" in chunk or b"\0" in rest
+                begin = 0
+                while (end := block.find(b"\n", begin)) >= 0:
+                    if holes and block.find(b"\0", begin, end) >= 0:
+                        log.warning("%s: a line with a hole is left out, and asked for again", path)
+                    else:
+                        self._places.put(_digest(_key(path, block, begin, end)), place + begin)
+                    begin = end + 1
+                rest = block[begin:]
+                place += begin
+        if rest:
+            log.warning(
+                "%s: its last line is torn (%d bytes; a job was killed there, or is writing now); left out",
+                path,
+                len(rest),
+            )
+
+    def _line(self, number: int, offset: int) -> bytes:
+        """The line at `offset` of a file, without its end."""
+        descriptor = self._readers.pop(number, None)
+        if descriptor is None:
+            descriptor = os.open(self._paths[number], os.O_RDONLY)
+        self._readers[number] = descriptor
+        if len(self._readers) > OPEN_FILES:
+            os.close(self._readers.popitem(last=False)[1])
+        pieces = []
+        while piece := os.pread(descriptor, PIECE, offset):
+            end = piece.find(b"\n")
+            if end >= 0:
+                pieces.append(piece[:end])
+                break
+            pieces.append(piece)
+            offset += len(piece)
+        return b"".join(pieces)
+
+
+class _Places:
+    """Where each key's line is: an open-addressed table of two machine words an entry.
+
+    A dict takes 150 bytes an entry, this 20 to 40. Keys are the first 64 bits of a sha256: with a
+    million of them, two are alike once in 37 million times, and the reader checks the whole key.
+    """
+
+    OFFSETS = 1 << 44  # a place is file number times OFFSETS + offset: a million files of 16 TB
+
+    def __init__(self) -> None:
+        self._used = 0
+        self._make(1 << 10)
+
+    def __len__(self) -> int:
+        return self._used
+
+    def get(self, digest: int) -> int | None:
+        place = self._values[self._slot(digest)]
+        return place - 1 if place else None
+
+    def put(self, digest: int, place: int) -> None:
+        slot = self._slot(digest)
+        self._used += self._values[slot] == 0
+        self._keys[slot], self._values[slot] = digest, place + 1  # 0 is an empty slot
+        if self._used > FULL * len(self._keys):
+            keys, values = self._keys, self._values
+            self._make(2 * len(keys))
+            for key, value in zip(keys, values, strict=True):
+                if value:
+                    slot = self._slot(key)
+                    self._keys[slot], self._values[slot] = key, value
+
+    def _make(self, slots: int) -> None:
+        self._keys, self._values = array("Q", [0]) * slots, array("Q", [0]) * slots
+        self._mask = slots - 1
+
+    def _slot(self, digest: int) -> int:
+        """The slot that holds the key, or the empty one where it belongs."""
+        keys, values, mask = self._keys, self._values, self._mask
+        slot = digest & mask
+        while values[slot] and keys[slot] != digest:
+            slot = (slot + 1) & mask
+        return slot
+
+
+def _digest(key: str | bytes) -> int:
+    return int(key[:16], 16)
+
+
+def _key(path: Path, block: bytes, begin: int, end: int) -> bytes:
+    """The key of the line at block[begin:end]; Failure when the line is not one of this format."""
+    key = block[begin + KEY.start : begin + KEY.stop]
+    if block.startswith(HEAD, begin) and block.startswith(MIDDLE, begin + KEY.stop) and HEX(key):
+        return key
+    found = re.match(rb'\{"v": ?(\d+)', block[begin:end])
+    if found is None:
+        what = "that is not of a journal"
+    elif int(found[1]) != VERSION:
+        what = f"of journal format {int(found[1])}"
+    else:
+        what = "that is damaged"
+    raise Failure(
+        f"{path}: it holds a line {what}; this program reads format {VERSION}."
+        " Move the file away (what it holds is then asked again), or use the version that wrote it"
+    )

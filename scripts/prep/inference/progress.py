@@ -1,0 +1,138 @@
+"""How far a batch is: a line a minute in the log, and a small JSON file for whoever watches."""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prep.inference.errors import Fault
+from prep.records.reason import Reason
+from prep.storage.atomic import write_json
+
+log = logging.getLogger("prep")
+
+EVERY = 5.0  # seconds between two times that the file is written
+TOLD = 60.0  # seconds between two lines of the log
+
+
+class Progress:
+    """The counts of one batch of `total` requests; reports go to the log and to `path`.
+
+    Tokens are those that the server counted: of what was answered in this run, and by mode of all answers
+    that the batch was given, whichever run asked for them.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], total: int):
+        self._path = path
+        self._named = {"server": settings["name"], "model": settings["model"]}
+        self.total = total
+        self.from_journal = 0
+        self.answered = 0
+        self.failed: Counter[Reason] = Counter()
+        self.held: Counter[Reason] = Counter()  # of these, what is held against the server
+        self._retries: Counter[Reason] = Counter()
+        self._finished: Counter[str] = Counter()
+        self._tokens = [0, 0]
+        self._modes: dict[str, Counter[str]] = {}
+        self._started = time.monotonic()
+        # When, answered and tokens out, as each time the file was written in the last minute.
+        self._marks = deque([(self._started, 0, 0)], maxlen=round(TOLD / EVERY) + 1)
+        self._state, self._in_flight = "running", 0
+
+    @property
+    def left(self) -> int:
+        """Requests that have no end yet."""
+        return self.total - self.from_journal - self.answered - self.failed.total()
+
+    def answer(self, record: dict[str, Any]) -> None:
+        """Count an answer that came in."""
+        self.answered += 1
+        self._finished[record["finish_reason"]] += 1
+        self._spend(record)
+
+    def fail(self, fault: Fault) -> None:
+        """Count a request that has failed for good."""
+        self.failed[fault.reason] += 1
+        if not fault.row:
+            self.held[fault.reason] += 1
+
+    def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
+        """Count a request that is sent again, and what the answer cost that was of no use."""
+        self._retries[reason] += 1
+        if record:
+            self._spend(record)
+
+    def give(self, mode: str, record: dict[str, Any]) -> None:
+        """Count an answer that the batch is given, new or from the journal."""
+        prompt, completion = record["tokens"]
+        counts = self._modes.setdefault(mode, Counter())
+        counts.update(answers=1, prompt_tokens=prompt, completion_tokens=completion)
+
+    def _spend(self, record: dict[str, Any]) -> None:
+        self._tokens = [sum(pair) for pair in zip(self._tokens, record["tokens"], strict=True)]
+
+    def report(self) -> None:
+        """Write a line of the log."""
+        rate, token_rate, left = self._rates()
+        log.info(
+            "%s: %d of %d answered, %d from the journal%s; %d in flight, %.2f requests/s, %.0f tokens/s%s",
+            self._state,
+            self.answered,
+            self.total,
+            self.from_journal,
+            "".join(f", {count} failed: {name}" for name, count in _sorted(self.failed).items()),
+            self._in_flight,
+            rate,
+            token_rate,
+            f", {left // 3600} h {left // 60 % 60:02} min to go" if left else "",
+        )
+
+    def mark(self, state: str, in_flight: int) -> None:
+        """Take down how it stands: rates are of what lies between such moments."""
+        self._state, self._in_flight = state, in_flight
+        self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
+
+    def saving(self) -> Callable[[], None]:
+        """What writes down the counts as they are now; it may take its time, in a thread of its own."""
+        rate, token_rate, left = self._rates()
+        return partial(
+            write_json,
+            self._path,
+            {
+                **self._named,
+                "state": self._state,
+                "total": self.total,
+                "from_journal": self.from_journal,
+                "asked": self.answered + self.failed.total() + self._in_flight,
+                "answered": self.answered,
+                "finish_reasons": _sorted(self._finished),
+                "failed": _sorted(self.failed),
+                "retries": _sorted(self._retries),
+                "in_flight": self._in_flight,
+                "requests_per_second": round(rate, 3),
+                "prompt_tokens": self._tokens[0],
+                "completion_tokens": self._tokens[1],
+                "completion_tokens_per_second": round(token_rate, 1),
+                "modes": {mode: dict(counts) for mode, counts in sorted(self._modes.items())},
+                "seconds": round(self._marks[-1][0] - self._started, 1),
+                "eta_seconds": left,
+                "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+        )
+
+    def _rates(self) -> tuple[float, float, int | None]:
+        """Answers and tokens a second, of the last minute or in the end of all, and the seconds to go."""
+        then = self._marks[0] if self._state == "running" else (self._started, 0, 0)
+        seconds, answered, tokens = (now - was for now, was in zip(self._marks[-1], then, strict=True))
+        if seconds <= 0:
+            return 0.0, 0.0, None
+        rate = answered / seconds
+        return rate, tokens / seconds, round(self.left / rate) if rate else None
+
+
+def _sorted(counts: Counter) -> dict[str, int]:
+    """Counts by name, the largest first."""
+    return {str(name): count for name, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))}

@@ -1,0 +1,141 @@
+"""What is asked of a server, and what comes of it."""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from prep.inference.errors import Fault
+from prep.records.reason import Reason
+
+MARK = secrets.token_hex(16)
+"""Holds a picture's place in a body; no text can have it by intent."""
+
+# Media types by a file's first bytes; WebP has its name at byte 8.
+SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"GIF8": "image/gif",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+    b"BM": "image/bmp",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A chat completion to ask for.
+
+    `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
+    user message, as it is. Sampling may name whatever the server understands, `top_k` and `min_p` too.
+    `mode` is what tokens are counted by: `thinking`, `no_thinking` or `judge`. `template` is what the
+    messages were made from, where they were; a journal tells of it, so that a plan knows it again.
+    """
+
+    id: str
+    mode: str
+    messages: list[dict[str, Any]]
+    sampling: dict[str, Any]
+    seed: int
+    sample: int = 0
+    image: bytes | None = None
+    response_format: dict[str, Any] | None = None
+    template: str | None = None
+
+    def key(self, model: str) -> str:
+        """The sha256, in hex, of all that decides the answer; id, mode and template do not."""
+        if model not in self._keys:
+            self._keys[model] = self._key(model)
+        return self._keys[model]
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {}
+
+    def _key(self, model: str) -> str:
+        picture = None if self.image is None else hashlib.sha256(self.image).hexdigest()
+        decides = {
+            "model": model,
+            "messages": self.messages,
+            "image": picture,
+            "sampling": self.sampling,
+            "seed": self.seed,
+            "sample": self.sample,
+            "response_format": self.response_format,
+        }
+        text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def budget(self) -> int | None:
+        """The tokens that an answer may have; None: what the context has left."""
+        return self.sampling.get("max_tokens")
+
+    def with_budget(self, tokens: int | None) -> "Request":
+        """The same request with another budget, which is another request: its answers are kept apart."""
+        sampling = {name: value for name, value in self.sampling.items() if name != "max_tokens"}
+        return replace(self, sampling=sampling if tokens is None else {**sampling, "max_tokens": tokens})
+
+    def body(self, model: str, **more: Any) -> bytes:
+        """What is sent, in JSON. Without a budget, the server uses what its context has left.
+
+        Raises Fault when the picture is of no known format, or a text cannot be encoded.
+        """
+        body = {"model": model, "messages": self.messages, **self.sampling, "seed": self.seed, **more}
+        if self.image is not None:
+            body["messages"] = _with_picture(self.messages, f"data:{_media_type(self.image)};base64,{MARK}")
+        if self.response_format is not None:
+            body["response_format"] = self.response_format
+        try:
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError as error:
+            raise Fault(Reason.BAD_REQUEST, f"cannot be sent: {error}") from error
+        if self.image is None:
+            return text
+        # The picture is put in last: looking through its text for what JSON must escape takes longer than
+        # all the rest.
+        before, _, after = text.partition(MARK.encode())
+        return b"".join((before, base64.b64encode(self.image), after))
+
+
+def manner(mode: str, model: str, sampling: dict[str, Any], template: str | None) -> dict[str, Any]:
+    """What requests of one kind have in common, as a journal tells of it; of the template, the sha256."""
+    digest = template and hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"mode": mode, "model": model, "sampling": sampling, "template": digest}
+
+
+@dataclass(frozen=True)
+class Response:
+    """The end of a request: an answer (`failure` is None), or a failure with its detail.
+
+    An answer need not be whole: `finish_reason` says how it ended. `reasoning` is what the server split
+    off from the content.
+    """
+
+    content: str
+    reasoning: str | None
+    finish_reason: str | None
+    failure: Reason | None = None
+    detail: str | None = None
+
+
+def _with_picture(messages: list[dict[str, Any]], url: str) -> list[dict[str, Any]]:
+    """The messages with a picture before the text of the last user message."""
+    last = max(number for number, message in enumerate(messages) if message["role"] == "user")
+    parts = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": messages[last]["content"]},
+    ]
+    return [*messages[:last], {**messages[last], "content": parts}, *messages[last + 1 :]]
+
+
+def _media_type(image: bytes) -> str:
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    for signature, name in SIGNATURES.items():
+        if image.startswith(signature):
+            return name
+    raise Fault(Reason.BAD_REQUEST, "the picture is of no format that can be sent")

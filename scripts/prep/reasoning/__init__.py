@@ -1,0 +1,1 @@
+"""A batch of questions: answers, answer formats, verdicts, selection."""

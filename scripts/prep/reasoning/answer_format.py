@@ -1,0 +1,95 @@
+"""The forms that teachers answer in, and what of an answer is trained on."""
+
+import re
+
+from prep.inference.request import Response
+from prep.records.conversation import MEDIA_TAG
+from prep.records.reason import Defect, Reason
+from prep.records.template_tokens import template_tokens
+
+THOUGHT_END = "</think>"
+EMPTY_THINK = "<think>\n\n</think>\n\n"
+BOX = ("<|begin_of_box|>", "<|end_of_box|>")
+_THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTALL)
+
+
+def defect_of(response: Response) -> Defect | None:
+    """Why an answer cannot be used whatever its form.
+
+    It failed, did not stop, is empty, has a media tag, a template token or what cannot be stored.
+    """
+    if response.failure:
+        return response.failure, response.detail or ""
+    if response.finish_reason == "length":
+        return Reason.LENGTH, "cut at the context's or the budget's end"
+    if response.finish_reason == "content_filter":
+        return Reason.CONTENT_FILTER, "ended by the server's content filter"
+    if response.finish_reason != "stop":
+        return Reason.NOT_STOPPED, f"finish_reason is {response.finish_reason}"
+    if not whole(response).strip():
+        return Reason.EMPTY, "no text at all"
+    said = f"{response.reasoning or ''}\n{response.content}"
+    if tag := MEDIA_TAG.search(said):
+        return Reason.MEDIA_TAG_IN_ANSWER, tag.group()
+    if tokens := [token for token in template_tokens(said) if token not in BOX]:
+        return Reason.TEMPLATE_TOKEN_IN_ANSWER, ", ".join(tokens[:5])
+    try:
+        said.encode()
+    except UnicodeEncodeError as error:
+        return Reason.TEXT_NOT_UTF8, error.reason
+    return None
+
+
+def whole(response: Response) -> str:
+    """The answer as one text, wherever the server put the thinking: in the text, or in a field of its own."""
+    if response.reasoning and "<think>" not in response.content:
+        return f"<think>\n{response.reasoning.strip()}\n</think>\n\n{response.content.lstrip()}"
+    return response.content
+
+
+def text_answer(response: Response, mode: str) -> str | Defect:
+    """A text teacher's answer, `<think>…</think>` and text, or what is wrong with it.
+
+    In mode `no_thinking` the block is empty, and is put back where the server left it out.
+    """
+    if defect := defect_of(response):
+        return defect
+    text = whole(response)
+    if mode == "no_thinking" and "<think>" not in text and "</think>" not in text:
+        text = EMPTY_THINK + text.lstrip()
+    found = _THOUGHT.fullmatch(text)
+    if text.count("<think>") != 1 or text.count("</think>") != 1 or not found:
+        return Reason.ANSWER_MALFORMED, "not <think>…</think> followed by text"
+    if not found["text"].strip():
+        return Reason.ANSWER_MALFORMED, "no text after </think>"
+    if bool(found["thought"].strip()) != (mode == "thinking"):
+        return Reason.ANSWER_MALFORMED, f"the think block does not fit the mode {mode}"
+    return text
+
+
+def image_answer(response: Response) -> str | Defect:
+    """A vision teacher's answer without its answer and box tags, or what is wrong with it.
+
+    The form is that of GLM-4.1V-Thinking: `<think>…</think><answer>…</answer>`, where the last tag may be
+    missing, and boxes `<|begin_of_box|>…<|end_of_box|>` in pairs.
+    """
+    if defect := defect_of(response):
+        return defect
+    text = whole(response)
+    for tag in ("<think>", "</think>"):
+        if text.count(tag) != 1:
+            return Reason.ANSWER_MALFORMED, f"{text.count(tag)} times {tag}"
+    if re.findall("|".join(map(re.escape, BOX)), text) != list(BOX) * text.count(BOX[0]):
+        return Reason.ANSWER_MALFORMED, "box tags are not in pairs"
+    found = _THOUGHT.fullmatch(text)
+    if not found or "<answer>" not in found["text"]:
+        return Reason.ANSWER_MALFORMED, "not <think>…</think><answer>…"
+    text = re.sub("|".join(map(re.escape, ("<answer>", "</answer>", *BOX))), "", text)
+    if not after_thought(text):
+        return Reason.ANSWER_MALFORMED, "no text in the answer"
+    return text
+
+
+def after_thought(text: str) -> str:
+    """What an answer says once it has thought: the text after `</think>`, stripped."""
+    return text.rpartition(THOUGHT_END)[2].strip()

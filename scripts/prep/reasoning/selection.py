@@ -1,0 +1,91 @@
+"""From answers and verdicts to training rows and rejects: what is kept of a batch of stage 3."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from prep.reasoning import verdict
+from prep.records import question
+from prep.records.question import Question
+from prep.records.reason import Defect
+from prep.records.template_tokens import with_note
+from prep.storage import parquet, part_summary
+from prep.storage.schema import REASONED, REJECTS
+
+
+@dataclass(frozen=True)
+class Selected:
+    """An answer with its question, its score, and its defect or None when it is kept."""
+
+    question: Question
+    answer: dict
+    score: int | None
+    defect: Defect | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of every program that selects."""
+    parser.add_argument("--questions", type=Path, nargs="+", required=True)
+    parser.add_argument("--answers", type=Path, required=True)
+    parser.add_argument("--verdicts", type=Path, required=True)
+    parser.add_argument("--min-score", type=int, required=True)
+    parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
+    parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
+    parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
+
+
+def read(args: argparse.Namespace) -> Iterator[Selected]:
+    """The answers of a batch in order, joined by id with their questions and verdicts."""
+    looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
+    answers = parquet.read(args.answers, looked_at)
+    outcomes = verdict.outcomes(answers, parquet.read(args.verdicts), args.min_score)
+    questions, asked = question.read(args.questions), None
+    for answer in parquet.read(args.answers):
+        while asked is None or asked.id != answer["question_id"]:
+            asked = next(questions)
+        yield Selected(asked, answer, *outcomes[answer["id"]])
+
+
+def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | Defect]]) -> None:
+    """Write each outcome where it belongs: a training row, or a defect."""
+    outcomes = iter(outcomes)
+    with parquet.sink(args.shard, REASONED) as keep, parquet.sink(args.rejects, REJECTS) as drop:
+        while chunk := list(islice(outcomes, 64)):
+            kept = [row for _, row in chunk if isinstance(row, dict)]
+            keep.add(pa.Table.from_pylist(kept, REASONED))
+            dropped = [reject(selected, row) for selected, row in chunk if not isinstance(row, dict)]
+            drop.add(pa.Table.from_pylist(dropped, REJECTS))
+    part_summary.write_summary(args.summary, {}, shard=keep, rejects=drop)
+
+
+def training_row(selected: Selected, user: str, images: list[dict]) -> dict:
+    """The training row of an answer: what the user says, with these pictures, and the whole answer."""
+    asked, answer = selected.question, selected.answer
+    return {
+        "id": answer["id"],
+        "source_id": asked.source_id,
+        "messages": [
+            {"content": user, "role": "user"},
+            {"content": answer["text"], "role": "assistant"},
+        ],
+        "images": images,
+        "source": asked.source,
+        "mode": answer["mode"],
+        "score": selected.score,
+    }
+
+
+def reject(selected: Selected, defect: Defect) -> dict:
+    """The reject of an answer, named by the training row that it would have been.
+
+    What the detail of a whole answer tells of its request stands in it too (see
+    prep.records.template_tokens).
+    """
+    answer, (reason, detail) = selected.answer, defect
+    if answer["reason"] is None:
+        detail = with_note(detail, selected.question.text)
+    return {"id": answer["id"], **selected.question.origin(), "reason": reason, "detail": detail}

@@ -1,0 +1,1 @@
+"""What one row is: reasons, questions, conversations, seeds and template tokens."""

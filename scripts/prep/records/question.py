@@ -1,0 +1,54 @@
+"""A question for a teacher, and the names of what comes of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prep.records.conversation import IMAGE_TAG
+from prep.records.template_tokens import break_template_tokens
+from prep.storage import parquet
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text question, or a user turn beside its picture; see prep.storage.schema.QUESTIONS for the fields.
+
+    `question` is the text as the source has it, tag included; `image` the picture's encoded bytes.
+    """
+
+    id: str
+    source: str
+    source_id: str | None
+    source_file: str
+    row: int
+    question: str
+    reference: str | None
+    image: bytes | None
+    image_path: str | None
+
+    @property
+    def text(self) -> str:
+        """The question without its picture's tag: what a teacher and a judge are asked."""
+        return self.question.replace(IMAGE_TAG, "").strip() if self.image else self.question
+
+    @property
+    def request_text(self) -> str:
+        """The text as requests carry it: template tokens in it are broken."""
+        return break_template_tokens(self.text)
+
+    def origin(self) -> dict:
+        """Where the question is from, as a reject names it."""
+        return {"source_file": self.source_file, "row": self.row}
+
+
+def read(paths: Iterable[Path]) -> Iterator[Question]:
+    """The questions of some files in order, a row group in memory at a time."""
+    for path in paths:
+        for row in parquet.read(path):
+            image = row.pop("image") or {}
+            yield Question(**row, image=image.get("bytes"), image_path=image.get("path"))
+
+
+def row_id(question_id: str, mode: str, sample: int) -> str:
+    """The id of an answer, and of the training row that is made from it."""
+    return f"{question_id}#{mode}.{sample}"

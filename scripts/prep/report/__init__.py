@@ -1,0 +1,1 @@
+"""What users read of an artifact: manifest, registration, card and report parts."""

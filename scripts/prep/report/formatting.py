@@ -1,0 +1,133 @@
+"""What the card and the report share: their templates, how numbers look, what reasons mean."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from prep.records.reason import Reason
+
+MEANINGS = {
+    Reason.IMAGE_MISSING: "The picture is null, or has no bytes.",
+    Reason.IMAGE_UNREADABLE: (
+        "The picture's format is not one that we read, its header is broken, or it does not decode."
+    ),
+    Reason.IMAGE_TOO_LARGE: "The picture has more pixels than the limit.",
+    Reason.TEXT_NOT_UTF8: (
+        "A text cell is not valid UTF-8, or it, or an answer, cannot be stored as such (a lone surrogate)."
+    ),
+    Reason.NO_CONVERSATION: "The conversation is null or empty.",
+    Reason.SYSTEM_TURN: (
+        "The conversation begins with a `system` turn, which a training row has no place for."
+    ),
+    Reason.ODD_TURNS: "The conversation has an odd number of turns.",
+    Reason.WRONG_SPEAKER: "The speakers are not exactly `human` and `gpt` in turn.",
+    Reason.VALUE_MISSING: "A turn has no text.",
+    Reason.NO_IMAGE_TAG: "The first human turn has no `<image>` tag, where the source must have one.",
+    Reason.SEVERAL_IMAGE_TAGS: "The first human turn has more than one `<image>` tag for the one picture.",
+    Reason.MEDIA_TAG_IN_QUESTION: "A human turn holds a media tag that no picture of the row answers to.",
+    Reason.MEDIA_TAG_IN_ANSWER: "An answer holds `<image>`, `<audio>` or `<video>`.",
+    Reason.THINK_TAG_IN_ANSWER: "A source's answer holds `<think>` or `</think>`.",
+    Reason.GROUND_TRUTH_INVALID: "`ground_truth` is not JSON, or has no string at `gt_parse.text_sequence`.",
+    Reason.TEXT_EMPTY: "The page's text is empty once stripped.",
+    Reason.MEDIA_TAG_IN_TEXT: "The page's text holds a media tag.",
+    Reason.QUESTION_INVALID: "The question's line is not a JSON object, or a text column is not a string.",
+    Reason.QUESTION_EMPTY: "The question is empty once stripped.",
+    Reason.TRANSPORT: "The connection failed, each time it was tried.",
+    Reason.TIMEOUT: "The server did not answer in time, each time it was tried.",
+    Reason.RATE_LIMITED: "The server said 429, each time it was tried.",
+    Reason.SERVER_ERROR: "The server said 5xx, or broke the answer off, each time it was tried.",
+    Reason.CUT_JSON: "What the server sent was no whole JSON, each time it was tried.",
+    Reason.MALFORMED: "What the server sent was no chat completion, each time it was tried.",
+    Reason.BAD_REQUEST: "The server refused the request as such (4xx).",
+    Reason.LENGTH: (
+        "The answer was cut at the context's or the budget's end, or the prompt alone fills the context."
+    ),
+    Reason.REPETITION: "The answer went round in circles, and was stopped.",
+    Reason.CONTENT_FILTER: "The server's content filter ended the answer.",
+    Reason.NOT_STOPPED: "The answer ended for another reason than `stop` that has no name here.",
+    Reason.EMPTY: "The answer has no text at all.",
+    Reason.TEMPLATE_TOKEN_IN_ANSWER: (
+        "A teacher's answer holds a special token of a chat template, such as `<|im_end|>`."
+    ),
+    Reason.ANSWER_MALFORMED: "The answer does not have the teacher's form.",
+    Reason.JUDGE_UNCLEAR: "The judge's answer holds no verdict that can be read, or none came.",
+    Reason.JUDGE_FAIL: "The judge said `fail`.",
+    Reason.LOW_SCORE: "The judge said `pass` with a score under `min_score`.",
+    Reason.NOT_BEST: (
+        "Another sample of the same question and mode has a better score, or the same and came first."
+    ),
+    Reason.MISSING_GLYPH: "No font has a character of the question.",
+    Reason.TOO_LONG_TO_RENDER: "The question does not fit on the pages allowed at a size that can be read.",
+}
+"""What each reason means, in the order of the enum; the card and the report print it."""
+
+FOLDER = Path(__file__).resolve().parents[2] / "templates"
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of scripts/templates/, with the filters below and `share()`; HTML is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(count=count, size=size, cell=cell, ticks=ticks, breaks=breaks)
+    environment.globals.update(share=share)
+    return environment.get_template(name)
+
+
+def count(number: int) -> str:
+    """A number with its thousands apart: 2,000,000."""
+    return f"{number:,}"
+
+
+def size(number: float) -> str:
+    """Bytes in decimal units, two or three digits: 4.5 MB, 128 kB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 999.5:
+            digits = 1 if unit != "bytes" and number < 99.95 else 0
+            return f"{number:.{digits}f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
+
+
+def share(part: int, whole: int) -> str:
+    """A share in per cent with one digit, which is 0 or 100 only when that is exact; a dash of none."""
+    if not whole:
+        return "-"
+    percent = f"{100 * part / whole:.1f}"
+    if percent == "0.0" and part:
+        return "< 0.1 %"
+    if percent == "100.0" and part < whole:
+        return "> 99.9 %"
+    return f"{percent.removesuffix('.0')} %"
+
+
+def cell(text: str) -> str:
+    """A text that stays within one cell of a Markdown table."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def ticks(text: str) -> Markup:
+    """Text as HTML, in which what stands between backticks is code."""
+    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
+
+
+def breaks(name: str) -> Markup:
+    """A name or an id as HTML that may be broken after its slashes and underscores, where it must."""
+    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(name))))
+
+
+def totals(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The sums of several reason counts, the largest first."""
+    sums: dict[str, int] = {}
+    for each in counts:
+        for key, number in each.items():
+            sums[key] = sums.get(key, 0) + number
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))

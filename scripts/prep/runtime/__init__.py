@@ -1,0 +1,1 @@
+"""Processes of a program: start and failure, child groups, pools, ordered results, sanitized output."""

@@ -1,0 +1,78 @@
+"""How every program of this project starts and how it fails."""
+
+import argparse
+import errno
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from prep.runtime.process_group import follow_parent
+from prep.runtime.sanitize import Formatter, keep_environment_secrets, sanitize
+
+log = logging.getLogger("prep")
+
+
+class Failure(Exception):
+    """An error that a user can cause and mend: one line that says what, where, and what to do.
+
+    What it quotes of a server or a hub is sanitized.
+    """
+
+    def __str__(self) -> str:
+        return sanitize(super().__str__())
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """An argument parser headed by the program's docstring; flags have no defaults (config.yaml has)."""
+    return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program's main(); a Failure or an OSError ends in one clear last line and exit code 1.
+
+    SIGTERM unwinds like Ctrl-C does, so that context managers close what they opened; both exit
+    with 128 + the signal's number, and so they do when the workflow that runs the program is gone. Whatever
+    else is raised is a bug and keeps its traceback. All that is said is sanitized
+    (see prep.runtime.sanitize).
+    """
+    keep_environment_secrets()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    sys.excepthook = _show_traceback
+    for chatty in ("httpx", "httpx2"):  # a line a request; addresses may be signed
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminated)
+    follow_parent()
+    try:
+        main()
+    except (Failure, OSError) as error:
+        sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
+    except KeyboardInterrupt:
+        sys.exit(_exit_code(signal.SIGINT, "interrupted"))
+
+
+def _words(error: Failure | OSError) -> str:
+    """What an error says; a full disk comes with what to do about it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "a file"
+        return f"{where}: {error.strerror}; free some space there (df shows where), and run again"
+    return str(error)
+
+
+def _show_traceback(*error: Any) -> None:
+    sys.stderr.write(sanitize("".join(traceback.format_exception(*error))))
+
+
+def _terminated(number: int, _frame: object) -> None:
+    # Told again, as by the kernel for each thread of a workflow that is killed, it goes on closing.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(_exit_code(number, "terminated"))
+
+
+def _exit_code(number: int, word: str) -> int:
+    log.info("%s", word)
+    return 128 + number

@@ -1,0 +1,1 @@
+"""Model servers: endpoints, launch, replicas and their lifecycle."""

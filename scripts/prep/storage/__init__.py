@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, parquet with explicit schemas, the summary beside each part."""

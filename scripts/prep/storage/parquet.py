@@ -1,0 +1,377 @@
+"""Parquet shards: streamed in small batches, read by column name, written whole."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from prep.runtime.program import Failure
+from prep.storage import atomic
+from prep.storage.atomic import whole
+
+GROUP_ROWS = 512
+GROUP_BYTES = 32 * 1024 * 1024
+"""A row group of ours holds no more than this, so that a reader of one row never loads a gigabyte."""
+
+BATCH_BYTES = 2 * 1024 * 1024
+"""About how large a batch is, however large the source's own row groups are."""
+READ_BYTES = 32 * 1024 * 1024
+"""What is read at a time is no larger than this, or it is one row."""
+SMALL_ROW = 1024 * 1024
+FEW_ROWS = 4
+"""Rows of a mean size up to SMALL_ROW are read so many at a time, or more."""
+BUFFER_BYTES = 1024 * 1024
+"""How much of a column is fetched from the file at a time; without this, a whole row group's."""
+
+TEXT = pa.binary()
+"""A text column is read as bytes, since a cell that is not UTF-8 costs its row and no other (see texts)."""
+
+PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
+"""The column of pictures, which every source that is converted has."""
+
+# Where Arrow has jemalloc: as fast as its default, which keeps more of what it frees the longer it runs
+# (a quarter less memory over a shard of a gigabyte, and as much over one of a quarter).
+with contextlib.suppress(NotImplementedError):
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
+LFS_POINTER = "is a Git LFS pointer and not the file itself; call git lfs pull in the clone that it is of"
+
+
+class BadShard(Failure):
+    """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
+
+    `what` is in our own words, for manifests; `why` in those of whoever found it.
+    """
+
+    def __init__(self, path: Path, what: str, why: str = "") -> None:
+        super().__init__(path, what, why)  # as they were given: it may come from another process
+        self.what = what
+
+    def __str__(self) -> str:
+        path, what, why = self.args
+        return f"{path}: {what} ({why})" if why else f"{path}: {what}"
+
+
+class Source:
+    """A source's parquet shard, read by column name whatever else it holds and in whatever order."""
+
+    def __init__(self, path: str | Path, columns: Sequence[str | pa.Field]) -> None:
+        """Open the shard at `path`.
+
+        A column is given by its name alone when it is a TEXT, else as a field. What the shard has is cast
+        to that: large_string or string_view to binary, a struct by the names of its fields, a number or a
+        date to its text. Raises BadShard when there is no footer or one of the columns is not there.
+        """
+        self.path = Path(path)
+        self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
+        if atomic.is_lfs_pointer(self.path):
+            raise BadShard(self.path, LFS_POINTER)
+        with self._reading(lambda: "cannot be opened"):
+            # Not buffered beforehand, or pyarrow keeps all that was read until the last row is.
+            self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            self.found = self._file.schema_arrow
+            has = ", ".join(self.found.names)
+            lacking = [name for field in self.schema for name in _lacking(field, self.found)]
+            misfits = (
+                []
+                if lacking
+                else [_misfit(f.name, self.found.field(f.name).type, f.type) for f in self.schema]
+            )
+        if lacking:
+            raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
+        if any(misfits):
+            raise BadShard(self.path, "; ".join(filter(None, misfits)))
+
+    @property
+    def footer_sha256(self) -> str:
+        """The sha256 of the footer, which says where each column's pages are: another shard has another.
+
+        A file ends in the footer, its length in four bytes (little endian), and `PAR1`
+        (https://parquet.apache.org/docs/file-format/).
+        """
+        with self.path.open("rb") as file:
+            file.seek(-8, os.SEEK_END)
+            file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
+            return atomic.digest(file)
+
+    def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
+
+        A batch is about BATCH_BYTES large and is held by its reader alone. Raises BadShard where the file is
+        broken.
+        """
+        groups = self._groups(take)
+        rows = sum(about.num_rows for about in groups)
+        wanted = rows if take is None else min(rows, take)
+        at_a_time = _rows_at_a_time(groups)
+        held: list[pa.RecordBatch] = []
+        done = held_bytes = 0
+        with self._reading(lambda: f"row group {self._broken_group(done)} cannot be read"):
+            for batch in self._read(at_a_time, range(len(groups))):
+                held.append(batch.slice(0, wanted - done))
+                done += held[-1].num_rows
+                held_bytes += batch.nbytes
+                del batch  # a large row is not to be held while the next is read
+                if done == wanted or held_bytes >= BATCH_BYTES or len(held) * at_a_time >= GROUP_ROWS:
+                    held_bytes = 0
+                    yield self._cast(_joined(held))
+        if done < wanted:
+            raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
+
+    def _groups(self, take: int | None) -> list[pq.RowGroupMetaData]:
+        """What the footer says of the row groups that hold the first `take` rows."""
+        found, rows = [], 0
+        for group in range(self._file.num_row_groups):
+            if take is not None and rows >= take:
+                break
+            found.append(self._file.metadata.row_group(group))
+            rows += found[-1].num_rows
+        return found
+
+    def _read(self, at_a_time: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """The rows of some row groups as one stream: to begin anew for each costs more than a row."""
+        return self._file.iter_batches(
+            at_a_time, row_groups=groups, columns=self.schema.names, use_threads=False
+        )
+
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        arrays = [_cast(batch.column(field.name), field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _broken_group(self, row: int) -> int:
+        """The first row group that cannot be read, where the stream broke at a row or soon after it."""
+        start = group = 0
+        for group in range(self._file.num_row_groups):
+            start += self._file.metadata.row_group(group).num_rows
+            if start > row:
+                try:
+                    for batch in self._read(1, [group]):
+                        self._cast(batch)
+                except Exception:
+                    return group
+        return group
+
+    @contextlib.contextmanager
+    def _reading(self, what: Callable[[], str]) -> Iterator[None]:
+        """Whatever is raised in the block is the shard's fault, save a fault of the system or of memory.
+
+        A footer may hold anything, and pyarrow raises as much: names that are not UTF-8, say, ValueErrors.
+        """
+        try:
+            yield
+        except (BadShard, MemoryError):
+            raise
+        except Exception as error:
+            if getattr(error, "errno", None):
+                raise  # no such file, a dying disk: not the shard's fault, and perhaps mended by the next try
+            raise BadShard(self.path, what(), " ".join(str(error).split())) from error
+
+
+def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
+    """How many rows are read at a time: a power of two, of which GROUP_ROWS is a multiple.
+
+    A dictionary counts once in the footer, however often its values stand in rows; but no row is larger than
+    its row group is said to be. Small rows are never read one by one, which takes five times as long.
+    """
+    largest = max((about.total_byte_size for about in groups), default=0)
+    mean = max((about.total_byte_size // max(1, about.num_rows) for about in groups), default=0)
+    rows = max(FEW_ROWS if mean <= SMALL_ROW else 1, min(GROUP_ROWS, READ_BYTES // max(1, largest)))
+    return 1 << (rows.bit_length() - 1)
+
+
+def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The batches as one, no longer held."""
+    batch = held[0] if len(held) == 1 else pa.concat_batches(held)
+    held.clear()
+    return batch
+
+
+def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
+    """Which of a field and the fields in it are not there once, by dotted name."""
+    if found.get_field_index(wanted.name) < 0:
+        return [wanted.name]
+    has, wants = found.field(wanted.name).type, wanted.type
+    if pa.types.is_list(wants) and hasattr(has, "value_type"):
+        has, wants = has.value_type, wants.value_type
+    if pa.types.is_struct(wants) and pa.types.is_struct(has):
+        return [f"{wanted.name}.{name}" for field in wants for name in _lacking(field, has)]
+    return []
+
+
+LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
+
+
+def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = False) -> str | None:
+    """That a column, or a field in it, has a type which cannot be read as the one that is wanted."""
+    if pa.types.is_null(has):
+        return None
+    if pa.types.is_list(wants):
+        if any(is_list(has) for is_list in LISTS):
+            return _misfit(name, has.value_type, wants.value_type, nested=True)
+        wanted = "a list"
+    elif pa.types.is_struct(wants):
+        if pa.types.is_struct(has):
+            found = (_misfit(f"{name}.{f.name}", has.field(f.name).type, f.type, nested=True) for f in wants)
+            return next(filter(None, found), None)
+        wanted = f"a struct of {', '.join(field.name for field in wants)}"
+    else:
+        wanted = "text or bytes" if wants == TEXT else str(wants)
+        with contextlib.suppress(pa.ArrowException):
+            (pa.Array.cast if nested else _cast)(pa.nulls(0, has), wants)
+            return None
+    return f"column {name} is {has}, wanted is {wanted}"
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column in another type; what is neither text nor bytes becomes its text where TEXT is wanted."""
+    if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
+        column = column.cast(pa.string())
+    if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+        # pyarrow's own cast gives a list without its last offset.
+        ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32()))
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+        column = pa.ListArray.from_arrays(offsets, column.flatten(), mask=column.is_null())
+    return column.cast(kind)
+
+
+def texts(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
+    """The cells of a TEXT column, each decoded for itself.
+
+    A cell that is not valid UTF-8 comes back as its error, so that it costs its row and no other.
+    """
+    return [_decoded_or_error(cell) for cell in column.to_pylist()]
+
+
+def _decoded_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
+    try:
+        return decoded(cell)
+    except UnicodeDecodeError as error:
+        return error
+
+
+def decoded(cell: bytes | None) -> str | None:
+    """The text of a TEXT cell; raises UnicodeDecodeError where it is not UTF-8."""
+    return None if cell is None else cell.decode()
+
+
+class Sink:
+    """A parquet file that is being written, with the sha256 of its bytes."""
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema, hasher: Executor) -> None:
+        self.schema, self.rows = schema, 0
+        self._digest = hashlib.sha256()
+        self._hasher, self._hashing = hasher, hasher.submit(int)
+        self._file = file
+        self._held: list[pa.Table] = []
+        self._held_rows = self._held_bytes = 0
+        # Pictures are compressed already and their bytes never repeat: a codec, a dictionary or statistics
+        # of them cost time and save nothing. Texts shrink to a third under zstd. A page is closed at the
+        # first 32 rows past a megabyte, not once a group: reader and writer hold the less.
+        paths = list(_leaves("", pa.struct(list(schema))))
+        texts = [path for path in paths if path not in ("images.list.element.bytes", "image.bytes")]
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self, mode="w"),
+            schema,
+            compression={path: "ZSTD" if path in texts else "NONE" for path in paths},
+            use_dictionary=texts,
+            write_statistics=texts,
+            write_batch_size=32,
+        )
+
+    def add(self, table: pa.Table | pa.RecordBatch) -> None:
+        """Append rows; they are gathered into row groups within GROUP_ROWS and GROUP_BYTES."""
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        half = table.num_rows // 2
+        if half and (table.num_rows > GROUP_ROWS or table.nbytes > GROUP_BYTES):
+            self.add(table.slice(0, half))
+            self.add(table.slice(half))
+        elif table.num_rows:
+            if self._held_rows + table.num_rows > GROUP_ROWS or self._held_bytes + table.nbytes > GROUP_BYTES:
+                self._write_group()
+            self._held.append(table)
+            self._held_rows += table.num_rows
+            self._held_bytes += table.nbytes
+            self.rows += table.num_rows
+
+    def _write_group(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+            self._held.clear()
+            self._held_rows = self._held_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Take bytes from the parquet writer: to the file, and into the digest."""
+        self._hashing.result()
+        self._hashing = self._hasher.submit(self._digest.update, data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Asked for by Arrow; the file is synced when it is whole."""
+
+    def finish(self) -> None:
+        """Write the rows still held, and the footer."""
+        self._write_group()
+        self._writer.close()
+
+    def close(self) -> None:
+        """Asked for by Arrow; the file that it writes to outlives it."""
+
+    @property
+    def closed(self) -> bool:
+        """Asked for by Arrow before it writes and closes."""
+        return self._file.closed
+
+    @property
+    def sha256(self) -> str:
+        """The hex sha256 of all bytes written, the footer's included once finished."""
+        self._hashing.result()
+        return self._digest.hexdigest()
+
+
+def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
+    """The leaf columns of a type, as parquet names them (`images.list.element.bytes`)."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{head}.{field.name}" if head else field.name, field.type)
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{head}.list.element", kind.value_type)
+    else:
+        yield head
+
+
+@contextlib.contextmanager
+def sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
+    """Write a parquet file that appears at `path` when the block ends well, and not at all otherwise."""
+    with whole(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
+        shard = Sink(file, schema, hasher)
+        yield shard
+        shard.finish()
+
+
+def write(path: str | Path, rows: Sequence[dict], schema: pa.Schema) -> Sink:
+    """Write a few rows as a parquet file; what was written knows its `rows` and `sha256`."""
+    with sink(path, schema) as shard:
+        shard.add(pa.Table.from_pylist(list(rows), schema))
+    return shard
+
+
+def read(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict]:
+    """The rows of a file that this project wrote, one by one, a row group in memory at a time."""
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        yield from file.read_row_group(group, columns).to_pylist()

@@ -1,0 +1,105 @@
+"""Every Arrow schema of the project, in one file."""
+
+import json
+
+import pyarrow as pa
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""A picture as the Hugging Face `Image` feature stores it: the encoded file's bytes, and its name."""
+
+MESSAGE = pa.struct([("content", pa.string()), ("role", pa.string())])
+"""A turn; `role` is `user` or `assistant`."""
+
+_FEATURES = {
+    "id": {"dtype": "string", "_type": "Value"},
+    "source_id": {"dtype": "string", "_type": "Value"},
+    "messages": [
+        {
+            "content": {"dtype": "string", "_type": "Value"},
+            "role": {"dtype": "string", "_type": "Value"},
+        }
+    ],
+    "images": [{"_type": "Image"}],
+    "source": {"dtype": "string", "_type": "Value"},
+    "mode": {"dtype": "string", "_type": "Value"},
+    "score": {"dtype": "int8", "_type": "Value"},
+}
+
+
+def _with_features(schema: pa.Schema) -> pa.Schema:
+    """Add the `huggingface` metadata, with lists as `[…]`: datasets 2.21 and the newest both read that."""
+    features = {name: _FEATURES[name] for name in schema.names}
+    info = json.dumps({"info": {"features": features}})
+    return schema.with_metadata({"huggingface": info})
+
+
+_TRAINING = [
+    ("id", pa.string()),
+    ("source_id", pa.string()),
+    ("messages", pa.list_(MESSAGE)),
+    ("images", pa.list_(IMAGE)),
+]
+
+TRAINING = _with_features(pa.schema(_TRAINING))
+"""A row of the converted artifacts (stages 1 and 2)."""
+
+KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
+"""A row that is kept of a raw shard, by its number there, where its picture still is."""
+
+REASONED = _with_features(
+    pa.schema([*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())])
+)
+"""A row of the artifacts that teachers answered (stage 3)."""
+
+REJECTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source_file", pa.string()),
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""A row that was read and not kept, with its reason (see prep.records.reason)."""
+
+QUESTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("source_file", pa.string()),
+        ("row", pa.int64()),
+        ("question", pa.string()),
+        ("reference", pa.string()),
+        ("image", IMAGE),
+    ]
+)
+"""A question for a teacher: text alone (`image` null), or the user turn beside its picture.
+
+`question` is the text as the source has it (for a picture, the whole user turn with its tag);
+`reference` is the source's own answer, which only the judge sees.
+"""
+
+ANSWERS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("question_id", pa.string()),
+        ("mode", pa.string()),
+        ("sample", pa.int32()),
+        ("text", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""One for each question, mode and sample that was due: `text` in the form to train on, or a `reason`."""
+
+VERDICTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("verdict", pa.string()),
+        ("score", pa.int8()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""The judge's word on an answer, by the answer's id: `pass` or `fail` and a score, or a `reason`."""

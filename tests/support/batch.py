@@ -1,0 +1,79 @@
+"""A batch of stage 3 for the tests: questions in a file, a server's settings, and a program run on them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from fault_server import FaultServer
+from prep.storage import parquet
+from prep.storage.atomic import sha256, write_json, write_text
+from prep.storage.schema import QUESTIONS
+from running import Done, run
+
+SETTINGS = {
+    "name": "teacher",
+    "mode": "external",
+    "model": "model",
+    "api_key_env": None,
+    "concurrency": 4,
+    "max_model_len": 8192,
+    "request_timeout": 60,
+    "floor_rate": 1000,
+    "stall_timeout": None,
+    "restarts": 0,
+    "max_failed_share": 0.5,
+}
+
+
+def prompt_flags(folder: Path, prompt: str) -> tuple[str | Path, ...]:
+    """The flags that name a judge's prompt, which is written into a file."""
+    path = folder / "prompt.md"
+    write_text(path, prompt)
+    return "--prompt", path, "--prompt-sha256", sha256(path)
+
+
+def question(number: int, text: str | None = None, image: bytes | None = None) -> dict[str, Any]:
+    """A row of QUESTIONS from line `number` of a file."""
+    return {
+        "id": f"set/file:{number}",
+        "source": "org/set",
+        "source_id": f"s{number}",
+        "source_file": "data/file.parquet",
+        "row": number,
+        "question": text or f"What is {number}?",
+        "reference": f"It is {number}.",
+        "image": image and {"bytes": image, "path": f"{number}.png"},
+    }
+
+
+class Batch:
+    """A folder with the questions, and what the programs are told of the server."""
+
+    def __init__(self, folder: Path, questions: list[dict[str, Any]], server: FaultServer, **settings: Any):
+        self.folder = folder
+        parquet.write(folder / "questions.parquet", questions, QUESTIONS)
+        write_json(folder / "server.json", {**SETTINGS, "base_urls": [server.base_url], **settings})
+        self.probe(schema=True)
+
+    def probe(self, **found: Any) -> None:
+        """Write down what the client is to adapt to."""
+        write_json(self.folder / "probe.json", {"thinking": "content", "empty_think": True, **found})
+
+    def flags(self) -> list[object]:
+        """What every program that asks the server about the questions is told."""
+        return [
+            *("--questions", self.folder / "questions.parquet", "--server", self.folder / "server.json"),
+            *("--model", "model"),
+            *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
+            *("--progress", self.folder / "progress.json", "--seed", 42),
+            *("--longer-budget", 0, "--repetition", 0, "--identity", self.folder / "identity.json"),
+        ]
+
+    def ask(self, program: str, *arguments: object) -> Done:
+        """Run a program that asks the server about the questions."""
+        return run(program, *self.flags(), *arguments)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a file in the folder."""
+        return pq.read_table(self.folder / name).to_pylist()

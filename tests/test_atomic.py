@@ -1,0 +1,69 @@
+"""Files appear when they are whole, and only then."""
+
+import os
+
+import pytest
+
+from prep.storage.atomic import read_json, sha256, whole, write_json, write_text
+
+
+def test_a_whole_file_replaces_the_old_one(tmp_path):
+    path = tmp_path / "folder/x.txt"
+    write_text(path, "old")
+    write_text(path, "neu\n")
+    assert path.read_text() == "neu\n"
+    assert os.listdir(path.parent) == ["x.txt"]
+
+
+def test_a_block_that_fails_changes_nothing(tmp_path):
+    path = tmp_path / "x.txt"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError), whole(path) as part:
+        part.write_text("half \ud800", encoding="utf-8")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["x.txt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+def test_a_full_disk_names_the_file(tmp_path):
+    """An error of writing names no file by itself."""
+    with pytest.raises(OSError, match=r"No space left on device: '.*/x.txt'"), whole(tmp_path / "x.txt"):  # noqa: SIM117
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+    assert not os.listdir(tmp_path)
+
+
+def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "x.txt"
+    with whole(path, several_writers=True) as one, whole(path, several_writers=True) as two:
+        one.write_text("content")
+        two.write_text("content")
+    assert path.read_text() == "content"
+    assert os.listdir(tmp_path) == ["x.txt"]
+
+
+def test_what_a_killed_program_left_is_removed(tmp_path):
+    (tmp_path / ".x[1].txt.abc.part").write_text("half")
+    (tmp_path / ".other.txt.abc.part").write_text("half")
+    write_text(tmp_path / "x[1].txt", "new")
+    assert sorted(os.listdir(tmp_path)) == [".other.txt.abc.part", "x[1].txt"]
+
+
+def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        write_text(tmp_path / "x", "")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_json_is_for_people_and_keeps_its_order(tmp_path):
+    write_json(tmp_path / "x.json", {"b": "字", "a": None})
+    assert (tmp_path / "x.json").read_text() == '{\n  "b": "字",\n  "a": null\n}\n'
+    assert list(read_json(tmp_path / "x.json")) == ["b", "a"]
+
+
+def test_sha256_is_the_files(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256(tmp_path / "x").startswith("ba7816bf8f01cfea")

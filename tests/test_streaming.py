@@ -1,0 +1,205 @@
+"""Going round in circles: what counts as that, wherever and in whatever pieces it comes."""
+
+import json
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from completions import ANY_CHUNK
+from prep.inference.errors import Fault, read
+from prep.inference.streaming import EventReader, Gathered, Incoming, circles
+from prep.records.reason import Reason
+
+WINDOW = 256
+
+
+@pytest.mark.parametrize(
+    "passage", ["x", "Wait. ", "So the answer is 4, or is it? Let me see. ", "中文又中文"]
+)
+def test_the_same_passage_over_and_over_is_a_circle(passage):
+    before = "".join(random.Random(1).choices("abcdefgh ", k=1000))
+    end = circles(before + passage * (4 * WINDOW // len(passage)), WINDOW)
+    assert end is not None
+    assert 1000 < end <= 1000 + WINDOW + WINDOW // 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x" * (WINDOW - 1),
+        "".join(random.Random(2).choices("ab", k=20_000)),
+        " ".join(map(str, range(10_000))),
+        # Longer than a quarter of the window: an outline with a repeated heading, say.
+        ("a" * 60 + "b" * 60) * 100,
+    ],
+)
+def test_what_goes_on_is_no_circle(text):
+    assert circles(text, WINDOW) is None
+
+
+@given(
+    st.lists(st.sampled_from(["a", "bc", " the same again", "\n", "x" * 40]), max_size=60),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 700), min_size=1, max_size=20),
+    st.integers(16, 300),
+)
+@example(["a", "bc"], 24, [5], 65)  # the last piece is short, and ends where the text is looked at
+def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times, sizes, window):
+    text = "".join(passages) * times
+    expected = circles(text, window)
+    gathered, begin, stopped, turn = Gathered(window), 0, False, 0
+    while begin < len(text) and not stopped:
+        piece = text[begin : begin + sizes[turn % len(sizes)]]
+        begin, turn = begin + len(piece), turn + 1
+        stopped = gathered._add({"choices": [{"delta": {"content": piece}}]})
+    choice = gathered.completion()["choices"][0]
+    assert stopped == (expected is not None)
+    assert choice["message"].get("content", "") == text[:expected]
+    assert (choice["finish_reason"] == Reason.REPETITION) == stopped
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f600", "a\U0001f600\U0001f601b", "\ud83d", "\ude00\ud83d.", "\ud83d\U0001f600"]
+)
+def test_a_character_may_come_in_two_halves(text):
+    gathered = Gathered(64)
+    units = memoryview(text.encode("utf-16", "surrogatepass")[2:]).cast("H")  # as servers of UTF-16 count
+    for unit in units:
+        gathered._add({"choices": [{"delta": {"content": chr(unit)}}]})
+    assert gathered.completion()["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"[]",
+        b"1",
+        b'{"choices": 1}',
+        b'{"choices": [{"delta": {"content": 1}}]}',
+        b'{"choices": [{"delta": {"content": ["a"]}}]}',
+    ],
+)
+def test_what_is_no_chunk_is_malformed(chunk):
+    with pytest.raises(Fault) as fault:
+        Gathered(None).add([chunk])
+    assert fault.value.reason is Reason.MALFORMED
+
+
+@given(st.lists(ANY_CHUNK, max_size=4), st.none() | st.integers(16, 64))
+def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
+    gathered = Gathered(window)
+    try:
+        gathered.add(json.dumps(chunk).encode() for chunk in chunks)
+        read(gathered.completion())
+    except Fault:
+        pass
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\r\rdata: b\r\n\r\n", [b"a", b"b"]),
+        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+        (b"data:a\ndata:  b\ndata\n\n", [b"a\n b\n"]),
+        (b"data: a\n: comment\nevent: e\nid: 1\nretry: 9\nother\n\n", [b"a"]),
+        (b": comment\n\n\n\nevent: e\n\ndata:\n\n", [b""]),
+        (b"data: a\n", [b"a"]),
+        (b"data: a", [b"a"]),
+        (b"data: a\n\ndata: b\ndata: c", [b"a", b"b\nc"]),
+        ("data: 中\u2028\x0b\x0c\x85文\n\n".encode(), ["中\u2028\x0b\x0c\x85文".encode()]),
+        (b"", []),
+        (b"\xef\xbb", []),
+    ],
+)
+def test_events_are_read_by_the_standard_in_whatever_pieces_they_come(text, events):
+    for size in range(1, len(text) + 1):
+        reader = EventReader()
+        found = [data for at in range(0, len(text), size) for data in reader.feed(text[at : at + size])]
+        assert found + reader.close() == events
+        assert reader.close() == []
+
+
+def event(**choice) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"choices": [choice]}).encode()
+
+
+def test_parts_of_a_streamed_content_are_put_together():
+    incoming = Incoming()
+    for content in (
+        [{"type": "thinking", "thinking": [{"text": "r"}]}],
+        [{"type": "text", "text": "a"}],
+        "b",
+    ):
+        incoming.feed(event(delta={"content": content}))
+    incoming.feed(event(delta={"reasoning_content": {"text": "s"}}, finish_reason="STOP"))
+    assert read(incoming.completion()) == {
+        "content": "ab",
+        "reasoning": "r",
+        "finish_reason": "stop",
+        "tokens": [0, 0],
+    }
+
+
+def test_an_error_of_a_choice_is_one_of_the_stream():
+    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
+        Incoming().feed(event(delta={}, finish_reason="error", error={"code": 400, "message": "no"}))
+    assert fault.value.reason is Reason.BAD_REQUEST
+
+
+@pytest.mark.parametrize("kind", [{"object": "error"}, {"type": "error"}])
+def test_an_error_may_be_a_chunk_of_its_own(kind):
+    error = {**kind, "message": "no", "code": 400}
+    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
+        Incoming().feed(b"event: error\ndata: %b\n\n" % json.dumps(error).encode())
+    assert fault.value.reason is Reason.BAD_REQUEST
+
+
+def test_a_chunk_that_says_how_the_answer_ended_may_not_be_malformed_itself():
+    with pytest.raises(Fault) as fault:
+        Incoming().feed(event(delta={"content": 5}, finish_reason="stop"))
+    assert fault.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf", b"\r\n"])
+def test_what_comes_shows_at_its_first_bytes_however_they_come(begin):
+    whole = json.dumps({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}).encode()
+    chunks = event(delta={"content": "a"}, finish_reason="stop")
+    for text, streams in (
+        (whole, False),
+        (chunks, True),
+        (b":\n\n" + chunks, True),
+        (b"id:7\n" + chunks, True),
+    ):
+        incoming = Incoming()
+        for byte in (begin if streams else begin.strip()) + text:
+            incoming.feed(bytes([byte]))
+        assert incoming.streams is streams
+        assert read(incoming.completion())["content"] == "a"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'data: {"choices": [', event(delta={"content": "a"})])
+def test_what_is_not_whole_is_not_rescued(text):
+    incoming = Incoming()
+    incoming.feed(text)
+    assert incoming.rescued() is None
+
+
+@given(st.lists(ANY_CHUNK | st.binary(max_size=9), max_size=4), st.sampled_from([b"\n\n", b"\r", b"\n"]))
+def test_whatever_is_fed_is_a_completion_or_a_fault(chunks, end):
+    incoming = Incoming(16)
+    incoming.rescued()
+    try:
+        for chunk in chunks:
+            data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
+            incoming.feed(b"data: " + data + end)
+        incoming.rescued()
+        read(incoming.completion())
+    except Fault:
+        pass
