@@ -182,10 +182,10 @@ READ = """
 import io, sys
 sys.path.insert(0, {scripts!r})
 from PIL import Image
-from prep import pictures
+from prep.convert import image_check
 data = open({file!r}, "rb").read()
 if sys.argv[1] == "check":
-    print(pictures.check(data, 10**8, "decode")[0])
+    print(image_check.check(data, 10**8, "decode")[0])
 else:
     try:
         Image.open(io.BytesIO(data)).load()

@@ -191,9 +191,9 @@ READ_AND_SAY_PEAK = """
 import resource, sys
 sys.path.insert(0, {scripts!r})
 import pyarrow as pa
-from prep import shards
+from prep.storage import parquet
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-rows = sum(batch.num_rows for batch in shards.Source({path!r}, ["id", shards.PICTURE]).batches())
+rows = sum(batch.num_rows for batch in parquet.Source({path!r}, ["id", parquet.PICTURE]).batches())
 print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
@@ -410,10 +410,11 @@ BREAK = """
 import sys
 sys.path.insert(0, {scripts!r})
 import pyarrow as pa
-from prep import program, schema, shards
+from prep.runtime import program
+from prep.storage import parquet, schema
 
 def main():
-    with shards.sink({path!r}, schema.REJECTS) as sink:
+    with parquet.sink({path!r}, schema.REJECTS) as sink:
         for _ in range(3):
             sink.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
         raise program.Failure("it broke")

@@ -67,10 +67,10 @@ def test_what_breaks_does_not_wait_for_them() -> None:
 PROGRAM = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from prep import workers
+from prep.runtime import process_pool
 
 if __name__ == "__main__":
-    with workers.pool(2) as pool:
+    with process_pool.pool(2) as pool:
         print(*set(pool.map(os.getpgid, [0] * 2)), pool.submit(os.getpid).result(), flush=True)
         pool.submit(time.sleep, 600).result()
 """
@@ -92,7 +92,7 @@ def test_they_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
 SIGNALLED_WHILE_IT_STARTS_ONE = """
 import multiprocessing.popen_spawn_posix as popen, os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from prep import program, workers
+from prep.runtime import process_pool, program
 
 launch = popen.Popen._launch
 
@@ -101,7 +101,7 @@ def launch_and_signal(self, process):
     signal.raise_signal(int(sys.argv[2]))
 
 def main():
-    with workers.pool(2) as pool:
+    with process_pool.pool(2) as pool:
         pool.submit(abs, -1)
 
 if __name__ == "__main__":
