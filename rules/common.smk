@@ -3,7 +3,6 @@
 A dry run needs nothing but Snakemake: what is imported here comes with it.
 """
 
-import ast
 import gc
 import hashlib
 import json
@@ -11,7 +10,7 @@ import os
 import re
 import sys
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,12 +18,17 @@ import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from workflow_lib.code_digest import code_digest
+
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
 gc.set_threshold(1_000_000)
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "scripts"
 STARTED = time.time()
+
+# What the jobs of a program are stale by.
+code = partial(code_digest, SCRIPTS)
 
 PATH_KEYS = (
     "hub.mirror",
@@ -134,43 +138,6 @@ def one_of(names):
         folders.setdefault(folder + slash, []).append(re.escape(last))
     found = [f"{re.escape(folder)}(?:{'|'.join(lasts)})" for folder, lasts in folders.items()]
     return "|".join(found) or "(?!)"
-
-
-@cache
-def imports(file):
-    """The files of ours that one of them names in its import statements, wherever these stand in it."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            names |= {module.name for module in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {node.module, *(f"{node.module}.{module.name}" for module in node.names)}
-    packages = {name.rpartition(".")[0] for name in names} - {""}
-    places = [SCRIPTS.joinpath(*name.split(".")) for name in names | packages]
-    found = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
-    return {file for file in found if file.is_file()}
-
-
-@cache
-def code(program):
-    """A digest of a program and of every module of ours that it imports: what its jobs are stale by.
-
-    A file of another kind counts for the module that it is named after (a template, say). Files' times
-    and places do not count, so that another clone of the same commit reruns nothing.
-    """
-    files, new = set(), {SCRIPTS / program}
-    while new:
-        files |= new
-        new = set().union(*map(imports, new)) - files
-    stems = {file.stem for file in files}
-    files |= {
-        file for file in SCRIPTS.rglob("*.*") if file.suffix not in (".py", ".pyc") and file.stem in stems
-    }
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(str(file.relative_to(SCRIPTS)).encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 check_folders()

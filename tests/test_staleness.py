@@ -163,11 +163,11 @@ def replaced(file: Path, content: bytes) -> Iterator[None]:
 
 @contextlib.contextmanager
 def edited(built: Built, *files: str) -> Iterator[None]:
-    """Code with one more comment, for a while."""
+    """Code with one more constant, for a while."""
     with contextlib.ExitStack() as stack:
         for file in files:
             path = built.clone / "scripts" / file
-            stack.enter_context(replaced(path, path.read_bytes() + b"# one more word\n"))
+            stack.enter_context(replaced(path, path.read_bytes() + b"EDITED = True\n"))
         yield
 
 
@@ -210,6 +210,8 @@ def test_another_clone_a_touch_of_everything_and_where_models_run(built: Built, 
     clone = tmp_path / "clone"
     shutil.copytree(built.clone, clone)
     (clone / "README.md").write_text((clone / "README.md").read_text() + "\nOne more word.\n")
+    for file in (clone / "scripts").rglob("*.py"):
+        file.write_text(file.read_text() + "# One more word.\n")
     server = {
         "mode": "managed",
         "base_urls": ["http://127.0.0.1:9/v1"],
