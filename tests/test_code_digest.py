@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from snakemake.exceptions import WorkflowError
+
 from workflow_lib.code_digest import code_digest
 
 PROGRAMS = {

@@ -6,8 +6,8 @@ from enum import StrEnum
 class Reason(StrEnum):
     """The closed list of reasons, in the order of the data's way through the build.
 
-    What each means is told by `templates.MEANINGS`: a sentence reworded there makes only the card and the
-    report stale.
+    `report.formatting.MEANINGS` says what each means: a sentence reworded there makes only the card and
+    the report stale.
     """
 
     IMAGE_MISSING = "image_missing"
