@@ -6,23 +6,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import pandas as pd
+from tabulate import tabulate
 
 from prep.runtime.program import parser, run
 from prep.storage.atomic import read_json
 
 
-def table(manifest: dict) -> pd.DataFrame:
+def table(manifest: dict) -> str:
     """One line an artifact: rows kept, rows rejected, and the file's size."""
-    return pd.DataFrame(
-        {
-            "artifact": name,
-            "rows": artifact["rows"],
-            "rejected": sum(artifact["rejected"].values()),
-            "MB": round(artifact["bytes"] / 1e6, 2),
-        }
+    lines = [
+        (name, artifact["rows"], sum(artifact["rejected"].values()), round(artifact["bytes"] / 1e6, 2))
         for name, artifact in manifest["artifacts"].items()
-    )
+    ]
+    return tabulate(lines, headers=["artifact", "rows", "rejected", "MB"])
 
 
 def main() -> None:
@@ -30,7 +26,7 @@ def main() -> None:
     args.add_argument("data", type=Path, help="the folder that holds manifest.json")
     data = args.parse_args().data
     manifest = read_json(data / "manifest.json")
-    print(table(manifest).to_markdown(index=False, tablefmt="simple"))
+    print(table(manifest))
     for notice in sorted({artifact.get("notice") for artifact in manifest["artifacts"].values()} - {None}):
         print(f"\n{notice}")
     print(f"\nRows to look at: {data / 'report.html'}")

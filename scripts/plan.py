@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
-from pandas.api.types import is_numeric_dtype
+from tabulate import tabulate
 
 from prep.hub.numbered_files import shown
 from prep.inference import request
@@ -219,20 +218,22 @@ def with_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
 
 def show(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
     """A table with a last line that sums some of its columns."""
-    table = pd.DataFrame(lines)
-    sums = {column: table[column].sum() for column in columns}
-    table = pd.concat([table, pd.DataFrame([{table.columns[0]: total} | sums])])
-    align = ["right" if is_numeric_dtype(table[column]) else "left" for column in table]
-    cells = table.map(_cell)
-    text = cells.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    sums = {column: sum(line[column] or 0 for line in lines) for column in columns}
+    rows = [[line.get(name) for name in names] for line in [*lines, {names[0]: total} | sums]]
+    numeric = [any(isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)]
+    text = tabulate(
+        [map(_cell, row) for row in rows],
+        headers=names,
+        disable_numparse=True,
+        colalign=["right" if each else "left" for each in numeric],
+    )
     return f"{title}\n\n{text}\n"
 
 
 def _cell(value: object) -> str:
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value or "")
-    if math.isnan(value):
-        return ""
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
 
 

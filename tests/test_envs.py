@@ -52,8 +52,6 @@ def imports(program: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module.partition(".")[0])
     ours = {path.stem for path in (ROOT / "scripts").iterdir()}
-    if "pandas" in found:
-        found.add("tabulate")  # imported by DataFrame.to_markdown alone
     return {WHEELS.get(name, name) for name in found - ours - sys.stdlib_module_names}
 
 
