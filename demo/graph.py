@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Draw Snakemake's rule graph or file graph as SVG: in the stages' colours, no edge twice.
+"""Draw Snakemake's rule graph or file graph as SVG: a colour for each stage, transitively reduced.
 
-Reads what `snakemake --rulegraph` or `--filegraph` prints, for Graphviz's `dot` to lay out.
+Reads what `snakemake --rulegraph` or `--filegraph` prints. Graphviz's `dot` does the layout.
 """
 
 import html
@@ -9,10 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import networkx
 
 from prep.runtime.program import Failure, parser, run
 from prep.storage.atomic import whole
@@ -29,16 +30,16 @@ COLOURS = {
     "model servers": ("#eeeeee", ""),
 }
 LEFT_OUT = "all"
-CIRCLE = ("select_image", "assemble_artifact")
-"""The edge that closes a circle of rules: artifacts are sampled, and what becomes of samples is one, too."""
+CYCLE = ("select_image", "assemble_artifact")
+"""The edge that makes the rules a cycle: artifacts are sampled, and the samples become an artifact."""
 WILDCARD = re.compile(r"\{(\w+),(?:[^{}]|\{\d+\})*\}")
-"""A wildcard with what it may be, of which the name is shown."""
+"""A wildcard and its constraint. Only its name is shown."""
 FILES = 6
-"""So many of a rule's files are shown at most."""
+"""How many of a rule's files are shown at most."""
 
 
-def nodes(dot: str) -> dict[str, tuple[str, list[str]]]:
-    """Each node's rule and the files that it makes, by the node's number."""
+def read_nodes(dot: str) -> dict[str, tuple[str, list[str]]]:
+    """Each node's rule and output files, by the node's number."""
     found = {
         number: (rule, []) for number, rule in re.findall(r'^\s*(\d+)\[label = "(\w+)', dot, re.MULTILINE)
     }
@@ -52,28 +53,29 @@ def nodes(dot: str) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def colour(rule: str) -> str:
-    """The colour of the stage that a rule is of."""
+def stage_colour(rule: str) -> str:
+    """The colour of a rule's stage."""
     of_stage = (shade for shade, rules in COLOURS.values() if rule in rules.split())
     return next(of_stage, COLOURS["model servers"][0])
 
 
-def label(rule: str, files: list[str]) -> str:
-    """A rule's name, and under it what it makes."""
+def node_label(rule: str, files: list[str]) -> str:
+    """A rule's name and, below it, its output files."""
     more = [f"and {len(files) - FILES} more"] if len(files) > FILES else []
     small = [f'<font point-size="9">{html.escape(file)}</font>' for file in files[:FILES] + more]
     return '<br align="left"/>'.join([f"<<b>{rule}</b>", *small, ">"] if small else [f"<<b>{rule}</b>>"])
 
 
-def drawing(dot: str) -> str:
-    """The graph anew, for `dot`, without the edges that a longer way stands for."""
-    found = nodes(dot)
+def draw_graph(dot: str) -> str:
+    """The graph in the dot language, coloured and transitively reduced; raises Failure without one."""
+    found = read_nodes(dot)
     if not found:
         raise Failure("there is no graph on standard input; what does Snakemake say?")
     shown = {number: rule for number, (rule, _) in sorted(found.items()) if rule != LEFT_OUT}
     edges = re.findall(r"^\s*(\d+) -> (\d+)", dot, re.MULTILINE)
     edges = [(one, other) for one, other in edges if {one, other} <= shown.keys()]
-    closing = [edge for edge in edges if (shown[edge[0]], shown[edge[1]]) == CIRCLE]
+    closing = [edge for edge in edges if (shown[edge[0]], shown[edge[1]]) == CYCLE]
+    reduced = networkx.transitive_reduction(networkx.DiGraph(edge for edge in edges if edge not in closing))
     lines = [
         "digraph {",
         "ranksep=0.25 nodesep=0.15 bgcolor=white",
@@ -82,33 +84,18 @@ def drawing(dot: str) -> str:
         'edge [color="#666666" arrowsize=0.7]',
     ]
     lines += [
-        f'{number} [label={label(*found[number])} fillcolor="{colour(rule)}"]'
+        f'{number} [label={node_label(*found[number])} fillcolor="{stage_colour(rule)}"]'
         for number, rule in shown.items()
     ]
     key = "".join(f'<tr><td bgcolor="{shade}">{stage}</td></tr>' for stage, (shade, _) in COLOURS.items())
     lines.append(f'key [shape=plain style="" label=<<table border="0" cellspacing="3">{key}</table>>]')
-    lines += [f"{one} -> {other}" for one, other in reduced(set(edges) - set(closing))]
+    lines += [f"{one} -> {other}" for one, other in sorted(reduced.edges)]
     lines += [f"{one} -> {other} [constraint=false]" for one, other in closing]
     return "\n".join([*lines, "}"])
 
 
-def reduced(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The edges of a graph without circles, but for those that a longer way stands for."""
-    after: dict[str, set[str]] = {}
-    for one, other in edges:
-        after.setdefault(one, set()).add(other)
-
-    @cache
-    def reached(node: str) -> set[str]:
-        return set().union(*({other} | reached(other) for other in after.get(node, ())))
-
-    return sorted(
-        (one, other) for one, other in edges if not any(other in reached(step) for step in after[one])
-    )
-
-
-def picture(text: str) -> bytes:
-    """The SVG that Graphviz makes of a graph."""
+def layout_svg(text: str) -> bytes:
+    """A graph as SVG, by Graphviz; raises Failure where it is not installed."""
     if shutil.which("dot") is None:
         raise Failure("dot is not found; install Graphviz, which has it")
     return subprocess.run(["dot", "-Tsvg"], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
@@ -119,7 +106,7 @@ def main() -> None:
     args.add_argument("svg", type=Path, help="to write")
     svg = args.parse_args().svg
     with whole(svg) as part:
-        part.write_bytes(picture(drawing(sys.stdin.read())))
+        part.write_bytes(layout_svg(draw_graph(sys.stdin.read())))
     print(svg)
 
 

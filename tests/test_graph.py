@@ -1,4 +1,4 @@
-"""The drawing shows each rule once, in its stage's colour, and what it makes."""
+"""demo/graph.py: each rule once, in its stage's colour, with its output files."""
 
 import shutil
 import subprocess
@@ -6,8 +6,6 @@ import sys
 
 import pytest
 from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "demo"))
 
 import graph
 
@@ -36,28 +34,28 @@ FILES = """digraph snakemake_dag {
 
 
 def test_rules_are_drawn_in_their_stages_colours():
-    drawn = graph.drawing(RULES)
-    assert graph.nodes(RULES)["3"] == ("answer_text", [])
+    drawn = graph.draw_graph(RULES)
+    assert graph.read_nodes(RULES)["3"] == ("answer_text", [])
     assert {"1 -> 3", "2 -> 3"} < set(drawn.splitlines())
     assert "3 -> 0" not in drawn
-    colours = {graph.colour(rule) for rule in ("list_shards", "probe_qwen3", "answer_text")}
+    colours = {graph.stage_colour(rule) for rule in ("list_shards", "probe_qwen3", "answer_text")}
     assert len(colours) == 3
     assert all(colour in drawn for colour in colours)
 
 
-def test_no_edge_is_drawn_that_a_longer_way_stands_for_and_a_circle_loses_none():
+def test_the_graph_is_transitively_reduced_and_keeps_the_edge_that_makes_it_a_cycle():
     chain = ("assemble_artifact", "sample_images", "answer_image", "judge_image", "select_image")
     nodes = [f'\t{number}[label = "{rule}"];\n' for number, rule in enumerate(chain)]
     edges = [f"\t{one} -> {other}\n" for one in range(5) for other in range(one + 1, 5)]
-    drawn = graph.drawing("digraph {\n" + "".join([*nodes, *edges, "\t4 -> 0\n"]) + "}")
+    drawn = graph.draw_graph("digraph {\n" + "".join([*nodes, *edges, "\t4 -> 0\n"]) + "}")
     assert [line for line in drawn.splitlines() if "->" in line] == [
         *("0 -> 1", "1 -> 2", "2 -> 3", "3 -> 4", "4 -> 0 [constraint=false]")
     ]
 
 
-def test_files_that_a_rule_makes_stand_under_it_without_what_wildcards_may_be():
-    assert graph.nodes(FILES) == {"0": ("fetch_shard", ["raw/{source}/{batch}.parquet"])}
-    assert "raw/{source}/{batch}.parquet" in graph.drawing(FILES)
+def test_output_files_stand_below_their_rule_without_wildcard_constraints():
+    assert graph.read_nodes(FILES) == {"0": ("fetch_shard", ["raw/{source}/{batch}.parquet"])}
+    assert "raw/{source}/{batch}.parquet" in graph.draw_graph(FILES)
 
 
 def test_every_rule_with_a_program_has_a_colour_of_its_stage():
@@ -68,7 +66,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
 
 def test_an_empty_graph_is_one_line():
     with pytest.raises(graph.Failure, match="no graph on standard input"):
-        graph.drawing("Error: no such config\n")
+        graph.draw_graph("Error: no such config\n")
 
 
 def test_the_picture_is_svg_or_the_lack_of_graphviz_is_told(tmp_path):
