@@ -37,9 +37,9 @@ env: .venv/ready
 	touch $@
 
 demo: env
-	$(BIN)/python demo/build_corpus.py --hub demo/hub
+	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
 	$(SNAKEMAKE) --cores 2 --quiet rules --configfile demo/config.yaml --directory demo
-	$(BIN)/python demo/show.py demo/data
+	PYTHONPATH=scripts $(BIN)/python demo/show.py demo/data
 
 test: env
 	$(BIN)/python -m pytest
@@ -60,6 +60,7 @@ test-vllm: env .vllm/models/ready
 	$(PYTHON) tests/vllm/environment.py --folder .vllm
 	touch $@
 
+bench: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
 	$(BIN)/python bench/client.py --folder bench/work
@@ -85,10 +86,10 @@ refresh: env
 # What is drawn is known once the sample corpus is listed and its questions are cut into batches.
 dag: SAMPLE := $(SNAKEMAKE) --cores 2 --configfile demo/config.yaml --directory demo
 dag: env
-	$(BIN)/python demo/build_corpus.py --hub demo/hub
+	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
 	$(SAMPLE) plan batch_questions $(QUIET)
-	$(SAMPLE) all --rulegraph | $(BIN)/python demo/graph.py dag/rules.svg
-	$(SAMPLE) all --filegraph | $(BIN)/python demo/graph.py dag/files.svg
+	$(SAMPLE) all --rulegraph | PYTHONPATH=scripts $(BIN)/python demo/graph.py dag/rules.svg
+	$(SAMPLE) all --filegraph | PYTHONPATH=scripts $(BIN)/python demo/graph.py dag/files.svg
 
 targets: env
 	@$(SNAKEMAKE) targets --cores 1 --nolock $(QUIET) $(ARGS)

@@ -2,12 +2,9 @@
 
 import argparse
 import hashlib
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import pyarrow.parquet as pq
 

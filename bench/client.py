@@ -15,10 +15,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-
 from fault_server import FaultServer, Reply
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client

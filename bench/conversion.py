@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from measure import Measured, measured
 from prep.runtime.program import parser, run
 from prep.storage.atomic import write_json

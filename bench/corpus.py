@@ -3,13 +3,10 @@
 import argparse
 import io
 import random
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from importlib.metadata import distribution
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -4,13 +4,10 @@ import argparse
 import io
 import json
 import re
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from PIL import Image, ImageDraw, ImageFont
 

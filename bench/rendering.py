@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from PIL import Image, ImageDraw
 
 import drawings

@@ -7,12 +7,9 @@ is replaced as a whole.
 
 import argparse
 import logging
-import sys
 import tempfile
 from itertools import groupby
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from layout import TITLE, card, content, manifest
 from prep.runtime.program import Failure, parser, run

@@ -1,10 +1,7 @@
 #!/usr/bin/env python
 """Print a table of the artifacts of a build, and where its report is."""
 
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from tabulate import tabulate
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from asked import SAMPLING, SETTINGS, Endpoints, request
 from fault_server import Ask, FaultServer, Reply, answer_to
@@ -32,6 +31,7 @@ from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
+from running import python_environment
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
 
@@ -974,10 +974,9 @@ def test_circles_are_stopped_named_and_never_mixed_up_with_whole_answers(ask, tm
         assert server.attempts["question 1"] == 2
 
 
-PROGRAM = f"""
+PROGRAM = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "tests")!r}]
 from asked import SETTINGS, request
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
@@ -993,10 +992,10 @@ class Running:
 def main():
     folder = Path(sys.argv[1])
     with Journal(folder / "journal") as journal:
-        settings = SETTINGS | {{"concurrency": 16}}
+        settings = SETTINGS | {"concurrency": 16}
         client = Client(settings, Running(), Answers(journal, "model", 8192), folder / "progress.json")
         came = client.ask(lambda: (request(n) for n in range(300)), 0.0)
-        write_text(folder / "out", "".join(f"{{sent.id}} {{response.content}}\\n" for sent, response in came))
+        write_text(folder / "out", "".join(f"{sent.id} {response.content}\\n" for sent, response in came))
 
 run(main)
 """
@@ -1005,7 +1004,7 @@ run(main)
 def test_told_to_stop_it_stops_in_order(tmp_path):
     with FaultServer(lambda seen: Reply(delay=0.05)) as server:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(command, env=python_environment(), stderr=subprocess.PIPE, text=True)
         while server.finished.total() < 20:
             time.sleep(0.002)
         running.terminate()
@@ -1027,7 +1026,7 @@ def test_told_to_stop_it_does_not_let_finish_what_is_on_its_way(tmp_path):
     with FaultServer(plan) as server:
         program = PROGRAM.replace('"concurrency": 16', '"concurrency": 16, "request_timeout": 300')
         command = [sys.executable, "-c", program, str(tmp_path), server.base_url]
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(command, env=python_environment(), stderr=subprocess.PIPE, text=True)
         said = ""
         while "requests are let finish first" not in said:
             said += (line := running.stderr.readline())
@@ -1048,7 +1047,7 @@ def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
         answered = set()
         for _ in range(KILLS):
             before = Counter(server.attempts)
-            running = subprocess.Popen(command)
+            running = subprocess.Popen(command, env=python_environment())
             # Somewhere between two answers; at times before the first.
             target = server.finished.total() + moments.randrange(10)
             while running.poll() is None and server.finished.total() < target:
@@ -1060,7 +1059,7 @@ def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
             assert all(server.attempts[prompt] == before[prompt] for prompt in answered)
             answered = journaled_prompts(tmp_path / "journal")
         asked = Counter(server.attempts)
-        subprocess.run(command, check=True)
+        subprocess.run(command, env=python_environment(), check=True)
         assert all(server.attempts[prompt] == asked[prompt] for prompt in answered)
         # What a kill loses is what was on its way.
         assert server.attempts.total() <= 300 + 16 * KILLS

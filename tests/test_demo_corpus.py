@@ -3,7 +3,6 @@
 import ast
 import io
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -14,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
 
 import build_corpus
 import convert_synthdog
@@ -28,6 +25,7 @@ from prep.convert import image_check
 from prep.records import conversation
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
+from running import python_environment
 
 DEMO = Path(build_corpus.__file__).parent
 
@@ -65,7 +63,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_program(hub: Path) -> subprocess.CompletedProcess:
     program = [sys.executable, str(DEMO / "build_corpus.py"), "--hub", str(hub)]
-    return subprocess.run(program, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    environment = python_environment() | {"PYTHONHASHSEED": "7"}
+    return subprocess.run(program, capture_output=True, text=True, env=environment)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

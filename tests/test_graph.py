@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 import graph
+from running import python_environment
 
 RULES = """digraph snakemake_dag {
 \t0[label = "all", color = "0.00 0.6 0.85", style="rounded"];
@@ -71,7 +72,9 @@ def test_an_empty_graph_is_one_line():
 
 def test_the_picture_is_svg_or_the_lack_of_graphviz_is_told(tmp_path):
     command = [sys.executable, ROOT / "demo/graph.py", tmp_path / "rules.svg"]
-    done = subprocess.run(command, input=RULES, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=python_environment(), input=RULES, capture_output=True, text=True, check=False
+    )
     if shutil.which("dot"):
         assert done.returncode == 0, done.stderr
         assert "<svg" in (tmp_path / "rules.svg").read_text()

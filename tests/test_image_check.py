@@ -21,6 +21,7 @@ import nasty
 from prep.convert import image_check
 from prep.records.reason import Reason
 from prep.runtime import process_pool
+from running import python_environment
 
 LIMIT = 89_478_485
 PICTURES = nasty.pictures()
@@ -180,7 +181,6 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
 GHOSTSCRIPT = "#!/bin/sh\ntouch {called}\nexit 1\n"
 READ = """
 import io, sys
-sys.path.insert(0, {scripts!r})
 from PIL import Image
 from prep.convert import image_check
 data = open({file!r}, "rb").read()
@@ -202,10 +202,13 @@ def test_eps_never_calls_ghostscript(how: str, tmp_path: Path) -> None:
     program.write_text(GHOSTSCRIPT.format(called=called))
     program.chmod(0o755)
     file.write_bytes(nasty.EPS)
-    code = READ.format(scripts=str(Path(image_check.__file__).parents[2]), file=str(file))
+    code = READ.format(file=str(file))
     path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
     done = subprocess.run(
-        [sys.executable, "-c", code, how], env=os.environ | {"PATH": path}, capture_output=True, text=True
+        [sys.executable, "-c", code, how],
+        env=python_environment() | {"PATH": path},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert called.exists() == (how == "plain Pillow")

@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.inference import journal as journal_module
 from prep.inference.journal import Journal, _Places
 from prep.runtime.program import Failure
+from running import python_environment
 
 
 def key(name: object) -> str:
@@ -145,14 +145,15 @@ def test_more_files_than_are_kept_open(tmp_path, monkeypatch):
 
 def test_what_a_killed_process_appended_is_there(tmp_path):
     program = (
-        f"import sys, os, signal; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+        "import sys, os, signal\n"
         "from pathlib import Path\n"
         "from prep.inference.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         f"journal.append({key(1)!r}, {{'text': 'x' * 100000}})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == -9
+    command = [sys.executable, "-c", program, tmp_path]
+    assert subprocess.run(command, env=python_environment(), check=False).returncode == -9
     with Journal(tmp_path) as journal:
         assert journal.get(key(1)) == {"text": "x" * 100000}
 

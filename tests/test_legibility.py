@@ -1,11 +1,6 @@
 """Drawn questions are read by OCR at the size that training keeps (prep/report/ocr.py)."""
 
-import sys
-
 import pytest
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "bench"))
 
 from prep.rendering.typeset import Style, Typesetter
 from prep.report.ocr import Reading, errors

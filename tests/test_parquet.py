@@ -23,6 +23,7 @@ import nasty
 from prep.runtime.program import Failure
 from prep.storage import parquet, schema
 from prep.storage.parquet import BadShard, Sink, Source
+from running import python_environment
 
 IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", parquet.TEXT)]))
 TURNS = pa.field("conversations", pa.list_(pa.struct([("from", parquet.TEXT), ("value", parquet.TEXT)])))
@@ -188,8 +189,7 @@ def test_what_a_dictionary_repeats_counts_each_time(tmp_path: Path) -> None:
 
 
 READ_AND_SAY_PEAK = """
-import resource, sys
-sys.path.insert(0, {scripts!r})
+import resource
 import pyarrow as pa
 from prep.storage import parquet
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -205,8 +205,9 @@ def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
     large = nasty.llava([(b"%d" % row + noise, GOOD) for row in range(300)])
     pq.write_table(large, path, use_dictionary=False, write_batch_size=8)
     assert pq.read_metadata(path).num_row_groups == 1
-    code = READ_AND_SAY_PEAK.format(scripts=str(ROOT / "scripts"), path=str(path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = READ_AND_SAY_PEAK.format(path=str(path))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=python_environment(), capture_output=True, text=True, check=True)
     rows, peak = map(int, done.stdout.split())
     assert rows == 300
     assert peak < 150
@@ -407,8 +408,6 @@ def test_rows_come_out_as_they_went_in(added: list[int]) -> None:
 
 
 BREAK = """
-import sys
-sys.path.insert(0, {scripts!r})
 import pyarrow as pa
 from prep.runtime import program
 from prep.storage import parquet, schema
@@ -425,8 +424,10 @@ program.run(main)
 
 def test_what_breaks_leaves_nothing_behind_and_says_no_more_than_why(tmp_path: Path) -> None:
     path = tmp_path / "out/a.parquet"
-    code = BREAK.format(scripts=str(ROOT / "scripts"), path=str(path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code = BREAK.format(path=str(path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=python_environment(), capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (1, "error: it broke\n")
     assert list(path.parent.iterdir()) == []
 

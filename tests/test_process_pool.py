@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-from conftest import ROOT
 
 from prep.runtime import process_pool
 from prep.runtime.program import Failure
+from running import python_environment
 
 
 def test_they_work() -> None:
@@ -65,8 +65,7 @@ def test_what_breaks_does_not_wait_for_them() -> None:
 
 
 PROGRAM = """
-import os, sys, time
-sys.path.insert(0, sys.argv[1])
+import os, time
 from prep.runtime import process_pool
 
 if __name__ == "__main__":
@@ -79,8 +78,8 @@ if __name__ == "__main__":
 def test_they_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    words = [sys.executable, str(program), str(ROOT / "scripts")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+    words = [sys.executable, str(program)]
+    with subprocess.Popen(words, env=python_environment(), stdout=subprocess.PIPE, text=True) as running:
         running.stdout.readline()
         processes = psutil.Process(running.pid).children(recursive=True)
         assert len(processes) >= 2
@@ -91,14 +90,13 @@ def test_they_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
 
 SIGNALLED_WHILE_IT_STARTS_ONE = """
 import multiprocessing.popen_spawn_posix as popen, os, signal, sys
-sys.path.insert(0, sys.argv[1])
 from prep.runtime import process_pool, program
 
 launch = popen.Popen._launch
 
 def launch_and_signal(self, process):
     launch(self, process)
-    signal.raise_signal(int(sys.argv[2]))
+    signal.raise_signal(int(sys.argv[1]))
 
 def main():
     with process_pool.pool(2) as pool:
@@ -114,8 +112,8 @@ if __name__ == "__main__":
 def test_one_that_has_just_started_ends_with_its_program(tmp_path: Path, number: int, word: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(SIGNALLED_WHILE_IT_STARTS_ONE)
-    words = [sys.executable, str(program), str(ROOT / "scripts"), str(int(number))]
-    ended = subprocess.run(words, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, str(program), str(int(number))]
+    ended = subprocess.run(words, env=python_environment(), stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 128 + number
     assert ended.stderr.endswith(f" {word}\n")
     assert len(ended.stderr.splitlines()) == 1

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+
+from running import python_environment
 
 PROGRAM = """
 import sys, time
-sys.path.insert(0, {scripts!r})
 from prep.runtime.program import Failure, run
 def main():
     {body}
@@ -19,9 +19,10 @@ run(main)
 
 
 def start(body: str) -> subprocess.Popen:
-    code = PROGRAM.format(scripts=str(ROOT / "scripts"), body=body)
+    code = PROGRAM.format(body=body)
     return subprocess.Popen(
         [sys.executable, "-c", code],
+        env=python_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

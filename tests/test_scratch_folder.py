@@ -8,13 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from prep.rendering.scratch_folder import ScratchFolder, remove_abandoned, swept
+from running import python_environment
 
 KILLED = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
+import os
 from prep.rendering.scratch_folder import ScratchFolder
 folder = ScratchFolder("test")
 (folder.path / "file").write_text("left")
@@ -33,7 +32,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
 
 
 def left_by_a_killed_process() -> None:
-    subprocess.run([sys.executable, "-c", KILLED, ROOT / "scripts"], check=False)
+    subprocess.run([sys.executable, "-c", KILLED], env=python_environment(), check=False)
 
 
 def test_a_folder_is_its_owners_alone_and_goes_with_it(temporary):

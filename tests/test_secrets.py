@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from prep.runtime.program import Failure
 from prep.runtime.sanitize import MASK
 from prep.serving.replica import Replica
 from prep.storage.atomic import read_json, write_json
-from running import run
+from running import python_environment, run
 from stand_in_server import settings
 
 KEY = "sk-live-0123456789abcdefghij"
@@ -170,14 +169,12 @@ def test_a_server_s_line_about_a_request_that_went_well_is_left_out_in_colours_t
 def test_a_failure_says_no_secret_however_it_is_shown(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", KEY)
     code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent.parent / "scripts")!r})
 from prep.runtime.program import run
 def main(): raise ValueError("a bug with {KEY} \\x1b[31m")
 run(main)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, env=python_environment(), check=False
     )
     assert done.returncode == 1
     assert "Traceback" in done.stderr

@@ -24,6 +24,7 @@ from prep.serving.endpoint import Endpoint, External, get, is_loopback, names
 from prep.serving.launch import command_line, free_port, shares
 from prep.serving.replica import Replica
 from prep.serving.server import Server
+from running import python_environment
 from stand_in_server import processes, settings, starts, until
 
 # What a program of this project is: it uses a server until it is done, told to stop, or killed.
@@ -445,7 +446,7 @@ def program(tmp_path):
         config = json.dumps(settings(tmp_path, "--stubborn"))
         process = subprocess.Popen(
             [*before, sys.executable, str(tmp_path / "program.py"), config, str(tmp_path), ending],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+            env=python_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -31,6 +31,7 @@ from prep.rendering.document import Document
 from prep.rendering.engine import Engine
 from prep.rendering.typeset import CannotDraw, Style, Typesetter, is_english
 from prep.runtime.program import Failure
+from running import python_environment
 
 STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
 WORDS = [
@@ -421,10 +422,9 @@ def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
         "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
         "print(hashlib.sha256(pages.pages[0].bytes).hexdigest())"
     )
-    scripts = Path(typeset.__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(scripts), "PYTHONHASHSEED": "7"},
+        env=python_environment() | {"PYTHONHASHSEED": "7"},
     )  # fmt: skip
     here = typesetter.draw("甲乙 $x^2$ fin", "x").pages[0].bytes
     assert run.stdout.strip() == hashlib.sha256(here).hexdigest()

@@ -27,6 +27,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from conftest import ROOT
 
+from running import python_environment
+
 SIGNATURE = "Signature=not-to-be-printed"
 LARGE = (".parquet", ".jsonl")
 
@@ -141,8 +143,7 @@ def launch(folder: Path, program: str, *arguments: object, **more: str) -> subpr
 
     It runs as it is, but that between its tries it waits only as long as a server asks it to.
     """
-    hasty = f"import sys, runpy; sys.path.insert(0, {str(ROOT / 'scripts')!r});"
-    hasty += "from prep.hub import retry; retry.GROWING = lambda state: 0;"
+    hasty = "import runpy; from prep.hub import retry; retry.GROWING = lambda state: 0;"
     hasty += f"runpy.run_path({str(ROOT / 'scripts' / program)!r}, run_name='__main__')"
     command = [sys.executable, "-c", hasty, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -158,7 +159,7 @@ def closed_port() -> int:
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """This process's environment, with nothing that leads the hub's client elsewhere and an empty home."""
-    kept = {name: value for name, value in os.environ.items() if not _STEERS.match(name)}
+    kept = {name: value for name, value in python_environment().items() if not _STEERS.match(name)}
     return kept | {"HOME": str(folder), "HF_HOME": str(folder / "hf_home"), "NO_PROXY": "127.0.0.1"} | more
 
 

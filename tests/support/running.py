@@ -11,6 +11,12 @@ from conftest import ROOT
 PATH = os.pathsep.join([str(ROOT / "scripts"), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
+def python_environment() -> dict[str, str]:
+    """The environment of a Python program that imports prep or the tests' support from anywhere."""
+    folders = (ROOT / "scripts", ROOT / "tests", ROOT / "tests/support")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+
+
 @dataclass(frozen=True)
 class Done:
     """A program's end: its exit code, and what it said."""
