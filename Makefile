@@ -45,11 +45,18 @@ test: env
 	$(BIN)/python -m pytest
 
 test-datasets: env
-	$(BIN)/python -m pytest -m datasets_2_21
+	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
+	@echo "$(GREEN)"
 
 # A real vLLM, for CPUs: 2 GB, and a quarter of an hour.
 test-vllm: env .vllm/models/ready
 	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
+	@echo "$(GREEN)"
+
+# A slow suite that passed is noted, and .ci/run skips it until what it tests changes.
+GREEN = green: \`make record-$(@:test-%=%)\` notes it in tests/green/, to be committed
+record-%: env
+	PYTHONPATH=. $(BIN)/python tests/support/slow_suites.py record $*
 
 # Python's compiled files are kept: without, each start to come takes twice as long.
 .vllm/models/ready: tests/vllm/models.py .vllm/installed
