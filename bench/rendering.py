@@ -171,7 +171,7 @@ def batch(folder: Path) -> tuple[list[object], list[object]]:
     command: list[object] = [ROOT / "scripts/render_text.py"]
     for name, (table, schema) in given.items():
         blank = dict.fromkeys(schema.names)
-        parquet.write(folder / f"{name}.parquet", [blank | row for row in table], schema)
+        parquet.write_rows(folder / f"{name}.parquet", [blank | row for row in table], schema)
         command += [f"--{name}", folder / f"{name}.parquet"]
     command += [
         "--min-score",

@@ -11,7 +11,7 @@ from prep.inference.request import Request
 from prep.reasoning import batch
 from prep.reasoning.answer_format import image_answer
 from prep.reasoning.batch import Ask
-from prep.records import question, seeding
+from prep.records import ids, question, seeding
 from prep.records.question import Question
 from prep.runtime import program
 
@@ -19,7 +19,7 @@ from prep.runtime import program
 def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict) -> Request:
     """The request for one answer: the picture, then the question without its tag."""
     return Request(
-        id=question.row_id(asked.id, mode, sample),
+        id=ids.answer_id(asked.id, mode, sample),
         mode=mode,
         messages=[{"role": "user", "content": asked.request_text}],
         sampling=sampling,
@@ -42,7 +42,7 @@ def main() -> None:
     args = parse_args()
 
     def asks() -> Iterator[Ask]:
-        for asked in question.read(args.questions):
+        for asked in question.read_questions(args.questions):
             yield from ((asked, "thinking", sample) for sample in range(args.samples))
 
     build = partial(request, seed=args.seed, sampling=args.sampling)

@@ -11,7 +11,7 @@ from prep.inference.request import Request
 from prep.reasoning import batch
 from prep.reasoning.answer_format import text_answer
 from prep.reasoning.batch import Ask
-from prep.records import question, seeding
+from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
 from prep.runtime import program
 
@@ -20,16 +20,16 @@ def due(questions: Iterable[Question], seed: int, share: float, samples: int) ->
     """What is to be asked, in order, as (question, mode, sample)."""
     for asked in questions:
         modes = ["thinking"]
-        if seeding.chosen(seed, asked.id, share):
+        if seeding.is_chosen(seed, asked.id, share):
             modes.append("no_thinking")
         yield from ((asked, mode, sample) for mode in modes for sample in range(samples))
 
 
 def request(asked: Question, mode: str, sample: int, seed: int, sampling: dict[str, dict]) -> Request:
     """The request for one answer."""
-    text = asked.request_text + (batch.NO_THINK if mode == "no_thinking" else "")
+    text = asked.request_text + (tags.NO_THINK if mode == "no_thinking" else "")
     return Request(
-        id=question.row_id(asked.id, mode, sample),
+        id=ids.answer_id(asked.id, mode, sample),
         mode=mode,
         messages=[{"role": "user", "content": text}],
         sampling=sampling[mode],
@@ -54,7 +54,7 @@ def main() -> None:
     sampling = {"thinking": args.thinking, "no_thinking": args.no_thinking}
 
     def asks() -> Iterator[Ask]:
-        return due(question.read(args.questions), args.seed, args.no_think_share, args.samples)
+        return due(question.read_questions(args.questions), args.seed, args.no_think_share, args.samples)
 
     batch.write_answers(args, asks, partial(request, seed=args.seed, sampling=sampling), text_answer)
 

@@ -142,8 +142,8 @@ def main() -> None:
     notice = {"notice": args.notice} if args.notice else {}
     marked = schema.with_metadata((schema.metadata or {}) | notice)
     with (
-        parquet.sink(args.artifact, marked) as keep,
-        parquet.sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
+        parquet.open_sink(args.artifact, marked) as keep,
+        parquet.open_sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
         reasons = Counter()
         for path, part in parts.items():

@@ -46,7 +46,7 @@ def main() -> None:
     count = itertools.count()
     for tables in row_batches(args.questions, args.batch_size):
         name = f"{next(count):05d}"
-        with parquet.sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
+        with parquet.open_sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
         write_json(args.folder / f"{name}.json", {"rows": batch.rows, "sha256": batch.sha256})
     log.info("%d batches of at most %d questions", next(count), args.batch_size)

@@ -25,7 +25,7 @@ def texts_of(batch: pa.RecordBatch, prepend_tag: bool) -> list[Text]:
 def text_of(source_id: bytes | None, conversation: list[dict | None] | None, prepend_tag: bool) -> Text:
     """One row's Text, from its cells; texts are still bytes, and may not be UTF-8."""
     try:
-        source_id = parquet.decoded(source_id)
+        source_id = parquet.decode(source_id)
         turns = conversation and [turn_of(turn) for turn in conversation]
     except UnicodeDecodeError as error:
         return Text(None, None, (Reason.TEXT_NOT_UTF8, str(error)))
@@ -37,7 +37,7 @@ def text_of(source_id: bytes | None, conversation: list[dict | None] | None, pre
 
 def turn_of(turn: dict[str, bytes | None] | None) -> Turn:
     """A turn's speaker and text; one that is null has neither."""
-    return (None, None) if turn is None else (parquet.decoded(turn["from"]), parquet.decoded(turn["value"]))
+    return (None, None) if turn is None else (parquet.decode(turn["from"]), parquet.decode(turn["value"]))
 
 
 def main() -> None:

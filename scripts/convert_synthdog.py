@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from prep.convert import shard
 from prep.convert.shard import Text
-from prep.records.conversation import IMAGE_TAG, MEDIA_TAG
 from prep.records.reason import Defect, Reason
+from prep.records.tags import IMAGE_TAG, MEDIA_TAG
 from prep.runtime import program
 from prep.storage import parquet
 
@@ -59,7 +59,7 @@ def text_of(ground_truth: str | UnicodeDecodeError | None, prompt: str) -> Text:
 
 def texts_of(batch: pa.RecordBatch, prompt: str) -> list[Text]:
     """The Text of each row of a batch."""
-    return [text_of(cell, prompt) for cell in parquet.texts(batch.column("ground_truth"))]
+    return [text_of(cell, prompt) for cell in parquet.decode_column(batch.column("ground_truth"))]
 
 
 def main() -> None:

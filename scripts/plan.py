@@ -14,6 +14,7 @@ from prep.hub.numbered_files import shown
 from prep.inference import request
 from prep.reasoning import verdict
 from prep.records import seeding
+from prep.records.ids import parse_answer_id
 from prep.runtime import program
 from prep.storage.atomic import read_json
 
@@ -39,9 +40,8 @@ def held(folder: Path, seed: int) -> Held:
         asked = record.get("asked")
         if asked is None:
             continue  # a line from before journals told
-        question, _, rest = record["id"].rpartition("#")
-        mode, _, sample = rest.partition(".")
-        of = (record["id"], "judge", 0) if asked["mode"] == "judge" else (question, mode, int(sample))
+        id_ = record["id"]
+        of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
         if asked.pop("seed") == seeding.request_seed(seed, *of):
             found.setdefault(_name(asked), {})[record["id"]] = sum(record["tokens"])
     return found
@@ -115,7 +115,7 @@ def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[in
     read = folder / f"{source}.parquet"
     if read.is_file():
         ids = pq.read_table(read, columns=["id"]).column("id").to_pylist()
-        return len(ids), sum(seeding.chosen(about["seed"], id_, share) for id_ in ids)
+        return len(ids), sum(seeding.is_chosen(about["seed"], id_, share) for id_ in ids)
     rows = source_rows(listing, about["rates"]["rows"])
     if rows is None:
         raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")
@@ -194,7 +194,7 @@ def with_settled(lines: list[dict], paid: list[dict[str, int]], work: Path) -> l
                 verdicts = settled(work / f"judge_{what}", rows.keys())
                 found.append(line | {"requests": due, "failed": len(verdicts.keys() - rows.keys())})
             else:
-                ids = {id_ for id_ in answers if id_.rpartition("#")[2].startswith(f"{line['kind']}.")}
+                ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
                 to_come += max(0, line["requests"] - len(ids))
                 found.append(line | {"failed": len(ids - rows.keys())})
     return found

@@ -25,6 +25,7 @@ from prep.inference.errors import Fault, storable
 from prep.inference.transport import Wire, time_limit
 from prep.reasoning.verdict import RESPONSE_FORMAT, parse
 from prep.records.reason import Reason
+from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
 from prep.runtime.program import Failure, parser, run
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, fetch, models
@@ -34,11 +35,10 @@ from prep.storage.atomic import read_json, write_json
 log = logging.getLogger("prep")
 
 SUM = "What is 2 + 3? Put the final answer in a box."
-NO_THINK = " /no_think"
 # A server that does not constrain its output answers this in a sentence, not in JSON.
 SENTENCE = "Is the sky blue on a clear day? Answer in one plain sentence." + NO_THINK
 PICTURE = "What is written in this picture?"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>", "<|begin_of_box|>", "<|end_of_box|>")
+TAGS = (THINK_START, THINK_END, *ANSWER_TAGS, *BOX_TAGS)
 EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
 # Greedy thinking may run in circles; where it comes shows long before this many tokens.
 BUDGET = 1024
@@ -51,7 +51,7 @@ def thinking_field(content: str, fields: dict[str, Any]) -> str:
     for name in ("reasoning", "reasoning_content"):
         if fields.get(name):
             return name
-    return "content" if "<think>" in content or "</think>" in content else "none"
+    return "content" if THINK_START in content or THINK_END in content else "none"
 
 
 def obeys(content: str, finish_reason: str | None) -> bool:

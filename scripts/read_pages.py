@@ -2,16 +2,15 @@
 """Have an OCR engine read some pages of text2image, and count the characters that it gets wrong."""
 
 import argparse
-import heapq
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from prep.records import seeding
+from prep.records.ids import parse_answer_id
 from prep.rendering.document import Document, is_english
 from prep.rendering.fonts import Fonts
-from prep.report import gallery
 from prep.report.ocr import Reading, errors
 from prep.runtime import program
 from prep.storage import parquet
@@ -36,16 +35,15 @@ class Sampled:
     text: str
 
 
-def looked_at(artifact: Path, seed: int) -> list[tuple[int, str]]:
+def sample_rows(artifact: Path, seed: int) -> list[tuple[int, str]]:
     """Number and id of the rows with the smallest hashes of seed and id, in the hashes' order."""
-    ids = ((row["id"], number) for number, row in enumerate(parquet.read(artifact, ["id"])))
-    hashed = ((seeding.number(seed, "read", id), number, id) for id, number in ids)
-    return [(number, id) for _, number, id in heapq.nsmallest(LOOKED_AT, hashed)]
+    rows = ((number, row["id"]) for number, row in enumerate(parquet.read_rows(artifact, ["id"])))
+    return seeding.sample_rows(seed, "read", rows, LOOKED_AT)
 
 
 def texts(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
     """The questions with these ids."""
-    rows = (row for file in files for row in parquet.read(file, ["id", "question"]))
+    rows = (row for file in files for row in parquet.read_rows(file, ["id", "question"]))
     return {row["id"]: row["question"] for row in rows if row["id"] in ids}
 
 
@@ -59,12 +57,12 @@ def language(text: str, faces: Fonts) -> str | None:
 
 def sample(artifact: Path, questions: Iterable[Path], seed: int) -> dict[str, list[Sampled]]:
     """By language, the plain questions that are read."""
-    rows = looked_at(artifact, seed)
-    asked = texts(questions, {id.rpartition("#")[0] for _, id in rows})
+    rows = sample_rows(artifact, seed)
+    asked = texts(questions, {parse_answer_id(id).question_id for _, id in rows})
     faces = Fonts()
     found: dict[str, list[Sampled]] = {name: [] for name in BARS}
     for number, id in rows:
-        text = asked[id.rpartition("#")[0]]
+        text = asked[parse_answer_id(id).question_id]
         name = language(text, faces)
         if name and len(found[name]) < QUESTIONS:
             found[name].append(Sampled(number, id, text))
@@ -75,7 +73,7 @@ def legibility(artifact: Path, sampled: list[Sampled], reading: Reading) -> dict
     """How many questions, pages and characters were read, and how many characters wrongly."""
     counts = dict.fromkeys(("questions", "pages", "characters", "wrong"), 0)
     wanted = sorted(sampled, key=lambda one: one.row)
-    rows = gallery.rows_at(artifact, [one.row for one in wanted])
+    rows = parquet.read_rows_at(artifact, [one.row for one in wanted])
     for one, row in zip(wanted, rows, strict=True):
         read = "\n".join(reading.page(page["bytes"]) for page in row["images"])
         wrong, characters = errors(one.text, read)

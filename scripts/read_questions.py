@@ -5,11 +5,10 @@ import argparse
 import logging
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path, PurePosixPath
-
-import pyarrow as pa
+from pathlib import Path
 
 from prep.records import json_rows
+from prep.records.ids import file_prefix, question_source
 from prep.records.reason import Defect, Reason
 from prep.runtime import program
 from prep.storage import parquet, part_summary
@@ -43,7 +42,7 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
         for batch in parquet.Source(path, columns).batches():
-            cells = [parquet.texts(batch.column(name)) for name in columns]
+            cells = [parquet.decode_column(batch.column(name)) for name in columns]
             yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return
     rows = objects = 0
@@ -64,13 +63,13 @@ def outcomes(
 
     `question` and `reference` are columns; `origin` is the `source` and the `source_file`.
     """
-    start = f"{origin['source'].split('/')[-1]}/{PurePosixPath(origin['source_file']).stem}"
+    prefix = file_prefix(question_source(origin["source"]), origin["source_file"])
     for number, row in enumerate(rows_of(path, columns_of(question, reference))):
         if isinstance(row, dict):
             found = question_of([row.get(name) for name in question], reference and row.get(reference))
         else:
             found = row
-        known = origin | {"id": f"{start}:{number}", "row": number}
+        known = origin | {"id": f"{prefix}{number}", "row": number}
         if isinstance(found[0], Reason):
             yield known | {"reason": found[0], "detail": found[1]}, False
         else:
@@ -110,11 +109,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    source = args.repo.split("/")[-1]
+    source = question_source(args.repo)
     columns = columns_of(args.question, args.reference)
     left = None if args.max_questions < 0 else args.max_questions
     states = {}
-    with parquet.sink(args.questions, QUESTIONS) as keep, parquet.sink(args.rejects, REJECTS) as drop:
+    with (
+        parquet.open_sink(args.questions, QUESTIONS) as keep,
+        parquet.open_sink(args.rejects, REJECTS) as drop,
+    ):
         for path, identity in zip(args.raw, args.identities, strict=True):
             file = read_json(identity)["file"]
             states[file] = {"state": "unneeded"} if left == 0 else state_of(path, columns, args.on_bad_shard)
@@ -122,9 +124,9 @@ def main() -> None:
                 continue
             origin = {"source": args.repo, "source_file": file}
             rows = islice(outcomes(path, args.question, args.reference, origin), left)
-            while chunk := list(islice(rows, parquet.GROUP_ROWS)):
-                keep.add(pa.Table.from_pylist([row for row, asked in chunk if asked], QUESTIONS))
-                drop.add(pa.Table.from_pylist([row for row, asked in chunk if not asked], REJECTS))
+            for chunk in parquet.batch_rows(rows, parquet.GROUP_ROWS):
+                keep.add_rows([row for row, asked in chunk if asked])
+                drop.add_rows([row for row, asked in chunk if not asked])
                 left = None if left is None else left - len(chunk)
     part_summary.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)
     log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)

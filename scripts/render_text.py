@@ -10,8 +10,8 @@ from itertools import islice
 
 from prep.reasoning import selection
 from prep.reasoning.selection import Selected
-from prep.records.conversation import IMAGE_TAG
 from prep.records.reason import Defect
+from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
 from prep.runtime import process_pool, program
@@ -25,7 +25,7 @@ PROMPTS = {True: "Please answer the question in the image.", False: "请回答�
 
 def prompt(text: str, mode: str, pages: int) -> str:
     """The user's turn: a tag for each page, the prompt in the question's language, and the mode's switch."""
-    switch = " /no_think" if mode == "no_thinking" else ""
+    switch = NO_THINK if mode == "no_thinking" else ""
     return f"{IMAGE_TAG}\n" * pages + PROMPTS[is_english(text)] + switch
 
 

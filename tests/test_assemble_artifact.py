@@ -49,8 +49,8 @@ def part(
     schema: pa.Schema = TRAINING,
 ) -> Path:
     """A part's files; gives its summary."""
-    shard = None if rows is None else parquet.write(folder / f"{name}.parquet", rows, schema)
-    dropped = parquet.write(folder / f"{name}.rejects.parquet", rejects, REJECTS)
+    shard = None if rows is None else parquet.write_rows(folder / f"{name}.parquet", rows, schema)
+    dropped = parquet.write_rows(folder / f"{name}.rejects.parquet", rejects, REJECTS)
     states = {"a": {f"{name}.parquet": {"state": state} | ({"detail": "cut"} if state == "bad" else {})}}
     write_summary(folder / f"{name}.json", states, shard=shard, rejects=dropped)
     return folder / f"{name}.json"
@@ -174,10 +174,10 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
 
 def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
     part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
-    with parquet.sink(tmp_path / "r.parquet", REJECTS) as sink:
+    with parquet.open_sink(tmp_path / "r.parquet", REJECTS) as sink:
         found = append(sink, stored(tmp_path / "a.rejects.parquet", REJECTS))
         assert found == {"image_missing": 2, "odd_turns": 1}
-    with parquet.sink(tmp_path / "t.parquet", TRAINING) as sink:
+    with parquet.open_sink(tmp_path / "t.parquet", TRAINING) as sink:
         assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
         assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
     assert sink.rows == 2
@@ -185,7 +185,10 @@ def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
 
 def test_append_wants_the_same_columns(tmp_path: Path) -> None:
     part(tmp_path, "a", [], [])
-    with pytest.raises(Failure, match="delete it"), parquet.sink(tmp_path / "t.parquet", REASONED) as sink:
+    with (
+        pytest.raises(Failure, match="delete it"),
+        parquet.open_sink(tmp_path / "t.parquet", REASONED) as sink,
+    ):
         append(sink, stored(tmp_path / "a.parquet", REASONED))
 
 

@@ -14,7 +14,7 @@ from running import run
 
 
 def questions(path: Path, ids: list[str]) -> Path:
-    parquet.write(path, [{"id": id_, "question": f"What is {id_}?"} for id_ in ids], QUESTIONS)
+    parquet.write_rows(path, [{"id": id_, "question": f"What is {id_}?"} for id_ in ids], QUESTIONS)
     return path
 
 

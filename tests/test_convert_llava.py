@@ -30,7 +30,7 @@ def test_a_turn_is_its_speaker_and_text() -> None:
 
 @pytest.mark.parametrize("source_id", [b"000000001", b"", None])
 def test_a_row_keeps_its_sources_id(source_id: bytes | None) -> None:
-    assert text_of(source_id, TURNS, True) == Text(parquet.decoded(source_id), MESSAGES)
+    assert text_of(source_id, TURNS, True) == Text(parquet.decode(source_id), MESSAGES)
 
 
 def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:

@@ -5,8 +5,6 @@ import io
 from pathlib import Path
 
 import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,30 +54,15 @@ def test_other_artifacts_show_other_rows() -> None:
     assert gallery.pick("synthdog_en", 10**6, 6) != gallery.pick("synthdog_zh", 10**6, 6)
 
 
-def test_rows_are_found_across_row_groups_and_other_groups_are_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    table = pa.Table.from_pylist([row(number) for number in range(30)], TRAINING)
-    pq.write_table(table, path, row_group_size=10)
-    assert [found["id"] for found in gallery.rows_at(path, [3, 9, 10, 29])] == ["a:3", "a:9", "a:10", "a:29"]
-
-    group = pq.read_metadata(path).row_group(1)
-    with path.open("r+b") as file:  # what is not read cannot hurt
-        file.seek(group.column(0).data_page_offset)
-        file.write(b"\xff" * 64)
-    assert [found["id"] for found in gallery.rows_at(path, [0, 29])] == ["a:0", "a:29"]
-    with pytest.raises(OSError, match=r"."):
-        list(gallery.rows_at(path, [15]))
-
-
 def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     reasoned = row(0, encoded(PICTURE, "PNG")) | {"source": "s", "mode": "no_thinking", "score": 0}
-    parquet.write(path, [reasoned], REASONED)
+    parquet.write_rows(path, [reasoned], REASONED)
     (found,) = gallery.examples("a", path, 6)
     assert found.id == "a:0"
     assert found.labels == ["mode no_thinking", "score 0"]
     assert [message.role for message in found.messages] == ["user", "assistant"]
-    parquet.write(path, [], TRAINING)
+    parquet.write_rows(path, [], TRAINING)
     assert gallery.examples("a", path, 6) == []
 
 

@@ -31,7 +31,7 @@ def answers(folder: Path, texts: list[str | None]) -> Path:
         }
         for number, text in enumerate(texts)
     ]
-    parquet.write(folder / "answers.parquet", rows, ANSWERS)
+    parquet.write_rows(folder / "answers.parquet", rows, ANSWERS)
     return folder / "answers.parquet"
 
 

@@ -310,7 +310,7 @@ def test_batches_are_small_however_large_the_sources_groups(tmp_path: Path) -> N
 
 def test_texts_give_an_error_in_place_of_what_is_not_utf8() -> None:
     column = pa.array([b"a", None, b"", b"\xff", "字\x00".encode(), b"\xed\xa0\x80"])
-    first, null, empty, broken, chinese, surrogate = parquet.texts(column)
+    first, null, empty, broken, chinese, surrogate = parquet.decode_column(column)
     assert (first, null, empty, chinese) == ("a", None, "", "字\x00")
     assert isinstance(broken, UnicodeDecodeError)
     assert isinstance(surrogate, UnicodeDecodeError)
@@ -341,7 +341,7 @@ def groups_of(path: Path) -> list[int]:
 )
 def test_rows_are_gathered_into_groups(added: list[int], groups: list[int], tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with parquet.sink(path, schema.REJECTS) as sink:
+    with parquet.open_sink(path, schema.REJECTS) as sink:
         start = 0
         for rows in added:
             sink.add(rejects(rows, start))
@@ -354,7 +354,7 @@ def test_rows_are_gathered_into_groups(added: list[int], groups: list[int], tmp_
 def test_a_group_stays_small_in_bytes_too(tmp_path: Path) -> None:
     path, picture = tmp_path / "a.parquet", bytes(5 * 1024 * 1024)
     rows = [{"id": str(row), "images": [{"bytes": picture, "path": None}]} for row in range(16)]
-    with parquet.sink(path, schema.TRAINING) as sink:
+    with parquet.open_sink(path, schema.TRAINING) as sink:
         for row in rows[:8]:
             sink.add(pa.Table.from_pylist([row], schema.TRAINING))
         sink.add(pa.Table.from_pylist(rows[8:], schema.TRAINING).to_batches()[0])
@@ -362,21 +362,21 @@ def test_a_group_stays_small_in_bytes_too(tmp_path: Path) -> None:
     sizes = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
     assert max(sizes) <= parquet.GROUP_BYTES + 1024
     assert groups_of(path) == [6, 6, 4]
-    assert [row["id"] for row in parquet.read(path, ["id"])] == [str(row) for row in range(16)]
+    assert [row["id"] for row in parquet.read_rows(path, ["id"])] == [str(row) for row in range(16)]
 
 
 def test_a_picture_larger_than_a_group_is_written_all_the_same(tmp_path: Path) -> None:
     path, picture = tmp_path / "a.parquet", bytes(parquet.GROUP_BYTES + 1)
     rows = [{"id": name, "images": [{"bytes": picture, "path": None}]} for name in "ab"]
-    with parquet.sink(path, schema.TRAINING) as sink:
+    with parquet.open_sink(path, schema.TRAINING) as sink:
         sink.add(pa.Table.from_pylist(rows, schema.TRAINING))
     assert groups_of(path) == [1, 1]
-    assert [row["images"][0]["bytes"] == picture for row in parquet.read(path)] == [True, True]
+    assert [row["images"][0]["bytes"] == picture for row in parquet.read_rows(path)] == [True, True]
 
 
 def test_pictures_are_stored_as_they_are_and_texts_compressed(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    parquet.write(path, [{"id": "a", "images": [{"bytes": b"b", "path": "c"}]}], schema.TRAINING)
+    parquet.write_rows(path, [{"id": "a", "images": [{"bytes": b"b", "path": "c"}]}], schema.TRAINING)
     group = pq.read_metadata(path).row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     assert columns["images.list.element.bytes"].compression == "UNCOMPRESSED"
@@ -388,7 +388,7 @@ def test_pictures_are_stored_as_they_are_and_texts_compressed(tmp_path: Path) ->
 
 def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    written = parquet.write(path, rejects(3).to_pylist(), schema.REJECTS)
+    written = parquet.write_rows(path, rejects(3).to_pylist(), schema.REJECTS)
     assert isinstance(written, Sink)
     assert written.rows == 3
     assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -398,11 +398,11 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
 def test_rows_come_out_as_they_went_in(added: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, start = Path(folder) / "a.parquet", 0
-        with parquet.sink(path, schema.REJECTS) as sink:
+        with parquet.open_sink(path, schema.REJECTS) as sink:
             for rows in added:
                 sink.add(rejects(rows, start))
                 start += rows
-        assert [row["row"] for row in parquet.read(path)] == list(range(sum(added)))
+        assert [row["row"] for row in parquet.read_rows(path)] == list(range(sum(added)))
         assert all(0 < rows <= parquet.GROUP_ROWS for rows in groups_of(path))
         assert sink.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -413,7 +413,7 @@ from prep.runtime import program
 from prep.storage import parquet, schema
 
 def main():
-    with parquet.sink({path!r}, schema.REJECTS) as sink:
+    with parquet.open_sink({path!r}, schema.REJECTS) as sink:
         for _ in range(3):
             sink.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
         raise program.Failure("it broke")
@@ -434,16 +434,16 @@ def test_what_breaks_leaves_nothing_behind_and_says_no_more_than_why(tmp_path: P
 
 def test_an_older_file_stays_when_a_new_one_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    parquet.write(path, [{"id": "old"}], schema.REJECTS)
+    parquet.write_rows(path, [{"id": "old"}], schema.REJECTS)
 
     def break_off() -> None:
-        with parquet.sink(path, schema.REJECTS) as sink:
+        with parquet.open_sink(path, schema.REJECTS) as sink:
             sink.add(rejects(1200))
             raise Failure("it broke")
 
     with pytest.raises(Failure, match="it broke"):
         break_off()
-    assert [row["id"] for row in parquet.read(path)] == ["old"]
+    assert [row["id"] for row in parquet.read_rows(path)] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -452,3 +452,27 @@ def test_a_git_lfs_pointer_is_named_as_one(tmp_path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(BadShard, match=r"train-00000-of-00001.parquet: is a Git LFS pointer .*git lfs pull"):
         Source(path, ["id"])
+
+
+def test_rows_at_positions_are_read_and_other_row_groups_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"number": range(30), "text": ["a"] * 30}), path, row_group_size=10)
+    assert [row["number"] for row in parquet.read_rows_at(path, [3, 9, 10, 29])] == [3, 9, 10, 29]
+
+    group = pq.read_metadata(path).row_group(1)
+    with path.open("r+b") as file:  # what is not read cannot hurt
+        file.seek(group.column(0).data_page_offset)
+        file.write(b"\xff" * 64)
+    assert [row["number"] for row in parquet.read_rows_at(path, [0, 29])] == [0, 29]
+    with pytest.raises(OSError, match=r"."):
+        list(parquet.read_rows_at(path, [15]))
+
+
+def test_a_stream_of_rows_is_written_in_order_a_few_at_a_time(tmp_path: Path) -> None:
+    kind = pa.schema([("number", pa.int64())])
+    taken = []
+    rows = ({"number": taken.append(number) or number} for number in range(1000))
+    sink = parquet.write_rows(tmp_path / "a.parquet", rows, kind)
+    assert (sink.rows, len(taken)) == (1000, 1000)
+    assert sink.sha256 == hashlib.sha256((tmp_path / "a.parquet").read_bytes()).hexdigest()
+    assert [row["number"] for row in parquet.read_rows(tmp_path / "a.parquet")] == list(range(1000))

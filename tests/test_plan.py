@@ -168,17 +168,17 @@ def test_a_finished_run_leaves_nothing_to_ask(tmp_path):
     text = about()["text"] | {"samples": 1}
     ids = ["q:1#thinking.0", "q:1#no_thinking.0", "q:2#thinking.0"]
     chosen = {"q:1": True, "q:2": False}
-    seed = next(s for s in range(99) if all(seeding.chosen(s, q, 0.5) == chosen[q] for q in chosen))
+    seed = next(s for s in range(99) if all(seeding.is_chosen(s, q, 0.5) == chosen[q] for q in chosen))
     questions = [dict.fromkeys(QUESTIONS.names) | {"id": q, "question": "?"} for q in ("q:1", "q:2")]
-    parquet.write(tmp_path / "work/read_questions/alpaca.parquet", questions, QUESTIONS)
+    parquet.write_rows(tmp_path / "work/read_questions/alpaca.parquet", questions, QUESTIONS)
     rejected = ["length", None, "bad_request"]  # a journaled answer without its form, a text, and no answer
     rows = [
         dict.fromkeys(ANSWERS.names) | {"id": id_, "text": None if reason else "text", "reason": reason}
         for id_, reason in zip(ids, rejected, strict=True)
     ]
-    parquet.write(tmp_path / "work/answer_text/00000.parquet", rows, ANSWERS)
+    parquet.write_rows(tmp_path / "work/answer_text/00000.parquet", rows, ANSWERS)
     verdict = dict.fromkeys(VERDICTS.names) | {"id": ids[1], "verdict": "pass", "score": 4}
-    parquet.write(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
+    parquet.write_rows(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
     with Journal(tmp_path / "work/journal/qwen3") as journal:
         paid(journal, ids[0], "thinking", 30, seed=seeding.request_seed(seed, "q:1", "thinking", 0))
         paid(journal, ids[1], "no_thinking", 30, seed=seeding.request_seed(seed, "q:1", "no_thinking", 0))
@@ -194,7 +194,7 @@ def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
         dict.fromkeys(ANSWERS.names) | {"id": f"q:{n}#thinking.0", "reason": "answer_malformed"}
         for n in (1, 2)
     ]
-    parquet.write(tmp_path / "00000.parquet", rows, ANSWERS)
+    parquet.write_rows(tmp_path / "00000.parquet", rows, ANSWERS)
     ids = {row["id"] for row in rows}
     assert plan.settled(tmp_path, ids) == dict.fromkeys(ids, False)
     assert plan.settled(tmp_path, {"q:3#thinking.0"}) == {}  # the answers were asked for in another way

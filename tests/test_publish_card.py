@@ -89,8 +89,8 @@ def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
         "images": [{"bytes": picture.getvalue(), "path": None}],
     }
     name = "llavaonevision_converted/GeoQA+_MathV360K"
-    parquet.write(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
-    parquet.write(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
+    parquet.write_rows(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
+    parquet.write_rows(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
     text = publish_card.card(manifest(artifact(name, 1), artifact("text2image", 0)), about())
     (tmp_path / "data" / "README.md").write_text(text)
     rows = datasets.load_dataset(

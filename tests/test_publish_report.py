@@ -94,8 +94,8 @@ def add(
 ) -> dict:
     """Write an artifact and its rejects below `root`; its manifest."""
     path = root / "data" / f"{name}.parquet"
-    parquet.write(path, [{key: each[key] for key in schema.names} for each in rows], schema)
-    parquet.write(root / "data" / "rejects" / f"{name}.parquet", rejects, REJECTS)
+    parquet.write_rows(path, [{key: each[key] for key in schema.names} for each in rows], schema)
+    parquet.write_rows(root / "data" / "rejects" / f"{name}.parquet", rejects, REJECTS)
     reasons = [each["reason"] for each in rejects]
     return {
         "name": name,
@@ -190,7 +190,7 @@ def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
 def test_rejects_show_the_first_of_each_reason(tmp_path: Path) -> None:
     rejects = [reject(n, "odd_turns") for n in range(5000)] + [reject(5000, "wrong_speaker", "a cat")]
     path = tmp_path / "r.parquet"
-    parquet.write(path, rejects, REJECTS)
+    parquet.write_rows(path, rejects, REJECTS)
     found = publish_report.rejects_of(path, {"wrong_speaker": 1, "odd_turns": 5000})
     assert [(each["row"], each["reason"]) for each in found] == [
         (5000, "wrong_speaker"),

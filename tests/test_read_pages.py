@@ -30,14 +30,14 @@ def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[st
     blank = dict.fromkeys(QUESTIONS.names)
     origin = {"source": "a", "source_file": "f", "row": 0, "reference": ""}
     questions = [blank | origin | {"id": f"a/f:{n}", "question": text} for n, text in enumerate(asked)]
-    parquet.write(folder / "questions.parquet", questions, QUESTIONS)
+    parquet.write_rows(folder / "questions.parquet", questions, QUESTIONS)
     blank = dict.fromkeys(REASONED.names)
     rows = []
     for number, text in enumerate(drawn):
         pages = typesetter.draw(text, str(number)).pages
         images = [{"bytes": page.bytes, "path": None} for page in pages]
         rows.append(blank | {"id": f"a/f:{number}#thinking.0", "messages": [], "images": images})
-    parquet.write(folder / "text2image.parquet", rows, REASONED)
+    parquet.write_rows(folder / "text2image.parquet", rows, REASONED)
 
 
 def run(folder: Path, *questions: str) -> list[dict]:

@@ -73,9 +73,9 @@ def command(
     folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
 ) -> tuple:
     """The program's command line, for a batch that is written here."""
-    parquet.write(folder / "q.parquet", questions, QUESTIONS)
-    parquet.write(folder / "a.parquet", answers, ANSWERS)
-    parquet.write(folder / "v.parquet", verdicts, VERDICTS)
+    parquet.write_rows(folder / "q.parquet", questions, QUESTIONS)
+    parquet.write_rows(folder / "a.parquet", answers, ANSWERS)
+    parquet.write_rows(folder / "v.parquet", verdicts, VERDICTS)
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),

@@ -37,7 +37,7 @@ def row(number: int, question: str = "<image>\nWhat?", turns: int = 2) -> dict:
     ],
 )
 def test_eligible_is_one_round_with_text_besides_the_tag(given, expected):
-    assert sample_images.eligible(given["messages"]) is expected
+    assert sample_images.is_eligible(given["messages"]) is expected
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def sample(tmp_path: Path, artifact: Path, count: int, seed: int = 42) -> list[d
 
 def test_the_smallest_hashes_are_drawn_in_the_artifacts_order(tmp_path, artifact):
     ids = [row(number)["id"] for number in range(60) if number % 3]
-    smallest = sorted(ids, key=lambda id_: seeding.number(42, "sample", id_))[:10]
+    smallest = sorted(ids, key=lambda id_: seeding.hash_names(42, "sample", id_))[:10]
     drawn = [asked["id"] for asked in sample(tmp_path, artifact, 10)]
     assert drawn == [id_ for id_ in ids if id_ in smallest]
     assert [asked["id"] for asked in sample(tmp_path, artifact, 10, seed=1)] != drawn

@@ -12,12 +12,12 @@ from running import run
 def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
     asked = [question(number, f"<image>\nWhat is {number}?", b"picture %d" % number) for number in range(4)]
     asked[1]["question"] = "<image>\nWhat is <|image_pad|>?"
-    parquet.write(tmp_path / "q0.parquet", asked[:1], QUESTIONS)
-    parquet.write(tmp_path / "q1.parquet", asked[1:], QUESTIONS)
-    parquet.write(
+    parquet.write_rows(tmp_path / "q0.parquet", asked[:1], QUESTIONS)
+    parquet.write_rows(tmp_path / "q1.parquet", asked[1:], QUESTIONS)
+    parquet.write_rows(
         tmp_path / "a.parquet", [answer(n) for n in range(3)] + [answer(3, reason="length")], ANSWERS
     )
-    parquet.write(tmp_path / "v.parquet", [judged(2), judged(1, "fail", 1), judged(0)], VERDICTS)
+    parquet.write_rows(tmp_path / "v.parquet", [judged(2), judged(1, "fail", 1), judged(0)], VERDICTS)
     done = run(
         "select_image.py",
         *(

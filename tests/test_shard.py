@@ -177,16 +177,10 @@ def test_the_summary_tells_a_changed_part(tmp_path: Path) -> None:
 
 
 def test_a_part_may_have_no_training_rows(tmp_path: Path) -> None:
-    rejects = parquet.write(tmp_path / "r.parquet", [], schema.REJECTS)
+    rejects = parquet.write_rows(tmp_path / "r.parquet", [], schema.REJECTS)
     write_summary(tmp_path / "r.json", {"a": {}}, shard=None, rejects=rejects)
     sums = {"shard": None, "rejects": rejects.sha256}
     assert read_json(tmp_path / "r.json") == {"sources": {"a": {}}, "raw": None, "sha256": sums}
-
-
-def test_ids_count_from_0_in_the_source_file() -> None:
-    about = {"raw": Path("x"), "sha256": "", "take": None, "columns": (), "texts_of": list, "check": "header"}
-    job = Job(name="a/b", file="c/train-00001-of-00002.parquet", max_pixels=1, threads=1, **about)
-    assert job.id(0) == "a/b/train-00001-of-00002:0"
 
 
 @pytest.mark.parametrize("name", nasty.BAD_SHARDS)

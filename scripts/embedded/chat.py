@@ -9,11 +9,10 @@ from typing import Any
 from embedded.grammar import BOXED, NO_THINK, THINKING, Form, UnsupportedSchema, schema_form
 from embedded.model import Model, Refused
 from embedded.reader import Reader, UnreadablePicture
+from prep.records import tags
 
 _TOKENS = 400
 """Tokens of the longest answer; the grammars end each well before."""
-_SWITCH = " /no_think"
-"""Qwen3's soft switch, at the end of the last user turn."""
 _SYSTEM = {"role": "system", "content": "Answer briefly."}
 """Stands before messages without a system turn; the model's own default makes it talk of itself."""
 _LIMITS = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "top_k": (-1, 10**6), "min_p": (0.0, 1.0)}
@@ -186,8 +185,8 @@ def _schema(response_format: Any) -> Form | None:
 def _form(schema: Form | None, messages: list[dict[str, str]], pictures: int) -> Form:
     """The form of the answer. The soft switch is taken out of the last turn: it is not for this model."""
     last = messages[-1]
-    switched = last["content"].endswith(_SWITCH)
-    last["content"] = last["content"].removesuffix(_SWITCH)
+    switched = last["content"].endswith(tags.NO_THINK)
+    last["content"] = last["content"].removesuffix(tags.NO_THINK)
     if schema:
         return schema
     if switched:

@@ -7,11 +7,9 @@ import threading
 
 from PIL import Image
 
+from prep.records.image_format import FORMATS, PILLOW_MAX_PIXELS
 from prep.report.ocr import Reading
 
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
-_PIXELS = 89_478_485
-"""The most pixels that are decoded: Pillow's own limit."""
 _LONGEST, _SHORTEST = 1600, 240
 """Limits of a picture's longer side before reading: time above, letters too small to be found below."""
 _CHARACTERS = 400
@@ -61,15 +59,15 @@ def _decoded(url: str) -> Image.Image:
     except (binascii.Error, ValueError):
         raise UnreadablePicture("its base64 is broken") from None
     try:
-        picture = Image.open(io.BytesIO(content), formats=_FORMATS)
-        if picture.width * picture.height > _PIXELS:
-            raise UnreadablePicture(f"it has more than {_PIXELS} pixels")
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        if picture.width * picture.height > PILLOW_MAX_PIXELS:
+            raise UnreadablePicture(f"it has more than {PILLOW_MAX_PIXELS} pixels")
         picture.draft("RGB", (_LONGEST, _LONGEST))
         picture.load()
     except UnreadablePicture:
         raise
     except Exception as error:  # Decoders meet broken files with nearly any exception.
-        raise UnreadablePicture(f"it does not decode as one of {', '.join(_FORMATS)}") from error
+        raise UnreadablePicture(f"it does not decode as one of {', '.join(FORMATS)}") from error
     return picture
 
 

@@ -52,7 +52,7 @@ class Batch:
 
     def __init__(self, folder: Path, questions: list[dict[str, Any]], server: FaultServer, **settings: Any):
         self.folder = folder
-        parquet.write(folder / "questions.parquet", questions, QUESTIONS)
+        parquet.write_rows(folder / "questions.parquet", questions, QUESTIONS)
         write_json(folder / "server.json", {**SETTINGS, "base_urls": [server.base_url], **settings})
         self.probe(schema=True)
 

@@ -12,8 +12,8 @@ import assemble_artifact
 import convert_llava
 import convert_synthdog
 from prep.convert import shard as conversion
-from prep.records.conversation import MEDIA_TAG, THINK_TAG
 from prep.records.reason import Reason
+from prep.records.tags import MEDIA_TAG, THINK_TAG
 from prep.storage import atomic
 from prep.storage.schema import TRAINING
 

@@ -157,7 +157,7 @@ class Job:
         self.folder = folder
         self.running: subprocess.Popen | None = None
         rows = [question(number) for number in range(600)]
-        parquet.write(folder / "questions.parquet", rows, QUESTIONS)
+        parquet.write_rows(folder / "questions.parquet", rows, QUESTIONS)
         write_json(folder / "probe.json", {"thinking": "content", "schema": True, "empty_think": True})
 
     def start(self, concurrency: int) -> None:

@@ -1,4 +1,4 @@
-"""Can a picture be read? Decided from its bytes alone, never from a file name."""
+"""Image validation by decoding: format, size, pixel data and metadata, from the bytes alone."""
 
 import io
 import re
@@ -6,15 +6,13 @@ import warnings
 from contextlib import nullcontext
 from typing import Literal
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
+from prep.records.image_format import FORMATS, has_orientation
 from prep.records.reason import Defect, Reason
 from prep.runtime import process_pool
 
 Check = Literal["decode", "header"]
-
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
-"""The only decoders that a picture is ever handed to (Pillow's EPS reader, say, calls a program)."""
 
 LARGE = 16_000_000
 """Pictures of more pixels than this are decoded one at a time, lest processes add up their memory."""
@@ -56,12 +54,3 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
         detail = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", f"{type(error).__name__}: {error}")
         return Reason.IMAGE_UNREADABLE, detail[:200]
     return None
-
-
-def has_orientation(picture: Image.Image) -> bool:
-    """Whether `datasets` turns a picture, which is loaded, before anyone sees it (ImageOps.exif_transpose).
-
-    See `Image.decode_example` in datasets/features/image.py, which is the same since version 2.21. Raises
-    whatever Pillow raises on broken metadata, and thereby ends a training.
-    """
-    return picture.getexif().get(ExifTags.Base.Orientation) is not None

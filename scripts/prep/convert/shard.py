@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from prep.convert import image_check
+from prep.records.ids import file_prefix
 from prep.records.reason import Defect, Reason
 from prep.runtime import process_pool, program
 from prep.storage import parquet, part_summary
@@ -64,10 +65,6 @@ class Job:
     def source_columns(self) -> list[str | pa.Field]:
         """All columns that are read."""
         return [parquet.PICTURE, *self.columns]
-
-    def id(self, row: int) -> str:
-        """The id of a row, counted from 0 in the source file."""
-        return f"{self.name}/{PurePosixPath(self.file).stem}:{row}"
 
 
 def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
@@ -122,7 +119,7 @@ def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Pa
         if on_bad_shard != "reject":
             raise
         log.warning("rejected the whole shard: %s", bad)
-        keep, drop = parquet.write(shard, [], KEPT), parquet.write(rejects, [], REJECTS)
+        keep, drop = parquet.write_rows(shard, [], KEPT), parquet.write_rows(rejects, [], REJECTS)
         state, kept, raw = {"state": "bad", "detail": bad.what}, None, None
     part_summary.write_summary(summary, {job.name: {job.file: state}}, raw, shard=kept, rejects=drop)
     log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
@@ -135,10 +132,14 @@ def _write(job: Job, source: parquet.Source, shard: Path, rejects: Path) -> tupl
     pictures. A look at their heads takes less than to hand them over, and a thread does it.
     """
     decoders = process_pool.pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
-    with parquet.sink(shard, KEPT) as keep, parquet.sink(rejects, REJECTS) as drop, decoders as pool:
+    with (
+        parquet.open_sink(shard, KEPT) as keep,
+        parquet.open_sink(rejects, REJECTS) as drop,
+        decoders as pool,
+    ):
         for kept, rejected in _outcomes(job, source.batches(job.take), pool):
-            keep.add(pa.Table.from_pylist(kept, KEPT))
-            drop.add(pa.Table.from_pylist(rejected, REJECTS))
+            keep.add_rows(kept)
+            drop.add_rows(rejected)
     return keep, drop
 
 
@@ -201,10 +202,11 @@ def _enough(waiting: deque[tuple[int, Future[Outcomes]]], most: int) -> bool:
 def outcomes(job: Job, rows: Rows) -> Outcomes:
     """What becomes of some rows: those that are kept, and the others, each with a reason."""
     kept, rejected = [], []
+    prefix = file_prefix(job.name, job.file)
     texts = job.texts_of(rows.texts)
     cells = zip(rows.pictures, rows.names, texts, strict=True)
     for row, (picture, name, text) in enumerate(cells, rows.start):
-        origin = {"id": job.id(row), "row": row}
+        origin = {"id": f"{prefix}{row}", "row": row}
         if defect := picture_defect(picture, name, job.max_pixels, job.check) or text.defect:
             reason, detail = defect
             rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
@@ -218,7 +220,7 @@ def picture_defect(
 ) -> Defect | None:
     """Why a picture cannot be kept, or None where it can."""
     try:
-        parquet.decoded(name)
+        parquet.decode(name)
     except UnicodeDecodeError as error:
         return Reason.TEXT_NOT_UTF8, f"image.path: {error}"
     return image_check.check(data, max_pixels, how)

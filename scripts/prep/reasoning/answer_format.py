@@ -3,13 +3,10 @@
 import re
 
 from prep.inference.request import Response
-from prep.records.conversation import MEDIA_TAG
 from prep.records.reason import Defect, Reason
+from prep.records.tags import ANSWER_TAGS, BOX_TAGS, EMPTY_THINK, MEDIA_TAG, THINK_END, THINK_START
 from prep.records.template_tokens import template_tokens
 
-THOUGHT_END = "</think>"
-EMPTY_THINK = "<think>\n\n</think>\n\n"
-BOX = ("<|begin_of_box|>", "<|end_of_box|>")
 _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTALL)
 
 
@@ -31,7 +28,7 @@ def defect_of(response: Response) -> Defect | None:
     said = f"{response.reasoning or ''}\n{response.content}"
     if tag := MEDIA_TAG.search(said):
         return Reason.MEDIA_TAG_IN_ANSWER, tag.group()
-    if tokens := [token for token in template_tokens(said) if token not in BOX]:
+    if tokens := [token for token in template_tokens(said) if token not in BOX_TAGS]:
         return Reason.TEMPLATE_TOKEN_IN_ANSWER, ", ".join(tokens[:5])
     try:
         said.encode()
@@ -76,15 +73,15 @@ def image_answer(response: Response) -> str | Defect:
     if defect := defect_of(response):
         return defect
     text = whole(response)
-    for tag in ("<think>", "</think>"):
+    for tag in (THINK_START, THINK_END):
         if text.count(tag) != 1:
             return Reason.ANSWER_MALFORMED, f"{text.count(tag)} times {tag}"
-    if re.findall("|".join(map(re.escape, BOX)), text) != list(BOX) * text.count(BOX[0]):
+    if re.findall("|".join(map(re.escape, BOX_TAGS)), text) != list(BOX_TAGS) * text.count(BOX_TAGS[0]):
         return Reason.ANSWER_MALFORMED, "box tags are not in pairs"
     found = _THOUGHT.fullmatch(text)
     if not found or "<answer>" not in found["text"]:
         return Reason.ANSWER_MALFORMED, "not <think>…</think><answer>…"
-    text = re.sub("|".join(map(re.escape, ("<answer>", "</answer>", *BOX))), "", text)
+    text = re.sub("|".join(map(re.escape, (*ANSWER_TAGS, *BOX_TAGS))), "", text)
     if not after_thought(text):
         return Reason.ANSWER_MALFORMED, "no text in the answer"
     return text
@@ -92,4 +89,4 @@ def image_answer(response: Response) -> str | Defect:
 
 def after_thought(text: str) -> str:
     """What an answer says once it has thought: the text after `</think>`, stripped."""
-    return text.rpartition(THOUGHT_END)[2].strip()
+    return text.rpartition(THINK_END)[2].strip()

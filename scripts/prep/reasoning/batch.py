@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,9 +24,6 @@ from prep.serving.server import Server
 from prep.storage import parquet
 from prep.storage.atomic import read_json, write_json
 from prep.storage.schema import ANSWERS, VERDICTS
-
-NO_THINK = " /no_think"
-"""Qwen3's soft switch, at the end of a prompt: the answer's think block is empty."""
 
 Ask = tuple[Question, str, int]
 """What is due: a question, the mode it is asked in, and the sample's number."""
@@ -123,7 +119,10 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     constrained, template = read_json(args.probe)["schema"], verdict.skeleton(prompt)
 
     def requests() -> Iterator[Request]:
-        for asked, answer in answered(question.read(args.questions), parquet.read(args.answers)):
+        questions = question.read_questions(args.questions)
+        for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
+            if answer["text"] is None:
+                continue
             text = verdict.prompt(prompt, asked.text, asked.reference, after_thought(answer["text"]))
             yield Request(
                 id=answer["id"],
@@ -140,20 +139,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     _write(args.verdicts, args.identity, rows, VERDICTS)
 
 
-def answered(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
-    """Each answer that has a text with its question; both come in the same order of questions."""
-    questions = iter(questions)
-    asked = None
-    for answer in answers:
-        while asked is None or asked.id != answer["question_id"]:
-            asked = next(questions)
-        if answer["text"] is not None:
-            yield asked, answer
-
-
 def _write(path: Path, identity: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
     """Write rows as they come, a row group at a time, and by what they are known."""
-    with parquet.sink(path, schema) as sink:
-        while chunk := list(islice(rows, parquet.GROUP_ROWS)):
-            sink.add(pa.Table.from_pylist(chunk, schema))
+    sink = parquet.write_rows(path, rows, schema)
     write_json(identity, {"rows": sink.rows, "sha256": sink.sha256})

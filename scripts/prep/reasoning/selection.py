@@ -3,10 +3,7 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-
-import pyarrow as pa
 
 from prep.reasoning import verdict
 from prep.records import question
@@ -41,24 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read(args: argparse.Namespace) -> Iterator[Selected]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
-    answers = parquet.read(args.answers, looked_at)
-    outcomes = verdict.outcomes(answers, parquet.read(args.verdicts), args.min_score)
-    questions, asked = question.read(args.questions), None
-    for answer in parquet.read(args.answers):
-        while asked is None or asked.id != answer["question_id"]:
-            asked = next(questions)
+    answers = parquet.read_rows(args.answers, looked_at)
+    outcomes = verdict.outcomes(answers, parquet.read_rows(args.verdicts), args.min_score)
+    questions = question.read_questions(args.questions)
+    for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
         yield Selected(asked, answer, *outcomes[answer["id"]])
 
 
 def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | Defect]]) -> None:
     """Write each outcome where it belongs: a training row, or a defect."""
-    outcomes = iter(outcomes)
-    with parquet.sink(args.shard, REASONED) as keep, parquet.sink(args.rejects, REJECTS) as drop:
-        while chunk := list(islice(outcomes, 64)):
-            kept = [row for _, row in chunk if isinstance(row, dict)]
-            keep.add(pa.Table.from_pylist(kept, REASONED))
-            dropped = [reject(selected, row) for selected, row in chunk if not isinstance(row, dict)]
-            drop.add(pa.Table.from_pylist(dropped, REJECTS))
+    with parquet.open_sink(args.shard, REASONED) as keep, parquet.open_sink(args.rejects, REJECTS) as drop:
+        for chunk in parquet.batch_rows(outcomes, parquet.STREAMED_ROWS):
+            keep.add_rows([row for _, row in chunk if isinstance(row, dict)])
+            drop.add_rows([reject(selected, row) for selected, row in chunk if not isinstance(row, dict)])
     part_summary.write_summary(args.summary, {}, shard=keep, rejects=drop)
 
 

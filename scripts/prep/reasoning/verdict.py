@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 
 from prep.inference.request import Response
-from prep.reasoning.answer_format import THOUGHT_END, after_thought
+from prep.reasoning.answer_format import after_thought
 from prep.records.reason import Defect, Reason
+from prep.records.tags import THINK_END
 from prep.records.template_tokens import break_template_tokens
 from prep.runtime.sanitize import sanitize
 
@@ -53,7 +54,7 @@ _MEMBER = rf"{_STRING}\s*+:\s*+(?:{_STRING}|[-+.\w]++)"
 _LOOSE_OBJECT = re.compile(rf"\{{\s*+{_MEMBER}(?:\s*+,\s*+{_MEMBER})*+\s*+,?+\s*+\}}", re.DOTALL)
 _STRING_OR_LAST_COMMA = re.compile(rf"({_STRING})|,\s*\}}$", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4})|\\")
-_BRACES = re.compile(rf"[{{}}]|{re.escape(THOUGHT_END)}")
+_BRACES = re.compile(rf"[{{}}]|{re.escape(THINK_END)}")
 
 
 def prompt(template: str, question: str, reference: str | None, answer: str) -> str:
@@ -93,7 +94,7 @@ def parse(text: str) -> dict | None:
     """
     claim, at = None, 0
     while begin := _OBJECT.search(text, at):
-        if THOUGHT_END in text[at : begin.start()]:
+        if THINK_END in text[at : begin.start()]:
             claim = None
         try:
             found, at = _object(text, begin.start())
@@ -101,7 +102,7 @@ def parse(text: str) -> dict | None:
             return None
         if found is not None and not found.keys().isdisjoint(("verdict", "score")):
             claim = found
-    return None if claim is None or THOUGHT_END in text[at:] else _words(claim)
+    return None if claim is None or THINK_END in text[at:] else _words(claim)
 
 
 def _object(text: str, start: int) -> tuple[dict | None, int]:
@@ -134,7 +135,7 @@ def _end_of_braces(text: str, start: int) -> int:
     """Where the brace at `start` is closed; else where the thoughts end, or the text."""
     depth = 0
     for found in _BRACES.finditer(text, start):
-        if found[0] == THOUGHT_END:
+        if found[0] == THINK_END:
             return found.start()
         depth += 1 if found[0] == "{" else -1
         if depth == 0:

@@ -1,14 +1,9 @@
-"""From a source's conversation to the messages that a model trains on."""
+"""Validation of LLaVA conversations: training messages, or the first rule that is broken."""
 
-import re
 from collections.abc import Sequence
 
 from prep.records.reason import Reason
-
-IMAGE_TAG = "<image>"
-MEDIA_TAG = re.compile(r"<(?:image|audio|video)>", re.IGNORECASE)
-AUDIO_OR_VIDEO_TAG = re.compile(r"<(?:audio|video)>", re.IGNORECASE)
-THINK_TAG = re.compile(r"</?think>", re.IGNORECASE)
+from prep.records.tags import AUDIO_OR_VIDEO_TAG, IMAGE_TAG, MEDIA_TAG, THINK_TAG
 
 Turn = tuple[str | None, str | None]
 """A turn as (speaker, text)."""

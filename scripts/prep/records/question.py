@@ -1,11 +1,12 @@
-"""A question for a teacher, and the names of what comes of it."""
+"""Questions for a teacher: reading them, and joining answers to them by id."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep.records.conversation import IMAGE_TAG
+from prep.records.tags import IMAGE_TAG
 from prep.records.template_tokens import break_template_tokens
+from prep.runtime.program import Failure
 from prep.storage import parquet
 
 
@@ -41,14 +42,22 @@ class Question:
         return {"source_file": self.source_file, "row": self.row}
 
 
-def read(paths: Iterable[Path]) -> Iterator[Question]:
+def read_questions(paths: Iterable[Path]) -> Iterator[Question]:
     """The questions of some files in order, a row group in memory at a time."""
     for path in paths:
-        for row in parquet.read(path):
+        for row in parquet.read_rows(path):
             image = row.pop("image") or {}
             yield Question(**row, image=image.get("bytes"), image_path=image.get("path"))
 
 
-def row_id(question_id: str, mode: str, sample: int) -> str:
-    """The id of an answer, and of the training row that is made from it."""
-    return f"{question_id}#{mode}.{sample}"
+def join_answers(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
+    """Each answer with its question, joined by id: a merge of two streams in the same order of questions.
+
+    Raises Failure where the question of an answer is not there.
+    """
+    questions, asked = iter(questions), None
+    for answer in answers:
+        while asked is None or asked.id != answer["question_id"]:
+            if (asked := next(questions, None)) is None:
+                raise Failure(f"{answer['id']}: its question is not there; delete the answers, run again")
+        yield asked, answer

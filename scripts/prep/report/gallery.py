@@ -1,18 +1,18 @@
 """Some rows of an artifact as a page shows them: thumbnails, and messages cut into pieces."""
 
 import base64
-import hashlib
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
-from prep.convert.image_check import FORMATS, has_orientation
+from prep.records import seeding
+from prep.records.image_format import FORMATS, has_orientation
 from prep.report.formatting import size
+from prep.storage import parquet
 
 THUMBNAIL = 512
 """Pixels of a thumbnail's longer side."""
@@ -71,7 +71,7 @@ class Example:
 def examples(name: str, path: Path, wanted: int) -> list[Example]:
     """Up to `wanted` rows of the artifact `name`, whose file is `path`."""
     rows = pq.read_metadata(path).num_rows
-    return [example(row) for row in rows_at(path, pick(name, rows, wanted))]
+    return [example(row) for row in parquet.read_rows_at(path, pick(name, rows, wanted))]
 
 
 def pick(name: str, rows: int, wanted: int) -> list[int]:
@@ -83,23 +83,8 @@ def pick(name: str, rows: int, wanted: int) -> list[int]:
     found = []
     for i in range(wanted):
         start, end = i * rows // wanted, (i + 1) * rows // wanted
-        digest = hashlib.sha256(f"{name}:{i}".encode()).digest()
-        found.append(start + int.from_bytes(digest[:8], "big") % (end - start))
+        found.append(start + seeding.hash_names(0, "example", name, i) % (end - start))
     return found
-
-
-def rows_at(path: Path, numbers: list[int]) -> Iterator[dict]:
-    """The rows with these numbers (ascending); only their row groups are read, one in memory at a time."""
-    with pq.ParquetFile(path) as file:
-        start = 0
-        for group in range(file.num_row_groups):
-            end = start + file.metadata.row_group(group).num_rows
-            here = [number - start for number in numbers if start <= number < end]
-            if here:
-                rows = file.read_row_group(group)
-                for number in here:
-                    yield rows.slice(number, 1).to_pylist()[0]
-            start = end
 
 
 def example(row: dict) -> Example:

@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 from prep.runtime.program import Failure
 from prep.storage import atomic
 from prep.storage.atomic import whole
+
+Row = TypeVar("Row")
 
 GROUP_ROWS = 512
 GROUP_BYTES = 32 * 1024 * 1024
@@ -27,11 +30,13 @@ READ_BYTES = 32 * 1024 * 1024
 SMALL_ROW = 1024 * 1024
 FEW_ROWS = 4
 """Rows of a mean size up to SMALL_ROW are read so many at a time, or more."""
+STREAMED_ROWS = 64
+"""Rows of a stream that are held as Python objects, each perhaps with a picture."""
 BUFFER_BYTES = 1024 * 1024
 """How much of a column is fetched from the file at a time; without this, a whole row group's."""
 
 TEXT = pa.binary()
-"""A text column is read as bytes, since a cell that is not UTF-8 costs its row and no other (see texts)."""
+"""A text column is read as bytes: a cell that is not UTF-8 costs its row and no other (see decode_column)."""
 
 PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
 """The column of pictures, which every source that is converted has."""
@@ -248,22 +253,22 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.cast(kind)
 
 
-def texts(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
+def decode_column(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
     """The cells of a TEXT column, each decoded for itself.
 
     A cell that is not valid UTF-8 comes back as its error, so that it costs its row and no other.
     """
-    return [_decoded_or_error(cell) for cell in column.to_pylist()]
+    return [_decode_or_error(cell) for cell in column.to_pylist()]
 
 
-def _decoded_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
+def _decode_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
     try:
-        return decoded(cell)
+        return decode(cell)
     except UnicodeDecodeError as error:
         return error
 
 
-def decoded(cell: bytes | None) -> str | None:
+def decode(cell: bytes | None) -> str | None:
     """The text of a TEXT cell; raises UnicodeDecodeError where it is not UTF-8."""
     return None if cell is None else cell.decode()
 
@@ -307,6 +312,10 @@ class Sink:
             self._held_rows += table.num_rows
             self._held_bytes += table.nbytes
             self.rows += table.num_rows
+
+    def add_rows(self, rows: list[dict]) -> None:
+        """Append rows that are Python objects."""
+        self.add(pa.Table.from_pylist(rows, self.schema))
 
     def _write_group(self) -> None:
         if self._held:
@@ -355,23 +364,44 @@ def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
+def open_sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
     """Write a parquet file that appears at `path` when the block ends well, and not at all otherwise."""
     with whole(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
-        shard = Sink(file, schema, hasher)
-        yield shard
-        shard.finish()
+        sink = Sink(file, schema, hasher)
+        yield sink
+        sink.finish()
 
 
-def write(path: str | Path, rows: Sequence[dict], schema: pa.Schema) -> Sink:
-    """Write a few rows as a parquet file; what was written knows its `rows` and `sha256`."""
-    with sink(path, schema) as shard:
-        shard.add(pa.Table.from_pylist(list(rows), schema))
-    return shard
+def write_rows(path: str | Path, rows: Iterable[dict], schema: pa.Schema) -> Sink:
+    """Write a stream of rows as a parquet file; the closed sink knows its `rows` and `sha256`."""
+    with open_sink(path, schema) as sink:
+        for batch in batch_rows(rows, STREAMED_ROWS):
+            sink.add_rows(batch)
+    return sink
 
 
-def read(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict]:
-    """The rows of a file that this project wrote, one by one, a row group in memory at a time."""
-    file = pq.ParquetFile(path)
-    for group in range(file.num_row_groups):
-        yield from file.read_row_group(group, columns).to_pylist()
+def batch_rows(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """The rows as lists of `size`, and the rest."""
+    rows = iter(rows)
+    return iter(lambda: list(islice(rows, size)), [])
+
+
+def read_rows(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict]:
+    """The rows of a file that this project wrote, one by one, with one row group in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns).to_pylist()
+
+
+def read_rows_at(path: str | Path, positions: Sequence[int]) -> Iterator[dict]:
+    """The rows at these positions (ascending); only their row groups are read, one in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        start = 0
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            here = [position - start for position in positions if start <= position < end]
+            if here:
+                rows = file.read_row_group(group)
+                for position in here:
+                    yield rows.slice(position, 1).to_pylist()[0]
+            start = end

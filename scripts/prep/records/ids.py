@@ -1,0 +1,45 @@
+"""Row ids: how they are made, and how they are parsed.
+
+A row of a source file is `NAME/STEM:ROW`. NAME is the artifact's name, or the last part of a question
+repository's name. STEM is the file's name without its ending. ROW counts from 0, rejected rows included.
+An answer, and the training row that is made of it, is `QUESTION ID#MODE.SAMPLE`.
+"""
+
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+
+class AnswerId(NamedTuple):
+    """What an answer's id says: the question's id, the mode, and the number of the sample."""
+
+    question_id: str
+    mode: str
+    sample: int
+
+
+def file_prefix(name: str, file: str) -> str:
+    """What the ids of a file's rows begin with; `file` is its path in the source's repository."""
+    return f"{name}/{PurePosixPath(file).stem}:"
+
+
+def question_source(repo: str) -> str:
+    """The NAME of a question repository."""
+    return repo.rpartition("/")[2]
+
+
+def parse_row_id(row_id: str, name: str) -> tuple[str, int]:
+    """The stem of a row's source file, and the row's number there."""
+    stem, _, row = row_id.removeprefix(f"{name}/").rpartition(":")
+    return stem, int(row)
+
+
+def answer_id(question_id: str, mode: str, sample: int) -> str:
+    """The id of an answer to a question."""
+    return f"{question_id}#{mode}.{sample}"
+
+
+def parse_answer_id(id_: str) -> AnswerId:
+    """The parts of an answer's id."""
+    question_id, _, rest = id_.rpartition("#")
+    mode, _, sample = rest.partition(".")
+    return AnswerId(question_id, mode, int(sample))

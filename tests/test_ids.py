@@ -1,0 +1,23 @@
+"""Ids are those of the contract, and parsing gives back what made them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prep.records import ids
+
+
+def test_ids_are_those_of_the_contract():
+    prefix = ids.file_prefix("llavaonevision_converted/iiit5k", "iiit5k/train-00000-of-00001.parquet")
+    assert f"{prefix}5" == "llavaonevision_converted/iiit5k/train-00000-of-00001:5"
+    assert ids.question_source("tatsu-lab/alpaca") == "alpaca"
+    assert ids.answer_id("alpaca/train:3", "no_thinking", 0) == "alpaca/train:3#no_thinking.0"
+
+
+@given(st.text(), st.text("ab#.:/", min_size=1), st.integers(0))
+def test_a_row_id_is_parsed_whatever_the_names_hold(name, stem, row):
+    assert ids.parse_row_id(f"{name}/{stem}:{row}", name) == (stem, row)
+
+
+@given(st.text(), st.sampled_from(["thinking", "no_thinking"]), st.integers(0, 63))
+def test_an_answer_id_is_parsed_whatever_the_question_holds(question, mode, sample):
+    assert ids.parse_answer_id(ids.answer_id(question, mode, sample)) == (question, mode, sample)
