@@ -1,4 +1,4 @@
-"""What the rendering is measured against: the bare engine in a loop, and Pillow drawing the same lines."""
+"""Baselines of the rendering benchmark: the bare engine in a loop, and Pillow with the same lines."""
 
 import argparse
 import io
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from prep.rendering import encode, fonts
 from prep.rendering.engine import Engine
-from prep.rendering.style import Look
+from prep.rendering.style import PageStyle
 
 PROCESSES = 2
 
@@ -26,19 +26,19 @@ def engine() -> Engine:
     return Engine(fonts.Fonts())
 
 
-def draw_bare(line: str) -> int:
-    """Draw a document that was drawn before, to its file format; its bytes are counted."""
-    document, chosen = json.loads(line)
-    return sum(len(encode.encoded(page, Look(**chosen))) for page in engine().draw(document))
+def render_bare(line: str) -> int:
+    """Render and encode a recorded document; the number of bytes."""
+    document, page_style = json.loads(line)
+    return sum(len(encode.encode_page(page, PageStyle(**page_style))) for page in engine().render(document))
 
 
-def font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """A face of Pillow's, with the shaping that it chooses itself."""
+def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    """A Pillow font with its default layout engine."""
     return ImageFont.truetype(path, size)
 
 
-def wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """The text's lines, none wider than `width` pixels unless it is one word."""
+def wrap_text(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text into lines of at most `width` pixels; a wider word stays whole."""
     lines = []
     for part in text.expandtabs(4).split("\n"):
         line = ""
@@ -52,15 +52,19 @@ def wrapped(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return lines
 
 
-def draw_by_pillow(
-    lines: list[str], face: ImageFont.FreeTypeFont, style: dict, chosen: Look, extent: tuple[int, int]
+def render_by_pillow(
+    lines: list[str],
+    face: ImageFont.FreeTypeFont,
+    style: dict,
+    page_style: PageStyle,
+    extent: tuple[int, int],
 ) -> bytes:
-    """The lines on a page of this extent, in a page's style and look, as a PNG at Pillow's defaults."""
-    page = Image.new("RGB", extent, chosen.paper)
+    """Render lines on a page of this extent, as a PNG at Pillow's defaults."""
+    page = Image.new("RGB", extent, page_style.paper)
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
         top = style["margin"] + number * (style["rise"] + style["leading"])
-        draw.text((style["margin"], top), line, fill=chosen.ink, font=face)
+        draw.text((style["margin"], top), line, fill=page_style.ink, font=face)
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
@@ -68,10 +72,10 @@ def draw_by_pillow(
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("documents", type=Path, help="a document and its look on each line")
+    flags.add_argument("documents", type=Path, help="a document and its page style on each line")
     lines = flags.parse_args().documents.read_text("utf-8").splitlines()
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        print(sum(pool.map(draw_bare, lines, chunksize=16)))
+        print(sum(pool.map(render_bare, lines, chunksize=16)))
 
 
 if __name__ == "__main__":

@@ -169,10 +169,10 @@ rule render_text:
     params:
         code=code("render_text.py"),
         min_score=TEXT["min_score"],
-        style=literally(json.dumps(config["render"])),
+        render=literally(json.dumps(config["render"])),
         fonts=fonts_sha256(),
         seed=config["seed"],
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
-        " --min-score {params.min_score} --style {params.style:q} --seed {params.seed} --threads {threads}"
+        " --min-score {params.min_score} --render {params.render:q} --seed {params.seed} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

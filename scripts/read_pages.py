@@ -50,7 +50,7 @@ def texts(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
 def language(text: str, faces: Fonts) -> str | None:
     """The language of a question that is plain text; None for formulas, code, and what else is read badly."""
     document = Document(text, faces)
-    if not document.surely_fits:
+    if not document.is_plain_text:
         return None
     return {"zh": "Chinese", "en": "English" if is_english(text) else None}.get(document.language)
 

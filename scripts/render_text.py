@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Keep what the judge passed of a batch, and draw its questions as pages."""
+"""Select the answers of a batch that the judge passed, and render their questions as pages."""
 
 import json
 import logging
@@ -13,61 +13,64 @@ from prep.reasoning.selection import Selected
 from prep.records.reason import Defect
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
-from prep.rendering.typeset import CannotDraw, Drawing, Page, Style, Typesetter, is_english
+from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter, is_english
 from prep.runtime import process_pool, program
 from prep.runtime.ordered_map import in_order
 
 log = logging.getLogger("prep")
 
 PROMPTS = {True: "Please answer the question in the image.", False: "请回答图片中的问题。"}
-"""What the user says beside the pages, by whether the question is English."""
+"""The prompt beside the pages, by whether the question is English."""
 
 
-def prompt(text: str, mode: str, pages: int) -> str:
+def build_prompt(text: str, mode: str, pages: int) -> str:
     """The user's turn: a tag for each page, the prompt in the question's language, and the mode's switch."""
     switch = NO_THINK if mode == "no_thinking" else ""
     return f"{IMAGE_TAG}\n" * pages + PROMPTS[is_english(text)] + switch
 
 
 @cache
-def typesetter(style: Style, seed: int) -> Typesetter:
-    """The one typesetter of a process, which keeps its fonts."""
-    return Typesetter(style, seed)
+def typesetter(config: RenderConfig, seed: int) -> Typesetter:
+    """The typesetter of this process, which keeps its fonts."""
+    return Typesetter(config, seed)
 
 
-def draw(questions: list[tuple[str, str]], style: Style, seed: int) -> list[Drawing | Defect]:
-    """Questions, each its text and its answer's id, as pages, or why there are none."""
-    found: list[Drawing | Defect] = []
+def render_questions(
+    questions: list[tuple[str, str]], config: RenderConfig, seed: int
+) -> list[Rendering | Defect]:
+    """Render questions, each a text and its answer's id; a defect for one that cannot be rendered."""
+    found: list[Rendering | Defect] = []
     for text, id in questions:
         try:
-            found.append(typesetter(style, seed).draw(text, id))
-        except CannotDraw as error:
+            found.append(typesetter(config, seed).render(text, id))
+        except RenderError as error:
             found.append((error.reason, error.detail))
     return found
 
 
-def asked(chunk: list[Selected]) -> list[tuple[str, str]]:
-    """The questions of those answers that are kept."""
+def kept_questions(chunk: list[Selected]) -> list[tuple[str, str]]:
+    """The text and the answer's id of each answer that is kept."""
     return [(each.question.text, each.answer["id"]) for each in chunk if not each.defect]
 
 
-def drawings(
-    pool: Executor, every: Iterator[Selected], style: Style, seed: int
-) -> Iterator[tuple[Selected, Drawing | Defect]]:
-    """Each answer with its question's pages, or why there are none: it was not kept, or cannot be drawn.
+def render_answers(
+    pool: Executor, every: Iterator[Selected], config: RenderConfig, seed: int
+) -> Iterator[tuple[Selected, Rendering | Defect]]:
+    """Each answer with its question's pages, or with the defect for which there are none.
 
-    Processes get several questions at a time, and nothing but these, since to hand them over takes time too.
+    Each task of a process is several questions and nothing else, since passing data takes time too.
     """
     chunks = iter(lambda: list(islice(every, 16)), [])
-    for chunk, found in in_order(pool, partial(draw, style=style, seed=seed), chunks, ahead=16, sent=asked):
+    render = partial(render_questions, config=config, seed=seed)
+    for chunk, found in in_order(pool, render, chunks, ahead=16, sent=kept_questions):
         pages = iter(found)
         for selected in chunk:
             yield selected, selected.defect or next(pages)
 
 
-def training_row(selected: Selected, pages: list[Page]) -> dict:
-    """The training row of a question that was answered and drawn."""
-    user = prompt(selected.question.text, selected.answer["mode"], len(pages))
+def build_row(selected: Selected, pages: list[Page]) -> dict:
+    """The training row of an answer whose question was rendered."""
+    user = build_prompt(selected.question.text, selected.answer["mode"], len(pages))
     images = [
         {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
         for number, page in enumerate(pages, start=1)
@@ -75,13 +78,15 @@ def training_row(selected: Selected, pages: list[Page]) -> dict:
     return selection.training_row(selected, user, images)
 
 
-def outcomes(drawn: Iterable[tuple[Selected, Drawing | Defect]]) -> Iterator[tuple[Selected, dict | Defect]]:
-    """Each answer's training row, or why there is none; tells what is drawn without its markup."""
-    for selected, found in drawn:
-        if isinstance(found, Drawing):
+def build_rows(
+    rendered: Iterable[tuple[Selected, Rendering | Defect]],
+) -> Iterator[tuple[Selected, dict | Defect]]:
+    """Each answer's training row or defect; logs the markup that is shown as literal text."""
+    for selected, found in rendered:
+        if isinstance(found, Rendering):
             if found.detail:
                 log.info("%s: %s", selected.answer["id"], found.detail)
-            yield selected, training_row(selected, found.pages)
+            yield selected, build_row(selected, found.pages)
         else:
             yield selected, found
 
@@ -89,16 +94,14 @@ def outcomes(drawn: Iterable[tuple[Selected, Drawing | Defect]]) -> Iterator[tup
 def main() -> None:
     parser = program.parser(__doc__)
     selection.add_arguments(parser)
-    parser.add_argument(
-        "--style", type=json.loads, required=True, help="JSON: see prep.rendering.typeset.Style"
-    )
+    parser.add_argument("--render", type=json.loads, required=True, help="JSON: the `render` settings")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
-    style = Style(**args.style | {"fonts": tuple(args.style["fonts"])})
-    with scratch_folder.swept(), process_pool.pool(args.threads) as pool:
-        drawn = drawings(pool, selection.read(args), style, args.seed)
-        selection.write(args, outcomes(drawn))
+    config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
+    with scratch_folder.abandoned_removed(), process_pool.pool(args.threads) as pool:
+        rendered = render_answers(pool, selection.read(args), config, args.seed)
+        selection.write(args, build_rows(rendered))
 
 
 if __name__ == "__main__":

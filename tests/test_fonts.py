@@ -25,7 +25,7 @@ def known() -> fonts.Fonts:
     ],
 )
 def test_known_characters(known: fonts.Fonts, text: str) -> None:
-    assert known.missing(text) is None
+    assert known.find_missing(text) is None
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_known_characters(known: fonts.Fonts, text: str) -> None:
     ],
 )
 def test_the_first_missing_character_is_named(known: fonts.Fonts, text: str, missing: str) -> None:
-    assert known.missing(text) == missing
+    assert known.find_missing(text) == missing
 
 
 def test_every_symbol_of_formulas_is_known(known: fonts.Fonts) -> None:
-    assert known.missing("".join(latex.SYMBOLS.values())) is None
+    assert known.find_missing("".join(latex.SYMBOLS.values())) is None
 
 
 def test_the_engine_knows_every_family(known: fonts.Fonts) -> None:
@@ -53,16 +53,16 @@ def test_the_engine_knows_every_family(known: fonts.Fonts) -> None:
 
 
 def test_a_cluster_comes_from_one_family(known: fonts.Fonts) -> None:
-    assert known.family("e\u0301") == "Noto Sans"
-    assert known.family("מַה") == "Noto Sans Hebrew"
-    assert known.family("1\ufe0f\u20e3") == "Noto Emoji"
-    assert known.family("中\u0301\u093f") is None
+    assert known.find_family("e\u0301") == "Noto Sans"
+    assert known.find_family("מַה") == "Noto Sans Hebrew"
+    assert known.find_family("1\ufe0f\u20e3") == "Noto Emoji"
+    assert known.find_family("中\u0301\u093f") is None
 
 
 def test_widths(known: fonts.Fonts) -> None:
-    assert known.em("中") == 1.0
-    assert 0 < known.em("i") < known.em("M") < 1
-    assert known.em("\u200b") == known.em("\u0301") == 0
+    assert known.measure("中") == 1.0
+    assert 0 < known.measure("i") < known.measure("M") < 1
+    assert known.measure("\u200b") == known.measure("\u0301") == 0
 
 
 def test_extra_fonts_come_last(known: fonts.Fonts, tmp_path) -> None:

@@ -62,7 +62,7 @@ def test_understood(source: str, holds: str) -> None:
     ],
 )
 def test_not_understood(source: str, why: str) -> None:
-    with pytest.raises(latex.Unread, match=why):
+    with pytest.raises(latex.UnsupportedLatex, match=why):
         latex.parse(source)
 
 
@@ -84,7 +84,7 @@ def test_anything_is_a_tree_or_unread(parts: list[str]) -> None:
     unread = None
     try:
         kind, nodes = latex.parse("".join(parts))
-    except latex.Unread as error:
+    except latex.UnsupportedLatex as error:
         unread = str(error)
     assert unread != ""
     assert unread or (kind == "row" and nodes)

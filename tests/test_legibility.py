@@ -2,11 +2,11 @@
 
 import pytest
 
-from prep.rendering.typeset import Style, Typesetter
+from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.report.ocr import Reading, errors
-from rendering import ordinary
+from rendering import load_ordinary
 
-STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
+STYLE = RenderConfig(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,10 @@ def reading() -> Reading:
 def test_ordinary_questions_can_be_read(reading: Reading, language: str, percent: float) -> None:
     typesetter = Typesetter(STYLE, 42)
     wrong, total, missed = 0, 0, []
-    questions = ordinary()[language]
+    questions = load_ordinary()[language]
     assert len(questions) >= 100
     for number, text in enumerate(questions):
-        pages = typesetter.draw(text, f"{language}:{number}").pages
+        pages = typesetter.render(text, f"{language}:{number}").pages
         read = "".join(reading.page(page.bytes) for page in pages)
         found = errors(text, read)
         wrong, total = wrong + found[0], total + found[1]

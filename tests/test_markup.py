@@ -45,7 +45,7 @@ def test_text_that_only_looks_like_markup_is_drawn_as_written(text: str) -> None
     ],
 )
 def test_inlines(text: str, part: list) -> None:
-    assert part in markup.inlines(text)
+    assert part in markup.parse_inlines(text)
 
 
 def test_blocks() -> None:
@@ -89,13 +89,13 @@ def test_direction() -> None:
 
 def test_formulas_that_are_not_understood_are_listed() -> None:
     text = "$\\foo$ and $x$\n\n$$\\bar{x} \\baz$$\n\n| $\\qux$ |\n|---|\n"
-    unread = [formula[2] for formula in markup.formulas(markup.parse(text)) if formula[1] is None]
+    unread = [formula[2] for formula in markup.find_formulas(markup.parse(text)) if formula[1] is None]
     assert unread == ["$\\foo$", "$$\\bar{x} \\baz$$", "$\\qux$"]
 
 
 @given(st.text(alphabet=st.sampled_from("zZ1 \n\n\t中*`$|-#:~>.()[]\\{}_"), max_size=120))
 def test_anything_is_read_and_no_letter_is_lost(text: str) -> None:
-    shown, plain = _letters(markup.parse(text)), _letters(markup.plain(text))
+    shown, plain = _letters(markup.parse(text)), _letters(markup.parse_plain(text))
     for letter in "zZ1中":  # none of which is in the name of a block
         assert shown.count(letter) >= text.count(letter)
         assert plain.count(letter) == text.count(letter)

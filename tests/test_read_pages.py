@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 
 import read_pages
-from prep.rendering.typeset import Style, Typesetter
+from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.storage import parquet
 from prep.storage.schema import QUESTIONS, REASONED
 
-STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
+STYLE = RenderConfig(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 ENGLISH = "Name three rivers in Europe and say into which sea each of them flows."
 CHINESE = "请用三句话介绍一下孔子的主要思想。中国最长的河流是哪一条？"
 LONG = "Explain how the tides follow the moon, and why there are two of them a day. " * 40
@@ -34,7 +34,7 @@ def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[st
     blank = dict.fromkeys(REASONED.names)
     rows = []
     for number, text in enumerate(drawn):
-        pages = typesetter.draw(text, str(number)).pages
+        pages = typesetter.render(text, str(number)).pages
         images = [{"bytes": page.bytes, "path": None} for page in pages]
         rows.append(blank | {"id": f"a/f:{number}#thinking.0", "messages": [], "images": images})
     parquet.write_rows(folder / "text2image.parquet", rows, REASONED)

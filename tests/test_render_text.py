@@ -14,7 +14,7 @@ from test_verdict import verdict
 
 import render_text
 from batch import question
-from prep.rendering.typeset import Style, Typesetter
+from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256
 from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
@@ -44,7 +44,7 @@ ENGLISH, CHINESE = "Please answer the question in the image.", "请回答图片�
     ],
 )
 def test_the_users_turn_is_in_the_questions_language(text, mode, pages, turn):
-    assert render_text.prompt(text, mode, pages) == turn
+    assert render_text.build_prompt(text, mode, pages) == turn
 
 
 def answer(number: int, mode: str = "thinking", reason: str | None = None) -> dict:
@@ -79,7 +79,7 @@ def command(
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
-        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--style", json.dumps(STYLE | style)),
+        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--render", json.dumps(STYLE | style)),
         *("--seed", 42, "--threads", threads, "--shard", folder / "s.parquet"),
         *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
     )
@@ -130,7 +130,7 @@ def test_a_template_token_stands_unbroken_on_the_page(tmp_path):
     done = render(tmp_path, [question(0, text)], [answer(0)], [judged(0)])
     assert done.returncode == 0, done.stderr
     (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
-    (found,) = render_text.draw([(text, row["id"])], Style(**STYLE | {"fonts": ()}), 42)
+    (found,) = render_text.render_questions([(text, row["id"])], RenderConfig(**STYLE | {"fonts": ()}), 42)
     assert row["images"][0]["bytes"] == found.pages[0].bytes
     assert "\u2060" not in row["messages"][0]["content"]
 
@@ -143,10 +143,10 @@ def test_each_answer_has_its_own_questions_pages(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = {row["id"]: row for row in pq.read_table(tmp_path / "s.parquet").to_pylist()}
     assert list(rows) == [f"set/file:{n}#thinking.0" for n in range(40) if n % 3 and n % 5]
-    typesetter = Typesetter(Style(**STYLE), 42)
+    typesetter = Typesetter(RenderConfig(**STYLE), 42)
     for n, text in enumerate(texts):
         if row := rows.get(f"set/file:{n}#thinking.0"):
-            (page,) = typesetter.draw(text, row["id"]).pages
+            (page,) = typesetter.render(text, row["id"]).pages
             assert row["images"] == [{"bytes": page.bytes, "path": "page_1.png"}]
             assert str(n) in row["messages"][1]["content"]
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prep.rendering.scratch_folder import ScratchFolder, remove_abandoned, swept
+from prep.rendering.scratch_folder import ScratchFolder, abandoned_removed, remove_abandoned
 from running import python_environment
 
 KILLED = """
@@ -55,7 +55,7 @@ def test_the_next_one_removes_what_killed_processes_left(temporary):
 
 def test_the_end_of_a_block_removes_what_was_left_in_it(temporary):
     def work() -> None:
-        with swept():
+        with abandoned_removed():
             left_by_a_killed_process()
             raise ValueError("broken")
 

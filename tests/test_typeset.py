@@ -25,15 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from prep.records.reason import Reason
-from prep.rendering import fonts, typeset
-from prep.rendering import style as look
+from prep.rendering import fonts, style, typeset
 from prep.rendering.document import Document
 from prep.rendering.engine import Engine
-from prep.rendering.typeset import CannotDraw, Style, Typesetter, is_english
+from prep.rendering.typeset import RenderConfig, RenderError, Typesetter, is_english
 from prep.runtime.program import Failure
 from running import python_environment
 
-STYLE = Style(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
+STYLE = RenderConfig(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
 WORDS = [
     "river", "stone", "quiet", "garden", "window", "signal", "copper", "market", "winter", "ladder",
     "bridge", "candle", "forest", "island", "planet", "silver", "thunder", "velvet", "yellow", "harbor",
@@ -79,7 +78,7 @@ def typesetter() -> Typesetter:
 
 def _glyphs(typesetter: Typesetter, doc: str) -> list[str]:
     """The glyphs of a document as the engine draws it, each by its outline's name."""
-    pages = typesetter.engine.typeset(json.loads(doc), "svg")
+    pages = typesetter.engine.compile(json.loads(doc), "svg")
     svg = (pages if isinstance(pages, bytes) else b"".join(pages)).decode()
     return re.findall(r'href="#(\w+)"', svg)
 
@@ -99,9 +98,9 @@ class _Recorder:
         self.engine = engine
         self.doc = ""
 
-    def draw(self, document: dict) -> list[Image.Image]:
+    def render(self, document: dict) -> list[Image.Image]:
         self.doc = json.dumps(document)
-        return self.engine.draw(document)
+        return self.engine.render(document)
 
 
 def _drawn(
@@ -113,12 +112,12 @@ def _drawn(
     return drawing.pages, _glyphs(typesetter, doc), _boxes(typesetter, style)
 
 
-def _recorded(typesetter: Typesetter, text: str, id: str) -> tuple[typeset.Drawing, str]:
+def _recorded(typesetter: Typesetter, text: str, id: str) -> tuple[typeset.Rendering, str]:
     """A question as it is drawn, and the last document that the engine was given."""
     recorder = _Recorder(typesetter.engine)
     typesetter.engine = recorder
     try:
-        drawing = typesetter.draw(text, id)
+        drawing = typesetter.render(text, id)
     finally:
         typesetter.engine = recorder.engine
     return drawing, recorder.doc
@@ -128,7 +127,7 @@ def _outlines(typesetter: Typesetter, text: str, style: dict) -> Counter[str]:
     """The outlines on a text's pages, each as often as it is there."""
     if not any(map(fonts.is_visible, text)):
         return Counter()
-    blocks = Document(text, typesetter.fonts).blocks(limit=30)
+    blocks = Document(text, typesetter.fonts).build_blocks(limit=30)
     return Counter(_glyphs(typesetter, json.dumps({"style": style, "blocks": blocks})))
 
 
@@ -148,7 +147,7 @@ def test_any_text_is_drawn_without_a_box_or_rejected(typesetter: Typesetter, tex
     rejection = None
     try:
         pages, glyphs, boxes = _drawn(typesetter, text)
-    except CannotDraw as error:
+    except RenderError as error:
         rejection = error
     if rejection is None:
         _assert_in_budget(pages)
@@ -167,17 +166,17 @@ def test_each_visible_character_of_any_text_changes_the_page(
 ) -> None:
     try:
         drawing, doc = _recorded(typesetter, text, str(number))
-    except CannotDraw:
+    except RenderError:
         return  # with its reason: see above
     assert drawing.pages
-    text = typeset.cleaned(text)
+    text = typeset.clean(text)
     style = json.loads(doc)["style"]
     drawn = _outlines(typesetter, text, style)
     visible = [at for at, c in enumerate(text) if fonts.is_visible(c) and c not in BLANK]
     for at in visible[:: max(1, len(visible) // 8)]:
         try:
             without = _outlines(typesetter, text[:at] + text[at + 1 :], style)
-        except fonts.Missing:
+        except fonts.MissingGlyph:
             continue  # what stood upon the letter has none now
         assert without != drawn
 
@@ -238,7 +237,7 @@ def test_what_cannot_be_drawn_alone_is_drawn_as_written(
 ) -> None:
     rest = "Let `f` be\n\n$x_1^2$\n\n| u | v |\n|---|---|\n| 1 | **2** |"
     for text in (f"{rest}\n\n{part}", f"{part}\n\n{rest}"):
-        drawing = typesetter.draw(text, "x")
+        drawing = typesetter.render(text, "x")
         _assert_in_budget(drawing.pages)
         assert drawing.detail == f"drawn as written: {shown or part}"
         _, glyphs, _ = _drawn(typesetter, text)
@@ -267,8 +266,8 @@ def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, ca
 def test_what_cannot_be_drawn_is_rejected(
     typesetter: Typesetter, text: str, reason: Reason, detail: str
 ) -> None:
-    with pytest.raises(CannotDraw) as caught:
-        typesetter.draw(text, "x")
+    with pytest.raises(RenderError) as caught:
+        typesetter.render(text, "x")
     assert caught.value.reason is reason
     assert detail in caught.value.detail
 
@@ -286,7 +285,10 @@ def test_letters_are_joined_as_their_script_does(typesetter: Typesetter, word: s
 def test_no_letter_is_lost_between_the_engines(typesetter: Typesetter, name: str) -> None:
     """The page as typst draws it itself, an eighth as large, beside the one that is used."""
     _, doc = _recorded(typesetter, HARD[name], name)
-    (page,), png = typesetter.engine.draw(json.loads(doc)), typesetter.engine.typeset(json.loads(doc), "png")
+    (page,), png = (
+        typesetter.engine.render(json.loads(doc)),
+        typesetter.engine.compile(json.loads(doc), "png"),
+    )
     other = Image.open(io.BytesIO(png)).convert("L")
     assert page.width == other.width
     assert abs(page.height - other.height) <= 1
@@ -303,7 +305,7 @@ def test_rules_grounds_and_bars_are_drawn(
 ) -> None:
     """The longest run of pixels of such a shade in any row; no letter is as wide."""
     _, doc = _recorded(typesetter, HARD[name], name)
-    (page,) = typesetter.engine.draw(json.loads(doc))
+    (page,) = typesetter.engine.render(json.loads(doc))
     rows = [page.crop((0, y, page.width, y + 1)).tobytes() for y in range(page.height)]
     runs = re.findall(b"[%c-%c]+" % (darkest, lightest), b"\n".join(rows), re.DOTALL)
     assert max(map(len, runs)) >= length
@@ -313,7 +315,7 @@ def test_no_document_has_a_colour_profile(typesetter: Typesetter) -> None:
     """PDFium would take longer over one than over the page."""
     for name, text in HARD.items():
         _, doc = _recorded(typesetter, text, name)
-        assert b"/ICCBased" not in typesetter.engine.typeset(json.loads(doc), "pdf")
+        assert b"/ICCBased" not in typesetter.engine.compile(json.loads(doc), "pdf")
 
 
 def test_a_font_with_broken_outlines_is_named_as_what_to_look_at(tmp_path: Path) -> None:
@@ -339,16 +341,16 @@ def test_a_font_with_broken_outlines_is_named_as_what_to_look_at(tmp_path: Path)
     (tmp_path / "broken.ttf").write_bytes(broken)
 
     with pytest.raises(Failure, match=r'"Signs.*render\.fonts'):
-        Typesetter(replace(STYLE, fonts=(str(tmp_path / "broken.ttf"),)), 42).draw("Read \U00013000.", "x")
+        Typesetter(replace(STYLE, fonts=(str(tmp_path / "broken.ttf"),)), 42).render("Read \U00013000.", "x")
 
 
 def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:
-    assert typesetter.draw("a\x00b\x1bc\r\nd\u2028e\x85f", "x") == typesetter.draw("abc\nd\ne\nf", "x")
+    assert typesetter.render("a\x00b\x1bc\r\nd\u2028e\x85f", "x") == typesetter.render("abc\nd\ne\nf", "x")
 
 
 def test_indentation_shows(typesetter: Typesetter) -> None:
     def first_ink(text: str) -> int:
-        picture = Image.open(io.BytesIO(typesetter.draw(text, "x").pages[0].bytes)).convert("L")
+        picture = Image.open(io.BytesIO(typesetter.render(text, "x").pages[0].bytes)).convert("L")
         lower = picture.crop((0, picture.height // 2, *picture.size))
         paper = lower.getpixel((1, 1))
         columns = (lower.crop((x, 0, x + 1, lower.height)).getextrema() for x in range(lower.width))
@@ -399,7 +401,7 @@ def test_a_page_is_as_wide_as_its_code(typesetter: Typesetter, number: int) -> N
 
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
-        [_pixels(picture) for picture in typesetter.draw("word " * count, "x").pages]
+        [_pixels(picture) for picture in typesetter.render("word " * count, "x").pages]
         for count in (1, 20, 200, 900)
     ]
     assert [len(pages) for pages in sizes[:3]] == [1, 1, 1]
@@ -409,33 +411,33 @@ def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
 
 def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
     texts = [*HARD.values(), "word " * 900]
-    drawn = [typesetter.draw(text, str(n)) for n, text in enumerate(texts)]
+    drawn = [typesetter.render(text, str(n)) for n, text in enumerate(texts)]
     other = Typesetter(STYLE, 42)
-    again = {n: other.draw(text, str(n)) for n, text in reversed(list(enumerate(texts)))}
+    again = {n: other.render(text, str(n)) for n, text in reversed(list(enumerate(texts)))}
     assert drawn == [again[n] for n in range(len(texts))]
-    assert Typesetter(STYLE, 43).draw(texts[0], "0") != drawn[0]
+    assert Typesetter(STYLE, 43).render(texts[0], "0") != drawn[0]
 
 
 def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
     program = (
-        "import hashlib\nfrom prep.rendering.typeset import Style, Typesetter\n"
-        "pages = Typesetter(Style(262144, 4, 14, 28, 'png'), 42).draw('甲乙 $x^2$ fin', 'x')\n"
+        "import hashlib\nfrom prep.rendering.typeset import RenderConfig, Typesetter\n"
+        "pages = Typesetter(RenderConfig(262144, 4, 14, 28, 'png'), 42).render('甲乙 $x^2$ fin', 'x')\n"
         "print(hashlib.sha256(pages.pages[0].bytes).hexdigest())"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
         env=python_environment() | {"PYTHONHASHSEED": "7"},
     )  # fmt: skip
-    here = typesetter.draw("甲乙 $x^2$ fin", "x").pages[0].bytes
+    here = typesetter.render("甲乙 $x^2$ fin", "x").pages[0].bytes
     assert run.stdout.strip() == hashlib.sha256(here).hexdigest()
 
 
 def test_looks_vary_and_formats_are_what_they_say() -> None:
     signatures = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
     for form, expected in (("png", {"png"}), ("jpeg", {"jpg"}), ("mixed", {"png", "jpg"})):
-        style = Style(262144, 4, 14, 28, form)
+        style = RenderConfig(262144, 4, 14, 28, form)
         drawn = Typesetter(style, 1)
-        pages = [drawn.draw("How are you?", str(n)).pages[0] for n in range(24)]
+        pages = [drawn.render("How are you?", str(n)).pages[0] for n in range(24)]
         assert {picture.suffix for picture in pages} == expected
         assert all(picture.bytes.startswith(signatures[picture.suffix]) for picture in pages)
         assert len({picture.bytes for picture in pages}) == 24
@@ -448,7 +450,7 @@ def _luminance(colour: tuple[float, ...]) -> float:
 
 
 def test_ink_stands_out_from_paper_and_texture() -> None:
-    for paper, ink in look.PALETTE:
+    for paper, ink in style.PALETTE:
         rgb = [tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in (paper, ink)]
         texture = tuple(0.88 * p + 0.12 * i for p, i in zip(*rgb, strict=True))
         for ground in (rgb[0], texture):
@@ -480,7 +482,7 @@ def test_the_last_words_can_be_read(typesetter: Typesetter) -> None:
     english = " ".join(dice.choice(WORDS) for _ in range(420)) + ". Answer with the purple elephant"
     chinese = "请阅读下面的材料，然后回答问题。" * 60 + "最后请写出长江的长度"
     for text, last in ((english, "purple elephant"), (chinese, "长江的长度")):
-        pages = typesetter.draw(text, "last words").pages
+        pages = typesetter.render(text, "last words").pages
         assert len(pages) > 1
         read = engine(_last_lines(pages[-1]))
         assert last.replace(" ", "") in "".join(read.txts).replace(" ", "")
@@ -498,4 +500,4 @@ def test_real_questions_are_drawn(typesetter: Typesetter, caplog) -> None:
     lines = (HUB / "Congliu/Chinese-DeepSeek-R1-Distill-data-110k/distill_r1_110k.jsonl").read_text("utf-8")
     texts += [json.loads(line)["input"] for line in lines.splitlines()]
     for number, text in list(enumerate(texts))[::3]:
-        _assert_in_budget(typesetter.draw(text, f"real:{number}").pages)
+        _assert_in_budget(typesetter.render(text, f"real:{number}").pages)

@@ -1,5 +1,5 @@
-"""A question becomes pages: markup is read, fonts are chosen, typst sets the text, PDFium draws it.
+"""Text-to-image rendering: parse markup, choose fonts, typeset with typst, rasterise with PDFium, encode.
 
-`typeset` is the door. What is here needs typst, pypdfium2, isal, numpy, fonttools and the font wheels
-besides what prep needs (see envs/base.yaml).
+`typeset.Typesetter` is the entry point. The modules need typst, pypdfium2, isal, numpy,
+fonttools and the font wheels beyond what prep needs (see envs/base.yaml).
 """

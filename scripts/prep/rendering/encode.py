@@ -1,6 +1,6 @@
-"""A drawn page as a picture: its margins, the empty part under its text, its paper, its file format.
+"""Page encoding: check the margins, trim, add texture, colour, and write PNG or JPEG.
 
-Pages come from the engine in shades of grey, from paper (255) to ink (0).
+Pages come from the engine in greyscale, from paper (255) to ink (0).
 """
 
 import io
@@ -12,16 +12,16 @@ import numpy as np
 from isal import isal_zlib
 from PIL import Image, ImageColor
 
-from prep.rendering.style import Look
+from prep.rendering.style import PageStyle
 
-_LIGHTEST = 250
-"""What is lighter is paper, and not even the edge of a letter in a light colour."""
+_PAPER_LEVEL = 250
+"""Grey levels from here on are paper; the edge of a letter in a light colour is darker."""
 
 _SHADES = 16
-"""In a PNG: letters look the same with more, and the file is larger by half."""
+"""Grey levels of a PNG. With more of them letters look the same and the file is larger by half."""
 
-_FAINT = 238
-"""A texture's shade: the lightest that a PNG has besides paper."""
+_TEXTURE_SHADE = 238
+"""The lightest level of a PNG besides paper."""
 
 _ALL = slice(None)
 _DOTS = [slice(first, None, 24) for first in (11, 12)]
@@ -30,65 +30,65 @@ _TEXTURES = {
     "grid": [(slice(None, None, 32), _ALL), (_ALL, slice(None, None, 32))],
     "dots": [(rows, columns) for rows in _DOTS for columns in _DOTS],
 }
-"""The rows and columns of pixels that are faint: lines, or dots of two by two."""
+"""The rows and columns of pixels that have the texture's shade: lines, or dots of two by two."""
 
-_IS_DRAWN = [255 * (grey < _LIGHTEST) for grey in range(256)]
-_SHADE = [round(grey / 255 * (_SHADES - 1)) for grey in range(256)]
+_INK_MASK = [255 * (grey < _PAPER_LEVEL) for grey in range(256)]
+_LEVELS = [round(grey / 255 * (_SHADES - 1)) for grey in range(256)]
 
 
 def has_clean_margins(page: Image.Image, margin: int) -> bool:
-    """Whether the outer half of the margins is empty: if it is not, something lies beyond the page."""
+    """Whether the outer half of the margins is empty. If it is not, something overflows the page."""
     width, height = page.size
     edge = margin // 2
     sides = [(0, 0, edge, height), (width - edge, 0, width, height)]
     sides += [(0, 0, width, edge), (0, height - edge, width, height)]
-    return all(page.crop(box).getextrema()[0] >= _LIGHTEST for box in sides)
+    return all(page.crop(box).getextrema()[0] >= _PAPER_LEVEL for box in sides)
 
 
-def trimmed(page: Image.Image, margin: int) -> Image.Image:
-    """The page without the empty part under its text."""
-    drawn = page.point(_IS_DRAWN).getbbox()
+def trim_end(page: Image.Image, margin: int) -> Image.Image:
+    """Crop the empty part below the text."""
+    drawn = page.point(_INK_MASK).getbbox()
     bottom = drawn[3] + margin if drawn else page.height
     return page.crop((0, 0, page.width, min(bottom, page.height)))
 
 
-def encoded(page: Image.Image, look: Look) -> bytes:
-    """The page on its paper, in its ink: a JPEG if the look has a quality for it, else a PNG."""
-    page = _textured(page, look.texture)
-    return _png(page, look) if look.jpeg is None else _jpeg(page, look)
+def encode_page(page: Image.Image, style: PageStyle) -> bytes:
+    """Colour a greyscale page and encode it: as JPEG where the style has a quality for one, else as PNG."""
+    page = _add_texture(page, style.texture)
+    return _encode_png(page, style) if style.jpeg is None else _encode_jpeg(page, style)
 
 
-def _textured(page: Image.Image, texture: str) -> Image.Image:
+def _add_texture(page: Image.Image, texture: str) -> Image.Image:
     if texture == "plain":
         return page
     shades = np.array(page)
     for rows, columns in _TEXTURES[texture]:
         part = shades[rows, columns]
-        np.minimum(part, _FAINT, out=part)
+        np.minimum(part, _TEXTURE_SHADE, out=part)
     return Image.fromarray(shades)
 
 
-def _jpeg(page: Image.Image, look: Look) -> bytes:
-    """Its colours are not subsampled, which would blur the letters' edges."""
+def _encode_jpeg(page: Image.Image, style: PageStyle) -> bytes:
+    """Encode without chroma subsampling, which would blur the letters' edges."""
     buffer = io.BytesIO()
     coloured = page.copy()
-    coloured.putpalette(_palette(look.paper, look.ink, 256))
-    coloured.convert("RGB").save(buffer, "JPEG", quality=look.jpeg, subsampling=0)
+    coloured.putpalette(_palette(style.paper, style.ink, 256))
+    coloured.convert("RGB").save(buffer, "JPEG", quality=style.jpeg, subsampling=0)
     return buffer.getvalue()
 
 
-def _png(page: Image.Image, look: Look) -> bytes:
-    """With a palette, and half a byte a pixel (PNG specification, 3rd edition, 11.2).
+def _encode_png(page: Image.Image, style: PageStyle) -> bytes:
+    """Encode with a palette and four bits a pixel (PNG specification, 3rd edition, 11.2).
 
-    Written here, since Pillow's writer takes six times as long.
+    Pillow's writer takes six times as long.
     """
-    shades = page.point(_SHADE)
-    palette = _palette(look.paper, look.ink, _SHADES)
+    shades = page.point(_LEVELS)
+    palette = _palette(style.paper, style.ink, _SHADES)
     shades.putpalette(palette)
-    filtered = (page.width + 1) // 2 + 1  # a row and the byte that names its filter: none, which is 0
+    filtered = (page.width + 1) // 2 + 1  # a row and the byte that names its filter; 0 is none
     rows = b"\0" + shades.tobytes("raw", "P;4", filtered)[:-1]
     header = struct.pack(">2I5B", *page.size, 4, 3, 0, 0, 0)  # four bits a pixel, from a palette
-    data = isal_zlib.compress(rows, 1)  # with AVX-512 and without the same bytes, unlike level 3
+    data = isal_zlib.compress(rows, 1)  # unlike level 3, the same bytes with and without AVX-512
     chunks = {b"IHDR": header, b"PLTE": palette, b"IDAT": data, b"IEND": b""}
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -98,7 +98,7 @@ def _png(page: Image.Image, look: Look) -> bytes:
 
 @cache
 def _palette(paper: str, ink: str, shades: int) -> bytes:
-    """Red, green and blue of so many shades, in even steps from ink to paper."""
+    """Red, green and blue of `shades` even steps from ink to paper."""
     ends = list(zip(ImageColor.getrgb(ink), ImageColor.getrgb(paper), strict=True))
     return bytes(
         round(dark + (light - dark) * shade / (shades - 1)) for shade in range(shades) for dark, light in ends

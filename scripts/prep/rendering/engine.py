@@ -1,9 +1,8 @@
-"""The engines behind one function: a document as plain data in, pages in shades of grey out.
+"""Typesetting engine: a document as plain data in, greyscale pages out.
 
-typst sets the text, since it breaks lines as each language does, falls back from font to font by
-character, and sets mathematics; PDFium draws its PDF, since typst's own pages are PNGs in full colour,
-which take longer to compress than the text takes to be set and drawn. `bench/rendering.py` shows what they
-do beside what Pillow does.
+typst sets the text: it breaks lines by the rules of each language, falls back from font to font by character,
+and sets mathematics. PDFium rasterises the PDF, since typst's own PNGs are in full colour and take longer to
+compress than the text takes to be set and rasterised. `bench/rendering.py` compares this with Pillow.
 """
 
 import contextlib
@@ -14,24 +13,24 @@ import typst
 from PIL import Image
 
 from prep.rendering.fonts import Fonts
-from prep.rendering.page import FILES
+from prep.rendering.page import TYPST_FILES
 from prep.rendering.scratch_folder import ScratchFolder
 
 
-class Refused(Exception):
-    """The engine cannot draw a document; the text is what it says."""
+class CompileError(Exception):
+    """typst cannot compile a document; the text is its message."""
 
 
 class Engine:
-    """One compiler, which keeps its fonts, over a folder that holds the page's files and a lock."""
+    """One typst compiler, which keeps its fonts, and the scratch folder that it compiles."""
 
     def __init__(self, faces: Fonts) -> None:
         self._folder = ScratchFolder("typeset")
         root = self._folder.path
         self._document = (root / "doc.json").open("wb", buffering=0)
-        for name, text in FILES.items():
+        for name, text in TYPST_FILES.items():
             (root / name).write_text(text, "utf-8")
-        # Nothing outside root can be read, and there is no package to be had.
+        # typst can read nothing outside root and finds no packages.
         self.compiler = typst.Compiler(
             input=root / "main.typ",
             root=root,
@@ -40,22 +39,22 @@ class Engine:
             package_cache_path=root,
         )
 
-    def draw(self, document: dict) -> list[Image.Image]:
-        """A document's pages at one pixel to the point, from paper (255) to ink (0); raises Refused."""
+    def render(self, document: dict) -> list[Image.Image]:
+        """Rasterise a document at one pixel a point, from paper (255) to ink (0); raises CompileError."""
         pages = []
-        with contextlib.closing(pypdfium2.PdfDocument(self.typeset(document, "pdf"))) as pdf:
+        with contextlib.closing(pypdfium2.PdfDocument(self.compile(document, "pdf"))) as pdf:
             for page in pdf:
                 pages.append(page.render(grayscale=True, draw_annots=False).to_pil())
                 page.close()
         return pages
 
-    def typeset(self, document: dict, form: str) -> bytes | list[bytes]:
-        """A document as typst's `pdf`, or its pages as `svg` or `png`: one, or a list; raises Refused."""
-        # Written over, since a file that is emptied first waits for the disk, longer than a page takes.
+    def compile(self, document: dict, form: str) -> bytes | list[bytes]:
+        """Compile a document to one `pdf`, or to `svg` or `png`: one page, or a list; raises CompileError."""
+        # Overwrite in place: truncating first waits for the disk, longer than a page takes.
         self._document.seek(0)
         self._document.write(json.dumps(document).encode())
         self._document.truncate()
         try:
             return self.compiler.compile(format=form, ppi=72, pdf_tags=False)
         except typst.TypstError as error:
-            raise Refused(error.message) from error
+            raise CompileError(error.message) from error

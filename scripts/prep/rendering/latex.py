@@ -1,6 +1,6 @@
-"""LaTeX mathematics as a tree of plain data, for the typesetter's page.
+"""LaTeX mathematics parser: a formula as a tree of plain data.
 
-A node is a list whose first item names it; the page draws it and never sees the LaTeX itself:
+A node is a list whose first item names it. The page renders the tree and never sees the LaTeX:
 
     ["s", "x"]              one symbol (a letter is a variable)      ["t", "max"]       upright text
     ["row", [node, …]]      one after the other                      ["sp", 1.0]        space, in em
@@ -8,18 +8,18 @@ A node is a list whose first item names it; the page draws it and never sees the
     ["attach", base, superscript | null, subscript | null]           ["op", "lim", limits]
     ["over", base, node]    a small node above (`\\overset`)          ["under", base, node]
     ["accent", base, "→"]   ["line", base, "over" | "under" | "overbrace" | "underbrace"]
-    ["full", node]          what holds fractions within one, at full size
+    ["full", node]          a part of a fraction that holds fractions, at full size
     ["style", "bb", node]   ["fence", "(", node, ")"]                 ["stretch", "→", above, below]
     ["grid", "(", ")", [[cell, …], …], [column, …], [row, …]]   matrices and cases, and rules in them
     ["lines", [[cell, …], …]]            aligned lines
 
-What is not understood raises Unread, and the formula is then drawn as it is written.
+Unsupported commands raise UnsupportedLatex, and the formula is then shown as literal text.
 """
 
 import re
 
-DEEPEST = 24
-"""Groups inside groups; more is not a formula that anyone wrote."""
+MAX_DEPTH = 24
+"""The limit of nested groups."""
 
 SYMBOLS: dict[str, str] = {
     name: character
@@ -51,36 +51,17 @@ SYMBOLS |= {c: c for c in "{}%#$&_"} | {"|": "‖"}
 
 _OPERATORS = {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
 _OPERATORS |= {"coth", "log", "ln", "lg", "exp", "deg", "dim", "ker", "arg", "hom"}
-_LIMITS = {
-    "lim",
-    "limsup",
-    "liminf",
-    "max",
-    "min",
-    "sup",
-    "inf",
-    "gcd",
-    "lcm",
-    "det",
-    "Pr",
-    "argmax",
-    "argmin",
-}
+_LIMITS = {"lim", "limsup", "liminf", "max", "min", "sup", "inf", "gcd", "lcm", "det", "Pr"}
+_LIMITS |= {"argmax", "argmin"}
 _SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "quad": 1.0, "qquad": 2.0}
 _SPACES |= {"thinspace": 0.17, "medspace": 0.22, "thickspace": 0.28, "enspace": 0.5, "/": 0.0}
 _ACCENTS = {"hat": "^", "widehat": "^", "tilde": "~", "widetilde": "~", "bar": "¯", "vec": "→", "dot": "˙"}
 _ACCENTS |= {"ddot": "¨", "check": "ˇ", "acute": "´", "grave": "`", "breve": "˘", "mathring": "∘"}
 _ACCENTS |= {"overrightarrow": "→", "overleftarrow": "←"}
 _LINES = {"overline": "over", "underline": "under", "overbrace": "overbrace", "underbrace": "underbrace"}
-_STYLES = {
-    "mathrm": "upright",
-    "rm": "upright",
-    "mathbf": "boldupright",
-    "bf": "boldupright",
-    "boldsymbol": "bold",
-}
-_STYLES |= {"bm": "bold", "mathit": "italic", "mathbb": "bb", "mathcal": "cal", "mathscr": "cal"}
-_STYLES |= {"mathfrak": "frak", "mathsf": "sans", "mathtt": "mono"}
+_STYLES = {"mathrm": "upright", "rm": "upright", "mathbf": "boldupright", "bf": "boldupright"}
+_STYLES |= {"boldsymbol": "bold", "bm": "bold", "mathit": "italic", "mathbb": "bb", "mathcal": "cal"}
+_STYLES |= {"mathscr": "cal", "mathfrak": "frak", "mathsf": "sans", "mathtt": "mono"}
 _TEXTS = {"text", "textrm", "textbf", "textit", "textsf", "texttt", "mbox", "hbox", "textnormal"}
 _ARROWS = {"xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔"}
 _IGNORED = {"displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "nonumber", "notag", "relax"}
@@ -95,21 +76,21 @@ _ASCII = {"-": "−", "*": "∗", "'": "′"}
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
 
 
-class Unread(Exception):
-    """A formula, or a part of it, that is not understood; the text names the part."""
+class UnsupportedLatex(Exception):
+    """A formula is malformed or has an unsupported part, which the text names."""
 
 
 def parse(source: str) -> list:
-    """The tree of a formula, given without its dollar signs; raises Unread."""
+    """Parse a formula, given without its dollar signs; raises UnsupportedLatex."""
     parser = _Parser([match.group() for match in _TOKEN.finditer(source.strip())])
-    tree = parser.row(None)
+    tree = parser.parse_row(None)
     if not tree[1]:
-        raise Unread("an empty formula")
+        raise UnsupportedLatex("an empty formula")
     return tree
 
 
 def _full_size(part: list) -> list:
-    """A part of a fraction, at full size if it holds fractions: each level smaller, none could be read."""
+    """Keep a nested fraction at full size: shrunk at each level it would be illegible."""
     return ["full", part] if _holds_fraction(part) else part
 
 
@@ -118,7 +99,7 @@ def _holds_fraction(node: object) -> bool:
 
 
 class _Parser:
-    """Reads tokens from left to right; `row` is the only place that loops."""
+    """A recursive descent parser over the tokens of a formula."""
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
@@ -133,28 +114,28 @@ class _Parser:
     def next(self) -> str:
         token = self.peek()
         if token is None:
-            raise Unread("the formula's end, where more is needed")
+            raise UnsupportedLatex("the formula's end, where more is needed")
         self.at += 1
         return token
 
-    def row(self, *ends: str | None) -> list:
-        """Everything up to one of `ends` (None: the formula's end), which is left unread."""
+    def parse_row(self, *ends: str | None) -> list:
+        """Everything up to one of `ends` (None: the formula's end), which is not consumed."""
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise Unread("groups too deep")
+        if self.depth > MAX_DEPTH:
+            raise UnsupportedLatex("groups too deep")
         nodes: list[list] = []
         while (token := self.peek()) not in ends:
             if token is None:
-                raise Unread(f"no {' or '.join(str(end) for end in ends)}")
+                raise UnsupportedLatex(f"no {' or '.join(str(end) for end in ends)}")
             if token in ("^", "_", "'"):
-                nodes.append(self.attach(nodes.pop() if nodes else ["t", ""]))
+                nodes.append(self.parse_attach(nodes.pop() if nodes else ["t", ""]))
             else:
-                nodes.append(self.atom())
+                nodes.append(self.parse_atom())
         self.depth -= 1
         return ["row", nodes]
 
-    def attach(self, base: list) -> list:
-        """Superscript and subscript, in either order, and primes."""
+    def parse_attach(self, base: list) -> list:
+        """Superscripts, subscripts and primes of a base, in any order."""
         above: list[list] = []
         below = None
         while (token := self.peek()) in ("^", "_", "'"):
@@ -162,57 +143,57 @@ class _Parser:
             if token == "'":
                 above.append(["s", "′"])
             elif token == "^" and not any(node != ["s", "′"] for node in above):
-                above.append(self.argument())
+                above.append(self.parse_argument())
             elif token == "_" and below is None:
-                below = self.argument()
+                below = self.parse_argument()
             else:
-                raise Unread("two superscripts or subscripts in a row")
+                raise UnsupportedLatex("two superscripts or subscripts in a row")
         if base[0] == "line" and base[2].endswith("brace"):
             for place, note in (("over", ["row", above] if above else None), ("under", below)):
                 base = [place, base, note] if note else base
             return base
         return ["attach", base, ["row", above] if above else None, below]
 
-    def argument(self) -> list:
+    def parse_argument(self) -> list:
         """One token, or a group in braces."""
         if self.peek() in ("^", "_", "&", "}"):
-            raise Unread(f"{self.peek()} in place of an argument")
+            raise UnsupportedLatex(f"{self.peek()} in place of an argument")
         token = self.peek()
         if token is not None and len(token) > 1 and token[0].isdigit():
             self.tokens[self.at : self.at + 1] = list(token)  # \frac12 is a half
-        return self.atom()
+        return self.parse_atom()
 
-    def group(self) -> str:
+    def parse_group(self) -> str:
         """The raw text of a group in braces, for \\text{…} and names."""
         if self.next() != "{":
-            raise Unread("no { where one is needed")
+            raise UnsupportedLatex("no { where one is needed")
         start, depth = self.at, 1
         while depth:
             if self.at >= len(self.tokens):
-                raise Unread("no }")
+                raise UnsupportedLatex("no }")
             depth += {"{": 1, "}": -1}.get(self.tokens[self.at], 0)
             self.at += 1
         return "".join(self.tokens[start : self.at - 1])
 
-    def atom(self) -> list:
+    def parse_atom(self) -> list:
         token = self.next()
         if token == "{":
-            row = self.row("}")
+            row = self.parse_row("}")
             self.at += 1
             return row
         if token in ("}", "&", "^", "_", "$"):
-            raise Unread(f"{token} out of place")
+            raise UnsupportedLatex(f"{token} out of place")
         if token == "~":
             return ["sp", 0.25]
         if token[0] == "\\":
-            return self.command(token[1:])
+            return self.parse_command(token[1:])
         if token[0].isdigit():
             return ["t", token]
         if token.isascii():
             return ["s", _ASCII.get(token, token)]
         return ["t", token]
 
-    def command(self, name: str) -> list:
+    def parse_command(self, name: str) -> list:
         if name in SYMBOLS:
             return ["s", SYMBOLS[name]]
         if name in _SPACES:
@@ -222,82 +203,82 @@ class _Parser:
         if name in _IGNORED:
             return ["row", []]
         if _BIG.match(name):
-            return self.delimiter(self.next())
+            return self.parse_delimiter(self.next())
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
-            return ["frac", _full_size(self.argument()), _full_size(self.argument())]
+            return ["frac", _full_size(self.parse_argument()), _full_size(self.parse_argument())]
         if name in ("binom", "dbinom", "tbinom"):
-            return ["binom", self.argument(), self.argument()]
+            return ["binom", self.parse_argument(), self.parse_argument()]
         if name == "sqrt":
             index = None
             if self.peek() == "[":
                 self.at += 1
-                index = self.row("]")
+                index = self.parse_row("]")
                 self.at += 1
-            return ["root", self.argument(), index]
+            return ["root", self.parse_argument(), index]
         if name in _ACCENTS:
-            return ["accent", self.argument(), _ACCENTS[name]]
+            return ["accent", self.parse_argument(), _ACCENTS[name]]
         if name in _LINES:
-            return ["line", self.argument(), _LINES[name]]
+            return ["line", self.parse_argument(), _LINES[name]]
         if name in _STYLES:
-            return ["style", _STYLES[name], self.argument()]
+            return ["style", _STYLES[name], self.parse_argument()]
         if name in _TEXTS:
-            text = self.group()
+            text = self.parse_group()
             if re.search(r"[\\${}]", text):
-                raise Unread(f"mathematics within \\{name}")
+                raise UnsupportedLatex(f"mathematics within \\{name}")
             return ["t", text.replace("~", " ")]
         if name == "operatorname":
-            return ["op", re.sub(r"[^A-Za-z]", "", self.group()), False]
+            return ["op", re.sub(r"[^A-Za-z]", "", self.parse_group()), False]
         if name in ("overset", "stackrel", "underset"):
-            note, base = self.argument(), self.argument()
+            note, base = self.parse_argument(), self.parse_argument()
             return ["under" if name == "underset" else "over", base, note]
         if name in _ARROWS:
-            return self.arrow(_ARROWS[name])
+            return self.parse_arrow(_ARROWS[name])
         if name == "not":
-            base = self.atom()
+            base = self.parse_atom()
             if base[0] == "s" and base[1] in _NOT:
                 return ["s", _NOT[base[1]]]
-            raise Unread("\\not")
+            raise UnsupportedLatex("\\not")
         if name in ("pmod", "bmod", "mod"):
             word = ["row", [["sp", 0.28], ["op", "mod", False], ["sp", 0.28]]]
-            return ["fence", "(", ["row", [word, self.argument()]], ")"] if name == "pmod" else word
+            return ["fence", "(", ["row", [word, self.parse_argument()]], ")"] if name == "pmod" else word
         if name == "left":
-            return self.fence()
+            return self.parse_fence()
         if name == "begin":
-            return self.environment()
-        raise Unread("\\" + name)
+            return self.parse_environment()
+        raise UnsupportedLatex("\\" + name)
 
-    def delimiter(self, token: str) -> list:
+    def parse_delimiter(self, token: str) -> list:
         text = SYMBOLS.get(token[1:], "") if token[0] == "\\" else token
         if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓") or not text:
-            raise Unread(f"{token} as a delimiter")
+            raise UnsupportedLatex(f"{token} as a delimiter")
         return ["s", {"<": "⟨", ">": "⟩"}.get(text, text)]
 
-    def fence(self) -> list:
+    def parse_fence(self) -> list:
         """`\\left( … \\right)`; a full stop is no delimiter."""
         opening = self.next()
-        body = self.row("\\right")
+        body = self.parse_row("\\right")
         self.at += 1
         closing = self.next()
-        sides = ["" if side == "." else self.delimiter(side)[1] for side in (opening, closing)]
+        sides = ["" if side == "." else self.parse_delimiter(side)[1] for side in (opening, closing)]
         return ["fence", sides[0], body, sides[1]]
 
-    def arrow(self, symbol: str) -> list:
-        """An arrow as long as what stands above it: `\\xrightarrow[below]{above}`."""
+    def parse_arrow(self, symbol: str) -> list:
+        """An arrow as long as its label: `\\xrightarrow[below]{above}`."""
         below = None
         if self.peek() == "[":
             self.at += 1
-            below = self.row("]")
+            below = self.parse_row("]")
             self.at += 1
-        return ["stretch", symbol, self.argument(), below]
+        return ["stretch", symbol, self.parse_argument(), below]
 
-    def environment(self) -> list:
+    def parse_environment(self) -> list:
         """`\\begin{…}`: matrices, cases, and aligned lines."""
-        name = self.group()
+        name = self.parse_group()
         if name not in _GRIDS and name not in _ALIGNED:
-            raise Unread(f"\\begin{{{name}}}")
-        columns = self.group().replace(" ", "") if name == "array" else ""
+            raise UnsupportedLatex(f"\\begin{{{name}}}")
+        columns = self.parse_group().replace(" ", "") if name == "array" else ""
         if re.search(r"[^lcr|]", columns):
-            raise Unread(f"an array of {columns}")
+            raise UnsupportedLatex(f"an array of {columns}")
         across = [at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"]
         down: list[int] = []
         rows: list[list] = [[]]
@@ -305,19 +286,19 @@ class _Parser:
             while columns and not rows[-1] and self.peek() == "\\hline":
                 self.at += 1
                 down.append(len(rows) - 1)
-            rows[-1].append(self.row("&", "\\\\", "\\end"))
+            rows[-1].append(self.parse_row("&", "\\\\", "\\end"))
             end = self.next()
             if end == "\\end":
                 break
             if end == "\\\\":
                 rows.append([])
-        if self.group() != name:
-            raise Unread(f"no \\end{{{name}}}")
+        if self.parse_group() != name:
+            raise UnsupportedLatex(f"no \\end{{{name}}}")
         rows = [row for row in rows if any(cell[1] for cell in row)]
         if not rows:
-            raise Unread("an empty environment")
+            raise UnsupportedLatex("an empty environment")
         if name in _ALIGNED:
             return ["lines", rows]
         wide = max(map(len, rows))
-        across = sorted({at for at in across if 0 < at < wide})  # an outer rule is not drawn
+        across = sorted({at for at in across if 0 < at < wide})  # outer rules are dropped
         return ["grid", *_GRIDS[name], rows, across, sorted({at for at in down if 0 < at < len(rows)})]

@@ -1,8 +1,7 @@
-"""A question's text as blocks of plain data, for the typesetter's page.
+"""Conservative Markdown parser: a question's text as blocks of plain data.
 
-Markdown is read with care, since what is taken for a mark is not drawn: a construct counts only where
-it can hardly be anything else, and all other text stays as it is written, `2*3*4`, `$5 to $10` and
-`__init__` included. Blocks and inlines are lists whose first item names them:
+Marks are not rendered, so a construct counts only where it can hardly be anything else. All other text stays
+literal, `2*3*4`, `$5 to $10` and `__init__` included. The first item of a block or inline names it:
 
     ["p", rtl, inlines]   ["mono", text]   ["code", language, text]   ["head", level, inlines]
     ["list", [[depth, marker, inlines], …]]   ["table", [alignment, …], [[inlines, …], …], has_head]
@@ -39,28 +38,28 @@ _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 
 def parse(text: str) -> list[list]:
-    """The blocks of a text whose line ends are `\\n`."""
-    return [block for block, _ in sourced(text)]
+    """Parse a text, whose line ends are `\\n`, into blocks."""
+    return [block for block, _ in parse_sourced(text)]
 
 
-def sourced(text: str) -> list[tuple[list, str]]:
-    """The blocks, each with the lines that it was read from."""
-    return _Blocks(text).read()
+def parse_sourced(text: str) -> list[tuple[list, str]]:
+    """Parse a text into blocks, each with its source lines."""
+    return _BlockParser(text).parse()
 
 
-def plain(text: str) -> list[list]:
-    """The text with no markup read at all, paragraph by paragraph."""
+def parse_plain(text: str) -> list[list]:
+    """Split a text into paragraphs without parsing any markup."""
     return [["p", is_rtl(part), [part]] for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
 
 
-def formulas(node: object) -> Iterator[list]:
-    """The formulas within blocks or inlines; one that is not understood has None for its tree."""
+def find_formulas(node: object) -> Iterator[list]:
+    """The formulas within blocks or inlines; an unsupported one has None for its tree."""
     if isinstance(node, list) and node:
         if node[0] in ("m", "math") and len(node) == 3 and (node[1] is None or node[1][0] == "row"):
             yield node
         else:
             for part in node:
-                yield from formulas(part)
+                yield from find_formulas(part)
 
 
 def is_rtl(text: str) -> bool:
@@ -72,12 +71,12 @@ def is_rtl(text: str) -> bool:
     return False
 
 
-def inlines(text: str) -> list:
-    """Text with code, mathematics and emphasis taken out of it."""
+def parse_inlines(text: str) -> list:
+    """Parse code, mathematics and emphasis within a text."""
     parts: list = []
     start = 0
     for match in _INLINE.finditer(text):
-        node = _inline(match)
+        node = _parse_inline(match)
         if node is None:
             continue
         if match.start() > start:
@@ -89,7 +88,7 @@ def inlines(text: str) -> list:
     return parts
 
 
-def _inline(match: re.Match) -> list | None:
+def _parse_inline(match: re.Match) -> list | None:
     kind = match.lastgroup
     if kind in ("tt", "b", "i"):
         return [kind, match[kind]]
@@ -98,50 +97,51 @@ def _inline(match: re.Match) -> list | None:
         return None
     try:
         return ["m", latex.parse(source), match.group()]
-    except latex.Unread:
+    except latex.UnsupportedLatex:
         return ["m", None, match.group()]
 
 
 def _is_formula(source: str) -> bool:
-    """Between single dollars: mathematics, or two sums of money with words between them?"""
+    """Whether text between single dollars is mathematics, not words between two sums of money."""
     if re.search(r"[\\^_{}=]", source):
         return True
     return source.strip() != "" and not _PROSE.match(source)
 
 
-class _Blocks:
-    """Reads a text block by block, each block by the first reader that knows it."""
+class _BlockParser:
+    """Parses a text block by block. The first parser that accepts the lines wins."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
         self.at = 0
 
-    def read(self) -> list[tuple[list, str]]:
+    def parse(self) -> list[tuple[list, str]]:
         blocks = []
         while self.at < len(self.lines):
             start = self.at
             if not self.lines[start].strip():
                 self.at += 1
                 continue
-            block = self.special() or self.paragraph()
+            block = self.parse_special() or self.parse_paragraph()
             blocks.append((block, "\n".join(self.lines[start : self.at])))
         return blocks
 
-    def special(self) -> list | None:
-        """A block that is no paragraph; None leaves the place where it was."""
-        for reader in (self.fenced, self.heading, self.table, self.items, self.display, self.tabular):
+    def parse_special(self) -> list | None:
+        """A block that is no paragraph, or None without advancing."""
+        parsers = (self.parse_fence, self.parse_heading, self.parse_table, self.parse_list)
+        for parse_block in (*parsers, self.parse_display, self.parse_tabular):
             start = self.at
-            block = reader()
+            block = parse_block()
             if block is not None:
                 return block
             self.at = start
         return None
 
-    def blank(self, number: int) -> bool:
+    def is_blank(self, number: int) -> bool:
         return not 0 <= number < len(self.lines) or not self.lines[number].strip()
 
-    def fenced(self) -> list | None:
-        """A fenced block of code; one that is never closed is text."""
+    def parse_fence(self) -> list | None:
+        """A fenced code block; one that is never closed is text."""
         opening = _FENCE.match(self.lines[self.at])
         if not opening:
             return None
@@ -153,46 +153,47 @@ class _Blocks:
                 return ["code", opening[3], "\n".join(line.expandtabs(4) for line in body)]
         return None
 
-    def heading(self) -> list | None:
-        """`## …`; a single `#` may be a comment in code, and counts only between blank lines."""
+    def parse_heading(self) -> list | None:
+        """`## …`; a single `#` may be a comment in code and counts only between blank lines."""
         match = _HEAD.match(self.lines[self.at])
-        if not match or (len(match[1]) == 1 and not (self.blank(self.at - 1) and self.blank(self.at + 1))):
+        is_alone = self.is_blank(self.at - 1) and self.is_blank(self.at + 1)
+        if not match or (len(match[1]) == 1 and not is_alone):
             return None
         self.at += 1
-        return ["head", len(match[1]), inlines(match[2])]
+        return ["head", len(match[1]), parse_inlines(match[2])]
 
-    def table(self) -> list | None:
-        """Rows between pipes with a line of dashes under the first, as many cells in each."""
+    def parse_table(self) -> list | None:
+        """A pipe table: rows of equal length, with a line of dashes below the first."""
         if self.at + 1 >= len(self.lines) or "|" not in self.lines[self.at]:
             return None
         rule = self.lines[self.at + 1].strip()
-        head = _cells(self.lines[self.at])
-        marks = _cells(rule)
+        head = _split_cells(self.lines[self.at])
+        marks = _split_cells(rule)
         if not _RULE.match(rule) or "-" not in rule or len(marks) != len(head):
             return None
         rows = [head]
         self.at += 2
         while self.at < len(self.lines) and "|" in self.lines[self.at]:
-            cells = _cells(self.lines[self.at])
+            cells = _split_cells(self.lines[self.at])
             if len(cells) > len(head):
                 return None
             rows.append(cells + [""] * (len(head) - len(cells)))
             self.at += 1
         sides = ["center" if m[0] == m[-1] == ":" else "right" if m[-1] == ":" else "left" for m in marks]
-        return ["table", sides, [[inlines(cell) for cell in row] for row in rows], True]
+        return ["table", sides, [[parse_inlines(cell) for cell in row] for row in rows], True]
 
-    def items(self) -> list | None:
+    def parse_list(self) -> list | None:
         """A list of two items or more; a single marked line is text."""
         found = []
         while self.at < len(self.lines) and (match := _ITEM.match(self.lines[self.at])):
             marker = "•" if match[2] in "-*•" else match[2]
-            found.append([min(len(match[1]) // 2, 6), marker, inlines(match[3].rstrip())])
+            found.append([min(len(match[1]) // 2, 6), marker, parse_inlines(match[3].rstrip())])
             self.at += 1
-            if self.at + 1 < len(self.lines) and self.blank(self.at) and _ITEM.match(self.lines[self.at + 1]):
+            if self.is_blank(self.at) and any(map(_ITEM.match, self.lines[self.at + 1 : self.at + 2])):
                 self.at += 1
         return ["list", found] if len(found) > 1 else None
 
-    def display(self) -> list | None:
+    def parse_display(self) -> list | None:
         """A formula on lines of its own, between `$$` or `\\[` and `\\]`."""
         if not self.lines[self.at].lstrip().startswith(("$$", "\\[")):
             return None
@@ -201,13 +202,13 @@ class _Blocks:
             return None
         try:
             tree = latex.parse(match[1] or match[2])
-        except latex.Unread:
+        except latex.UnsupportedLatex:
             tree = None
         self.at += match.group().count("\n") + 1
         return ["math", tree, match.group().strip()]
 
-    def tabular(self) -> list | None:
-        """LaTeX's table, on lines of its own: cells between `&`, rows between `\\\\`, but not in formulas."""
+    def parse_tabular(self) -> list | None:
+        """A LaTeX tabular on lines of its own. `&` and `\\\\` within formulas do not end cells and rows."""
         if not self.lines[self.at].lstrip().startswith(r"\begin{tabular}"):
             return None
         match = _TABULAR.match("\n".join(self.lines[self.at :]))
@@ -226,27 +227,27 @@ class _Blocks:
         if not rows or not sides or any(len(row) > len(sides) for row in rows):
             return None
         self.at += match.group().count("\n") + 1
-        cells = [[inlines(cell) for cell in row + [""] * (len(sides) - len(row))] for row in rows]
+        cells = [[parse_inlines(cell) for cell in row + [""] * (len(sides) - len(row))] for row in rows]
         return ["table", sides, cells, False]
 
-    def paragraph(self) -> list:
-        """Lines up to a blank one or another block; in a monospace face if they are indented like code."""
+    def parse_paragraph(self) -> list:
+        """The lines up to a blank one or another block; monospace if they are indented like code."""
         start = self.at
-        while not self.blank(self.at):
+        while not self.is_blank(self.at):
             self.at += 1
             here = self.at
-            if not self.blank(here) and self.special():
+            if not self.is_blank(here) and self.parse_special():
                 self.at = here
                 break
         lines = self.lines[start : self.at]
         if _is_aligned(lines):
             tabs = 8 if any("\t" in line.strip() for line in lines) else 4
             return ["mono", "\n".join(line.expandtabs(tabs).rstrip() for line in lines)]
-        text = "\n".join(indented(line) for line in lines)
-        return ["p", is_rtl(text), inlines(text)]
+        text = "\n".join(keep_indentation(line) for line in lines)
+        return ["p", is_rtl(text), parse_inlines(text)]
 
 
-def _cells(line: str) -> list[str]:
+def _split_cells(line: str) -> list[str]:
     line = line.strip()
     line = line[1:] if line.startswith("|") else line
     line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
@@ -254,17 +255,17 @@ def _cells(line: str) -> list[str]:
 
 
 def _is_aligned(lines: list[str]) -> bool:
-    """Lines whose columns mean something: indented like code, or with tabs between words.
+    """Whether columns matter: lines are indented like code, or have tabs between words.
 
-    Chinese paragraphs begin with blanks too, and its letters do not stand in a monospace face's columns.
+    Chinese is exempt: paragraphs begin with blanks too, and its letters do not fit monospace columns.
     """
     if any(ord(c) >= 0x2E80 for line in lines for c in line):
         return False
     return len(lines) > 1 and any(line.startswith(("  ", "\t")) or "\t" in line.strip() for line in lines[1:])
 
 
-def indented(line: str) -> str:
-    """A line whose leading blanks are kept at a line's start: no-break spaces, which are not dropped."""
+def keep_indentation(line: str) -> str:
+    """Replace leading blanks by no-break spaces, which typst does not drop."""
     line = line.expandtabs(4).rstrip(" ")
     body = line.lstrip(" ")
     return "\u00a0" * (len(line) - len(body)) + body

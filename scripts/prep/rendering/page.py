@@ -1,17 +1,17 @@
-"""The page that questions are drawn on, in the typesetter's own language (typst 0.15).
+"""The typst template of a page (typst 0.15).
 
-A question comes in as data (doc.json: a style, and the blocks of prep.rendering.markup, where a table that is
-too wide has its columns' widths in em besides) and is only ever shown as text: nothing of it is evaluated.
-All lengths are in pixels, since a page is drawn at 72 to the inch.
+A question is data: doc.json holds a style and the blocks of prep.rendering.markup; a table that is too wide
+has its column widths in em as well. It is only ever shown as text and never evaluated. All lengths are in
+pixels, at 72 pixels an inch.
 
-A page is ink on white; prep.rendering.encode gives it its colours. Shades of ink are CMYK: for any other kind
-of colour PDFium computes a profile in each document anew, which takes longer than to draw it.
+A page is black on white, and prep.rendering.encode colours it. Shades are CMYK: for any other colour space
+PDFium computes a profile for each document, which takes longer than rasterising.
 
-What never changes is a function in a file of its own, which the engine reads once. The data is in a file
-since other ways of handing it in make the engine begin anew with each document, a third of the time.
+The template is a function in a file of its own, which typst compiles once. The data comes as a file, since
+typst recompiles everything if it comes in any other way, for a third of the time.
 """
 
-FILES = {
+TYPST_FILES = {
     "main.typ": '#import "page.typ": question\n#question(json("doc.json"))',
     "page.typ": r"""
 #let px = 1pt
@@ -76,14 +76,14 @@ FILES = {
   else if kind == "i" { emph(part.at(1).map(inline).join()) }
   else if kind == "tt" { raw(part.at(1)) }
   else if kind == "m" {
-    set text(top-edge: "bounds", bottom-edge: "bounds")  // or a fraction runs into the next line
+    set text(top-edge: "bounds", bottom-edge: "bounds")  // or a fraction overlaps the next line
     math.equation(block: false, math.display(m(part.at(1))))
   }
   else { panic("unknown inline " + kind) }
 }
 #let inlines(parts) = parts.map(inline).join()
 
-// A thing that cannot be broken is made smaller until it fits, but not smaller than can be read.
+// Shrink what cannot be broken until it fits, but not below the smallest legible size.
 #let fitted(style, body) = context {
   let size = measure(body)
   let factor = calc.min(1.0, (style.width - 2 * style.margin) * px / calc.max(size.width, 1pt))
@@ -94,7 +94,7 @@ FILES = {
   if factor == 1.0 { body } else { scale(factor * 100%, reflow: true, body) }
 }
 
-#let draw(style, part) = {
+#let show-block(style, part) = {
   let kind = part.at(0)
   if kind == "p" {
     if part.at(1) { set text(dir: rtl); par(inlines(part.at(2))) } else { par(inlines(part.at(2))) }
@@ -148,7 +148,7 @@ FILES = {
   show math.equation: set text(font: style.math, features: ())
   set table(stroke: 0.7pt + shade(50%), inset: (x: 0.4em, y: 0.35em))
   set math.mat(gap: 0.4em)
-  for part in doc.blocks { draw(style, part) }
+  for part in doc.blocks { show-block(style, part) }
 }
 """,
 }

@@ -1,6 +1,6 @@
-"""Temporary folders with a lock, by which those of killed processes are found and removed.
+"""Temporary folders guarded by a file lock, so that folders of killed processes are found and removed.
 
-A process that is killed cannot remove its folder, but the system releases its lock.
+A killed process cannot remove its folder, but the kernel releases its lock.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-_PREFIX = f"vlm-data-prep-{socket.gethostname()}-"  # of this machine alone: locks may not reach others
+_PREFIX = f"vlm-data-prep-{socket.gethostname()}-"  # by machine: a file lock may not reach other machines
 _LOCK = "lock"
 
 
 class ScratchFolder:
-    """A folder of this process, empty but for its lock; it is removed with this object or the interpreter."""
+    """A temporary folder, empty but for its lock. It goes with this object or the interpreter."""
 
     def __init__(self, purpose: str) -> None:
-        """Make it in the temporary folder, and remove what killed processes have left there."""
+        """Create the folder, and remove what killed processes left."""
         remove_abandoned()
         self._folder, self._lock = _create(purpose)
         self.path = Path(self._folder.name)
 
 
 @contextlib.contextmanager
-def swept() -> Iterator[None]:
-    """Remove the folders of processes that were ended in the block, however it ends."""
+def abandoned_removed() -> Iterator[None]:
+    """Remove the folders of processes that were killed within the block, however it ends."""
     try:
         yield
     finally:
@@ -39,9 +39,9 @@ def swept() -> Iterator[None]:
 
 
 def remove_abandoned() -> None:
-    """Remove this user's folders whose processes are gone, on this machine."""
+    """Remove this user's folders on this machine whose processes are gone."""
     for folder in glob.glob(glob.escape(os.path.join(tempfile.gettempdir(), _PREFIX)) + "*"):
-        with contextlib.suppress(OSError):  # it is in use, or is being removed
+        with contextlib.suppress(OSError):  # in use, or being removed
             status = os.lstat(folder)
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
                 with open(os.path.join(folder, _LOCK), "wb") as lock:
@@ -51,11 +51,11 @@ def remove_abandoned() -> None:
 
 def _create(purpose: str) -> tuple[tempfile.TemporaryDirectory, IO[bytes]]:
     while True:
-        # What another process removes at the same time is no error.
+        # Another process may remove the folder before it is locked.
         folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{purpose}-", ignore_cleanup_errors=True)
         with contextlib.suppress(FileNotFoundError):
             lock = open(os.path.join(folder.name, _LOCK), "wb")  # noqa: SIM115
             fcntl.flock(lock, fcntl.LOCK_EX)
             if os.fstat(lock.fileno()).st_nlink:
                 return folder, lock
-        folder.cleanup()  # another process removed it before it was locked
+        folder.cleanup()  # another process removed it
