@@ -22,6 +22,7 @@ from prep.inference.journal import Journal
 from prep.inference.request import Request
 from prep.runtime.program import Failure, parser, run
 from prep.serving.endpoint import Endpoint
+from server_config import server_config
 
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 508
 """What stands for a picture of 130 kB: nothing here looks into it."""
@@ -75,16 +76,9 @@ def ours(what: Namespace, url: str, folder: Path) -> None:
         async def endpoints(self) -> list[Endpoint]:
             return [Endpoint(url)]
 
-    settings = {
-        "name": "bench",
-        "mode": "external",
-        "model": "model",
-        "concurrency": what.concurrency,
-        "max_model_len": 8192,
-    }
-    settings |= {"request_timeout": 600, "floor_rate": 5, "stall_timeout": None}
+    config = server_config("bench", "external", "model", concurrency=what.concurrency)
     with Journal(folder / "journal") as journal:
-        client = Client(settings, Running(), Answers(journal, "model", 8192), folder / "progress.json")
+        client = Client(config, Running(), Answers(journal, "model", 8192), folder / "progress.json")
         assert sum(response.failure is None for _, response in client.ask(lambda: requests(what), 0.0))
 
 

@@ -30,6 +30,7 @@ from prep.runtime.program import Failure, parser, run
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, fetch, models
 from prep.serving.server import Server
+from prep.serving.server_config import ServerConfig, read_server_config
 from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger("prep")
@@ -77,8 +78,8 @@ def picture() -> str:
 class Asker:
     """Greedy chat requests to one endpoint, with the client's policy of retries; a context manager."""
 
-    def __init__(self, endpoint: Endpoint, settings: dict[str, Any], budget: int):
-        self._model, self._budget, self._limit = settings["model"], budget, time_limit(settings, budget)
+    def __init__(self, endpoint: Endpoint, config: ServerConfig, budget: int):
+        self._model, self._budget, self._limit = config.model, budget, time_limit(config, budget)
         self._wire = Wire(endpoint)
 
     async def __aenter__(self) -> "Asker":
@@ -144,14 +145,14 @@ def context_length(body: Any, model: str) -> int | None:
     return told if isinstance(told, int) and told > 0 else None
 
 
-async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+async def probe(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
-    name, url = settings["name"], endpoint.base_url
-    _, body = await fetch(f"{url}/models", endpoint.api_key, settings["request_timeout"])
-    context = context_length(body, settings["model"])
-    budget = min(BUDGET, (context or settings["max_model_len"] or BUDGET) // 2)
+    name, url = config.name, endpoint.base_url
+    _, body = await fetch(f"{url}/models", endpoint.api_key, config.request_timeout)
+    context = context_length(body, config.model)
+    budget = min(BUDGET, (context or config.max_model_len) // 2)
     try:
-        async with Asker(endpoint, settings, budget) as asker:
+        async with Asker(endpoint, config, budget) as asker:
             thinking = await asker.ask(SUM)
             no_think = await asker.ask(SUM + NO_THINK)
             verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
@@ -162,13 +163,13 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
             seen = await asker.try_to_ask(parts)
             tried = {
                 key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL})
-                for key, sampling in settings["samplings"].items()
+                for key, sampling in config.samplings.items()
             }
     except (Fault, Failure) as error:
         raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
     for key, answer in tried.items():
         if isinstance(answer, str):
-            sampling = json.dumps(settings["samplings"][key])
+            sampling = json.dumps(config.samplings[key])
             raise Failure(f"{name}: {url} refuses {key} {sampling}: {answer}")
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
@@ -178,23 +179,23 @@ async def probe(endpoint: Endpoint, settings: dict[str, Any]) -> tuple[dict[str,
     }
     details = {
         "name": name,
-        "model": settings["model"],
+        "model": config.model,
         "context_length": context,
         "server_version": await version(endpoint),
-        "transformers_version": transformers_version(settings),
+        "transformers_version": transformers_version(config),
         "picture": isinstance(seen, dict),
         "tags": {tag: tag in heard for tag in TAGS},
         "answers": shown({"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen}),
     }
-    if trouble := unfit(adapted, details, settings):
+    if trouble := unfit(adapted, details, config):
         raise Failure(f"{name}: {url} {trouble}")
     return adapted, details
 
 
-def unfit(adapted: dict[str, Any], details: dict[str, Any], settings: dict[str, Any]) -> str | None:
+def unfit(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig) -> str | None:
     """Why a server cannot do what the configuration asks of it; None when it can."""
-    kinds = settings["samplings"].keys()
-    longest = max((sampling.get("max_tokens", 0) for sampling in settings["samplings"].values()), default=0)
+    kinds = config.samplings.keys()
+    longest = max((sampling.get("max_tokens", 0) for sampling in config.samplings.values()), default=0)
     context, thinking = details["context_length"], details["answers"]["thinking"]
     if context and longest >= context:
         return (
@@ -208,9 +209,9 @@ def unfit(adapted: dict[str, Any], details: dict[str, Any], settings: dict[str, 
     return None
 
 
-def transformers_version(settings: dict[str, Any]) -> str | None:
+def transformers_version(config: ServerConfig) -> str | None:
     """The version of transformers that lies beside a managed server's launcher, if one does."""
-    launcher = settings["mode"] == "managed" and shutil.which(settings["launcher"][0])
+    launcher = config.mode == "managed" and shutil.which(config.launcher[0])
     folder = Path(launcher).parent.parent if launcher else Path()
     found = folder.glob("lib/python*/site-packages/transformers-*.dist-info") if launcher else ()
     return next((each.name.removesuffix(".dist-info").partition("-")[2] for each in found), None)
@@ -226,16 +227,16 @@ async def version(endpoint: Endpoint) -> str | None:
     return sanitize(told) if isinstance(told, str) else None
 
 
-async def probe_all(settings: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+async def probe_all(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Probe each endpoint of the server. Raises Failure where they do not agree in what matters."""
-    with Server(settings, folder) as server:
+    with Server(config, folder) as server:
         endpoints = await server.endpoints()
-        found = await asyncio.gather(*(probe(endpoint, settings) for endpoint in endpoints))
+        found = await asyncio.gather(*(probe(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]
     for endpoint, (other, _) in zip(endpoints, found, strict=True):
         if other != adapted:
             raise Failure(
-                f"{settings['name']}: its servers do not behave alike: {endpoints[0].base_url} {adapted},"
+                f"{config.name}: its servers do not behave alike: {endpoints[0].base_url} {adapted},"
                 f" {endpoint.base_url} {other}; serve both in the same way"
             )
     return adapted, details
@@ -252,24 +253,24 @@ def before(details: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--server", required=True, type=Path, help="the server's settings, JSON")
+    flags.add_argument("--server", required=True, type=Path, help="the server's configuration, JSON")
     flags.add_argument("--code", required=True, help="of this program; a probe by other code is none")
     flags.add_argument("--probe", required=True, type=Path, help="to write: what answers depend on, JSON")
     flags.add_argument("--details", required=True, type=Path, help="to write: all else, JSON")
     args = flags.parse_args()
-    settings = read_json(args.server)
-    asked = {"model": settings["model"], "samplings": settings["samplings"], "code": args.code}
+    config = read_server_config(args.server)
+    asked = {"model": config.model, "samplings": config.samplings, "code": args.code}
     if adapted := before(args.details, asked):
-        log.info("%s: known from %s; make probe asks anew", settings["name"], args.details)
+        log.info("%s: known from %s; make probe asks anew", config.name, args.details)
         write_json(args.probe, adapted)
         return
-    adapted, details = asyncio.run(probe_all(settings, args.server.parent))
+    adapted, details = asyncio.run(probe_all(config, args.server.parent))
     write_json(args.details, details | {"asked": asked, "adapted": adapted})
     write_json(args.probe, adapted)
-    log.info("%s: %s", settings["name"], adapted)
-    teaches_pictures = "image_reasoning.sampling.thinking" in settings["samplings"]
+    log.info("%s: %s", config.name, adapted)
+    teaches_pictures = "image_reasoning.sampling.thinking" in config.samplings
     if teaches_pictures and not details["tags"]["<answer>"]:
-        log.warning("%s: no <answer> in what it says: answers without are rejected", settings["name"])
+        log.warning("%s: no <answer> in what it says: answers without are rejected", config.name)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from prep.runtime.program import Failure, parser, run
 from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
-from prep.storage.atomic import read_json
+from prep.serving.server_config import ServerConfig, read_server_config
 
 LOOK = 1.0  # seconds between two looks at whether the server lives
 
@@ -50,13 +49,13 @@ def key_file(path: Path) -> Iterator[Callable[[str], None]]:
             path.unlink(missing_ok=True)
 
 
-def usage(settings: dict[str, Any], endpoints: list[Endpoint], key: Path) -> str:
+def usage(config: ServerConfig, endpoints: list[Endpoint], key: Path) -> str:
     """How other runs use the server, to be pasted."""
-    name, urls = settings["name"], json.dumps([endpoint.base_url for endpoint in endpoints])
+    name, urls = config.name, json.dumps([endpoint.base_url for endpoint in endpoints])
     variable = re.sub(r"\W", "_", name.upper(), flags=re.ASCII) + "_API_KEY"
-    if settings["host"] in ("0.0.0.0", "::"):
+    if config.host in ("0.0.0.0", "::"):
         urls = re.sub(r"//[^/]*:", f"//{socket.gethostname()}:", urls)
-    return f"""{name} serves {settings["model"]} at {urls} until Ctrl-C.
+    return f"""{name} serves {config.model} at {urls} until Ctrl-C.
 Before a run that shall use it:
   export {variable}="$(cat {key})"
 and in that run's configuration:
@@ -68,12 +67,12 @@ and in that run's configuration:
 """
 
 
-async def serve(settings: dict[str, Any], folder: Path, key: Path) -> None:
+async def serve(config: ServerConfig, folder: Path, key: Path) -> None:
     """Serve for ever. A server that dies is started again at the same address, with the same key."""
-    with key_file(key) as write, Server(settings, folder, stay=True) as server:
+    with key_file(key) as write, Server(config, folder, stay=True) as server:
         endpoints = await server.endpoints()
         write(endpoints[0].api_key)
-        print(usage(settings, endpoints, key.resolve()), flush=True)
+        print(usage(config, endpoints, key.resolve()), flush=True)
         while True:
             await asyncio.sleep(LOOK)
             await server.endpoints()
@@ -81,16 +80,16 @@ async def serve(settings: dict[str, Any], folder: Path, key: Path) -> None:
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--server", required=True, type=Path, help="the server's settings, JSON")
+    flags.add_argument("--server", required=True, type=Path, help="the server's configuration, JSON")
     flags.add_argument("--key-file", required=True, type=Path, help="to write while it runs: the key")
     args = flags.parse_args()
-    settings = read_json(args.server)
-    if settings["mode"] == "external":
-        raise Failure(f"{settings['name']} is external: it runs elsewhere, there is nothing to start")
+    config = read_server_config(args.server)
+    if config.mode == "external":
+        raise Failure(f"{config.name} is external: it runs elsewhere, there is nothing to start")
     # The end of the terminal is the end of the foreground, unless it is to be survived (nohup).
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
-    asyncio.run(serve(settings, args.server.parent, args.key_file))
+    asyncio.run(serve(config, args.server.parent, args.key_file))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from asked import SAMPLING, SETTINGS, Endpoints, request
+from asked import CONFIG, SAMPLING, Endpoints, request
 from fault_server import Ask, FaultServer, Reply, answer_to
 from prep.inference import client as client_module
 from prep.inference import endpoint_pool
@@ -58,12 +58,12 @@ def ask(tmp_path):
         journal="journal",
         longer_budget=None,
         window=None,
-        **settings,
+        **changes,
     ):
-        endpoints, settings = endpoints or Endpoints(*servers), SETTINGS | settings
+        endpoints, config = endpoints or Endpoints(*servers), replace(CONFIG, **changes)
         with Journal(tmp_path / journal) as opened:
-            answers = Answers(opened, "model", settings["max_model_len"], longer_budget, window)
-            client = Client(settings, endpoints, answers, tmp_path / "stats" / "000.json")
+            answers = Answers(opened, "model", config.max_model_len, longer_budget, window)
+            client = Client(config, endpoints, answers, tmp_path / "stats" / "000.json")
             return list(client.ask(lambda: iter(requests), share))
 
     return ask
@@ -653,7 +653,7 @@ def test_requests_are_drawn_as_they_are_sent_and_never_more_are_on_their_way_tha
             yield request(n)
 
     with FaultServer(lambda seen: Reply(delay=0.003)) as server, Journal(tmp_path) as journal:
-        client = Client(SETTINGS, Endpoints(server), Answers(journal, "model", 8192), tmp_path / "p.json")
+        client = Client(CONFIG, Endpoints(server), Answers(journal, "model", 8192), tmp_path / "p.json")
         assert sum(1 for _ in client.ask(requests, 0.0)) == 200
         assert server.most_at_once == 8
         assert server.connections == 8
@@ -716,8 +716,7 @@ def test_with_a_real_server_context_of_external_servers(ask, tmp_path):
     with FaultServer(lambda seen: Reply(delay=0.002)) as one, FaultServer() as gone, FaultServer() as two:
         urls = [one.base_url, gone.base_url, two.base_url]
         gone.stop()
-        settings = SETTINGS | {"mode": "external", "base_urls": urls, "api_key_env": None, "restarts": 0}
-        with Server(settings, tmp_path) as server:
+        with Server(replace(CONFIG, base_urls=urls), tmp_path) as server:
             came = ask([request(n) for n in range(50)], endpoints=server)
         assert all(response.failure is None for _, response in came)
         assert set((one.attempts + two.attempts).values()) == {1}
@@ -976,8 +975,9 @@ def test_circles_are_stopped_named_and_never_mixed_up_with_whole_answers(ask, tm
 
 PROGRAM = """
 import sys
+from dataclasses import replace
 from pathlib import Path
-from asked import SETTINGS, request
+from asked import CONFIG, request
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.serving.endpoint import Endpoint
@@ -992,8 +992,8 @@ class Running:
 def main():
     folder = Path(sys.argv[1])
     with Journal(folder / "journal") as journal:
-        settings = SETTINGS | {"concurrency": 16}
-        client = Client(settings, Running(), Answers(journal, "model", 8192), folder / "progress.json")
+        config = replace(CONFIG, concurrency=16)
+        client = Client(config, Running(), Answers(journal, "model", 8192), folder / "progress.json")
         came = client.ask(lambda: (request(n) for n in range(300)), 0.0)
         write_text(folder / "out", "".join(f"{sent.id} {response.content}\\n" for sent, response in came))
 

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 from conftest import ROOT
 
-from asked import SETTINGS
+from asked import CONFIG
 from fault_server import FaultServer, Reply
 from prep.inference import client
 from prep.inference.errors import TRIES, Fault
@@ -18,8 +19,10 @@ from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint, get
 from prep.serving.launch import command_line, free_port
 from prep.serving.replica import Replica
+from prep.storage.atomic import write_json
 from probe_server import Asker, context_length, obeys, probe, probe_all, thinking_field, transformers_version
-from stand_in_server import processes, settings, starts, until
+from server_config import stand_in_config
+from stand_in_server import processes, starts, until
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +49,13 @@ def quick(monkeypatch):
     ],
 )
 def test_what_the_client_adapts_to(tmp_path, behaviour, adapted):
-    found, _ = asyncio.run(probe_all(settings(tmp_path, *behaviour), tmp_path))
+    found, _ = asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour), tmp_path))
     assert found == adapted
 
 
 def run_program(folder, code, *behaviour, **changes):
     """Run the program as it were of some code, with a server that behaves in some way."""
-    (folder / "server.json").write_text(json.dumps(settings(folder, *behaviour) | changes))
+    write_json(folder / "server.json", asdict(stand_in_config(folder, *behaviour, **changes)))
     out = [f"--{name}={folder / name}.json" for name in ("server", "probe", "details")]
     command = [sys.executable, ROOT / "scripts/probe_server.py", "--code", code, *out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
@@ -87,7 +90,7 @@ def test_what_was_asked_before_is_not_asked_again(tmp_path):
 
 
 def test_a_second_probe_says_the_same(tmp_path):
-    first, second = (asyncio.run(probe_all(settings(tmp_path), tmp_path)) for _ in range(2))
+    first, second = (asyncio.run(probe_all(stand_in_config(tmp_path), tmp_path)) for _ in range(2))
     assert first == second
     assert len(starts(tmp_path)) == 2
 
@@ -99,7 +102,7 @@ def elsewhere(tmp_path):
 
     def start(*behaviour: str) -> str:
         port = free_port("127.0.0.1")
-        config = settings(tmp_path, "--open", "--bare", *behaviour)
+        config = stand_in_config(tmp_path, "--open", "--bare", *behaviour)
         started.append(subprocess.Popen(command_line(config, port), env={**os.environ, "VLLM_API_KEY": "k"}))
         url = f"http://127.0.0.1:{port}/v1"
         until(lambda: _listens(url))
@@ -119,7 +122,7 @@ def _listens(url: str) -> bool:
 
 
 def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, elsewhere):
-    config = settings(tmp_path, mode="external", base_urls=[elsewhere(), elsewhere("--blind")])
+    config = stand_in_config(tmp_path, mode="external", base_urls=[elsewhere(), elsewhere("--blind")])
     adapted, details = asyncio.run(probe_all(config, tmp_path))
     assert adapted == {"thinking": "content", "schema": True, "empty_think": True}
     assert details["server_version"] is None
@@ -129,7 +132,7 @@ def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, else
 def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsewhere):
     urls = [elsewhere(), elsewhere("--thinking", "reasoning")]
     with pytest.raises(Failure, match=f"do not behave alike: {urls[0]} .*'content'.*{urls[1]} .*'reasoning'"):
-        asyncio.run(probe_all(settings(tmp_path, mode="external", base_urls=urls), tmp_path))
+        asyncio.run(probe_all(stand_in_config(tmp_path, mode="external", base_urls=urls), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,7 @@ def test_thinking_field(content, fields, where):
 @pytest.mark.parametrize("status", [400, 404, 500])
 def test_a_server_that_cannot_chat_is_one_failure(tmp_path, status):
     with pytest.raises(Failure, match=r"does not answer a plain question.*the chat template is broken"):
-        asyncio.run(probe_all(settings(tmp_path, "--refuse-chat", str(status)), tmp_path))
+        asyncio.run(probe_all(stand_in_config(tmp_path, "--refuse-chat", str(status)), tmp_path))
 
 
 ASKED = {"text_reasoning.sampling.thinking": {"temperature": 0.6, "top_k": 20}}
@@ -206,7 +209,7 @@ SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
 )
 def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, samplings, words):
     with pytest.raises(Failure, match=rf"toy: http://\S+ {words}"):
-        asyncio.run(probe_all(settings(tmp_path, *behaviour, samplings=samplings), tmp_path))
+        asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,7 @@ def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, 
     ],
 )
 def test_what_is_not_asked_of_a_server_it_need_not_do(tmp_path, behaviour, samplings):
-    asyncio.run(probe_all(settings(tmp_path, *behaviour, samplings=samplings), tmp_path))
+    asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
 
 
 FAULTS = [
@@ -242,7 +245,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda reply: f"{reply.kind}-{reply.status}-{reply.body}")
 def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault):
     """Of whichever kind: the probe tries again what the client does."""
-    config = SETTINGS | {"samplings": ASKED, "request_timeout": 0.5}
+    config = replace(CONFIG, samplings=ASKED, request_timeout=0.5)
 
     def found(server: FaultServer) -> dict:
         return asyncio.run(probe(Endpoint(server.base_url), config))[0]
@@ -258,7 +261,7 @@ def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault)
 def test_the_probe_gives_up_when_the_client_would(fault):
     with FaultServer(lambda ask: fault) as server:
         with pytest.raises(Failure, match="does not answer a plain question"):
-            asyncio.run(probe(Endpoint(server.base_url), SETTINGS | {"samplings": {}}))
+            asyncio.run(probe(Endpoint(server.base_url), CONFIG))
         reason = {"cut_json": Reason.CUT_JSON, "reset": Reason.TRANSPORT}.get(fault.kind, Reason.RATE_LIMITED)
         assert server.attempts.total() == TRIES[reason]
 
@@ -269,7 +272,7 @@ def test_a_server_that_refuses_pictures_alone_is_one_without_eyes(status):
         return Reply(status=status if isinstance(ask.body["messages"][0]["content"], list) else 200)
 
     with FaultServer(plan) as server:
-        _, details = asyncio.run(probe(Endpoint(server.base_url), SETTINGS | {"samplings": ASKED}))
+        _, details = asyncio.run(probe(Endpoint(server.base_url), replace(CONFIG, samplings=ASKED)))
     assert details["picture"] is False
     assert f"HTTP {status}" in details["answers"]["picture"]
 
@@ -279,11 +282,11 @@ def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
     launcher.parent.mkdir(parents=True)
     launcher.write_text("#!/bin/sh\n")
     launcher.chmod(0o755)
-    config = settings(tmp_path, launcher=[str(launcher), "serve"])
+    config = stand_in_config(tmp_path, launcher=[str(launcher), "serve"])
     assert transformers_version(config) is None
     (tmp_path / "env/lib/python3.11/site-packages/transformers-4.52.3.dist-info").mkdir(parents=True)
     assert transformers_version(config) == "4.52.3"
-    assert transformers_version(config | {"mode": "external"}) is None
+    assert transformers_version(replace(config, mode="external")) is None
 
 
 @pytest.mark.parametrize(
@@ -300,7 +303,7 @@ def test_an_answer_that_is_no_text_is_a_fault_and_half_a_character_is_none(tmp_p
 
     async def ask(server: FaultServer) -> list[str]:
         found = []
-        async with Asker(Endpoint(server.base_url), SETTINGS, 10) as asker:
+        async with Asker(Endpoint(server.base_url), CONFIG, 10) as asker:
             for number in range(len(said)):
                 try:
                     found.append((await asker.ask(str(number)))["content"])

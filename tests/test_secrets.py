@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from prep.runtime.sanitize import MASK
 from prep.serving.replica import Replica
 from prep.storage.atomic import read_json, write_json
 from running import python_environment, run
-from stand_in_server import settings
+from server_config import stand_in_config
 
 KEY = "sk-live-0123456789abcdefghij"
 RED = "\x1b[31mred\x1b[0m"
@@ -81,7 +82,11 @@ def test_the_details_of_a_probe_repeat_no_key(tmp_path, key):
     with FaultServer(plan, key=KEY) as server:
         write_json(
             tmp_path / "server.json",
-            settings(tmp_path, mode="external", base_urls=[server.base_url], api_key_env=key, model="model"),
+            asdict(
+                stand_in_config(
+                    tmp_path, mode="external", base_urls=[server.base_url], api_key_env=key, model="model"
+                )
+            ),
         )
         done = run(
             "probe_server.py",
@@ -144,8 +149,8 @@ sys.exit(3)
 def test_a_managed_server_s_words_are_sanitized_in_log_and_failure(tmp_path, monkeypatch):
     (tmp_path / "server.py").write_text(SERVER)
     monkeypatch.setenv("HF_TOKEN", KEY)
-    config = settings(tmp_path, launcher=[sys.executable, str(tmp_path / "server.py")])
-    write_json(tmp_path / "server.json", config)
+    config = stand_in_config(tmp_path, launcher=[sys.executable, str(tmp_path / "server.py")])
+    write_json(tmp_path / "server.json", asdict(config))
     done = run(
         "probe_server.py",
         *("--server", tmp_path / "server.json", "--code", "c"),
@@ -160,7 +165,7 @@ def test_a_managed_server_s_words_are_sanitized_in_log_and_failure(tmp_path, mon
 
 def test_a_server_s_line_about_a_request_that_went_well_is_left_out_in_colours_too(caplog, tmp_path):
     caplog.set_level(logging.INFO)
-    replica = Replica(settings(tmp_path), "toy", tmp_path)
+    replica = Replica(stand_in_config(tmp_path), "toy", tmp_path)
     replica._hear('\x1b[32mINFO\x1b[0m "POST /v1/chat/completions HTTP/1.1\x1b[0m" \x1b[32m200 OK\x1b[0m')
     replica._hear('\x1b[32mINFO\x1b[0m "POST / HTTP/1.1" \x1b[32m404 Not Found\x1b[0m')
     assert caplog.messages == ['toy | INFO "POST / HTTP/1.1" 404 Not Found']

@@ -6,13 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from conftest import ROOT
 
 from prep.serving.endpoint import Endpoint, get
+from prep.storage.atomic import write_json
 from serve_server import usage
-from stand_in_server import processes, settings, starts, until
+from server_config import stand_in_config
+from stand_in_server import processes, starts, until
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def serve(tmp_path):
 
     def start(*behaviour: str, **changes) -> subprocess.Popen:
         config = tmp_path / "server.json"
-        config.write_text(json.dumps(settings(tmp_path, *behaviour, **changes)))
+        write_json(config, asdict(stand_in_config(tmp_path, *behaviour, **changes)))
         program = [ROOT / "scripts/serve_server.py", "--server", config, "--key-file", tmp_path / "key"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen([sys.executable, *program], **pipes))
@@ -114,7 +117,7 @@ def test_an_external_server_cannot_be_served(serve):
 )
 def test_usage_names_the_machine_where_others_can_reach_it(tmp_path, host, name):
     words = usage(
-        settings(tmp_path, host=host), [Endpoint("http://127.0.0.1:80/v1", "k3y")], tmp_path / "key"
+        stand_in_config(tmp_path, host=host), [Endpoint("http://127.0.0.1:80/v1", "k3y")], tmp_path / "key"
     )
     assert f'base_urls: ["http:{name}v1"]' in words
     assert "k3y" not in words

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -24,18 +25,23 @@ from prep.serving.endpoint import Endpoint, External, get, is_loopback, names
 from prep.serving.launch import command_line, free_port, shares
 from prep.serving.replica import Replica
 from prep.serving.server import Server
+from prep.serving.server_config import ServerConfig
+from prep.storage.atomic import write_json
 from running import python_environment
-from stand_in_server import processes, settings, starts, until
+from server_config import stand_in_config
+from stand_in_server import processes, starts, until
 
 # What a program of this project is: it uses a server until it is done, told to stop, or killed.
 PROGRAM = """
-import asyncio, json, sys
+import asyncio, sys
+from pathlib import Path
 from prep.runtime.program import run
 from prep.serving.replica import Replica
 from prep.serving.server import Server
+from prep.serving.server_config import read_server_config
 
-async def work(settings, folder, ending):
-    with Server(settings, folder) as server:
+async def work(config, ending):
+    with Server(read_server_config(config), config.parent) as server:
         if ending == "orphan":
             print("ready", flush=True)
             sys.stdin.read()
@@ -48,7 +54,7 @@ async def work(settings, folder, ending):
 
 def main():
     Replica.grace = 0.3
-    asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(work(Path(sys.argv[1]), sys.argv[2]))
 
 run(main)
 """
@@ -68,7 +74,7 @@ def quick(monkeypatch, tmp_path):
             os.kill(pid, signal.SIGKILL)
 
 
-def use(config: dict, folder: Path, work) -> object:
+def use(config: ServerConfig, folder: Path, work) -> object:
     """What `await work(server)` gives inside the context of a server."""
 
     async def main():
@@ -122,7 +128,7 @@ def test_starts_at_the_first_call_only_and_stops_at_the_end(tmp_path):
         assert os.getpgid(pid) == pid != os.getpgrp()
         return given[0]
 
-    (endpoint,) = use(settings(tmp_path), tmp_path, work)
+    (endpoint,) = use(stand_in_config(tmp_path), tmp_path, work)
     assert endpoint.base_url.startswith("http://127.0.0.1:")
     assert endpoint.base_url.endswith("/v1")
     until(lambda: not processes(tmp_path))
@@ -140,19 +146,19 @@ def test_a_server_that_takes_long_to_name_its_model_gets_ready(tmp_path, monkeyp
         return await endpoint_module.fetch(url, key, timeout)
 
     monkeypatch.setattr(replica_module, "fetch", slow)
-    assert len(use(settings(tmp_path), tmp_path, lambda server: server.endpoints())) == 1
+    assert len(use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())) == 1
     assert patience[:2] == [5, 5]
     assert 15 < max(patience) < 20  # start_timeout is 20 s
 
 
 def test_a_context_without_a_call_starts_nothing(tmp_path):
-    with Server(settings(tmp_path), tmp_path):
+    with Server(stand_in_config(tmp_path), tmp_path):
         pass
     assert starts(tmp_path) == []
 
 
 def test_gives_nothing_outside_its_block(tmp_path):
-    server = Server(settings(tmp_path), tmp_path)
+    server = Server(stand_in_config(tmp_path), tmp_path)
     with pytest.raises(RuntimeError, match="with block"):
         asyncio.run(server.endpoints())
 
@@ -170,7 +176,7 @@ def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
         (second,) = await until_restarted(server, tmp_path, 2)
         return first, second, lines + "".join(processes("").values())
 
-    first, second, lines = use(settings(tmp_path), tmp_path, work)
+    first, second, lines = use(stand_in_config(tmp_path), tmp_path, work)
     assert first.api_key != second.api_key
     assert first.base_url != second.base_url
     assert "stand_in_server.py" in lines
@@ -195,14 +201,14 @@ def test_devices_and_flags_reach_the_server_and_its_words_the_log(tmp_path, capl
         await server.endpoints()
         return processes(tmp_path)[starts(tmp_path)[0]]
 
-    line = use(settings(tmp_path, devices="0,3"), tmp_path, work)
+    line = use(stand_in_config(tmp_path, devices="0,3"), tmp_path, work)
     assert f"--served-model-name toy/model --max-model-len 512 --pids {tmp_path}" in line
     assert "toy | devices 0,3" in caplog.text
     assert "200 OK" not in caplog.text
 
 
 def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):
-    use(settings(tmp_path, "--open"), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path, "--open"), tmp_path, lambda server: server.endpoints())
     assert "wants no key" in caplog.text
 
 
@@ -222,7 +228,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
             "free_port",
             lambda host, port=0: offers.pop() if offers else free_port(host, port),
         )
-        (endpoint,) = use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+        (endpoint,) = use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert endpoint.base_url != thief.url
     assert len(starts(tmp_path)) == 2
     assert "Address already in use" in caplog.text
@@ -231,7 +237,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
 
 def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
     with Elsewhere() as other, pytest.raises(Failure, match=f"cannot listen on 127.0.0.1:{other.port}"):
-        use(settings(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
+        use(stand_in_config(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
     assert starts(tmp_path) == []
 
 
@@ -242,7 +248,7 @@ def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
         return first, await until_restarted(server, tmp_path, 2)
 
     port = free_port("127.0.0.1")
-    first, second = use(settings(tmp_path, port=port), tmp_path, work)
+    first, second = use(stand_in_config(tmp_path, port=port), tmp_path, work)
     assert first == second
     assert first[0].base_url == f"http://127.0.0.1:{port}/v1"
 
@@ -253,9 +259,7 @@ def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
         return [get(f"{endpoint.base_url}/models", key)[0] for key in (endpoint.api_key, "")]
 
     model = "SmolLM2-135M-Instruct"
-    config = settings(
-        tmp_path, mode="embedded", model=model, launcher=[], args=[], max_model_len=None, threads=1
-    )
+    config = stand_in_config(tmp_path, mode="embedded", model=model, launcher=[], args=[], threads=1)
     assert use(config, tmp_path, work) == [200, 401]
     until(lambda: not processes(tmp_path))
 
@@ -265,7 +269,7 @@ def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
 
 def test_replicas_start_beside_each_other_on_devices_of_their_own(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    config = settings(tmp_path, replicas=2, devices="0,1,2,3")
+    config = stand_in_config(tmp_path, replicas=2, devices="0,1,2,3")
     endpoints = use(config, tmp_path, lambda server: server.endpoints())
     assert len({endpoint.base_url for endpoint in endpoints}) == 2
     assert len({endpoint.api_key for endpoint in endpoints}) == 2
@@ -283,7 +287,7 @@ def test_a_replica_that_dies_is_started_again_while_the_other_serves(tmp_path):
             await asyncio.sleep(0.02)
         return before, during, after
 
-    before, during, after = use(settings(tmp_path, replicas=2, devices="0,1"), tmp_path, work)
+    before, during, after = use(stand_in_config(tmp_path, replicas=2, devices="0,1"), tmp_path, work)
     assert set(during) < set(before)
     assert set(during) < set(after) != set(before)
 
@@ -297,14 +301,14 @@ def test_the_run_goes_on_without_a_replica_that_is_lost_until_none_is_left(tmp_p
                 await asyncio.sleep(0.02)
 
     with pytest.raises(Failure, match=r"toy.[01]: the server died \(signal 9\)"):
-        use(settings(tmp_path, replicas=2, devices="0,1", restarts=0), tmp_path, work)
+        use(stand_in_config(tmp_path, replicas=2, devices="0,1", restarts=0), tmp_path, work)
     assert "the run goes on without it" in caplog.text
 
 
 def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path):
     with pytest.raises(Failure, match=r"toy.1: the server ended \(exit code 3\)"):
         use(
-            settings(tmp_path, "--die-on", "1", replicas=2, devices="0,1"),
+            stand_in_config(tmp_path, "--die-on", "1", replicas=2, devices="0,1"),
             tmp_path,
             lambda server: server.endpoints(),
         )
@@ -313,7 +317,7 @@ def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path
 
 def test_replicas_at_a_fixed_port_count_up_from_it_with_one_key(tmp_path):
     port = free_port("127.0.0.1")
-    config = settings(tmp_path, replicas=2, devices="0,1", port=port)
+    config = stand_in_config(tmp_path, replicas=2, devices="0,1", port=port)
     endpoints = use(config, tmp_path, lambda server: server.endpoints())
     assert [each.base_url for each in endpoints] == [f"http://127.0.0.1:{port + n}/v1" for n in (0, 1)]
     assert len({endpoint.api_key for endpoint in endpoints}) == 1
@@ -334,7 +338,7 @@ def test_shares(tmp_path, monkeypatch, replicas, devices, own, expected):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if own:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
-    config = settings(tmp_path, replicas=replicas, devices=devices)
+    config = stand_in_config(tmp_path, replicas=replicas, devices=devices)
     if isinstance(expected, list):
         assert shares(config) == expected
     else:
@@ -354,11 +358,11 @@ def test_servers_that_run_at_once_compile_into_folders_of_their_own_and_find_the
         caplog.clear()
         return found
 
-    use(settings(tmp_path, replicas=2, devices="0,1"), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path, replicas=2, devices="0,1"), tmp_path, lambda server: server.endpoints())
     first = used()
     assert len(first) == 2
     assert all(Path(folder).parent == tmp_path / "cache" for folder in first)
-    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert used() < first
 
 
@@ -384,7 +388,7 @@ def test_a_start_that_cannot_be_is_one_failure_for_all_callers(tmp_path, behavio
     async def work(server):
         return await asyncio.gather(*(server.endpoints() for _ in range(5)), return_exceptions=True)
 
-    failures = use(settings(tmp_path, *behaviour, **changes), tmp_path, work)
+    failures = use(stand_in_config(tmp_path, *behaviour, **changes), tmp_path, work)
     assert [type(failure) for failure in failures] == [Failure] * 5
     with pytest.raises(Failure, match=words):
         raise failures[-1]
@@ -402,7 +406,7 @@ def test_a_server_that_keeps_dying_is_given_up_after_its_restarts(tmp_path):
         await until_restarted(server, tmp_path, 4)
 
     with pytest.raises(Failure, match=r"the server died \(signal 9\)"):
-        use(settings(tmp_path, restarts=2), tmp_path, work)
+        use(stand_in_config(tmp_path, restarts=2), tmp_path, work)
     assert len(starts(tmp_path)) == 3
 
 
@@ -414,7 +418,7 @@ def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path)
         await until_restarted(server, tmp_path, 2)
         assert not process_group.living(old)
 
-    use(settings(tmp_path, "--stubborn"), tmp_path, work)
+    use(stand_in_config(tmp_path, "--stubborn"), tmp_path, work)
     until(lambda: not processes(tmp_path))
 
 
@@ -429,7 +433,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_made_again(tmp_path
         assert not process_group.living(starts(tmp_path)[0])
         await server.endpoints()
 
-    use(settings(tmp_path), tmp_path, work)
+    use(stand_in_config(tmp_path), tmp_path, work)
     assert len(starts(tmp_path)) == 2
 
 
@@ -443,9 +447,10 @@ def program(tmp_path):
 
     def start(ending: str, *before: str):
         (tmp_path / "program.py").write_text(PROGRAM)
-        config = json.dumps(settings(tmp_path, "--stubborn"))
+        config = tmp_path / "server.json"
+        write_json(config, asdict(stand_in_config(tmp_path, "--stubborn")))
         process = subprocess.Popen(
-            [*before, sys.executable, str(tmp_path / "program.py"), config, str(tmp_path), ending],
+            [*before, sys.executable, str(tmp_path / "program.py"), str(config), ending],
             env=python_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -465,7 +470,7 @@ def program(tmp_path):
 
 
 def guard_of(folder: Path) -> int:
-    (pid,) = (pid for pid, line in processes(folder).items() if "guard.py" in line)
+    (pid,) = (pid for pid, line in processes(folder).items() if "process_group.py" in line)
     return pid
 
 
@@ -486,7 +491,7 @@ def test_nothing_is_left_after_an_exception(program, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_left_after_a_signal(program, tmp_path, number):
     process = program("wait")
-    assert len(processes(f"{tmp_path}/pids")) == 4  # program, guard, server, child
+    assert len(processes(tmp_path)) == 4  # program, guard, server, child
     process.send_signal(number)
     assert process.wait(10) == 128 + number
     until(lambda: not processes(tmp_path))
@@ -502,7 +507,7 @@ def test_nothing_is_left_after_the_program_is_killed(program, tmp_path):
 def test_nothing_is_left_after_the_guard_is_killed(program, tmp_path):
     process = program("wait")
     os.kill(guard_of(tmp_path), signal.SIGKILL)
-    until(lambda: not any("guard.py" in line for line in processes(tmp_path).values()))
+    until(lambda: not any("process_group.py" in line for line in processes(tmp_path).values()))
     process.terminate()
     assert process.wait(10) == 128 + signal.SIGTERM
     until(lambda: not processes(tmp_path))
@@ -541,7 +546,7 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
         assert process_group.living(starts(tmp_path)[-1])
         assert len(list((tmp_path / "running").iterdir())) == 1
 
-    use(settings(tmp_path), tmp_path, work)
+    use(stand_in_config(tmp_path), tmp_path, work)
     assert f"toy: ending a server that an earlier program left (process group {old})" in caplog.messages
     until(lambda: not processes(tmp_path))
     assert list((tmp_path / "running").iterdir()) == []
@@ -553,7 +558,7 @@ def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(progra
     os.kill(old, signal.SIGKILL)
     until(lambda: process_group.identity(old) is None)
     assert process_group.living(old)  # its child, which hears no SIGTERM
-    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert not process_group.living(old)
     until(lambda: not processes(tmp_path))
 
@@ -562,7 +567,7 @@ def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(progra
 def test_a_start_leaves_the_server_of_a_program_that_lives(program, tmp_path):
     program("wait")
     (other,) = starts(tmp_path)
-    use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert process_group.living(other)
     assert len(list((tmp_path / "running").iterdir())) == 1
 
@@ -580,7 +585,7 @@ def test_no_pid_file_is_left(program, tmp_path, ending):
 def test_a_pid_file_that_cannot_be_written_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(replica_module.secrets, "token_hex", lambda _: "no/folder")
     with pytest.raises(Failure, match=r"cannot write .*no/folder.json: No such file or directory"):
-        use(settings(tmp_path), tmp_path, lambda server: server.endpoints())
+        use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert starts(tmp_path) == []
 
 
@@ -607,8 +612,8 @@ def test_a_program_whose_workflow_is_gone_starts_no_server(program, tmp_path):
 # Servers elsewhere
 
 
-def external(*urls: str, **changes) -> dict:
-    return settings(Path("unused"), mode="external", base_urls=list(urls), restarts=0, **changes)
+def external(*urls: str, **changes) -> ServerConfig:
+    return stand_in_config(Path("unused"), mode="external", base_urls=list(urls), restarts=0, **changes)
 
 
 def test_external_servers_that_answer_are_given_and_the_others_come_when_they_do(tmp_path, monkeypatch):
@@ -753,15 +758,15 @@ def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path
 
 
 def test_command_line_of_a_managed_server(tmp_path):
-    config = settings(tmp_path, launcher=["env", "vllm", "serve"], args=["-tp", "8"], max_model_len=None)
+    config = stand_in_config(tmp_path, launcher=["env", "vllm", "serve"], args=["-tp", "8"])
     assert command_line(config, 8000) == [
         *("env", "vllm", "serve", "toy/model", "--host", "127.0.0.1", "--port", "8000"),
-        *("--served-model-name", "toy/model", "-tp", "8"),
+        *("--served-model-name", "toy/model", "--max-model-len", "512", "-tp", "8"),
     ]
 
 
 def test_command_line_of_the_embedded_server(tmp_path):
-    config = settings(tmp_path, mode="embedded", model="Small", launcher=[], args=[], threads=3)
+    config = stand_in_config(tmp_path, mode="embedded", model="Small", launcher=[], args=[], threads=3)
     assert command_line(config, 8000) == [
         *(sys.executable, str(ROOT / "scripts/embedded_server.py"), "--model", "Small"),
         *("--host", "127.0.0.1", "--port", "8000", "--threads", "3"),
@@ -771,7 +776,7 @@ def test_command_line_of_the_embedded_server(tmp_path):
 @pytest.mark.parametrize("flag", ["--host", "--port=1", "--served-model-name", "--api-key=x"])
 def test_flags_that_are_decided_at_each_start_are_refused(tmp_path, flag):
     with pytest.raises(Failure, match="args must not hold " + flag.partition("=")[0]):
-        command_line(settings(tmp_path, flag), 8000)
+        command_line(stand_in_config(tmp_path, flag), 8000)
 
 
 def test_free_port_refuses_one_that_is_listened_on():

@@ -21,7 +21,7 @@ from hub_server import Hub, undisturbed
 from prep.rendering.typeset import Typesetter
 from prep.runtime import telemetry
 from prep.serving.server import Server
-from stand_in_server import settings as server_settings
+from server_config import stand_in_config
 from stand_in_server import starts
 from teachers import teach
 from workflow import Build, config, hub
@@ -140,7 +140,7 @@ def test_a_managed_server_is_told_and_what_the_user_has_set_stays(tmp_path, home
     telemetry.opt_out()
 
     async def environment_of_server() -> dict[str, str]:
-        with Server(server_settings(tmp_path), tmp_path) as server:
+        with Server(stand_in_config(tmp_path), tmp_path) as server:
             await server.endpoints()
             (pid,) = starts(tmp_path)
             lines = Path(f"/proc/{pid}/environ").read_text().split("\0")

@@ -13,6 +13,7 @@ from prep.inference.transport import STREAM, Wire, proxy, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint
+from server_config import server_config
 
 BODY = {"model": "model", "messages": [{"role": "user", "content": "prompt"}]}
 
@@ -371,6 +372,6 @@ def test_the_environment_s_proxy_is_used_but_never_for_the_loopback(monkeypatch,
 
 
 def test_the_time_limit_is_for_the_tokens_that_an_answer_may_have():
-    settings = {"request_timeout": 600, "floor_rate": 5, "max_model_len": 8192}
-    assert time_limit(settings, 1000) == 800
-    assert time_limit(settings, None) == time_limit(settings, 100_000) == 600 + 8192 / 5
+    config = server_config("teacher", "external", "model", request_timeout=600, floor_rate=5)
+    assert time_limit(config, 1000) == 800
+    assert time_limit(config, None) == time_limit(config, 100_000) == 600 + 8192 / 5

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import ROOT
 
-from asked import SETTINGS, Endpoints, request
+from asked import CONFIG, Endpoints, request
 from fault_server import FaultServer, Reply
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
@@ -33,8 +34,8 @@ def stats(tmp_path_factory):
     def ask() -> None:
         with Journal(tmp_path / "journal") as journal:
             answers = Answers(journal, "model", 8192)
-            settings = SETTINGS | {"request_timeout": 2}
-            client = Client(settings, Endpoints(server), answers, tmp_path / "stats/answer_text/00007.json")
+            config = replace(CONFIG, request_timeout=2)
+            client = Client(config, Endpoints(server), answers, tmp_path / "stats/answer_text/00007.json")
             asked.extend(client.ask(lambda: (request(n) for n in range(40)), 1.0))
         held.set()
 

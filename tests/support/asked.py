@@ -1,21 +1,13 @@
-"""Requests for the tests of the client, the settings that they are sent with, and where to."""
+"""Requests for the tests of the client, the configuration that they are sent with, and where to."""
 
 from fault_server import FaultServer
 from prep.inference.request import Request
 from prep.serving.endpoint import Endpoint
+from server_config import server_config
 
 SAMPLING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}
 
-SETTINGS = {
-    "name": "teacher",
-    "mode": "external",
-    "model": "model",
-    "concurrency": 8,
-    "max_model_len": 8192,
-    "request_timeout": 5,
-    "floor_rate": 1e12,
-    "stall_timeout": None,
-}
+CONFIG = server_config("teacher", "external", "model", concurrency=8, request_timeout=5, floor_rate=1e12)
 
 
 def request(number: int, **changes) -> Request:

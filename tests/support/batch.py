@@ -1,5 +1,6 @@
-"""A batch of stage 3 for the tests: questions in a file, a server's settings, and a program run on them."""
+"""A batch of stage 3 for the tests: questions in a file, a server, and a program run on them."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,11 @@ from prep.storage import parquet
 from prep.storage.atomic import sha256, write_json, write_text
 from prep.storage.schema import QUESTIONS
 from running import Done, run
+from server_config import server_config
 
-SETTINGS = {
-    "name": "teacher",
-    "mode": "external",
-    "model": "model",
-    "api_key_env": None,
-    "concurrency": 4,
-    "max_model_len": 8192,
-    "request_timeout": 60,
-    "floor_rate": 1000,
-    "stall_timeout": None,
-    "restarts": 0,
-    "max_failed_share": 0.5,
-}
+CONFIG = server_config(
+    "teacher", "external", "model", concurrency=4, request_timeout=60, floor_rate=1000, max_failed_share=0.5
+)
 
 
 def prompt_flags(folder: Path, prompt: str) -> tuple[str | Path, ...]:
@@ -50,10 +42,11 @@ def question(number: int, text: str | None = None, image: bytes | None = None) -
 class Batch:
     """A folder with the questions, and what the programs are told of the server."""
 
-    def __init__(self, folder: Path, questions: list[dict[str, Any]], server: FaultServer, **settings: Any):
+    def __init__(self, folder: Path, questions: list[dict[str, Any]], server: FaultServer, **changes: Any):
         self.folder = folder
         parquet.write_rows(folder / "questions.parquet", questions, QUESTIONS)
-        write_json(folder / "server.json", {**SETTINGS, "base_urls": [server.base_url], **settings})
+        config = replace(CONFIG, base_urls=[server.base_url], **changes)
+        write_json(folder / "server.json", asdict(config))
         self.probe(schema=True)
 
     def probe(self, **found: Any) -> None:

@@ -16,32 +16,6 @@ import time
 from pathlib import Path
 
 
-def settings(folder: Path, *behaviour: str, **changes) -> dict:
-    """The settings of a managed server that runs the stand-in."""
-    return {
-        "name": "toy",
-        "mode": "managed",
-        "model": "toy/model",
-        "base_urls": [],
-        "api_key_env": None,
-        "concurrency": 4,
-        "launcher": [sys.executable, __file__],
-        "args": ["--pids", str(folder / "pids"), *behaviour],
-        "devices": None,
-        "replicas": 1,
-        "port": None,
-        "threads": None,
-        "max_model_len": 512,
-        "start_timeout": 20,
-        "restarts": 2,
-        "host": "127.0.0.1",
-        "request_timeout": 10,
-        "samplings": {},
-        "floor_rate": 1000,
-        "stall_timeout": None,
-    } | changes
-
-
 def starts(folder: Path) -> list[int]:
     """The process ids of all starts of the stand-in, in order."""
     file = folder / "pids"

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,10 +24,12 @@ from prep.serving import replica
 from prep.serving.endpoint import Endpoint
 from prep.serving.launch import free_port
 from prep.serving.server import Server
+from prep.serving.server_config import ServerConfig
 from prep.storage import parquet
 from prep.storage.atomic import read_json, write_json
 from prep.storage.schema import QUESTIONS
 from running import PATH
+from server_config import server_config
 from stand_in_server import processes, until
 from workflow import Build, config
 
@@ -66,12 +69,9 @@ def server(model: str | Path, **changes) -> dict:
     } | changes
 
 
-def settings(model: str | Path, **changes) -> dict:
+def tiny_config(model: str | Path, **changes) -> ServerConfig:
     """What a program is told of a server."""
-    rest = {"name": "tiny", "base_urls": [], "api_key_env": None, "devices": None, "replicas": 1}
-    rest |= {"port": None, "threads": None, "host": "127.0.0.1", "samplings": {}, "max_failed_share": 0.0}
-    rest |= {"stall_timeout": None}
-    return rest | server(model) | changes
+    return server_config("tiny", **server(model) | changes)
 
 
 async def said(endpoint: Endpoint) -> list[dict]:
@@ -84,7 +84,7 @@ async def said(endpoint: Endpoint) -> list[dict]:
         await wire.close()
 
 
-async def given(config: dict, folder: Path) -> list:
+async def given(config: ServerConfig, folder: Path) -> list:
     """What a server gives; it is stopped again."""
     with Server(config, folder) as started:
         return await started.endpoints()
@@ -161,7 +161,9 @@ class Job:
         write_json(folder / "probe.json", {"thinking": "content", "schema": True, "empty_think": True})
 
     def start(self, concurrency: int) -> None:
-        write_json(self.folder / "server.json", settings(MODELS / "qwen3", concurrency=concurrency))
+        write_json(
+            self.folder / "server.json", asdict(tiny_config(MODELS / "qwen3", concurrency=concurrency))
+        )
         files = {
             "--questions": "questions.parquet",
             "--server": "server.json",
@@ -257,16 +259,16 @@ def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, m
         monkeypatch.setattr(replica, "free_port", offered)
 
         async def work():
-            with Server(settings(model), tmp_path) as started:
+            with Server(tiny_config(model), tmp_path) as started:
                 (endpoint,) = await started.endpoints()
                 lines = "".join(processes("").values())
                 other = {"mode": "external", "base_urls": [endpoint.base_url], "api_key_env": "TINY_KEY"}
                 monkeypatch.setenv("TINY_KEY", endpoint.api_key)
                 with pytest.raises(Failure, match=f"does not serve another/model, but {model}"):
-                    await given(settings("another/model", **other), tmp_path)
+                    await given(tiny_config("another/model", **other), tmp_path)
                 monkeypatch.setenv("TINY_KEY", "wrong")
                 with pytest.raises(Failure, match=r"refuses the key \(401\)"):
-                    await given(settings(model, **other), tmp_path)
+                    await given(tiny_config(model, **other), tmp_path)
                 return endpoint, lines, await said(endpoint)
 
         caplog.set_level("INFO")
@@ -290,17 +292,17 @@ def test_a_corrupt_model_is_one_line_that_ends_in_the_servers_own(tmp_path):
     with pytest.raises(
         Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
     ):
-        asyncio.run(given(settings(broken), tmp_path))
+        asyncio.run(given(tiny_config(broken), tmp_path))
     nothing_is_left()
 
 
 def test_a_model_that_is_nowhere_is_one_line(tmp_path):
     with pytest.raises(Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready"):
-        asyncio.run(given(settings(tmp_path / "no/model"), tmp_path))
+        asyncio.run(given(tiny_config(tmp_path / "no/model"), tmp_path))
     nothing_is_left()
 
 
 def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path):
     with pytest.raises(Failure, match=r"tiny: the server was not ready in 6 s \(it does not answer\)"):
-        asyncio.run(given(settings(MODELS / "qwen3", start_timeout=6), tmp_path))
+        asyncio.run(given(tiny_config(MODELS / "qwen3", start_timeout=6), tmp_path))
     nothing_is_left()

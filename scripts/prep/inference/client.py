@@ -27,6 +27,7 @@ from prep.inference.request import Request, Response
 from prep.inference.transport import STREAM, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
+from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
@@ -76,14 +77,14 @@ async def send_with_retries(
 class Client:
     """Sends requests to a server, up to `concurrency` at once over all its endpoints.
 
-    Of the settings it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
+    Of the configuration it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
     the time that a request may take (see prep.inference.transport) `request_timeout` and `floor_rate`. An
     answer that goes round in circles for the window of `answers` is stopped (see prep.inference.streaming).
     """
 
-    def __init__(self, settings: dict[str, Any], server: Any, answers: Answers, progress: Path):
-        self._settings = settings
-        self._model: str = settings["model"]
+    def __init__(self, config: ServerConfig, server: Any, answers: Answers, progress: Path):
+        self._config = config
+        self._model: str = config.model
         self._server = server
         self._answers = answers
         self._progress_path = Path(progress)
@@ -107,7 +108,7 @@ class Client:
         self._asking.clear()
         self._failures.clear()
         self._examples.clear()
-        progress = Progress(self._progress_path, self._settings, total)
+        progress = Progress(self._progress_path, self._config, total)
         self._known = _Known(self._answers, requests)
         missing = self._missing(requests(), progress)
         state = "failed"
@@ -147,7 +148,7 @@ class Client:
 
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
-        most = self._settings["concurrency"]
+        most = self._config.concurrency
         self._progress = progress
         self._lines = lines = Lines(self._server, most)
         self._sending: set[asyncio.Task] = set()
@@ -260,7 +261,7 @@ class Client:
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
         """The answer to a request; raises the last Fault when there was none too often."""
-        limit, stall = time_limit(self._settings, request.budget), self._settings["stall_timeout"]
+        limit, stall = time_limit(self._config, request.budget), self._config.stall_timeout
         how = STREAM if stall or self._answers.window else {}
         failed: float | None = None  # when it failed
         alone = True  # whether others were answered between each two of its failures
@@ -332,7 +333,7 @@ class Client:
         line.in_flight += 1
         try:
             body = QUESTION.body(self._model)
-            await self._post(line, body, time_limit(self._settings, QUESTION.budget), None)
+            await self._post(line, body, time_limit(self._config, QUESTION.budget), None)
         except Fault as fault:
             if isinstance(fault, Refusal) or not fault.row:
                 line.left()

@@ -10,6 +10,7 @@ from typing import Any
 
 from prep.inference.errors import Fault
 from prep.records.reason import Reason
+from prep.serving.server_config import ServerConfig
 from prep.storage.atomic import write_json
 
 log = logging.getLogger("prep")
@@ -25,9 +26,9 @@ class Progress:
     that the batch was given, whichever run asked for them.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], total: int):
+    def __init__(self, path: Path, config: ServerConfig, total: int):
         self._path = path
-        self._named = {"server": settings["name"], "model": settings["model"]}
+        self._named = {"server": config.name, "model": config.model}
         self.total = total
         self.from_journal = 0
         self.answered = 0

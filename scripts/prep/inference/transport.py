@@ -18,6 +18,7 @@ from prep.inference.errors import Fault
 from prep.inference.streaming import Incoming
 from prep.records.reason import Reason
 from prep.serving.endpoint import Endpoint, is_loopback
+from prep.serving.server_config import ServerConfig
 
 CONNECT = 30.0  # seconds to wait for a connection; the server may be taking hundreds at once
 # Seconds a connection may lie idle: vLLM's server closes it after 5, and a request sent then is lost.
@@ -79,14 +80,14 @@ class Wire:
             await _receive(response, incoming, stall)
 
 
-def time_limit(settings: dict[str, Any], budget: int | None) -> float:
+def time_limit(config: ServerConfig, budget: int | None) -> float:
     """Seconds that an answer of up to `budget` tokens (None: the context) may take once it is sent.
 
     `request_timeout` for what is not writing (the server's own queue, reading the prompt), and for each
     token the time that it takes at `floor_rate`. Time in our own queue is before that.
     """
-    tokens = min(budget or settings["max_model_len"], settings["max_model_len"])
-    return settings["request_timeout"] + tokens / settings["floor_rate"]
+    tokens = min(budget or config.max_model_len, config.max_model_len)
+    return config.request_timeout + tokens / config.floor_rate
 
 
 async def _receive(response: aiohttp.ClientResponse, incoming: Incoming, stall: float | None) -> None:

@@ -21,6 +21,7 @@ from prep.records.template_tokens import with_note
 from prep.runtime import program
 from prep.runtime.program import Failure
 from prep.serving.server import Server
+from prep.serving.server_config import read_server_config
 from prep.storage import parquet
 from prep.storage.atomic import read_json, write_json
 from prep.storage.schema import ANSWERS, VERDICTS
@@ -47,17 +48,17 @@ def ask(
     args: argparse.Namespace, requests: Callable[[], Iterable[Request]]
 ) -> Iterator[tuple[Request, Response]]:
     """Ask what the journal does not hold; gives (request, response) in the order of `requests`."""
-    settings = read_json(args.server)
-    if settings["model"] != args.model:
+    config = read_server_config(args.server)
+    if config.model != args.model:
         raise Failure(
-            f"{args.server} names the model {settings['model']}, and this job is for {args.model}: a run with"
+            f"{args.server} names the model {config.model}, and this job is for {args.model}: a run with"
             " another configuration was started in this folder; start this one again"
         )
-    with Journal(args.journal) as journal, Server(settings, args.server.parent) as server:
+    with Journal(args.journal) as journal, Server(config, args.server.parent) as server:
         kept = args.longer_budget or None, args.repetition or None
-        answers = Answers(journal, args.model, settings["max_model_len"], *kept)
-        client = Client(settings, server, answers, args.progress)
-        yield from client.ask(requests, settings["max_failed_share"])
+        answers = Answers(journal, args.model, config.max_model_len, *kept)
+        client = Client(config, server, answers, args.progress)
+        yield from client.ask(requests, config.max_failed_share)
 
 
 def write_answers(

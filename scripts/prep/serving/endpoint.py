@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from prep.runtime.program import Failure
 from prep.runtime.sanitize import keep_secret
+from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
@@ -40,8 +41,8 @@ class External:
     recheck = 60.0  # seconds between two looks at servers that did not answer
     patience = 5.0  # seconds that a server has to answer the first look; twice as long at each further one
 
-    def __init__(self, settings: dict[str, Any]):
-        self._settings = settings
+    def __init__(self, config: ServerConfig):
+        self._config = config
         self._found: list[Endpoint] = []
         self._missing: list[Endpoint] = []
         self._busy = False  # whether one that did not answer may yet
@@ -54,12 +55,12 @@ class External:
         to `request_timeout` seconds. Raises Failure when none answers, or when at the first look one that
         answers will never do: it serves another model, or refuses the key.
         """
-        name = self._settings["name"]
+        name = self._config.name
         if not self._found:
             key = self._key()
-            if not self._settings["base_urls"]:
+            if not self._config.base_urls:
                 raise Failure(f"{name}: base_urls is empty; name where the external server runs")
-            self._missing = [Endpoint(url.rstrip("/"), key) for url in self._settings["base_urls"]]
+            self._missing = [Endpoint(url.rstrip("/"), key) for url in self._config.base_urls]
             absent, wrong = await self._look_first()
             if wrong:
                 raise Failure(f"{name}: {'; '.join(wrong)}")
@@ -77,31 +78,31 @@ class External:
             self._search.cancel()
 
     def _key(self) -> str:
-        variable = self._settings["api_key_env"]
+        variable = self._config.api_key_env
         key = os.environ.get(variable, "").strip() if variable else NO_KEY
         if not key:
-            raise Failure(f"{self._settings['name']}: the variable {variable} of api_key_env is not set")
+            raise Failure(f"{self._config.name}: the variable {variable} of api_key_env is not set")
         if not (key.isascii() and key.isprintable()):
-            raise Failure(f"{self._settings['name']}: the variable {variable} of api_key_env holds no key")
+            raise Failure(f"{self._config.name}: the variable {variable} of api_key_env holds no key")
         return key
 
     async def _look_first(self) -> tuple[list[str], list[str]]:
         """Ask all, and again while none answers but one is busy; what `_look` tells in the end."""
         now = asyncio.get_running_loop().time
-        deadline, timeout = now() + self._settings["request_timeout"], self.patience
+        deadline, timeout = now() + self._config.request_timeout, self.patience
         while True:
             absent, wrong = await self._look(min(timeout, max(deadline - now(), self.patience)))
             left = deadline - now()
             if self._found or wrong or not self._busy or left <= 0:
                 return absent, wrong
-            name = self._settings["name"]
+            name = self._config.name
             log.info("%s: waits up to %.0f s for a busy server (%s)", name, left, "; ".join(absent))
             await asyncio.sleep(min(timeout / 5, left))
             timeout *= 2
 
     async def _look(self, timeout: float) -> tuple[list[str], list[str]]:
         """Ask all that are missing; what is wrong with those still absent, and with those given up."""
-        model, asked = self._settings["model"], self._missing
+        model, asked = self._config.model, self._missing
         looks = await asyncio.gather(*(_contact(each, model, timeout) for each in asked))
         pairs = list(zip(asked, looks, strict=True))
         self._found += [each for each, look in pairs if look.trouble is None]
@@ -113,11 +114,11 @@ class External:
     async def _look_again(self) -> None:
         await asyncio.sleep(self.recheck)
         before = len(self._found)
-        _, wrong = await self._look(self._settings["request_timeout"])
+        _, wrong = await self._look(self._config.request_timeout)
         for each in self._found[before:]:
-            log.info("%s: goes on with %s too", self._settings["name"], each.base_url)
+            log.info("%s: goes on with %s too", self._config.name, each.base_url)
         for trouble in wrong:
-            log.warning("%s: goes on without %s", self._settings["name"], trouble)
+            log.warning("%s: goes on without %s", self._config.name, trouble)
 
 
 def get(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:

@@ -7,45 +7,44 @@ import socket
 import sys
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from prep.runtime.program import Failure
+from prep.serving.server_config import ServerConfig
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "embedded_server.py"
 # Flags that are decided at each start.
 OURS = ("--host", "--port", "--served-model-name", "--api-key")
 
 
-def command_line(settings: dict[str, Any], port: int) -> list[str]:
-    """The command that serves the model on `port`; Failure when the settings make none."""
-    name, model, args = settings["name"], settings["model"], list(settings["args"])
+def command_line(config: ServerConfig, port: int) -> list[str]:
+    """The command that serves the model on `port`; Failure when the configuration makes none."""
+    name, model, args = config.name, config.model, config.args
     for flag in (argument.partition("=")[0] for argument in args):
         if flag in OURS:
             raise Failure(f"{name}: args must not hold {flag}: it is decided at each start")
-    address = ["--host", settings["host"], "--port", str(port)]
-    if settings["mode"] == "embedded":
-        threads = str(settings["threads"] or max(1, _cores() - 1))
+    address = ["--host", config.host, "--port", str(port)]
+    if config.mode == "embedded":
+        threads = str(config.threads or max(1, _cores() - 1))
         return [sys.executable, str(EMBEDDED), "--model", model, *address, "--threads", threads]
-    launcher = settings["launcher"]
+    launcher = config.launcher
     if shutil.which(launcher[0]) is None:
         raise Failure(f"{name}: launcher {launcher[0]!r} is not found; run with --sdm conda, or name another")
-    length = settings["max_model_len"]
-    limit = [] if length is None else ["--max-model-len", str(length)]
-    return [*launcher, model, *address, "--served-model-name", model, *limit, *args]
+    length = str(config.max_model_len)
+    return [*launcher, model, *address, "--served-model-name", model, "--max-model-len", length, *args]
 
 
-def shares(settings: dict[str, Any]) -> list[str | None]:
+def shares(config: ServerConfig) -> list[str | None]:
     """CUDA_VISIBLE_DEVICES of each replica: an equal part of `devices`, or else of those of the job.
 
     None leaves the variable alone, which one replica may; Failure where several cannot share evenly.
     """
-    replicas, devices = settings["replicas"], settings["devices"]
+    replicas, devices = config.replicas, config.devices
     if replicas == 1:
         return [devices]
     each = [one for one in (devices or os.environ.get("CUDA_VISIBLE_DEVICES", "")).split(",") if one]
     if not each or len(each) % replicas:
         raise Failure(
-            f"{settings['name']}: {replicas} replicas cannot share {len(each)} devices evenly;"
+            f"{config.name}: {replicas} replicas cannot share {len(each)} devices evenly;"
             ' name them in devices, such as "0,1,2,3"'
         )
     part = len(each) // replicas

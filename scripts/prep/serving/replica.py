@@ -6,13 +6,13 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Any
 
 from prep.runtime.process_group import Guarded
 from prep.runtime.program import Failure
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, fetch, names, serves
 from prep.serving.launch import command_line, free_port, own_folder, reached, taken
+from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
@@ -37,7 +37,7 @@ class Replica:
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        config: ServerConfig,
         name: str,
         folder: Path,
         devices: str | None = None,
@@ -47,12 +47,12 @@ class Replica:
         self.name = name
         self.endpoint: Endpoint | None = None  # of the last start that got ready
         self.task: asyncio.Task | None = None  # of the last start
-        self._settings = settings
+        self._config = config
         self._folder = folder
         self._devices = devices
         self._port = port
         self._key = key
-        self._restarts = settings["restarts"]
+        self._restarts = config.restarts
         self._process: Guarded | None = None
         self._cache: tuple[Path, int] | None = None
 
@@ -112,8 +112,8 @@ class Replica:
 
     async def _start(self) -> Endpoint:
         """Start the server and wait until it is ready; on another port if this one was lost to others."""
-        deadline = time.monotonic() + self._settings["start_timeout"]
-        host = self._settings["host"]
+        deadline = time.monotonic() + self._config.start_timeout
+        host = self._config.host
         for _ in range(self.ports):
             port = free_port(host, self._port or 0)
             endpoint = Endpoint(f"http://{reached(host)}:{port}/v1", self._key or secrets.token_urlsafe(32))
@@ -135,11 +135,11 @@ class Replica:
         raise Failure(f"{self.name}: {self.ports} free ports, one after another, were taken by others first")
 
     def _spawn(self, port: int, key: str) -> Guarded:
-        command = command_line(self._settings, port)
+        command = command_line(self._config, port)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", KEY_VARIABLE: key}
         if self._devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices
-        if self._settings["mode"] == "managed":
+        if self._config.mode == "managed":
             cache = Path(os.environ.get(CACHE_VARIABLE) or self._folder / "cache")
             self._cache = self._cache or own_folder(cache)
             environment[CACHE_VARIABLE] = str(self._cache[0])
@@ -160,7 +160,7 @@ class Replica:
 
         Health alone proves nothing: on a port lost to another server it is that server's.
         """
-        model = self._settings["model"]
+        model = self._config.model
         root = endpoint.base_url.removesuffix("/v1")
         timeout = self.patience
         while True:
@@ -180,7 +180,7 @@ class Replica:
             if process.ended() is not None:
                 return False
             if time.monotonic() > deadline:
-                timeout = self._settings["start_timeout"]
+                timeout = self._config.start_timeout
                 raise self._failed(process, f"the server was not ready in {timeout} s ({seen})")
             await asyncio.sleep(self.poll)
 

@@ -11,13 +11,13 @@ import logging
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint, External
 from prep.serving.launch import shares
 from prep.serving.orphans import end_orphans
 from prep.serving.replica import PID_FILES, Replica
+from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
@@ -30,14 +30,14 @@ class Server:
     does with a `port`, from which replicas count up. A failure is final: each later call raises it again.
     """
 
-    def __init__(self, settings: dict[str, Any], folder: Path, stay: bool = False):
-        self._settings = settings
+    def __init__(self, config: ServerConfig, folder: Path, stay: bool = False):
+        self._config = config
         self._folder = Path(folder)
-        self._stay = stay or settings.get("port") is not None
+        self._stay = stay or config.port is not None
         self._lock = asyncio.Lock()
         self._open = False
         self._failure: str | None = None
-        self._external = External(settings) if settings["mode"] == "external" else None
+        self._external = External(config) if config.mode == "external" else None
         self._replicas: list[Replica] = []
         self._mourned: set[str] = set()
 
@@ -80,12 +80,12 @@ class Server:
 
         What an earlier program left is ended first: it would hold the GPUs.
         """
-        await asyncio.to_thread(end_orphans, self._settings["name"], self._folder / PID_FILES, Replica.grace)
-        settings, key = self._settings, secrets.token_urlsafe(32) if self._stay else None
-        for number, devices in enumerate(shares(settings)):
-            name = settings["name"] + (f".{number}" if settings["replicas"] > 1 else "")
-            port = settings["port"] and settings["port"] + number
-            self._replicas.append(Replica(settings, name, self._folder, devices, port, key))
+        await asyncio.to_thread(end_orphans, self._config.name, self._folder / PID_FILES, Replica.grace)
+        config, key = self._config, secrets.token_urlsafe(32) if self._stay else None
+        for number, devices in enumerate(shares(config)):
+            name = config.name + (f".{number}" if config.replicas > 1 else "")
+            port = config.port and config.port + number
+            self._replicas.append(Replica(config, name, self._folder, devices, port, key))
         try:
             for replica in self._replicas:
                 replica.mend()
