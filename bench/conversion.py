@@ -58,7 +58,7 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
 
 def _convert(raw: Path, out: Path, check: str) -> list[object]:
     identity = raw.with_suffix(".json")
-    write_json(identity, {"file": f"data/{raw.name}", "sha256": ""})
+    write_json(identity, {"files": {"raw": {"path": f"data/{raw.name}", "sha256": ""}}})
     return [
         *(ROOT / "scripts/convert_llava.py", "--raw", raw, "--identity", identity, "--name", "bench"),
         *("--take", -1, "--missing-tag", "prepend", "--check", check, "--max-pixels", 89_478_485),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Put the parts of an artifact, in order, into its one file, and their rejects into another."""
+"""Concatenate the parts of an artifact, in order, with their pictures; and their rejects."""
 
 import argparse
 import logging
@@ -18,27 +18,29 @@ from prep.runtime.program import Failure
 from prep.storage import parquet
 from prep.storage.atomic import read_json, write_json
 from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
 
 SCHEMAS = {"converted": TRAINING, "reasoned": REASONED}
 
 
-def rows_of(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The training rows of a part, of which `path` holds the texts, or all; none where it has no such file.
+def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The training rows of a part; none where it has no file of them.
 
-    Where the pictures are still in the raw shard, that must be the one that was converted, else Failure.
+    `path` holds the rows. Where their pictures are still in the raw shard, that must be the one that was
+    converted, else Failure.
     """
     if part["raw"]:
         raw = parquet.Source(part["raw"]["path"], [parquet.PICTURE])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
             raise Failure(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
-        yield from with_pictures(stored(path, KEPT), raw.batches(last_row(path) + 1))
-    elif part["sha256"]["shard"]:
-        yield from stored(path, schema)
+        yield from join_pictures(read_stored(path, KEPT), raw.batches(find_last_row(path) + 1))
+    elif part["files"]["shard"]:
+        yield from read_stored(path, schema)
 
 
-def last_row(path: Path) -> int:
+def find_last_row(path: Path) -> int:
     """The number of the last row that is kept; -1 where none is."""
     last = -1
     for batch in parquet.Source(path, [KEPT.field("row")]).batches():
@@ -46,7 +48,7 @@ def last_row(path: Path) -> int:
     return last
 
 
-def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def read_stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of a file of ours, in batches; raises BadShard where it is not whole, or has other columns."""
     file = parquet.Source(path, list(schema))
     if not file.found.equals(schema):
@@ -54,11 +56,11 @@ def stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     yield from file.batches()
 
 
-def with_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows of KEPT joined by their number with the pictures of the raw shard, which Arrow carries over.
+def join_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge join of KEPT rows with the pictures of the raw shard, by row number; Arrow copies the pictures.
 
-    Both are read as they stream by, and `raw` no further than to the last row that is kept. Raises Failure
-    when `raw` ends before that: no row is left out in silence.
+    Both are streams, and `raw` is read only to the last row that is kept. Raises Failure when `raw` ends
+    before that: no row is left out silently.
     """
     ahead, start = pa.Table.from_batches([], KEPT), 0
     for batch in raw:
@@ -71,20 +73,20 @@ def with_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch])
             return
         rows = ahead.slice(0, bisect_left(ahead.column("row").to_pylist(), stop)).combine_chunks()
         ahead = ahead.slice(rows.num_rows)
-        yield from _training(rows, batch.column("image"), start).to_batches()
+        yield from _add_pictures(rows, batch.column("image"), start).to_batches()
         start = stop
     if ahead.num_rows or next(kept, None) is not None:
         raise Failure(f"a raw shard ends after {start} rows, and more were converted; convert it again")
 
 
-def _training(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
+def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
     if rows.num_rows < len(image):
         image = image.take(pc.subtract(rows.column("row"), start).combine_chunks())
     images = pa.FixedSizeListArray.from_arrays(image.cast(IMAGE), 1).cast(TRAINING.field("images").type)
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 
 
-def append(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
+def append_batches(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
     """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
 
     Raises Failure when a file that they are read from is not whole, or was made by other code.
@@ -100,7 +102,7 @@ def append(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
     return reasons
 
 
-def merged(sources: Iterable[dict]) -> dict:
+def merge_sources(sources: Iterable[dict]) -> dict:
     """The states of all parts' files, by source and path, in order."""
     states: dict[str, dict] = {}
     for part in sources:
@@ -150,22 +152,22 @@ def main() -> None:
             with process_pool.named_when_out_of_memory(
                 (part["raw"] or {"path": path})["path"], "assemble_artifact"
             ):
-                append(keep, rows_of(path.with_suffix(".parquet"), part, schema))
-            reasons += append(drop, stored(path.with_suffix(".rejects.parquet"), REJECTS))
-    summary = {
-        "file": args.artifact.as_posix(),
-        "rows": keep.rows,
-        "bytes": args.artifact.stat().st_size,
-        "sha256": keep.sha256,
-        "read": keep.rows + drop.rows,
-        "kept": keep.rows,
-        "rejected": dict(sorted(reasons.items())),
-        "files": merged(part["sources"] for part in parts.values()),
-        "notice": args.notice or None,
-    }
-    write_json(args.summary, summary)
+                append_batches(keep, read_part(path.with_suffix(".parquet"), part, schema))
+            reasons += append_batches(drop, read_stored(path.with_suffix(".rejects.parquet"), REJECTS))
+    size = args.artifact.stat().st_size
+    artifact = {"path": args.artifact.as_posix(), "rows": keep.rows, "bytes": size, "sha256": keep.sha256}
+    write_summary(
+        args.summary,
+        {"artifact": artifact, "rejects": drop},
+        sources=merge_sources(part["sources"] for part in parts.values()),
+        read=keep.rows + drop.rows,
+        kept=keep.rows,
+        rejected=dict(sorted(reasons.items())),
+        notice=args.notice or None,
+    )
     if args.name not in told["manifest_jobs"]:
-        listings, states = ([read_json(path) for path in paths] for paths in (args.listings, args.states))
+        listings = [read_json(path) for path in args.listings]
+        summary, *states = [read_json(path) for path in (args.summary, *args.states)]
         write_json(args.manifest, manifest(args.name, summary, listings, [summary, *states]))
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 

@@ -4,6 +4,7 @@
 import argparse
 import itertools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,13 +12,13 @@ import pyarrow.parquet as pq
 
 from prep.runtime import program
 from prep.storage import parquet
-from prep.storage.atomic import write_json
 from prep.storage.schema import QUESTIONS
+from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
 
 
-def row_batches(paths: list[Path], rows: int):
+def batch_tables(paths: list[Path], rows: int) -> Iterator[list[pa.Table]]:
     """The rows of some files in order, as lists of tables that hold `rows` rows each, and the rest."""
     groups = (pq.ParquetFile(path) for path in paths)
     tables = (file.read_row_group(group) for file in groups for group in range(file.num_row_groups))
@@ -44,11 +45,11 @@ def main() -> None:
     args = parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     count = itertools.count()
-    for tables in row_batches(args.questions, args.batch_size):
+    for tables in batch_tables(args.questions, args.batch_size):
         name = f"{next(count):05d}"
         with parquet.open_sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
-        write_json(args.folder / f"{name}.json", {"rows": batch.rows, "sha256": batch.sha256})
+        write_summary(args.folder / f"{name}.json", {"questions": batch})
     log.info("%d batches of at most %d questions", next(count), args.batch_size)
 
 

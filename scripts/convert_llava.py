@@ -41,7 +41,7 @@ def turn_of(turn: dict[str, bytes | None] | None) -> Turn:
 
 
 def main() -> None:
-    args = shard.arguments(__doc__, ("--missing-tag", ("prepend", "reject")))
+    args = shard.parse_arguments(__doc__, ("--missing-tag", ("prepend", "reject")))
     text_of_batch = partial(texts_of, prepend_tag=args.missing_tag == "prepend")
     shard.run(args, COLUMNS, text_of_batch)
 

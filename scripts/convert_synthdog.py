@@ -63,7 +63,7 @@ def texts_of(batch: pa.RecordBatch, prompt: str) -> list[Text]:
 
 
 def main() -> None:
-    args = shard.arguments(__doc__, ("--language", tuple(PROMPTS)))
+    args = shard.parse_arguments(__doc__, ("--language", tuple(PROMPTS)))
     shard.run(args, COLUMNS, partial(texts_of, prompt=PROMPTS[args.language]))
 
 

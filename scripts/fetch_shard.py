@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Fetch one shard as it was listed: linked from a mirror, or downloaded and checked."""
+"""Fetch one shard as it was listed: link it from a mirror, or download it and check its sha256."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,11 @@ from pathlib import Path
 from prep.hub.dataset import HubFile, open_dataset
 from prep.runtime import program
 from prep.runtime.program import Failure
-from prep.storage.atomic import read_json, write_json
+from prep.storage.atomic import read_json
+from prep.storage.summary import write_summary
 
 
-def entry(listing: dict, name: str) -> dict:
+def find_file(listing: dict, name: str) -> dict:
     """The listed file of this name (the last part of its path)."""
     found = [file for file in listing["files"] if file["file"].split("/")[-1] == name]
     if len(found) != 1:
@@ -23,18 +24,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--listing", type=Path, required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--raw", type=Path, required=True, help="out: the shard, under its listed name")
-    parser.add_argument("--identity", type=Path, required=True, help="out: the shard's path, bytes, sha256")
+    parser.add_argument("--identity", type=Path, required=True, help="out: its summary: path, bytes, sha256")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     listing = read_json(args.listing)
-    file = entry(listing, args.raw.name)
+    file = find_file(listing, args.raw.name)
     dataset = open_dataset(listing["repo"], **read_json(args.hub))
     shard = HubFile(file["file"], file["bytes"], file["sha256"])
     dataset.fetch(listing["commit"], shard, args.raw)
-    write_json(args.identity, {key: file[key] for key in ("file", "bytes", "sha256")})
+    raw = {"path": shard.path, "bytes": shard.bytes, "sha256": shard.sha256}
+    write_summary(args.identity, {"raw": raw})
 
 
 if __name__ == "__main__":

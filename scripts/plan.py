@@ -126,7 +126,7 @@ def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[in
 def pictures(name: str, rows: int, folder: Path, most: int) -> int:
     """How many rows of an artifact are sampled: those that were, else as many as there may be."""
     identity = folder / f"{name}.json"
-    return read_json(identity)["rows"] if identity.is_file() else min(rows, most)
+    return read_json(identity)["files"]["samples"]["rows"] if identity.is_file() else min(rows, most)
 
 
 def asked(about: dict, texts: int, plain: int, seen: int) -> list[dict]:

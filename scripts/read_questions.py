@@ -11,17 +11,19 @@ from prep.records import json_rows
 from prep.records.ids import file_prefix, question_source
 from prep.records.reason import Defect, Reason
 from prep.runtime import program
-from prep.storage import parquet, part_summary
+from prep.storage import parquet
 from prep.storage.atomic import read_json
 from prep.storage.parquet import BadShard
-from prep.storage.schema import QUESTIONS, REJECTS
+from prep.storage.part import SplitRows, write_part
+from prep.storage.schema import QUESTIONS
+from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
 
 Cell = str | UnicodeDecodeError | None
 
 
-def question_of(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | Defect:
+def build_question(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | Defect:
     """The question, its columns joined by a line break where not empty, and the reference; or a defect."""
     for cell in (*cells, reference):
         if isinstance(cell, UnicodeDecodeError):
@@ -38,7 +40,7 @@ def question_of(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | 
     return question, reference
 
 
-def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect]:
+def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
         for batch in parquet.Source(path, columns).batches():
@@ -56,17 +58,17 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect
         raise BadShard(path, "neither JSON Lines nor a JSON array of objects: none of its rows is an object")
 
 
-def outcomes(
+def parse_rows(
     path: Path, question: list[str], reference: str | None, origin: dict[str, str]
 ) -> Iterator[tuple[dict, bool]]:
-    """Each row of a file as a row of QUESTIONS, or of REJECTS; the flag says which (True: a question).
+    """Each row of a file as a row of QUESTIONS, or of REJECTS; the flag says which (True: QUESTIONS).
 
     `question` and `reference` are columns; `origin` is the `source` and the `source_file`.
     """
     prefix = file_prefix(question_source(origin["source"]), origin["source_file"])
-    for number, row in enumerate(rows_of(path, columns_of(question, reference))):
+    for number, row in enumerate(read_cells(path, list_columns(question, reference))):
         if isinstance(row, dict):
-            found = question_of([row.get(name) for name in question], reference and row.get(reference))
+            found = build_question([row.get(name) for name in question], reference and row.get(reference))
         else:
             found = row
         known = origin | {"id": f"{prefix}{number}", "row": number}
@@ -76,15 +78,15 @@ def outcomes(
             yield known | {"question": found[0], "reference": found[1]}, True
 
 
-def columns_of(question: list[str], reference: str | None) -> list[str]:
+def list_columns(question: list[str], reference: str | None) -> list[str]:
     """The columns to read, each once."""
     return list(dict.fromkeys([*question, *([reference] if reference else [])]))
 
 
-def state_of(path: Path, columns: list[str], on_bad_shard: str) -> dict:
-    """What a file is, read once through before any of it is kept: its rows, or why it is bad."""
+def check_file(path: Path, columns: list[str], on_bad_shard: str) -> dict:
+    """The state of a file, which is read through once before any row is kept: its rows, or why it is bad."""
     try:
-        return {"state": "read", "rows": sum(1 for _ in rows_of(path, columns))}
+        return {"state": "read", "rows": sum(1 for _ in read_cells(path, columns))}
     except BadShard as bad:
         if on_bad_shard == "fail":
             raise
@@ -92,10 +94,26 @@ def state_of(path: Path, columns: list[str], on_bad_shard: str) -> dict:
         return {"state": "bad", "detail": bad.what}
 
 
+def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[SplitRows]:
+    """The questions and the rejected rows of all files, in order; `states` gets the state of each file."""
+    columns = list_columns(args.question, args.reference)
+    left = None if args.max_questions < 0 else args.max_questions
+    for path, summary in zip(args.raw, args.identities, strict=True):
+        file = read_json(summary)["files"]["raw"]["path"]
+        states[file] = {"state": "unneeded"} if left == 0 else check_file(path, columns, args.on_bad_shard)
+        if states[file]["state"] != "read":
+            continue
+        origin = {"source": args.repo, "source_file": file}
+        rows = islice(parse_rows(path, args.question, args.reference, origin), left)
+        for batch in parquet.batch_rows(rows, parquet.GROUP_ROWS):
+            yield [row for row, kept in batch if kept], [row for row, kept in batch if not kept]
+            left = None if left is None else left - len(batch)
+
+
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--raw", type=Path, nargs="*", required=True, help="the raw files, in order")
-    parser.add_argument("--identities", type=Path, nargs="*", required=True, help="JSON: each one's path")
+    parser.add_argument("--identities", type=Path, nargs="*", required=True, help="their summaries")
     parser.add_argument("--repo", required=True)
     parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
     parser.add_argument("--reference", nargs="?", help="column of the source's own answer, if it has one")
@@ -109,26 +127,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    source = question_source(args.repo)
-    columns = columns_of(args.question, args.reference)
-    left = None if args.max_questions < 0 else args.max_questions
-    states = {}
-    with (
-        parquet.open_sink(args.questions, QUESTIONS) as keep,
-        parquet.open_sink(args.rejects, REJECTS) as drop,
-    ):
-        for path, identity in zip(args.raw, args.identities, strict=True):
-            file = read_json(identity)["file"]
-            states[file] = {"state": "unneeded"} if left == 0 else state_of(path, columns, args.on_bad_shard)
-            if states[file]["state"] != "read":
-                continue
-            origin = {"source": args.repo, "source_file": file}
-            rows = islice(outcomes(path, args.question, args.reference, origin), left)
-            for chunk in parquet.batch_rows(rows, parquet.GROUP_ROWS):
-                keep.add_rows([row for row, asked in chunk if asked])
-                drop.add_rows([row for row, asked in chunk if not asked])
-                left = None if left is None else left - len(chunk)
-    part_summary.write_summary(args.summary, {source: states}, shard=None, rejects=drop, questions=keep)
+    states: dict[str, dict] = {}
+    keep, drop = write_part(args.questions, QUESTIONS, args.rejects, read_files(args, states))
+    files = {"shard": None, "rejects": drop, "questions": keep}
+    write_summary(args.summary, files, sources={question_source(args.repo): states}, raw=None)
     log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)
 
 

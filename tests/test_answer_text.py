@@ -92,7 +92,8 @@ def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
         batch.ask("answer_text.py", *FLAGS, 1.0, "--answers", tmp_path / "b.parquet")
         assert server.attempts.total() == 40
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert read_json(tmp_path / "identity.json") == {"rows": 40, "sha256": sha256(tmp_path / "b.parquet")}
+    known = {"rows": 40, "sha256": sha256(tmp_path / "b.parquet")}
+    assert read_json(tmp_path / "identity.json") == {"files": {"rows": known}}
     rows = batch.rows("a.parquet")
     assert [row["id"] for row in rows] == [
         f"set/file:{number}#{mode}.0" for number in range(20) for mode in ("thinking", "no_thinking")

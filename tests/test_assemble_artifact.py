@@ -1,6 +1,5 @@
 """Parts become one file, in order, and their rejects another; nothing is lost on the way."""
 
-import hashlib
 import io
 import random
 from pathlib import Path
@@ -16,13 +15,13 @@ from PIL import Image
 
 import converted
 import nasty
-from assemble_artifact import append, merged, stored, with_pictures
+from assemble_artifact import append_batches, join_pictures, merge_sources, read_stored
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.storage import parquet
-from prep.storage.atomic import read_json, write_json
-from prep.storage.part_summary import write_summary
+from prep.storage.atomic import read_json, sha256, write_json
 from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.summary import write_summary
 from running import Done, run
 
 
@@ -52,7 +51,7 @@ def part(
     shard = None if rows is None else parquet.write_rows(folder / f"{name}.parquet", rows, schema)
     dropped = parquet.write_rows(folder / f"{name}.rejects.parquet", rejects, REJECTS)
     states = {"a": {f"{name}.parquet": {"state": state} | ({"detail": "cut"} if state == "bad" else {})}}
-    write_summary(folder / f"{name}.json", states, shard=shard, rejects=dropped)
+    write_summary(folder / f"{name}.json", {"shard": shard, "rejects": dropped}, sources=states, raw=None)
     return folder / f"{name}.json"
 
 
@@ -85,15 +84,17 @@ def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
     assert pq.read_table(artifact).to_pylist() == [training(0), training(2), training(7)]
     rejects = pq.read_table(tmp_path / "data/rejects/a.parquet").to_pylist()
     assert rejects == [reject(1), reject(0), reject(1, Reason.ODD_TURNS)]
+    size = artifact.stat().st_size
+    sums = [sha256(file) for file in (artifact, tmp_path / "data/rejects/a.parquet")]
     assert read_json(tmp_path / "summary.json") == {
-        "file": str(artifact),
-        "rows": 3,
-        "bytes": artifact.stat().st_size,
-        "sha256": hashlib.sha256(artifact.read_bytes()).hexdigest(),
+        "files": {
+            "artifact": {"path": str(artifact), "rows": 3, "bytes": size, "sha256": sums[0]},
+            "rejects": {"rows": 3, "sha256": sums[1]},
+        },
         "read": 6,
         "kept": 3,
         "rejected": {"image_missing": 2, "odd_turns": 1},
-        "files": {
+        "sources": {
             "a": {
                 "b.parquet": {"state": "read"},
                 "a.parquet": {"state": "read"},
@@ -175,11 +176,11 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
 def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
     part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
     with parquet.open_sink(tmp_path / "r.parquet", REJECTS) as sink:
-        found = append(sink, stored(tmp_path / "a.rejects.parquet", REJECTS))
+        found = append_batches(sink, read_stored(tmp_path / "a.rejects.parquet", REJECTS))
         assert found == {"image_missing": 2, "odd_turns": 1}
     with parquet.open_sink(tmp_path / "t.parquet", TRAINING) as sink:
-        assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
-        assert append(sink, stored(tmp_path / "a.parquet", TRAINING)) == {}
+        assert append_batches(sink, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
+        assert append_batches(sink, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
     assert sink.rows == 2
 
 
@@ -189,7 +190,7 @@ def test_append_wants_the_same_columns(tmp_path: Path) -> None:
         pytest.raises(Failure, match="delete it"),
         parquet.open_sink(tmp_path / "t.parquet", REASONED) as sink,
     ):
-        append(sink, stored(tmp_path / "a.parquet", REASONED))
+        append_batches(sink, read_stored(tmp_path / "a.parquet", REASONED))
 
 
 def picture(row: int) -> dict:
@@ -202,7 +203,7 @@ def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, 
     raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in kept]
     texts = pa.Table.from_pylist(texts, KEPT)
-    found = with_pictures(iter(texts.to_batches(kept_batch)), iter(raw.to_batches(raw_batch)))
+    found = join_pictures(iter(texts.to_batches(kept_batch)), iter(raw.to_batches(raw_batch)))
     table = pa.Table.from_batches(found, TRAINING)
     table.validate(full=True)
     assert table.column("id").to_pylist() == [f"{row}" for row in kept]
@@ -216,7 +217,7 @@ def test_no_kept_row_is_left_out_where_pictures_end_early(rows: int) -> None:
     kept = pa.Table.from_pylist(texts, KEPT).to_batches(1)
     raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
     with pytest.raises(Failure, match=f"ends after {rows} rows"):
-        list(with_pictures(iter(kept), iter(raw.to_batches(2))))
+        list(join_pictures(iter(kept), iter(raw.to_batches(2))))
 
 
 def converted_nasty(folder: Path) -> converted.Converted:
@@ -277,7 +278,7 @@ def test_datasets_reads_the_pictures(tmp_path: Path) -> None:
 def test_states_are_merged_by_source_in_order() -> None:
     read, bad = {"state": "read"}, {"state": "bad", "detail": "cut"}
     parts = [{"a": {"1": read}}, {"b": {"1": bad}}, {}, {"a": {"0": bad, "2": read}}]
-    found = merged(parts)
+    found = merge_sources(parts)
     assert found == {"a": {"1": read, "0": bad, "2": read}, "b": {"1": bad}}
     assert list(found["a"]) == ["1", "0", "2"]
-    assert merged([]) == {}
+    assert merge_sources([]) == {}

@@ -35,19 +35,19 @@ def ids(tables: list[pa.Table]) -> list[str]:
 )
 def test_batches_are_full_but_for_the_last(tmp_path, size, batches):
     paths = [questions(tmp_path / f"{n}.parquet", list(part)) for n, part in enumerate(["ab", "", "cde"])]
-    assert ["".join(ids(batch)) for batch in batch_questions.row_batches(paths, size)] == batches
+    assert ["".join(ids(batch)) for batch in batch_questions.batch_tables(paths, size)] == batches
 
 
 def test_no_questions_make_no_batch(tmp_path):
-    assert list(batch_questions.row_batches([questions(tmp_path / "0.parquet", [])], 3)) == []
+    assert list(batch_questions.batch_tables([questions(tmp_path / "0.parquet", [])], 3)) == []
 
 
-def test_a_batch_stands_beside_its_identity(tmp_path):
+def test_a_batch_stands_beside_its_summary(tmp_path):
     path = questions(tmp_path / "q.parquet", list("abc"))
     done = run("batch_questions.py", "--questions", path, "--batch-size", 2, "--folder", tmp_path / "out")
     assert done.returncode == 0
     names = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert names == ["00000.json", "00000.parquet", "00001.json", "00001.parquet"]
     digest = sha256(tmp_path / "out/00001.parquet")
-    assert read_json(tmp_path / "out/00001.json") == {"rows": 1, "sha256": digest}
+    assert read_json(tmp_path / "out/00001.json") == {"files": {"questions": {"rows": 1, "sha256": digest}}}
     assert pq.read_table(tmp_path / "out/00001.parquet").column("id").to_pylist() == ["c"]

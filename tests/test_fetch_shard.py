@@ -57,11 +57,11 @@ def left(folder: Path) -> list[str]:
 def test_a_shard_is_found_by_its_name() -> None:
     files = [{"file": f"data/{name}"} for name in ("a.parquet", "b.parquet", "b.parquet")]
     listing = {"repo": REPO, "files": [*files, {"file": "old/c.parquet"}]}
-    assert fetch_shard.entry(listing, "a.parquet") == {"file": "data/a.parquet"}
-    assert fetch_shard.entry(listing, "c.parquet") == {"file": "old/c.parquet"}
+    assert fetch_shard.find_file(listing, "a.parquet") == {"file": "data/a.parquet"}
+    assert fetch_shard.find_file(listing, "c.parquet") == {"file": "old/c.parquet"}
     for name, count in (("b.parquet", 2), ("d.parquet", 0), ("data/a.parquet", 0)):
         with pytest.raises(Failure, match=f"lists {count} files named {name}"):
-            fetch_shard.entry(listing, name)
+            fetch_shard.find_file(listing, name)
 
 
 def test_the_program_fetches_a_shard(hub: Hub, corpus: Path, tmp_path: Path) -> None:
@@ -72,7 +72,8 @@ def test_the_program_fetches_a_shard(hub: Hub, corpus: Path, tmp_path: Path) -> 
     assert left(tmp_path) == ["out/identity.json", RAW]
     assert (tmp_path / RAW).read_bytes() == (corpus / REPO / SHARD).read_bytes()
     identity = json.loads((tmp_path / "out/identity.json").read_text())
-    assert identity == {"file": SHARD, "bytes": SIZE, "sha256": sha256(corpus / REPO / SHARD)}
+    raw = {"path": SHARD, "bytes": SIZE, "sha256": sha256(corpus / REPO / SHARD)}
+    assert identity == {"files": {"raw": raw}}
     assert TOKEN not in said
     assert [made.path.split("/")[1] for made in hub.requests] == ["datasets", "lfs"]
 

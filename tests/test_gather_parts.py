@@ -10,7 +10,7 @@ def gathered(folder: Path, *parts: Path) -> dict[str, str]:
     out = folder / "gathered.json"
     done = run("gather_parts.py", "--parts", *parts, "--gathered", out)
     assert done.returncode == 0, done.stderr
-    return read_json(out)["parts"]
+    return {path: file["sha256"] for path, file in read_json(out)["files"].items()}
 
 
 def test_the_parts_stand_in_order_with_what_they_hold(tmp_path):

@@ -13,16 +13,14 @@ from prep.report.manifest import check_counts, manifest, sources
 from prep.runtime.program import Failure
 
 
-def summary(**changes: object) -> dict:
+def summary(rows: int = 45, **changes: object) -> dict:
+    path = "data/synthdog_en.parquet"
     return {
-        "file": "data/synthdog_en.parquet",
-        "rows": 45,
-        "bytes": 4479641,
-        "sha256": "aa",
+        "files": {"artifact": {"path": path, "rows": rows, "bytes": 4479641, "sha256": "aa"}},
         "read": 47,
         "kept": 45,
         "rejected": {"text_empty": 1, "image_unreadable": 1},
-        "files": {"synthdog_en": {"data/a.parquet": {"state": "read", "rows": 47}}},
+        "sources": {"synthdog_en": {"data/a.parquet": {"state": "read", "rows": 47}}},
         "notice": None,
     } | changes
 
@@ -100,14 +98,14 @@ def test_rows_are_those_counted_else_those_listed() -> None:
         "data/c.parquet": {"state": "read"},
     }
     found = sources(
-        "x", [listing(*(listed(file) for file in files))], [summary(files={"synthdog_en": files})]
+        "x", [listing(*(listed(file) for file in files))], [summary(sources={"synthdog_en": files})]
     )
     assert [entry["rows"] for entry in found] == [46, 47, 47]
 
 
 def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
     bad = {"state": "bad", "detail": "no column image", "rows": None}
-    states = [summary(files={"synthdog_en": {"data/a.parquet": bad}})]
+    states = [summary(sources={"synthdog_en": {"data/a.parquet": bad}})]
     files = [listed("data/a.parquet", rows=None), listed("data/b.parquet", rows=None, take=0, sha256=None)]
     found = sources("x", [listing(*files)], states)
     assert [entry["state"] for entry in found] == ["bad", "unneeded"]
@@ -123,8 +121,8 @@ def test_a_file_that_was_to_be_read_and_has_no_state_fails() -> None:
 
 def test_files_of_several_sources_stand_in_the_listings_order() -> None:
     """image_thinking: the pictures' artifacts have a summary each, and equal file names do not mix."""
-    one = summary(files={"one": {"f.parquet": {"state": "read", "rows": 1}}})
-    two = summary(files={"two": {"f.parquet": {"state": "read", "rows": 2}}})
+    one = summary(sources={"one": {"f.parquet": {"state": "read", "rows": 1}}})
+    two = summary(sources={"two": {"f.parquet": {"state": "read", "rows": 2}}})
     listings = [listing(listed("f.parquet"), source="two"), listing(listed("f.parquet"), source="one")]
     assert [entry["rows"] for entry in sources("x", listings, [one, two])] == [2, 1]
 

@@ -37,7 +37,7 @@ from running import run
     ],
 )
 def test_a_question_is_its_columns_that_are_not_empty(cells, reference, found):
-    assert read_questions.question_of(cells, reference) == found
+    assert read_questions.build_question(cells, reference) == found
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def read(tmp_path: Path, raw: list[Path], count=-1, bad="fail", question=("input
     identities = []
     for path in raw:
         identities.append(path.with_name(f"{path.name}.json"))
-        identities[-1].write_text(json.dumps({"file": f"data/{path.name}"}))
+        identities[-1].write_text(json.dumps({"files": {"raw": {"path": f"data/{path.name}"}}}))
     out = {kind: tmp_path / f"out.{kind}" for kind in ("questions", "rejects", "summary")}
     done = run(
         "read_questions.py",
@@ -304,9 +304,9 @@ def test_a_file_whose_rows_cannot_be_told_apart_is_a_bad_shard(tmp_path, content
     path = tmp_path / "rows.json"
     path.write_bytes(content)
     with pytest.raises(BadShard) as bad:
-        read_questions.state_of(path, ["input"], "fail")
+        read_questions.check_file(path, ["input"], "fail")
     assert bad.value.what.startswith(what)
-    assert read_questions.state_of(path, ["input"], "reject") == {"state": "bad", "detail": bad.value.what}
+    assert read_questions.check_file(path, ["input"], "reject") == {"state": "bad", "detail": bad.value.what}
 
 
 class CountingFile:

@@ -23,8 +23,9 @@ from prep.convert import shard
 from prep.convert.shard import Job
 from prep.records.reason import Reason
 from prep.storage import parquet, schema
-from prep.storage.atomic import read_json
-from prep.storage.part_summary import write_summary
+from prep.storage.atomic import read_json, sha256
+from prep.storage.part import SplitRows
+from prep.storage.summary import write_summary
 from running import PATH, run
 
 GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
@@ -107,16 +108,16 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
             future.set_result(function(job, given))
             return future
 
-    def look(job: Job, given: shard.Rows) -> shard.Outcomes:
+    def look(job: Job, given: shard.Rows) -> SplitRows:
         if given.bytes > 50_000:
             alone.append(on_the_way)
         return [], []
 
-    monkeypatch.setattr(shard, "outcomes", look)
+    monkeypatch.setattr(shard, "convert_rows", look)
     source = parquet.Source(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
     about = {"raw": raw, "sha256": "", "take": None, "columns": (), "texts_of": list, "check": "decode"}
     job = Job(name="a", file="b", max_pixels=1, threads=2, **about)
-    assert len(list(shard._outcomes(job, source.batches(), Pool()))) == len(rows)
+    assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
     assert alone == [0]
     assert max(most) <= 50_000 + 25_000
     assert on_the_way == 0
@@ -169,18 +170,18 @@ def test_the_summary_tells_a_changed_part(tmp_path: Path) -> None:
             "sha256": "the sha256 listed",
             "footer_sha256": hashlib.sha256(footer).hexdigest(),
         },
-        "sha256": {
-            "shard": hashlib.sha256(out.shard.read_bytes()).hexdigest(),
-            "rejects": hashlib.sha256(out.rejects.read_bytes()).hexdigest(),
+        "files": {
+            name: {"rows": pq.read_metadata(path).num_rows, "sha256": sha256(path)}
+            for name, path in (("shard", out.shard), ("rejects", out.rejects))
         },
     }
 
 
 def test_a_part_may_have_no_training_rows(tmp_path: Path) -> None:
     rejects = parquet.write_rows(tmp_path / "r.parquet", [], schema.REJECTS)
-    write_summary(tmp_path / "r.json", {"a": {}}, shard=None, rejects=rejects)
-    sums = {"shard": None, "rejects": rejects.sha256}
-    assert read_json(tmp_path / "r.json") == {"sources": {"a": {}}, "raw": None, "sha256": sums}
+    write_summary(tmp_path / "r.json", {"shard": None, "rejects": rejects}, sources={"a": {}})
+    files = {"shard": None, "rejects": {"rows": 0, "sha256": rejects.sha256}}
+    assert read_json(tmp_path / "r.json") == {"files": files, "sources": {"a": {}}}
 
 
 @pytest.mark.parametrize("name", nasty.BAD_SHARDS)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.inference.request import Response
-from prep.reasoning.verdict import LAST_LINE, RESPONSE_FORMAT, outcomes, parse, prompt, verdict_row
+from prep.reasoning.verdict import LAST_LINE, RESPONSE_FORMAT, parse, prompt, select_answers, verdict_row
 from prep.records.reason import Reason
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
@@ -224,7 +224,7 @@ def verdict(sample: int, said: str | None = "pass", score: int | None = 4, mode:
 
 
 def reasons(answers: list[dict], verdicts: list[dict]) -> list[str | None]:
-    found = outcomes(answers, verdicts, 3)
+    found = select_answers(answers, verdicts, 3)
     return [defect and str(defect[0]) for _, defect in (found[answer["id"]] for answer in answers)]
 
 

@@ -16,6 +16,7 @@ from prep.records.reason import Reason
 from prep.records.tags import MEDIA_TAG, THINK_TAG
 from prep.storage import atomic
 from prep.storage.schema import TRAINING
+from prep.storage.summary import write_summary
 
 FILE = "data/train-00000-of-00001.parquet"
 
@@ -32,7 +33,7 @@ class Converted:
     def table(self) -> pa.Table:
         """The training rows that are assembled of it."""
         part = atomic.read_json(self.summary)
-        return pa.Table.from_batches(assemble_artifact.rows_of(self.shard, part, TRAINING), TRAINING)
+        return pa.Table.from_batches(assemble_artifact.read_part(self.shard, part, TRAINING), TRAINING)
 
     @property
     def rows(self) -> list[dict]:
@@ -68,7 +69,7 @@ def outputs(folder: Path) -> Converted:
 def identity(raw: Path) -> Path:
     """What fetching a raw shard leaves beside it."""
     path = raw.with_name("identity.json")
-    atomic.write_json(path, {"file": FILE, "bytes": raw.stat().st_size, "sha256": "the sha256 listed"})
+    write_summary(path, {"raw": {"path": FILE, "bytes": raw.stat().st_size, "sha256": "the sha256 listed"}})
     return path
 
 

@@ -1,6 +1,6 @@
-"""One raw shard in; out go the texts of the rows that are kept, and the rows that are not, with the reason.
+"""Conversion of one raw shard: the texts of the rows that are kept, and the rejected rows with reasons.
 
-Pictures are read here and copied nowhere: they stay in the raw shard until the artifact is assembled.
+Pictures are checked here and not copied: they stay in the raw shard until the artifact is assembled.
 """
 
 import argparse
@@ -19,9 +19,11 @@ from prep.convert import image_check
 from prep.records.ids import file_prefix
 from prep.records.reason import Defect, Reason
 from prep.runtime import process_pool, program
-from prep.storage import parquet, part_summary
+from prep.storage import parquet
 from prep.storage.atomic import read_json
-from prep.storage.schema import KEPT, REJECTS
+from prep.storage.part import SplitRows, write_part
+from prep.storage.schema import KEPT
+from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +69,11 @@ class Job:
         return [parquet.PICTURE, *self.columns]
 
 
-def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
+def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
     """The flags of a converting program: those that all share, and one of its own, as (flag, choices)."""
     parser = program.parser(doc)
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
-    parser.add_argument("--identity", type=Path, required=True, help="JSON: its path at the source, sha256")
+    parser.add_argument("--identity", type=Path, required=True, help="its summary")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
     parser.add_argument("--take", type=int, required=True, help="read so many rows from the first; -1: all")
     parser.add_argument("--check", choices=("decode", "header"), required=True)
@@ -86,12 +88,12 @@ def arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: TextsOf) -> None:
-    """Convert the shard that `arguments` names; see Job for `columns` and `texts_of`."""
-    identity = read_json(args.identity)
+    """Convert the shard that `parse_arguments` names; see Job for `columns` and `texts_of`."""
+    raw = read_json(args.identity)["files"]["raw"]
     job = Job(
         raw=args.raw,
-        file=identity["file"],
-        sha256=identity["sha256"],
+        file=raw["path"],
+        sha256=raw["sha256"],
         name=args.name,
         take=None if args.take < 0 else args.take,
         columns=columns,
@@ -112,39 +114,31 @@ def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Pa
     """
     try:
         source = parquet.Source(job.raw, job.source_columns)
-        keep, drop = _write(job, source, shard, rejects)
+        keep, drop = write_rows(job, source, shard, rejects)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
     except parquet.BadShard as bad:
         if on_bad_shard != "reject":
             raise
         log.warning("rejected the whole shard: %s", bad)
-        keep, drop = parquet.write_rows(shard, [], KEPT), parquet.write_rows(rejects, [], REJECTS)
+        keep, drop = write_part(shard, KEPT, rejects, [])
         state, kept, raw = {"state": "bad", "detail": bad.what}, None, None
-    part_summary.write_summary(summary, {job.name: {job.file: state}}, raw, shard=kept, rejects=drop)
+    sources = {job.name: {job.file: state}}
+    write_summary(summary, {"shard": kept, "rejects": drop}, sources=sources, raw=raw)
     log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
 
 
-def _write(job: Job, source: parquet.Source, shard: Path, rejects: Path) -> tuple[parquet.Sink, parquet.Sink]:
-    """Write what becomes of the rows to both files, in order.
+def write_rows(
+    job: Job, source: parquet.Source, shard: Path, rejects: Path
+) -> tuple[parquet.Sink, parquet.Sink]:
+    """Write the kept and the rejected rows, in order.
 
     This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
-    pictures. A look at their heads takes less than to hand them over, and a thread does it.
+    pictures. To check a header takes less time than to hand the picture over, so a thread does it.
     """
     decoders = process_pool.pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
-    with (
-        parquet.open_sink(shard, KEPT) as keep,
-        parquet.open_sink(rejects, REJECTS) as drop,
-        decoders as pool,
-    ):
-        for kept, rejected in _outcomes(job, source.batches(job.take), pool):
-            keep.add_rows(kept)
-            drop.add_rows(rejected)
-    return keep, drop
-
-
-Outcomes = tuple[list[dict], list[dict]]
-"""What becomes of some rows: rows of KEPT, and rows of REJECTS."""
+    with decoders as pool:
+        return write_part(shard, KEPT, rejects, convert_batches(job, source.batches(job.take), pool))
 
 
 @dataclass(frozen=True)
@@ -165,49 +159,50 @@ class Rows:
         return sum(len(picture or b"") for picture in self.pictures) + self.texts.nbytes
 
 
-def _rows(start: int, batch: pa.RecordBatch) -> Rows:
+def take_cells(start: int, batch: pa.RecordBatch) -> Rows:
+    """The cells of a batch as they are handed to another process."""
     image = batch.column("image")
     pictures, names = (pc.struct_field(image, name).to_pylist() for name in ("bytes", "path"))
     return Rows(start, pictures, names, batch.drop_columns("image"))
 
 
-def _outcomes(job: Job, batches: Iterator[pa.RecordBatch], pool: Executor) -> Iterator[Outcomes]:
-    """What becomes of the rows of each batch, in order.
+def convert_batches(job: Job, batches: Iterator[pa.RecordBatch], pool: Executor) -> Iterator[SplitRows]:
+    """Convert each batch, in order.
 
-    So many batches are on their way that each process has work, and so few that they are within HELD_BYTES.
-    A larger one, which is a row, is looked at here, while nothing else is: to hand it over copies it thrice.
+    Enough batches wait in the pool to keep each process busy, and their rows stay within HELD_BYTES. A larger
+    batch, which is one row, is converted here, alone: to hand it to another process copies it three times.
     """
-    waiting: deque[tuple[int, Future[Outcomes]]] = deque()
+    waiting: deque[tuple[int, Future[SplitRows]]] = deque()
     start = 0
     while (batch := next(batches, None)) is not None:
-        rows = _rows(start, batch)
+        rows = take_cells(start, batch)
         start += batch.num_rows
-        del batch  # nor is it to be held here while it is looked at, or the next is read
+        del batch  # it must not stay in memory while it is checked, or while the next is read
         large = rows.bytes > HELD_BYTES
         if not large:
-            waiting.append((rows.bytes, pool.submit(outcomes, job, rows)))
-        while waiting and (large or _enough(waiting, 2 * job.threads)):
+            waiting.append((rows.bytes, pool.submit(convert_rows, job, rows)))
+        while waiting and (large or _is_full(waiting, 2 * job.threads)):
             yield waiting.popleft()[1].result()
         if large:
-            yield outcomes(job, rows)
+            yield convert_rows(job, rows)
         del rows
     while waiting:
         yield waiting.popleft()[1].result()
 
 
-def _enough(waiting: deque[tuple[int, Future[Outcomes]]], most: int) -> bool:
+def _is_full(waiting: deque[tuple[int, Future[SplitRows]]], most: int) -> bool:
     return len(waiting) > most or sum(size for size, _ in waiting) > HELD_BYTES
 
 
-def outcomes(job: Job, rows: Rows) -> Outcomes:
-    """What becomes of some rows: those that are kept, and the others, each with a reason."""
+def convert_rows(job: Job, rows: Rows) -> SplitRows:
+    """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
     prefix = file_prefix(job.name, job.file)
     texts = job.texts_of(rows.texts)
     cells = zip(rows.pictures, rows.names, texts, strict=True)
     for row, (picture, name, text) in enumerate(cells, rows.start):
         origin = {"id": f"{prefix}{row}", "row": row}
-        if defect := picture_defect(picture, name, job.max_pixels, job.check) or text.defect:
+        if defect := find_picture_defect(picture, name, job.max_pixels, job.check) or text.defect:
             reason, detail = defect
             rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
         else:
@@ -215,7 +210,7 @@ def outcomes(job: Job, rows: Rows) -> Outcomes:
     return kept, rejected
 
 
-def picture_defect(
+def find_picture_defect(
     data: bytes | None, name: bytes | None, max_pixels: int, how: image_check.Check
 ) -> Defect | None:
     """Why a picture cannot be kept, or None where it can."""

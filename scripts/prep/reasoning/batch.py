@@ -23,8 +23,9 @@ from prep.runtime.program import Failure
 from prep.serving.server import Server
 from prep.serving.server_config import read_server_config
 from prep.storage import parquet
-from prep.storage.atomic import read_json, write_json
+from prep.storage.atomic import read_json
 from prep.storage.schema import ANSWERS, VERDICTS
+from prep.storage.summary import write_summary
 
 Ask = tuple[Question, str, int]
 """What is due: a question, the mode it is asked in, and the sample's number."""
@@ -140,7 +141,6 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     _write(args.verdicts, args.identity, rows, VERDICTS)
 
 
-def _write(path: Path, identity: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
-    """Write rows as they come, a row group at a time, and by what they are known."""
-    sink = parquet.write_rows(path, rows, schema)
-    write_json(identity, {"rows": sink.rows, "sha256": sink.sha256})
+def _write(path: Path, summary: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
+    """Write rows as they come, and their summary."""
+    write_summary(summary, {"rows": parquet.write_rows(path, rows, schema)})

@@ -10,8 +10,10 @@ from prep.records import question
 from prep.records.question import Question
 from prep.records.reason import Defect
 from prep.records.template_tokens import with_note
-from prep.storage import parquet, part_summary
-from prep.storage.schema import REASONED, REJECTS
+from prep.storage import parquet
+from prep.storage.part import SplitRows, write_part
+from prep.storage.schema import REASONED
+from prep.storage.summary import write_summary
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,22 @@ def read(args: argparse.Namespace) -> Iterator[Selected]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
     answers = parquet.read_rows(args.answers, looked_at)
-    outcomes = verdict.outcomes(answers, parquet.read_rows(args.verdicts), args.min_score)
+    found = verdict.select_answers(answers, parquet.read_rows(args.verdicts), args.min_score)
     questions = question.read_questions(args.questions)
     for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
-        yield Selected(asked, answer, *outcomes[answer["id"]])
+        yield Selected(asked, answer, *found[answer["id"]])
 
 
-def write(args: argparse.Namespace, outcomes: Iterable[tuple[Selected, dict | Defect]]) -> None:
-    """Write each outcome where it belongs: a training row, or a defect."""
-    with parquet.open_sink(args.shard, REASONED) as keep, parquet.open_sink(args.rejects, REJECTS) as drop:
-        for chunk in parquet.batch_rows(outcomes, parquet.STREAMED_ROWS):
-            keep.add_rows([row for _, row in chunk if isinstance(row, dict)])
-            drop.add_rows([reject(selected, row) for selected, row in chunk if not isinstance(row, dict)])
-    part_summary.write_summary(args.summary, {}, shard=keep, rejects=drop)
+def write(args: argparse.Namespace, results: Iterable[tuple[Selected, dict | Defect]]) -> None:
+    """Write each result where it belongs: a training row, or a defect."""
+
+    def split() -> Iterator[SplitRows]:
+        for batch in parquet.batch_rows(results, parquet.STREAMED_ROWS):
+            kept = [row for _, row in batch if isinstance(row, dict)]
+            yield kept, [reject(selected, row) for selected, row in batch if not isinstance(row, dict)]
+
+    keep, drop = write_part(args.shard, REASONED, args.rejects, split())
+    write_summary(args.summary, {"shard": keep, "rejects": drop}, sources={}, raw=None)
 
 
 def training_row(selected: Selected, user: str, images: list[dict]) -> dict:

@@ -174,7 +174,7 @@ def verdict_row(id_: str, response: Response) -> dict:
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
 
 
-def outcomes(
+def select_answers(
     answers: Iterable[dict], verdicts: Iterable[dict], min_score: int
 ) -> dict[str, tuple[int | None, Defect | None]]:
     """Each answer's score, and its defect or None when it is kept, by the answer's id.

@@ -14,17 +14,17 @@ def manifest(name: str, summary: dict, listings: list[dict], states: list[dict])
     or no state names such a file.
     """
     check_counts(name, summary)
-    counts = summary["rejected"]
+    counts, artifact = summary["rejected"], summary["files"]["artifact"]
     found = {
         "name": name,
-        "file": summary["file"],
-        "rows": summary["rows"],
-        "bytes": summary["bytes"],
-        "sha256": summary["sha256"],
+        "file": artifact["path"],
+        "rows": artifact["rows"],
+        "bytes": artifact["bytes"],
+        "sha256": artifact["sha256"],
         "read": summary["read"],
         "kept": summary["kept"],
         "rejected": {reason.value: counts[reason] for reason in Reason if counts.get(reason)},
-        "empty": summary["rows"] == 0,
+        "empty": artifact["rows"] == 0,
         "sources": sources(name, listings, states),
     }
     if summary.get("notice"):
@@ -34,12 +34,13 @@ def manifest(name: str, summary: dict, listings: list[dict], states: list[dict])
 
 def check_counts(name: str, summary: dict) -> None:
     """Raise Failure unless every row that was read is in the artifact or has a reason of ours."""
-    read, kept, rows, rejected = (summary[key] for key in ("read", "kept", "rows", "rejected"))
+    artifact = summary["files"]["artifact"]
+    read, kept, rejected = (summary[key] for key in ("read", "kept", "rejected"))
     strange = sorted(set(rejected) - set(Reason))
     if strange:
         raise Failure(f"{name}: rows are rejected for reasons that nobody knows: {', '.join(strange)}")
-    if rows != kept:
-        raise Failure(f"{name}: {summary['file']} has {rows} rows, but {kept} were kept")
+    if artifact["rows"] != kept:
+        raise Failure(f"{name}: {artifact['path']} has {artifact['rows']} rows, but {kept} were kept")
     if read != kept + sum(rejected.values()):
         raise Failure(f"{name}: {read} rows were read, but {kept} kept and {sum(rejected.values())} rejected")
 
@@ -51,7 +52,7 @@ def sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[st
     """
     seen: dict[tuple[str, str], dict] = {}
     for state in states:
-        for source, files in state["files"].items():
+        for source, files in state["sources"].items():
             seen.update({(source, file): was for file, was in files.items()})
     found = []
     for listing in listings:
