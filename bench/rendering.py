@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import yaml
 from PIL import Image, ImageDraw
 
 import drawings
@@ -21,7 +22,7 @@ from measure import measured
 from prep.rendering import fonts
 from prep.rendering.style import PageStyle, sample_style
 from prep.rendering.typeset import RenderConfig, Typesetter
-from prep.report.ocr import Reading, errors
+from prep.report.ocr import OcrEngine, count_errors
 from prep.runtime.program import parser, run
 from prep.storage import parquet
 from prep.storage.atomic import write_json
@@ -29,7 +30,8 @@ from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 42
-STYLE = RenderConfig(max_pixels=262_144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["render"] | {"fonts": ()}
+STYLE = RenderConfig(**CONFIG)
 
 TOGETHER = {"english": (1, 2, 4), "chinese": (2, 8, 12)}
 """How many ordinary questions make one text, so that texts are as long as the sources', 180 characters."""
@@ -203,11 +205,11 @@ def measure_rate(folder: Path) -> dict[str, float]:
 def measure_misread(language: str) -> float:
     """Per cent of the characters of ordinary questions that OCR reads wrongly."""
     typesetter = Typesetter(STYLE, SEED)
-    engine = Reading(threads=2)
+    engine = OcrEngine(threads=2)
     wrong = total = 0
     for number, text in enumerate(load_ordinary()[language]):
         pages = typesetter.render(text, f"read:{language}:{number}").pages
-        found = errors(text, "".join(engine.page(page.bytes) for page in pages))
+        found = count_errors(text, "".join(engine.read_page(page.bytes, STYLE.max_pixels) for page in pages))
         wrong, total = wrong + found[0], total + found[1]
     return 100 * wrong / total
 

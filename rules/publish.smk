@@ -113,10 +113,12 @@ rule read_pages:
         runtime=30,
     params:
         code=code("read_pages.py"),
+        max_pixels=config["render"]["max_pixels"],
         seed=config["seed"],
     shell:
-        "exec read_pages.py --artifact {input.artifact:q} --questions {input.questions:q} --seed {params.seed}"
-        " --threads {threads} --legibility {output.legibility:q} 2> {log:q}"
+        "exec read_pages.py --artifact {input.artifact:q} --questions {input.questions:q}"
+        " --max-pixels {params.max_pixels} --seed {params.seed} --threads {threads}"
+        " --legibility {output.legibility:q} 2> {log:q}"
 
 
 rule publish_report:

@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from embedded.grammar import BOXED, NO_THINK, THINKING, UnsupportedSchema, schema_form
 from embedded.reader import Reader, UnreadablePicture
-from prep.report.ocr import rows
+from prep.report.ocr import group_rows
 
 PROGRAM = Path(__file__).resolve().parent.parent / "scripts" / "embedded_server.py"
 MODEL = "SmolLM2-135M-Instruct"
@@ -539,8 +539,8 @@ def test_rows_from_the_top_each_from_the_left():
         return [[left, top], [left + 50, top], [left + 50, top + 20], [left, top + 20]]
 
     found = [(box(200, 4), "b"), (box(0, 40), "c"), (box(0, 0), "a"), (box(100, 44), "d"), (box(0, 55), "e")]
-    assert rows(found) == ["a b", "c d", "e"]
-    assert rows([]) == []
+    assert group_rows(found) == ["a b", "c d", "e"]
+    assert group_rows([]) == []
 
 
 # ---------------------------------------------------------------- start and end

@@ -9,20 +9,20 @@ import pytest
 from conftest import ROOT
 
 import read_pages
-from prep.rendering.typeset import RenderConfig, Typesetter
+from prep.rendering.typeset import Typesetter
 from prep.storage import parquet
 from prep.storage.schema import QUESTIONS, REASONED
+from render_config import RENDER
 
-STYLE = RenderConfig(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="mixed")
 ENGLISH = "Name three rivers in Europe and say into which sea each of them flows."
 CHINESE = "请用三句话介绍一下孔子的主要思想。中国最长的河流是哪一条？"
-LONG = "Explain how the tides follow the moon, and why there are two of them a day. " * 40
+LONG = "Explain how the tides follow the moon, and why there are two of them a day. " * 26
 APART = ["What is $x^2$?", "Why?\n\n```\nprint(1)\n```", "Что такое река?", "これは何ですか。", "123 + 4"]
 
 
 @pytest.fixture(scope="module")
 def typesetter() -> Typesetter:
-    return Typesetter(STYLE, 42)
+    return Typesetter(RENDER, 42)
 
 
 def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[str]) -> None:
@@ -42,7 +42,8 @@ def build(folder: Path, typesetter: Typesetter, asked: list[str], drawn: list[st
 
 def run(folder: Path, *questions: str) -> list[dict]:
     command = [sys.executable, ROOT / "scripts/read_pages.py", "--artifact", "text2image.parquet"]
-    command += ["--questions", *questions, "--seed", "42", "--threads", "2"]
+    command += ["--questions", *questions, "--max-pixels", str(RENDER.max_pixels)]
+    command += ["--seed", "42", "--threads", "2"]
     subprocess.run([*command, "--legibility", "out.json"], cwd=folder, check=True)
     return json.loads((folder / "out.json").read_text())
 
@@ -77,12 +78,12 @@ def test_the_smallest_hashes_are_read_and_no_more_than_wanted(tmp_path: Path, ty
     texts = [f"{ENGLISH} {number}" for number in range(read_pages.QUESTIONS + 9)]
     build(tmp_path, typesetter, texts, texts)
     files = (tmp_path / "text2image.parquet", [tmp_path / "questions.parquet"])
-    sampled = read_pages.sample(*files, 42)
-    assert sampled["Chinese"] == []
+    sampled = read_pages.sample_questions(*files, 42)
+    assert sampled["Chinese"] == {}
     assert len(sampled["English"]) == read_pages.QUESTIONS
-    assert all(one.text == texts[one.row] for one in sampled["English"])
-    assert read_pages.sample(*files, 42) == sampled
-    assert read_pages.sample(*files, 43) != sampled
+    assert all(text == texts[position] for position, text in sampled["English"].values())
+    assert read_pages.sample_questions(*files, 42) == sampled
+    assert read_pages.sample_questions(*files, 43) != sampled
 
 
 def test_without_any_source_of_questions_nothing_is_read(tmp_path: Path, typesetter: Typesetter) -> None:

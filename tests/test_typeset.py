@@ -28,11 +28,13 @@ from prep.records.reason import Reason
 from prep.rendering import fonts, style, typeset
 from prep.rendering.document import Document
 from prep.rendering.engine import Engine
-from prep.rendering.typeset import RenderConfig, RenderError, Typesetter, is_english
+from prep.rendering.typeset import RenderError, Typesetter, is_english
+from prep.report.ocr import OcrEngine
 from prep.runtime.program import Failure
+from render_config import RENDER
 from running import python_environment
 
-STYLE = RenderConfig(max_pixels=262144, max_pages=4, min_font_px=14, max_font_px=28, format="png")
+STYLE = replace(RENDER, format="png")
 WORDS = [
     "river", "stone", "quiet", "garden", "window", "signal", "copper", "market", "winter", "ladder",
     "bridge", "candle", "forest", "island", "planet", "silver", "thunder", "velvet", "yellow", "harbor",
@@ -421,7 +423,7 @@ def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
 def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
     program = (
         "import hashlib\nfrom prep.rendering.typeset import RenderConfig, Typesetter\n"
-        "pages = Typesetter(RenderConfig(262144, 4, 14, 28, 'png'), 42).render('甲乙 $x^2$ fin', 'x')\n"
+        f"pages = Typesetter({STYLE!r}, 42).render('甲乙 $x^2$ fin', 'x')\n"
         "print(hashlib.sha256(pages.pages[0].bytes).hexdigest())"
     )
     run = subprocess.run(
@@ -435,7 +437,7 @@ def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:
 def test_looks_vary_and_formats_are_what_they_say() -> None:
     signatures = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
     for form, expected in (("png", {"png"}), ("jpeg", {"jpg"}), ("mixed", {"png", "jpg"})):
-        style = RenderConfig(262144, 4, 14, 28, form)
+        style = replace(RENDER, format=form)
         drawn = Typesetter(style, 1)
         pages = [drawn.render("How are you?", str(n)).pages[0] for n in range(24)]
         assert {picture.suffix for picture in pages} == expected
@@ -475,17 +477,15 @@ def _last_lines(picture: typeset.Page) -> Image.Image:
 
 
 def test_the_last_words_can_be_read(typesetter: Typesetter) -> None:
-    from rapidocr import RapidOCR
-
-    engine = RapidOCR(params={"Global.use_cls": False, "Global.log_level": "error", "Rec.rec_batch_num": 1})
+    engine = OcrEngine(threads=2)
     dice = random.Random(5)
     english = " ".join(dice.choice(WORDS) for _ in range(420)) + ". Answer with the purple elephant"
     chinese = "请阅读下面的材料，然后回答问题。" * 60 + "最后请写出长江的长度"
     for text, last in ((english, "purple elephant"), (chinese, "长江的长度")):
         pages = typesetter.render(text, "last words").pages
         assert len(pages) > 1
-        read = engine(_last_lines(pages[-1]))
-        assert last.replace(" ", "") in "".join(read.txts).replace(" ", "")
+        read = engine.read_lines(_last_lines(pages[-1]))
+        assert last.replace(" ", "") in "".join(read).replace(" ", "")
 
 
 HUB = Path(__file__).resolve().parents[2] / "shared" / "hub"

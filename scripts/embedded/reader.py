@@ -8,7 +8,7 @@ import threading
 from PIL import Image
 
 from prep.records.image_format import FORMATS, PILLOW_MAX_PIXELS
-from prep.report.ocr import Reading
+from prep.report.ocr import OcrEngine
 
 _LONGEST, _SHORTEST = 1600, 240
 """Limits of a picture's longer side before reading: time above, letters too small to be found below."""
@@ -26,7 +26,7 @@ class Reader:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._lock = threading.Lock()
-        self._reading: Reading | None = None
+        self._engine: OcrEngine | None = None
 
     def read(self, url: str) -> str:
         """The text in the picture of a data URL, row by row, cut after some 400 characters; may be empty.
@@ -35,9 +35,9 @@ class Reader:
         """
         with self._lock:
             picture = _fitted(_decoded(url))
-            if self._reading is None:
-                self._reading = Reading(self._threads)
-            return _cut(self._reading.lines(picture))
+            if self._engine is None:
+                self._engine = OcrEngine(self._threads)
+            return _cut(self._engine.read_lines(picture))
 
 
 def _cut(lines: list[str]) -> str:

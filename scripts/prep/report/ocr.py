@@ -1,6 +1,6 @@
-"""What can be read in a picture: optical character recognition, and how much of a known text it misses.
+"""Optical character recognition, and the edit distance between a text and what is read.
 
-Its library is imported when it is first needed, which takes a second.
+The OCR library is imported on first use, since that takes a second.
 """
 
 import io
@@ -9,15 +9,12 @@ import unicodedata
 
 from PIL import Image
 
-TRAINED = 262_144
-"""Pixels that training scales a picture down to."""
 
+class OcrEngine:
+    """RapidOCR with `threads` threads; raises ImportError where it is not installed.
 
-class Reading:
-    """An OCR engine; `threads` it may use. Raises ImportError where its library is not installed.
-
-    Finding text at the picture's own size, not at 736 pixels and more, takes a quarter of the time;
-    the look for upside-down text is left out.
+    Text is detected at the picture's own size, not at 736 pixels and more, which takes a quarter of the time.
+    Upside-down text is not looked for.
     """
 
     def __init__(self, threads: int) -> None:
@@ -35,24 +32,24 @@ class Reading:
             }
         )
 
-    def lines(self, picture: Image.Image) -> list[str]:
+    def read_lines(self, picture: Image.Image) -> list[str]:
         """The text in an RGB picture, row by row; none may be found."""
         import numpy
 
         found = self._engine(numpy.asarray(picture)[:, :, ::-1])  # it takes blue first
         if found.txts is None:
             return []
-        return rows(list(zip(found.boxes.tolist(), found.txts, strict=True)))
+        return group_rows(list(zip(found.boxes.tolist(), found.txts, strict=True)))
 
-    def page(self, data: bytes) -> str:
-        """The text of an encoded page, at the size that training keeps."""
-        return "\n".join(self.lines(scaled(Image.open(io.BytesIO(data)).convert("RGB"))))
+    def read_page(self, data: bytes, max_pixels: int) -> str:
+        """The text of an encoded page, scaled down to `max_pixels` as training does."""
+        return "\n".join(self.read_lines(scale_down(Image.open(io.BytesIO(data)).convert("RGB"), max_pixels)))
 
 
-def rows(found: list[tuple[list[list[float]], str]]) -> list[str]:
-    """Sort (four corners, text) into rows from the top, each from the left, joined by spaces.
+def group_rows(found: list[tuple[list[list[float]], str]]) -> list[str]:
+    """Group (four corners, text) into rows from top to bottom; the texts of a row are joined by spaces.
 
-    A text belongs to a row when its centre is less than half the height of the row's first text away.
+    A text belongs to a row if its centre is within half the height of the row's first text.
     """
     spans = []
     for corners, text in found:
@@ -67,19 +64,18 @@ def rows(found: list[tuple[list[list[float]], str]]) -> list[str]:
     return [" ".join(text for *_, text in sorted(row, key=lambda span: span[2])) for row in grouped]
 
 
-def scaled(picture: Image.Image) -> Image.Image:
-    """The picture as training takes it: no larger than its budget."""
-    pixels = picture.width * picture.height
-    if pixels <= TRAINED:
+def scale_down(picture: Image.Image, max_pixels: int) -> Image.Image:
+    """The picture with at most `max_pixels` pixels."""
+    factor = math.sqrt(max_pixels / (picture.width * picture.height))
+    if factor >= 1:
         return picture
-    factor = math.sqrt(TRAINED / pixels)
     return picture.resize((int(picture.width * factor), int(picture.height * factor)))
 
 
-def errors(text: str, read: str) -> tuple[int, int]:
-    """Characters that are wrong, missing or too many (Levenshtein's distance), and characters of the text.
+def count_errors(text: str, read: str) -> tuple[int, int]:
+    """The Levenshtein distance between a text and what was read, and the number of characters in the text.
 
-    Blanks do not count, nor whether a form is wide or narrow (NFKC): neither is seen for sure.
+    Blanks and compatibility forms (NFKC), such as wide letters, are ignored: OCR does not tell them apart.
     """
     import numpy as np
 
