@@ -149,7 +149,7 @@ def main() -> None:
     ):
         reasons = Counter()
         for path, part in parts.items():
-            with process_pool.named_when_out_of_memory(
+            with process_pool.explain_out_of_memory(
                 (part["raw"] or {"path": path})["path"], "assemble_artifact"
             ):
                 append_batches(keep, read_part(path.with_suffix(".parquet"), part, schema))

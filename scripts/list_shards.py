@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from prep.hub.dataset import Dataset, HubFile, open_dataset
 from prep.hub.numbered_files import SHOWN, doubled_files, missing_files, shown
 from prep.runtime import program
-from prep.runtime.ordered_map import in_order
+from prep.runtime.ordered_map import ordered_map
 from prep.runtime.program import Failure
 from prep.storage.atomic import read_json, write_json
 
@@ -100,7 +100,7 @@ def listing(
     missing = missing_of(names)
     check(found, missing, where, patterns)
     with ThreadPoolExecutor(connections) as pool:
-        footers = in_order(pool, partial(read_footer, dataset, commit), found, ahead=connections)
+        footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         asked, kept = tee(footer for _, footer in footers)
         needed = list(takes((footer.rows for footer in asked), max_rows))
         groups = [footer.group_bytes for footer in islice(kept, len(needed))]

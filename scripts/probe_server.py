@@ -28,7 +28,7 @@ from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
 from prep.runtime.program import Failure, parser, run
 from prep.runtime.sanitize import sanitize
-from prep.serving.endpoint import Endpoint, fetch, models
+from prep.serving.endpoint import Endpoint, fetch_json, list_models
 from prep.serving.server import Server
 from prep.serving.server_config import ServerConfig, read_server_config
 from prep.storage.atomic import read_json, write_json
@@ -141,14 +141,14 @@ async def _pause(fault: Fault, seconds: float) -> None:
 
 def context_length(body: Any, model: str) -> int | None:
     """The tokens of a model's context, as vLLM tells them in /v1/models (`max_model_len`); None: unknown."""
-    told = next((entry.get("max_model_len") for entry in models(body) if entry["id"] == model), None)
+    told = next((entry.get("max_model_len") for entry in list_models(body) if entry["id"] == model), None)
     return told if isinstance(told, int) and told > 0 else None
 
 
 async def probe(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
     name, url = config.name, endpoint.base_url
-    _, body = await fetch(f"{url}/models", endpoint.api_key, config.request_timeout)
+    _, body = await fetch_json(f"{url}/models", endpoint.api_key, config.request_timeout)
     context = context_length(body, config.model)
     budget = min(BUDGET, (context or config.max_model_len) // 2)
     try:
@@ -220,7 +220,7 @@ def transformers_version(config: ServerConfig) -> str | None:
 async def version(endpoint: Endpoint) -> str | None:
     """What the server tells of its version, if it does."""
     try:
-        _, body = await fetch(endpoint.base_url.removesuffix("/v1") + "/version")
+        _, body = await fetch_json(endpoint.base_url.removesuffix("/v1") + "/version")
     except OSError:
         return None
     told = body.get("version") if isinstance(body, dict) else None

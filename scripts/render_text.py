@@ -15,7 +15,7 @@ from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter, is_english
 from prep.runtime import process_pool, program
-from prep.runtime.ordered_map import in_order
+from prep.runtime.ordered_map import ordered_map
 
 log = logging.getLogger("prep")
 
@@ -62,7 +62,7 @@ def render_answers(
     """
     chunks = iter(lambda: list(islice(every, 16)), [])
     render = partial(render_questions, config=config, seed=seed)
-    for chunk, found in in_order(pool, render, chunks, ahead=16, sent=kept_questions):
+    for chunk, found in ordered_map(pool, render, chunks, ahead=16, payload=kept_questions):
         pages = iter(found)
         for selected in chunk:
             yield selected, selected.defect or next(pages)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
-    with scratch_folder.abandoned_removed(), process_pool.pool(args.threads) as pool:
+    with scratch_folder.abandoned_removed(), process_pool.open_pool(args.threads) as pool:
         rendered = render_answers(pool, selection.read(args), config, args.seed)
         selection.write(args, build_rows(rendered))
 

@@ -169,7 +169,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
         assert image_check.check(large, LIMIT, "decode") is None
         done.set()
 
-    with process_pool.alone:
+    with process_pool.memory_lock:
         assert image_check.check(small, LIMIT, "decode") is None
         waiting = threading.Thread(target=check_large)
         waiting.start()

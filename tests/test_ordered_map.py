@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prep.runtime.ordered_map import in_order
+from prep.runtime.ordered_map import ordered_map
 
 
 def test_results_come_in_the_items_order_however_long_each_takes() -> None:
@@ -20,7 +20,7 @@ def test_results_come_in_the_items_order_however_long_each_takes() -> None:
         return item * 2
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(in_order(pool, double, range(4), ahead=4)) == [(0, 0), (1, 2), (2, 4), (3, 6)]
+        assert list(ordered_map(pool, double, range(4), ahead=4)) == [(0, 0), (1, 2), (2, 4), (3, 6)]
 
 
 @pytest.mark.parametrize("ahead", [1, 3, 50])
@@ -34,7 +34,7 @@ def test_no_more_items_are_taken_than_allowed(ahead: int) -> None:
             yield item
 
     with ThreadPoolExecutor(2) as pool:
-        for handed_out, (item, result) in enumerate(in_order(pool, str, items(), ahead), start=1):
+        for handed_out, (item, result) in enumerate(ordered_map(pool, str, items(), ahead), start=1):
             assert result == str(item)
             assert taken <= handed_out + ahead
     assert taken == handed_out == 20
@@ -42,19 +42,19 @@ def test_no_more_items_are_taken_than_allowed(ahead: int) -> None:
 
 def test_no_items_give_nothing() -> None:
     with ThreadPoolExecutor(1) as pool:
-        assert list(in_order(pool, str, [], ahead=4)) == []
+        assert list(ordered_map(pool, str, [], ahead=4)) == []
 
 
 def test_the_function_gets_what_is_sent_of_an_item() -> None:
     with ThreadPoolExecutor(2) as pool:
         items = [("a", object), ("b", object)]
-        results = in_order(pool, str.upper, items, ahead=1, sent=lambda item: item[0])
+        results = ordered_map(pool, str.upper, items, ahead=1, payload=lambda item: item[0])
         assert list(results) == [(("a", object), "A"), (("b", object), "B")]
 
 
 def test_an_error_comes_in_its_place() -> None:
     with ThreadPoolExecutor(2) as pool:
-        results = in_order(pool, lambda item: 1 // item, [1, 0, 1], ahead=3)
+        results = ordered_map(pool, lambda item: 1 // item, [1, 0, 1], ahead=3)
         assert next(results) == (1, 1)
         with pytest.raises(ZeroDivisionError):
             next(results)

@@ -16,8 +16,8 @@ from prep.inference import client
 from prep.inference.errors import TRIES, Fault
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
-from prep.serving.endpoint import Endpoint, get
-from prep.serving.launch import command_line, free_port
+from prep.serving.endpoint import Endpoint, get_json
+from prep.serving.launch import build_command, find_free_port
 from prep.serving.replica import Replica
 from prep.storage.atomic import write_json
 from probe_server import Asker, context_length, obeys, probe, probe_all, thinking_field, transformers_version
@@ -27,7 +27,7 @@ from stand_in_server import processes, starts, until
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(Replica, "poll", 0.05)
+    monkeypatch.setattr(Replica, "poll_s", 0.05)
     monkeypatch.setattr(client, "FIRST_DELAY", 0.005)
     monkeypatch.setattr(client, "LONGEST_DELAY", 0.05)
 
@@ -101,9 +101,9 @@ def elsewhere(tmp_path):
     started = []
 
     def start(*behaviour: str) -> str:
-        port = free_port("127.0.0.1")
+        port = find_free_port("127.0.0.1")
         config = stand_in_config(tmp_path, "--open", "--bare", *behaviour)
-        started.append(subprocess.Popen(command_line(config, port), env={**os.environ, "VLLM_API_KEY": "k"}))
+        started.append(subprocess.Popen(build_command(config, port), env={**os.environ, "VLLM_API_KEY": "k"}))
         url = f"http://127.0.0.1:{port}/v1"
         until(lambda: _listens(url))
         return url
@@ -116,7 +116,7 @@ def elsewhere(tmp_path):
 
 def _listens(url: str) -> bool:
     try:
-        return get(f"{url}/models")[0] == 200
+        return get_json(f"{url}/models")[0] == 200
     except OSError:
         return False
 

@@ -17,17 +17,17 @@ from running import python_environment
 
 
 def test_they_work() -> None:
-    with process_pool.pool(2) as pool:
+    with process_pool.open_pool(2) as pool:
         assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
 
 
 def test_one_that_is_killed_is_a_line_not_a_traceback() -> None:
     def work() -> None:
-        with process_pool.pool(1) as pool:
+        with process_pool.open_pool(1) as pool:
             os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
             pool.submit(abs, -1).result()
 
-    with pytest.raises(Failure, match="was killed, perhaps for want of memory"):
+    with pytest.raises(Failure, match="was killed, perhaps because memory ran out"):
         work()
 
 
@@ -36,13 +36,13 @@ def test_one_that_is_killed_is_a_line_not_a_traceback() -> None:
     [
         (MemoryError("malloc of size 9 failed"), "memory ran out"),
         (pa.ArrowMemoryError("malloc of size 9 failed"), "memory ran out"),
-        (process_pool.Killed("killed"), "a process crashed or was killed"),
+        (process_pool.WorkerKilled("killed"), "a process crashed or was killed"),
     ],
 )
 def test_too_little_memory_is_told_with_the_file_and_the_key(error: Exception, what: str) -> None:
     with (
         pytest.raises(Failure) as caught,
-        process_pool.named_when_out_of_memory("a.parquet", "convert_llava"),
+        process_pool.explain_out_of_memory("a.parquet", "convert_llava"),
     ):
         raise error
     said = str(caught.value)
@@ -53,7 +53,7 @@ def test_too_little_memory_is_told_with_the_file_and_the_key(error: Exception, w
 
 def test_what_breaks_does_not_wait_for_them() -> None:
     def work() -> None:
-        with process_pool.pool(1) as pool:
+        with process_pool.open_pool(1) as pool:
             pool.submit(abs, -1).result()
             pool.submit(time.sleep, 600)
             raise ValueError("broke")
@@ -69,7 +69,7 @@ import os, time
 from prep.runtime import process_pool
 
 if __name__ == "__main__":
-    with process_pool.pool(2) as pool:
+    with process_pool.open_pool(2) as pool:
         print(*set(pool.map(os.getpgid, [0] * 2)), pool.submit(os.getpid).result(), flush=True)
         pool.submit(time.sleep, 600).result()
 """
@@ -99,7 +99,7 @@ def launch_and_signal(self, process):
     signal.raise_signal(int(sys.argv[1]))
 
 def main():
-    with process_pool.pool(2) as pool:
+    with process_pool.open_pool(2) as pool:
         pool.submit(abs, -1)
 
 if __name__ == "__main__":
@@ -120,7 +120,7 @@ def test_one_that_has_just_started_ends_with_its_program(tmp_path: Path, number:
 
 
 def test_they_do_not_hear_an_interrupt_that_reaches_the_program_too() -> None:
-    with process_pool.pool(1) as pool:
+    with process_pool.open_pool(1) as pool:
         process = pool.submit(os.getpid).result()
         os.kill(process, signal.SIGINT)
         assert pool.submit(os.getpid).result() == process

@@ -18,10 +18,10 @@ from prep.runtime import sanitize as module
 from prep.runtime.program import Failure
 from prep.runtime.sanitize import (
     MASK,
-    Formatter,
-    keep_environment_secrets,
-    keep_secret,
-    keep_url_secret,
+    SanitizingFormatter,
+    register_environment_secrets,
+    register_secret,
+    register_url_password,
     sanitize,
 )
 
@@ -64,7 +64,7 @@ SPELLINGS = {
 def test_no_spelling_of_a_secret_stays(spelling, key):
     written = SPELLINGS[spelling](key)
     assert sanitize(written) == (re.sub("\x1b.*?m", "", written))  # nobody has said that it is one
-    keep_secret(key)
+    register_secret(key)
     for text in (written, f"before {written} between {written} after"):
         found = sanitize(text)
         assert MASK in found
@@ -86,14 +86,14 @@ def _decoded(text: str) -> list[str]:
 
 
 def test_words_around_a_secret_stay():
-    keep_secret(PLAIN)
+    register_secret(PLAIN)
     assert sanitize(f'{{"error": "the key {PLAIN} is wrong"}}') == f'{{"error": "the key {MASK} is wrong"}}'
     assert sanitize("sk-live is how live keys begin") == "sk-live is how live keys begin"
 
 
 @pytest.mark.parametrize("key", ["EMPTY", "x", "none", "test123"])
 def test_a_short_key_masks_no_word(key):
-    keep_secret(key)
+    register_secret(key)
     text = f"{key} {key}s, the {key}, no {key}: 'bearer of {key}'"
     assert sanitize(text) == text
     assert sanitize(f'"authorization": "Bearer {key}"') == f'"authorization": "Bearer {MASK}"'
@@ -105,7 +105,7 @@ def test_a_short_key_masks_no_word(key):
 )
 def test_any_secret_is_masked_in_any_text(key, before, after):
     module._forms = ()
-    keep_secret(key)
+    register_secret(key)
     for written in (key, json.dumps(key), quote(key, safe="")):
         found = sanitize(f"{before}{written}{after}")
         assert key not in found.replace(MASK, "\n")
@@ -117,10 +117,10 @@ def test_what_the_environment_holds_is_masked(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_averysecrettoken\n")
     monkeypatch.setenv("VLLM_API_KEY", "generated-key-of-a-server")
     monkeypatch.setenv("https_proxy", "http://user:pass%2Fw0rd-long@proxy:3128")
-    keep_environment_secrets()
-    keep_url_secret("https://me:another-password@hub.example.org")
-    keep_url_secret("https://[broken")
-    keep_secret("half of a character \udcff in it")
+    register_environment_secrets()
+    register_url_password("https://me:another-password@hub.example.org")
+    register_url_password("https://[broken")
+    register_secret("half of a character \udcff in it")
     basic = base64.b64encode(b"user:pass/w0rd-long").decode()
     for text in ("hf_averysecrettoken", "generated-key-of-a-server", "pass%2Fw0rd-long", "pass/w0rd-long"):
         assert sanitize(f"say {text}.") == f"say {MASK}."
@@ -129,7 +129,7 @@ def test_what_the_environment_holds_is_masked(monkeypatch):
 
 
 def test_a_secret_at_the_cut_of_a_detail_is_masked_before_it_is_cut():
-    keep_secret(PLAIN)
+    register_secret(PLAIN)
     for before in range(DETAIL - len(PLAIN) - 2, DETAIL + 1):
         fault = Fault(Reason.BAD_REQUEST, "x" * before + PLAIN + " and more")
         assert PLAIN[:4] not in fault.detail
@@ -139,7 +139,7 @@ def test_a_secret_at_the_cut_of_a_detail_is_masked_before_it_is_cut():
 @pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 408, 429, 500])
 @pytest.mark.parametrize("body", [{"error": {"message": f"Bearer {PLAIN}"}}, [{"headers": PLAIN}], PLAIN])
 def test_no_error_of_a_server_repeats_a_secret(status, body):
-    keep_secret(PLAIN)
+    register_secret(PLAIN)
     said = body if isinstance(body, str) else json.dumps(body)
     try:
         fault = of_status(status, {"Location": f"https://x/?key={PLAIN}"}, said.encode(), "url")
@@ -189,12 +189,12 @@ def test_any_text_is_sanitized_at_once(text):
 
 
 def test_records_and_their_tracebacks_are_sanitized():
-    keep_secret(PLAIN)
+    register_secret(PLAIN)
     try:
         raise ValueError(f"\x1b[31m{PLAIN}")
     except ValueError as error:
         record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (PLAIN,), (ValueError, error, None))
-    text = Formatter("%(message)s").format(record)
+    text = SanitizingFormatter("%(message)s").format(record)
     assert text == f"{MASK}\nValueError: {MASK}"
 
 
@@ -205,6 +205,6 @@ def test_a_long_text_of_openings_is_looked_at_once():
         reads = sum(len(found[0]) for found in module._SEQUENCE.finditer(text))
         assert reads <= len(text)
         assert not re.search("[\x1b\x80-\x9f]", sanitize(text))
-    keep_secret(PLAIN)
+    register_secret(PLAIN)
     text = "".join(random.Random(1).choices([PLAIN[:11], PLAIN[1:], "x"], k=10_000))
     assert PLAIN not in sanitize(text)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 from conftest import ROOT
 
-from prep.serving.endpoint import Endpoint, get
+from prep.serving.endpoint import Endpoint, get_json
 from prep.storage.atomic import write_json
 from serve_server import usage
 from server_config import stand_in_config
@@ -51,8 +51,8 @@ def test_serves_with_a_key_that_only_its_owner_reads_until_it_is_told_to_end(ser
     key = (tmp_path / "key").read_text().strip()
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert f'export TOY_API_KEY="$(cat {tmp_path}/key)"' in words
-    assert get(f"{url}/models", key)[0] == 200
-    assert get(f"{url}/models")[0] == 401
+    assert get_json(f"{url}/models", key)[0] == 200
+    assert get_json(f"{url}/models")[0] == 401
     assert key not in words + "".join(processes("").values())
     process.send_signal(number)
     _, log = process.communicate(timeout=10)
@@ -81,7 +81,7 @@ def test_replicas_are_served_with_one_key(serve, tmp_path):
 
 def _status(url: str, key: str) -> int | None:
     try:
-        return get(url, key)[0]
+        return get_json(url, key)[0]
     except OSError:
         return None
 

@@ -21,8 +21,8 @@ from prep.runtime import process_group
 from prep.runtime.program import Failure
 from prep.serving import endpoint as endpoint_module
 from prep.serving import replica as replica_module
-from prep.serving.endpoint import Endpoint, External, get, is_loopback, names
-from prep.serving.launch import command_line, free_port, shares
+from prep.serving.endpoint import Endpoint, ExternalServers, describe_models, get_json, is_loopback
+from prep.serving.launch import build_command, find_free_port, split_devices
 from prep.serving.replica import Replica
 from prep.serving.server import Server
 from prep.serving.server_config import ServerConfig
@@ -53,7 +53,7 @@ async def work(config, ending):
             await asyncio.Event().wait()
 
 def main():
-    Replica.grace = 0.3
+    Replica.grace_s = 0.3
     asyncio.run(work(Path(sys.argv[1]), sys.argv[2]))
 
 run(main)
@@ -66,8 +66,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows whe
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Looks twenty times a second, and kills soon; a test that fails leaves nothing either."""
-    monkeypatch.setattr(Replica, "poll", 0.05)
-    monkeypatch.setattr(Replica, "grace", 0.3)
+    monkeypatch.setattr(Replica, "poll_s", 0.05)
+    monkeypatch.setattr(Replica, "grace_s", 0.3)
     yield
     for pid in processes(tmp_path):
         with contextlib.suppress(ProcessLookupError):
@@ -133,7 +133,7 @@ def test_starts_at_the_first_call_only_and_stops_at_the_end(tmp_path):
     assert endpoint.base_url.endswith("/v1")
     until(lambda: not processes(tmp_path))
     with pytest.raises(OSError, match="refused"):
-        get(endpoint.base_url + "/models")
+        get_json(endpoint.base_url + "/models")
 
 
 def test_a_server_that_takes_long_to_name_its_model_gets_ready(tmp_path, monkeypatch):
@@ -143,9 +143,9 @@ def test_a_server_that_takes_long_to_name_its_model_gets_ready(tmp_path, monkeyp
         patience.append(timeout)
         if url.endswith("/models") and key and timeout < 15:
             raise TimeoutError("timed out")
-        return await endpoint_module.fetch(url, key, timeout)
+        return await endpoint_module.fetch_json(url, key, timeout)
 
-    monkeypatch.setattr(replica_module, "fetch", slow)
+    monkeypatch.setattr(replica_module, "fetch_json", slow)
     assert len(use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())) == 1
     assert patience[:2] == [5, 5]
     assert 15 < max(patience) < 20  # start_timeout is 20 s
@@ -168,8 +168,8 @@ def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
 
     async def work(server):
         (first,) = await server.endpoints()
-        assert get(first.base_url + "/models", first.api_key)[0] == 200
-        assert get(first.base_url + "/models")[0] == 401
+        assert get_json(first.base_url + "/models", first.api_key)[0] == 200
+        assert get_json(first.base_url + "/models")[0] == 401
         lines = "".join(processes("").values())
         (old,) = starts(tmp_path)
         os.kill(old, signal.SIGKILL)
@@ -217,7 +217,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
     caplog.set_level(logging.INFO)
 
     def ours_ended():
-        until(lambda: starts(tmp_path) and not process_group.living(starts(tmp_path)[0]))
+        until(lambda: starts(tmp_path) and not process_group.is_group_alive(starts(tmp_path)[0]))
 
     # Even one that wants no key and has the same model is not ours, when ours has ended.
     with Elsewhere(model, wait=ours_ended) as thief:
@@ -225,14 +225,14 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
         # The port was free when it was looked at, and taken when the server came to it.
         monkeypatch.setattr(
             replica_module,
-            "free_port",
-            lambda host, port=0: offers.pop() if offers else free_port(host, port),
+            "find_free_port",
+            lambda host, port=0: offers.pop() if offers else find_free_port(host, port),
         )
         (endpoint,) = use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert endpoint.base_url != thief.url
     assert len(starts(tmp_path)) == 2
     assert "Address already in use" in caplog.text
-    assert f"quicker to take port {thief.port}" in caplog.text
+    assert f"another program took port {thief.port} first" in caplog.text
 
 
 def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
@@ -247,7 +247,7 @@ def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
         os.kill(starts(tmp_path)[0], signal.SIGKILL)
         return first, await until_restarted(server, tmp_path, 2)
 
-    port = free_port("127.0.0.1")
+    port = find_free_port("127.0.0.1")
     first, second = use(stand_in_config(tmp_path, port=port), tmp_path, work)
     assert first == second
     assert first[0].base_url == f"http://127.0.0.1:{port}/v1"
@@ -256,7 +256,7 @@ def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
 def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
     async def work(server):
         (endpoint,) = await server.endpoints()
-        return [get(f"{endpoint.base_url}/models", key)[0] for key in (endpoint.api_key, "")]
+        return [get_json(f"{endpoint.base_url}/models", key)[0] for key in (endpoint.api_key, "")]
 
     model = "SmolLM2-135M-Instruct"
     config = stand_in_config(tmp_path, mode="embedded", model=model, launcher=[], args=[], threads=1)
@@ -316,7 +316,7 @@ def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path
 
 
 def test_replicas_at_a_fixed_port_count_up_from_it_with_one_key(tmp_path):
-    port = free_port("127.0.0.1")
+    port = find_free_port("127.0.0.1")
     config = stand_in_config(tmp_path, replicas=2, devices="0,1", port=port)
     endpoints = use(config, tmp_path, lambda server: server.endpoints())
     assert [each.base_url for each in endpoints] == [f"http://127.0.0.1:{port + n}/v1" for n in (0, 1)]
@@ -340,10 +340,10 @@ def test_shares(tmp_path, monkeypatch, replicas, devices, own, expected):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
     config = stand_in_config(tmp_path, replicas=replicas, devices=devices)
     if isinstance(expected, list):
-        assert shares(config) == expected
+        assert split_devices(config) == expected
     else:
         with pytest.raises(Failure, match=f"toy: 2 replicas {expected}"):
-            shares(config)
+            split_devices(config)
 
 
 def test_servers_that_run_at_once_compile_into_folders_of_their_own_and_find_them_again(
@@ -416,7 +416,7 @@ def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path)
         old = starts(tmp_path)[0]
         os.kill(old, signal.SIGKILL)
         await until_restarted(server, tmp_path, 2)
-        assert not process_group.living(old)
+        assert not process_group.is_group_alive(old)
 
     use(stand_in_config(tmp_path, "--stubborn"), tmp_path, work)
     until(lambda: not processes(tmp_path))
@@ -430,7 +430,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_made_again(tmp_path
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        assert not process_group.living(starts(tmp_path)[0])
+        assert not process_group.is_group_alive(starts(tmp_path)[0])
         await server.endpoints()
 
     use(stand_in_config(tmp_path), tmp_path, work)
@@ -477,7 +477,7 @@ def guard_of(folder: Path) -> int:
 def test_nothing_is_left_after_success(program, tmp_path):
     process = program("success")
     assert process.wait(10) == 0
-    assert not process_group.living(starts(tmp_path)[0])
+    assert not process_group.is_group_alive(starts(tmp_path)[0])
     until(lambda: not processes(tmp_path))
 
 
@@ -529,7 +529,7 @@ def orphaned(program, folder: Path) -> int:
     process.wait()
     until(lambda: not any(".py" in line and "stand_in" not in line for line in processes(folder).values()))
     server = starts(folder)[-1]
-    assert process_group.living(server)
+    assert process_group.is_group_alive(server)
     assert len(list((folder / "running").iterdir())) == 1
     return server
 
@@ -542,8 +542,8 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
 
     async def work(server):
         await server.endpoints()
-        assert not process_group.living(old)
-        assert process_group.living(starts(tmp_path)[-1])
+        assert not process_group.is_group_alive(old)
+        assert process_group.is_group_alive(starts(tmp_path)[-1])
         assert len(list((tmp_path / "running").iterdir())) == 1
 
     use(stand_in_config(tmp_path), tmp_path, work)
@@ -556,10 +556,10 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
 def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(program, tmp_path):
     old = orphaned(program, tmp_path)
     os.kill(old, signal.SIGKILL)
-    until(lambda: process_group.identity(old) is None)
-    assert process_group.living(old)  # its child, which hears no SIGTERM
+    until(lambda: process_group.identify_process(old) is None)
+    assert process_group.is_group_alive(old)  # its child, which hears no SIGTERM
     use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
-    assert not process_group.living(old)
+    assert not process_group.is_group_alive(old)
     until(lambda: not processes(tmp_path))
 
 
@@ -568,7 +568,7 @@ def test_a_start_leaves_the_server_of_a_program_that_lives(program, tmp_path):
     program("wait")
     (other,) = starts(tmp_path)
     use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
-    assert process_group.living(other)
+    assert process_group.is_group_alive(other)
     assert len(list((tmp_path / "running").iterdir())) == 1
 
 
@@ -617,9 +617,9 @@ def external(*urls: str, **changes) -> ServerConfig:
 
 
 def test_external_servers_that_answer_are_given_and_the_others_come_when_they_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(External, "recheck", 0.05)
+    monkeypatch.setattr(ExternalServers, "recheck_s", 0.05)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody's: the loopback is reached without it
-    late = free_port("127.0.0.1")
+    late = find_free_port("127.0.0.1")
 
     async def work(server):
         before = await server.endpoints()
@@ -657,7 +657,7 @@ def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
 
 
 def test_no_external_server_that_answers_is_a_failure(tmp_path):
-    url = f"http://127.0.0.1:{free_port('127.0.0.1')}/v1"
+    url = f"http://127.0.0.1:{find_free_port('127.0.0.1')}/v1"
     with pytest.raises(Failure, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
         use(external(url), tmp_path, lambda server: server.endpoints())
 
@@ -665,7 +665,7 @@ def test_no_external_server_that_answers_is_a_failure(tmp_path):
 def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
     """One that answers the first two looks only when the third comes, in place of within five seconds."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(External, "patience", 0.05)
+    monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     third, looks = threading.Event(), []
 
     def busy():
@@ -683,7 +683,7 @@ def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
 
 @pytest.mark.parametrize("status", [408, 429, 503, 504])
 def test_an_external_server_that_has_too_much_to_do_is_waited_for(tmp_path, monkeypatch, status):
-    monkeypatch.setattr(External, "patience", 0.05)
+    monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     statuses = iter([status, status])
     with Elsewhere(wait=lambda: next(statuses, None)) as server:
         assert use(external(server.url), tmp_path, lambda server: server.endpoints()) == [
@@ -693,7 +693,7 @@ def test_an_external_server_that_has_too_much_to_do_is_waited_for(tmp_path, monk
 
 def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, monkeypatch):
     """At once then, and though its last answer is still awaited."""
-    monkeypatch.setattr(External, "patience", 0.05)
+    monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     never = threading.Event()
     with Elsewhere(wait=lambda: never.wait(60) and None) as server:
         try:
@@ -704,8 +704,8 @@ def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, 
 
 
 def test_a_busy_server_beside_one_that_answers_comes_when_it_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(External, "patience", 0.05)
-    monkeypatch.setattr(External, "recheck", 0.05)
+    monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
+    monkeypatch.setattr(ExternalServers, "recheck_s", 0.05)
     free = threading.Event()
 
     async def work(server):
@@ -731,7 +731,7 @@ def test_the_end_of_a_loop_does_not_wait_for_a_look():
         looks.append("done")
 
     async def work(url):
-        looking = asyncio.create_task(endpoint_module.fetch(f"{url}/models", timeout=60))
+        looking = asyncio.create_task(endpoint_module.fetch_json(f"{url}/models", timeout=60))
         while not looks:
             await asyncio.sleep(0.01)
         return looking
@@ -759,7 +759,7 @@ def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path
 
 def test_command_line_of_a_managed_server(tmp_path):
     config = stand_in_config(tmp_path, launcher=["env", "vllm", "serve"], args=["-tp", "8"])
-    assert command_line(config, 8000) == [
+    assert build_command(config, 8000) == [
         *("env", "vllm", "serve", "toy/model", "--host", "127.0.0.1", "--port", "8000"),
         *("--served-model-name", "toy/model", "--max-model-len", "512", "-tp", "8"),
     ]
@@ -767,7 +767,7 @@ def test_command_line_of_a_managed_server(tmp_path):
 
 def test_command_line_of_the_embedded_server(tmp_path):
     config = stand_in_config(tmp_path, mode="embedded", model="Small", launcher=[], args=[], threads=3)
-    assert command_line(config, 8000) == [
+    assert build_command(config, 8000) == [
         *(sys.executable, str(ROOT / "scripts/embedded_server.py"), "--model", "Small"),
         *("--host", "127.0.0.1", "--port", "8000", "--threads", "3"),
     ]
@@ -776,16 +776,16 @@ def test_command_line_of_the_embedded_server(tmp_path):
 @pytest.mark.parametrize("flag", ["--host", "--port=1", "--served-model-name", "--api-key=x"])
 def test_flags_that_are_decided_at_each_start_are_refused(tmp_path, flag):
     with pytest.raises(Failure, match="args must not hold " + flag.partition("=")[0]):
-        command_line(stand_in_config(tmp_path, flag), 8000)
+        build_command(stand_in_config(tmp_path, flag), 8000)
 
 
 def test_free_port_refuses_one_that_is_listened_on():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with pytest.raises(Failure, match=r"cannot listen on 127\.0\.0\.1"):
-            free_port("127.0.0.1", listener.getsockname()[1])
-        port = free_port("127.0.0.1")
+            find_free_port("127.0.0.1", listener.getsockname()[1])
+        port = find_free_port("127.0.0.1")
     assert port != listener
-    assert free_port("127.0.0.1", port) == port
+    assert find_free_port("127.0.0.1", port) == port
 
 
 @pytest.mark.parametrize(
@@ -799,7 +799,7 @@ def test_free_port_refuses_one_that_is_listened_on():
     ],
 )
 def test_a_process_of_the_group_is_told_by_its_stat_line(stat, runs):
-    assert process_group._runs_in(34, stat) is runs
+    assert process_group._is_member(34, stat) is runs
 
 
 @pytest.mark.parametrize(
@@ -813,7 +813,7 @@ def test_a_process_of_the_group_is_told_by_its_stat_line(stat, runs):
     ],
 )
 def test_names_of_anything_that_a_server_may_say(body, words):
-    assert names(body) == words
+    assert describe_models(body) == words
 
 
 @pytest.mark.parametrize(
@@ -842,5 +842,5 @@ def test_an_answer_that_is_not_http_is_no_answer():
         thread = threading.Thread(target=babble)
         thread.start()
         with pytest.raises(OSError, match="no HTTP answer"):
-            endpoint_module.get(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models")
+            endpoint_module.get_json(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models")
         thread.join()

@@ -22,7 +22,7 @@ from prep.inference.transport import STREAM, Wire
 from prep.runtime.program import Failure
 from prep.serving import replica
 from prep.serving.endpoint import Endpoint
-from prep.serving.launch import free_port
+from prep.serving.launch import find_free_port
 from prep.serving.server import Server
 from prep.serving.server_config import ServerConfig
 from prep.storage import parquet
@@ -254,9 +254,9 @@ def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, m
         offers = [thief.getsockname()[1]]
 
         def offered(host, port=0):
-            return offers.pop() if offers else free_port(host, port)
+            return offers.pop() if offers else find_free_port(host, port)
 
-        monkeypatch.setattr(replica, "free_port", offered)
+        monkeypatch.setattr(replica, "find_free_port", offered)
 
         async def work():
             with Server(tiny_config(model), tmp_path) as started:
@@ -273,7 +273,7 @@ def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, m
 
         caplog.set_level("INFO")
         endpoint, lines, (whole, streamed) = asyncio.run(work())
-    assert "another program was quicker to take port" in caplog.text
+    assert "another program took port" in caplog.text
     assert "bin/vllm serve" in lines
     assert endpoint.api_key not in lines + caplog.text
     # What is put together of a stream has these alone.

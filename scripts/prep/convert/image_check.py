@@ -42,7 +42,7 @@ def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
                 if picture.format in ("JPEG", "MPO"):
                     mode = "L" if picture.mode == "RGB" else picture.mode
                     picture.draft(mode, (max(1, width // 8), max(1, height // 8)))
-                with process_pool.alone if width * height > LARGE else nullcontext():
+                with process_pool.memory_lock if width * height > LARGE else nullcontext():
                     picture.load()
                     if has_orientation(picture):
                         # What metadata do to a picture does not depend on how large it is.

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: T
         max_pixels=args.max_pixels,
         threads=args.threads,
     )
-    with process_pool.named_when_out_of_memory(job.raw, Path(sys.argv[0]).stem):
+    with process_pool.explain_out_of_memory(job.raw, Path(sys.argv[0]).stem):
         convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
 
 
@@ -136,7 +136,7 @@ def write_rows(
     This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
     pictures. To check a header takes less time than to hand the picture over, so a thread does it.
     """
-    decoders = process_pool.pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
+    decoders = process_pool.open_pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
     with decoders as pool:
         return write_part(shard, KEPT, rejects, convert_batches(job, source.batches(job.take), pool))
 

@@ -26,7 +26,7 @@ from prep.hub import retry
 from prep.hub.dataset import HubFile, folder_of, matches
 from prep.hub.retry import Result, advice, words
 from prep.runtime.program import Failure
-from prep.runtime.sanitize import keep_secret, keep_url_secret
+from prep.runtime.sanitize import register_secret, register_url_password
 from prep.storage import atomic
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ class Remote:
         self.repo = repo
         self.pause = pause
         self.keep = keep
-        keep_secret(get_token())
-        keep_url_secret(self.endpoint)
+        register_secret(get_token())
+        register_url_password(self.endpoint)
         parts = urlsplit(self.endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Failure("hub.endpoint (or HF_ENDPOINT) must be an address such as https://hub.example.org")

@@ -1,1 +1,1 @@
-"""Processes of a program: start and failure, child groups, pools, ordered results, sanitized output."""
+"""Processes: entry point, child process groups, process pools, ordered map, sanitized output."""

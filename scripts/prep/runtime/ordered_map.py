@@ -1,4 +1,4 @@
-"""Work that is done side by side and handed out in order."""
+"""Ordered map over an executor, with a bounded look-ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,25 +7,25 @@ from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Sent = TypeVar("Sent")
+Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
 
-def in_order(
+def ordered_map(
     pool: Executor,
-    function: Callable[[Sent], Result],
+    function: Callable[[Payload], Result],
     items: Iterable[Item],
     ahead: int,
-    sent: Callable[[Item], Sent] = lambda item: item,
+    payload: Callable[[Item], Payload] = lambda item: item,
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result, in order; no more than `ahead` items are taken before they are asked for.
+    """Yield each item with its result, in order, while up to `ahead` items are worked on.
 
-    `sent` is what of an item the function needs: to another process it has to be copied.
+    `payload` gives the part of an item that the function needs, since another process gets a copy.
     """
     left = iter(items)
-    waiting = deque((item, pool.submit(function, sent(item))) for item in islice(left, ahead))
+    waiting = deque((item, pool.submit(function, payload(item))) for item in islice(left, ahead))
     while waiting:
         item, future = waiting.popleft()
         result = future.result()
-        waiting.extend((more, pool.submit(function, sent(more))) for more in islice(left, 1))
+        waiting.extend((more, pool.submit(function, payload(more))) for more in islice(left, 1))
         yield item, result

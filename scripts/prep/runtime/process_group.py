@@ -1,15 +1,14 @@
-"""A child process whose whole group ends with the program that started it, however that program ends.
+"""Child process group with a parent-death watchdog.
 
-The program runs this file in a session of its own: it leaves a guard behind and then *becomes* the
-command, so there is no moment at which the command runs unguarded, and the program has the command itself
-for a child. The guard reads a pipe of which the program alone holds the other end: one byte says that the
-program has ended the group itself, the pipe's end that the program is gone. If the guard is killed, the
-program still ends the group: one of the two always lives. What the command writes comes back through a
-second pipe; the guard writes where the program's own errors go.
+The program runs this file in a new session. The file forks a guard and then execs the command. So the
+command never runs unguarded, and it is the program's own child. The guard reads a pipe whose other end only
+the program holds. One byte means that the program has ended the group itself. End of file means that the
+program is gone: the guard ends the group. If the guard is killed, the program still ends the group. A
+second pipe carries the command's output; the guard writes to the program's stderr.
 
-Where both are killed at the same moment, a PID file is left, which prep.serving.orphans looks for.
+If both are killed at the same moment, a PID file is left, and prep.serving.orphans finds it.
 
-Imports the standard library only, since it is also run with no packages in reach.
+Imports the standard library only: this file also runs without site-packages.
 """
 
 import contextlib
@@ -26,38 +25,37 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-# Seconds that processes get to go after SIGKILL: only those stuck in the kernel take any.
-KILLED = 5.0
+KILL_WAIT_S = 5.0  # after SIGKILL; only processes stuck in the kernel need it
 PR_SET_PDEATHSIG = 1
-PARENT = os.getppid()  # when the program was young: one that is orphaned is another's child
-ENDED = (b"Z", b"X")  # states of a process
-TAIL = 8  # lines of a command that are kept to be told
-LONGEST = 65536  # bytes of a line
-ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
+PARENT_PID = os.getppid()  # at the start: an orphan gets another parent
+DEAD_STATES = (b"Z", b"X")  # zombie and dead, see proc(5)
+TAIL_LINES = 8  # of the output, kept for the failure message
+MAX_LINE_BYTES = 65536
+ERROR_PATTERN = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
 
 
-class Guarded:
-    """A command in a session of its own, watched by a guard; each line that it writes is handed to `hear`."""
+class GuardedProcess:
+    """A command in its own session, watched by a guard. Each output line goes to `on_line`."""
 
     def __init__(
         self,
         command: Sequence[str],
         environment: dict[str, str],
-        hear: Callable[[str], None],
+        on_line: Callable[[str], None],
         grace: float,
         pid_file: Path,
     ):
-        """Start it; `grace`: seconds from SIGTERM to SIGKILL. `hear` is called in a thread.
+        """Start the command. `grace`: seconds from SIGTERM to SIGKILL. A thread calls `on_line`.
 
-        On Linux `pid_file` is there as long as processes of the group live; its folder must exist.
+        On Linux `pid_file` exists while processes of the group live. Its folder must exist.
         """
         self._grace = grace
         self._pid_file = pid_file
-        self._last: deque[str] = deque(maxlen=TAIL)
+        self._last: deque[str] = deque(maxlen=TAIL_LINES)
         self._error = ""
         pipe, word = os.pipe()
         self._word: int | None = word
-        flags = [str(pipe), str(grace), str(pid_file), identity(os.getpid()) or ""]
+        flags = [str(pipe), str(grace), str(pid_file), identify_process(os.getpid()) or ""]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", __file__, *flags, *command],
@@ -73,59 +71,59 @@ class Guarded:
         finally:
             os.close(pipe)
         self.pid = self._process.pid
-        self._listener = threading.Thread(target=self._listen, args=(hear,), daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read_output, args=(on_line,), daemon=True)
+        self._reader.start()
 
-    def ended(self) -> str | None:
-        """How the command ended, in words; None while it runs."""
+    def describe_exit(self) -> str | None:
+        """Return the exit code or signal in words, or None while the command runs."""
         code = self._process.poll()
         if code is None:
             return None
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
     def stop(self) -> None:
-        """End every process of the group and send the guard home; a second call does nothing."""
+        """End every process of the group, and the guard. A second call does nothing."""
         word, self._word = self._word, None
         if word is None:
             return
-        end(self.pid, self._grace, self._pid_file)
+        end_group(self.pid, self._grace, self._pid_file)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(KILLED)
+            self._process.wait(KILL_WAIT_S)
         with contextlib.suppress(BrokenPipeError):
             os.write(word, b".")
         os.close(word)
-        self._listener.join(KILLED)
+        self._reader.join(KILL_WAIT_S)
 
-    def tail(self) -> str:
-        """The last that the command wrote, in one line, and before it the first error that it named.
+    def summarize_output(self) -> str:
+        """Return the first error line and the last lines of the output, in one line.
 
-        A server of many processes ends in words about the others; what went wrong stands far above.
+        The last lines of a server with many processes are about the others. The cause stands far above.
         """
         last = " | ".join(self._last) or "nothing"
         return last if self._error in last else f"{self._error} | … | {last}"
 
-    def _listen(self, hear: Callable[[str], None]) -> None:
+    def _read_output(self, on_line: Callable[[str], None]) -> None:
         with self._process.stdout as pipe:
-            while line := pipe.readline(LONGEST):
-                # Of a progress bar, only how it looked last.
+            while line := pipe.readline(MAX_LINE_BYTES):
+                # A progress bar overwrites itself: keep its last state.
                 text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2].strip()
                 if text:
                     self._last.append(text)
-                    if not self._error and (found := ERROR.search(text)):
+                    if not self._error and (found := ERROR_PATTERN.search(text)):
                         self._error = found[1]
-                    hear(text)
+                    on_line(text)
 
 
-def end(group: int, grace: float, pid_file: Path) -> None:
-    """SIGTERM to every process of a group, SIGKILL to what is left of it after `grace` seconds.
+def end_group(group: int, grace: float, pid_file: Path) -> None:
+    """Send SIGTERM to every process of a group, and SIGKILL to what is left after `grace` seconds.
 
-    Removes the PID file once none is left.
+    Remove the PID file once no process is left.
     """
-    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILLED)):
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_WAIT_S)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
         deadline = time.monotonic() + seconds
-        while living(group):
+        while is_group_alive(group):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
@@ -134,60 +132,61 @@ def end(group: int, grace: float, pid_file: Path) -> None:
             return
 
 
-def living(group: int) -> bool:
-    """Whether a process of the group is left; one that has ended and was not waited for does not count."""
+def is_group_alive(group: int) -> bool:
+    """Whether a process of the group lives. Zombies do not count."""
     if not Path("/proc/self/stat").exists():
-        return _signalled(group)
-    return any(members(group))
+        return _can_signal(group)
+    return any(list_members(group))
 
 
-def members(group: int) -> Iterator[int]:
-    """The processes of a group in /proc, without those that have ended and were not waited for."""
+def list_members(group: int) -> Iterator[int]:
+    """List the processes of a group in /proc, without zombies."""
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and _runs_in(group, Path("/proc", entry, "stat").read_bytes()):
+            if entry.isdigit() and _is_member(group, Path("/proc", entry, "stat").read_bytes()):
                 yield int(entry)
 
 
-def identity(pid: int) -> str | None:
-    """A process by its id and its start, in clock ticks since the machine's; None if it has ended.
+def identify_process(pid: int) -> str | None:
+    """Return a process's id and its start time, in clock ticks since boot; None if it has ended.
 
-    Ids are used again, but not with the same start. None also where there is no /proc.
+    The kernel reuses ids, but not with the same start time. None also where there is no /proc.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
     state, *rest = stat.rpartition(b")")[2].split()
-    return None if state in ENDED else f"{pid}:{int(rest[18])}"  # proc(5): state is field 3, the start 22
+    # proc(5): the state is field 3, the start time field 22.
+    return None if state in DEAD_STATES else f"{pid}:{int(rest[18])}"
 
 
-def machine() -> list[str]:
-    """What process ids belong to: this host, its start, and the namespace of ids."""
+def identify_machine() -> list[str]:
+    """Return the scope of process ids: the host, its boot id, and the PID namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return [os.uname().nodename, boot, os.readlink("/proc/self/ns/pid")]
 
 
-def follow_parent() -> None:
-    """On Linux: have the kernel send this process SIGTERM when the one that started it is gone.
+def end_with_parent() -> None:
+    """On Linux, have the kernel send this process SIGTERM when its parent dies.
 
-    A workflow that is killed leaves its jobs behind. They must not hold a server on, or ask and write beside
-    the next run, and one whose workflow is gone already must not begin.
+    A killed workflow leaves its jobs behind. They must not keep a server, or work beside the next run.
+    A job whose workflow is gone already must not begin.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        if os.getppid() != PARENT:
+        if os.getppid() != PARENT_PID:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _runs_in(group: int, stat: bytes) -> bool:
-    """Read `pid (name) state ppid pgrp …` as proc(5) has it; a name may hold spaces and brackets."""
+def _is_member(group: int, stat: bytes) -> bool:
+    """Read `pid (name) state ppid pgrp …` (proc(5)); a name may hold spaces and brackets."""
     state, _parent, its_group = stat.rpartition(b")")[2].split()[:3]
-    return int(its_group) == group and state not in ENDED
+    return int(its_group) == group and state not in DEAD_STATES
 
 
-def _signalled(group: int) -> bool:
-    """Where there is no /proc: whether the group can be signalled."""
+def _can_signal(group: int) -> bool:
+    """Whether the group can be signalled, for systems without /proc."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
@@ -195,35 +194,35 @@ def _signalled(group: int) -> bool:
     return True
 
 
-def _watch(pipe: int, group: int, grace: float, pid_file: Path) -> None:
-    """Wait for the program's word or its end; what ends whole families of processes is not for the guard."""
+def _guard(pipe: int, group: int, grace: float, pid_file: Path) -> None:
+    """Wait for the program's byte or its end. Signals to the whole process tree must not end the guard."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.dup2(2, 1)  # the command's output ends with the command
+    os.dup2(2, 1)  # close the output pipe: it must end with the command
     if not os.read(pipe, 1):
         with contextlib.suppress(OSError):
             os.write(2, b"guard: the program that started this server is gone; ending the server\n")
-        end(group, grace, pid_file)
+        end_group(group, grace, pid_file)
 
 
 def _write_pid_file(pid_file: Path, owner: str) -> None:
-    """Write which process this is, which program started it, and which pipe it and its children write to."""
-    here = identity(os.getpid())
+    """Write the identity of this process and of its program, and the pipe that its group writes to."""
+    here = identify_process(os.getpid())
     if here is not None:
-        found = {"machine": machine(), "owner": owner, "server": here, "output": os.fstat(1).st_ino}
+        found = {"machine": identify_machine(), "owner": owner, "server": here, "output": os.fstat(1).st_ino}
         part = pid_file.with_suffix(".part")
         part.write_text(json.dumps(found), encoding="utf-8")
         part.replace(pid_file)
 
 
-def _become(pipe: int, grace: float, pid_file: Path, owner: str, command: list[str]) -> None:
-    """Leave the guard and a PID file behind, and become the command."""
+def _run_guarded(pipe: int, grace: float, pid_file: Path, owner: str, command: list[str]) -> None:
+    """Fork the guard, write the PID file, and exec the command."""
     group = os.getpgrp()
     if os.fork() == 0:
-        # Twice forked, the guard is nobody's child: the command never meets a stranger to wait for.
+        # Fork twice, so that the guard is no child of the command.
         os.setsid()
         if os.fork() == 0:
-            _watch(pipe, group, grace, pid_file)
+            _guard(pipe, group, grace, pid_file)
         os._exit(0)
     os.wait()
     os.close(pipe)
@@ -239,4 +238,4 @@ def _become(pipe: int, grace: float, pid_file: Path, owner: str, command: list[s
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], sys.argv[5:])
+    _run_guarded(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], sys.argv[5:])

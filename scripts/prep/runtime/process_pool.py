@@ -1,4 +1,4 @@
-"""Processes that work for a program, and end with it."""
+"""Process pool whose workers end with the program."""
 
 import contextlib
 import os
@@ -16,60 +16,63 @@ from typing import Any
 from prep.runtime.program import Failure
 
 
-class Killed(Failure):
-    """One of a program's processes was killed from outside, or crashed."""
+class WorkerKilled(Failure):
+    """A worker was killed from outside, or crashed."""
 
 
-alone: contextlib.AbstractContextManager = threading.Lock()
-"""Held by the one of a program's processes that does what takes much memory."""
+memory_lock: contextlib.AbstractContextManager = threading.Lock()
+"""A worker holds it during work that takes much memory: one at a time does such work."""
 
 
 @contextlib.contextmanager
-def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """So many processes; they end at once when the block does, or this program, however that comes about.
+def open_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool of so many worker processes. They end at once with the block, and if the program dies.
 
-    Raises Killed when one of them was, or crashed.
+    Raises WorkerKilled when a worker was killed, or crashed.
     """
     context = get_context("spawn")
     ended, end = context.Pipe(duplex=False)
     try:
-        with _Pool(processes, context, _begin, (context.Lock(), ended)) as executor, end:
+        with (
+            _SignalSafePool(processes, context, _initialize_worker, (context.Lock(), ended)) as executor,
+            end,
+        ):
             yield executor
     except BrokenProcessPool as error:
-        line = "one of its processes was killed, perhaps for want of memory; run again, with more of it"
-        raise Killed(line) from error
+        line = "a worker process was killed, perhaps because memory ran out; run again with more memory"
+        raise WorkerKilled(line) from error
 
 
 @contextlib.contextmanager
-def named_when_out_of_memory(path: str | Path, rule: str) -> Iterator[None]:
-    """Say which file a job of `rule` was at when its memory ran out, and which key to raise."""
+def explain_out_of_memory(path: str | Path, rule: str) -> Iterator[None]:
+    """Turn an out-of-memory error into a Failure that names the file, and the resource of `rule` to raise."""
     try:
         yield
-    except (MemoryError, Killed) as error:
+    except (MemoryError, WorkerKilled) as error:
         what = "memory ran out" if isinstance(error, MemoryError) else "a process crashed or was killed"
         more = f"give the job more memory (--set-resources {rule}:mem_mb=16000), or more tries (--retries 2)"
         raise Failure(f"{path}: {what}; {more}, each of which gets more") from error
 
 
-class _Pool(ProcessPoolExecutor):
-    """An executor that knows each process it starts: a signal in between would leave one to itself."""
+class _SignalSafePool(ProcessPoolExecutor):
+    """An executor that defers signals while it starts a worker, which a signal in between would orphan."""
 
     def submit(self, *args: Any, **kwargs: Any) -> Future:
-        with _signals_wait():
+        with _defer_signals():
             return super().submit(*args, **kwargs)
 
 
 @contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """SIGINT and SIGTERM are heard at the end of the block; a process started in it never hears SIGINT.
+def _defer_signals() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM at the end of the block. A process started in it ignores SIGINT.
 
-    Ctrl-C reaches the program's processes as well, and it is the program that ends them.
+    Ctrl-C reaches the workers as well, but the program ends them.
     """
     heard: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in handlers:
         signal.signal(number, lambda number, _: heard.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process takes over
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process inherits the mask
     try:
         yield
     finally:
@@ -80,14 +83,14 @@ def _signals_wait() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def _begin(lock: Lock, ended: Connection) -> None:
-    global alone
-    alone = lock
-    threading.Thread(target=_leave, args=(ended,), daemon=True).start()
+def _initialize_worker(lock: Lock, ended: Connection) -> None:
+    global memory_lock
+    memory_lock = lock
+    threading.Thread(target=_exit_with_parent, args=(ended,), daemon=True).start()
 
 
-def _leave(ended: Connection) -> None:
-    """End when the other end of the pipe is closed, which the system does where the program was killed."""
+def _exit_with_parent(ended: Connection) -> None:
+    """Exit when the other end of the pipe is closed; the kernel closes it when the program is killed."""
     with contextlib.suppress(EOFError):
         ended.recv_bytes()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""How every program of this project starts and how it fails."""
+"""Entry point of every program: logging, signals, and one clear line for an error that the user can mend."""
 
 import argparse
 import errno
@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from prep.runtime.process_group import follow_parent
-from prep.runtime.sanitize import Formatter, keep_environment_secrets, sanitize
+from prep.runtime.process_group import end_with_parent
+from prep.runtime.sanitize import SanitizingFormatter, register_environment_secrets, sanitize
 
 log = logging.getLogger("prep")
 
@@ -18,7 +18,7 @@ log = logging.getLogger("prep")
 class Failure(Exception):
     """An error that a user can cause and mend: one line that says what, where, and what to do.
 
-    What it quotes of a server or a hub is sanitized.
+    Its text is sanitized, since it may quote a server or a hub.
     """
 
     def __str__(self) -> str:
@@ -33,20 +33,19 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 def run(main: Callable[[], None]) -> None:
     """Run a program's main(); a Failure or an OSError ends in one clear last line and exit code 1.
 
-    SIGTERM unwinds like Ctrl-C does, so that context managers close what they opened; both exit
-    with 128 + the signal's number, and so they do when the workflow that runs the program is gone. Whatever
-    else is raised is a bug and keeps its traceback. All that is said is sanitized
-    (see prep.runtime.sanitize).
+    SIGTERM unwinds the stack like Ctrl-C, so that context managers close what they opened. Both exit with
+    128 + the signal's number. The end of the workflow that runs the program is a SIGTERM too. Any other
+    exception is a bug and keeps its traceback. All output is sanitized (see prep.runtime.sanitize).
     """
-    keep_environment_secrets()
+    register_environment_secrets()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(SanitizingFormatter("%(asctime)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     sys.excepthook = _show_traceback
-    for chatty in ("httpx", "httpx2"):  # a line a request; addresses may be signed
+    for chatty in ("httpx", "httpx2"):  # it logs each request; a URL may be signed
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
-    follow_parent()
+    end_with_parent()
     try:
         main()
     except (Failure, OSError) as error:
@@ -56,7 +55,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _words(error: Failure | OSError) -> str:
-    """What an error says; a full disk comes with what to do about it."""
+    """Return the message of an error, with advice where the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename or "a file"
         return f"{where}: {error.strerror}; free some space there (df shows where), and run again"
@@ -68,7 +67,7 @@ def _show_traceback(*error: Any) -> None:
 
 
 def _terminated(number: int, _frame: object) -> None:
-    # Told again, as by the kernel for each thread of a workflow that is killed, it goes on closing.
+    # The kernel may repeat the signal, for each thread of a killed workflow. Closing goes on.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(_exit_code(number, "terminated"))
 

@@ -1,9 +1,8 @@
-"""Sanitizing of texts that come from outside: secrets are masked, control characters are made visible.
+"""Output sanitizing: mask secrets, remove terminal escape sequences, escape control characters.
 
-A server or a hub may repeat in an error what it was sent, the key too, and what it says may hold sequences
-that move a terminal's cursor. The words of errors and of servers' logs pass through `sanitize` where they
-come in, and all that a program says passes through it once more (see prep.runtime.program). Answers of models
-do not: no request holds a key in its text.
+An error of a server or a hub may repeat what it was sent, the key too, and may hold terminal escape
+sequences. Error texts and server logs are sanitized where they come in. All output of a program is sanitized
+once more (see prep.runtime.program). Answers of models are not: no request holds a key in its text.
 
 Imports the standard library only.
 """
@@ -19,11 +18,11 @@ from contextlib import suppress
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
-SHORTEST = 8
-"""Characters of the shortest secret that is masked wherever it stands: a shorter one may be a plain word."""
-PART = 12
-"""Characters at a secret's beginning or end that are masked too: a text may have been cut within it."""
-VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VLLM_API_KEY")
+MIN_SECRET_CHARS = 8
+"""A shorter secret may be a plain word, so it is masked only as a bearer token."""
+CUT_CHARS = 12
+"""So many first or last characters of a secret are masked too: a text may have been cut within it."""
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VLLM_API_KEY")
 
 # ECMA-48: strings up to their terminator (titles, links), control sequences (colours, cursor), other escapes.
 _SEQUENCE = re.compile(
@@ -34,21 +33,17 @@ _SEQUENCE = re.compile(
 # All but tab and line feed; line separators; what turns the direction of text around.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
-# Put anew when a secret is added, since threads read them: every way in which secrets may be written, the
-# longest first, and those that are short.
+# All encodings of the secrets, longest first, and the short ones. Threads read them: replace, never change.
 _forms: tuple[str, ...] = ()
 _short: tuple[str, ...] = ()
 
 
-def keep_secret(secret: str | None) -> None:
-    """Have a secret masked from now on, in every usual encoding.
-
-    One of fewer than SHORTEST characters is masked only where it stands as a bearer's token.
-    """
+def register_secret(secret: str | None) -> None:
+    """Mask a secret from now on, in every usual encoding."""
     global _forms, _short
     if not secret or secret in _forms + _short:
         return
-    if len(secret) < SHORTEST:
+    if len(secret) < MIN_SECRET_CHARS:
         _short = (*_short, secret)
         return
     escaped = [json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (True, False)]
@@ -57,30 +52,30 @@ def keep_secret(secret: str | None) -> None:
         *(secret, repr(secret)[1:-1], html.escape(secret)),
         *(*escaped, escaped[0].replace("/", "\\/"), json.dumps(escaped[0])[1:-1]),  # the last: JSON in JSON
         *(quoted, quoted.replace("%2F", "/"), re.sub("%..", lambda code: code[0].lower(), quoted)),
-        *_base64(secret.encode(errors="surrogateescape")),
+        *_encode_base64(secret.encode(errors="surrogateescape")),
     }
     _forms = tuple(sorted(forms.union(_forms), key=lambda form: (-len(form), form)))
 
 
-def keep_url_secret(url: str) -> None:
-    """Have the password in an address masked, where there is one."""
+def register_url_password(url: str) -> None:
+    """Mask the password in a URL, if there is one."""
     with suppress(ValueError):
-        keep_secret(unquote(urlsplit(url).password or ""))
+        register_secret(unquote(urlsplit(url).password or ""))
 
 
-def keep_environment_secrets() -> None:
-    """Have the tokens masked that the environment holds, and the passwords of proxies and of the hub."""
+def register_environment_secrets() -> None:
+    """Mask the tokens of the environment, and the passwords of proxies and of the hub."""
     for name, value in os.environ.items():
-        if name in VARIABLES:
-            keep_secret(value.strip())
+        if name in TOKEN_VARIABLES:
+            register_secret(value.strip())
         elif name == "HF_ENDPOINT" or name.lower().endswith("_proxy"):
-            keep_url_secret(value)
+            register_url_password(value)
 
 
 def sanitize(text: str) -> str:
-    """The text without terminal sequences and secrets, its other control characters as escapes, as UTF-8.
+    """Return the text without escape sequences and secrets, with other control characters escaped.
 
-    Tabs and line feeds stay. Half of a surrogate pair, which JSON may hold, becomes a question mark.
+    Tabs and line feeds stay. A lone surrogate, which JSON may hold, becomes a question mark.
     """
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
     forms = _forms
@@ -90,36 +85,36 @@ def sanitize(text: str) -> str:
     text = _mask_beginnings(text[::-1], [form[::-1] for form in forms])[::-1]
     for secret in _short:
         text = re.sub(rf"(\bbearer\s+){re.escape(secret)}(?!\w)", rf"\1{MASK}", text, flags=re.IGNORECASE)
-    text = _CONTROL.sub(_escaped, text)
+    text = _CONTROL.sub(_escape, text)
     return text.encode(errors="replace").decode()
 
 
-class Formatter(logging.Formatter):
-    """Formats records as logging does, tracebacks too, and sanitizes what comes of it."""
+class SanitizingFormatter(logging.Formatter):
+    """Formats records as logging does, tracebacks too, and sanitizes the result."""
 
     def format(self, record: logging.LogRecord) -> str:
         return sanitize(super().format(record))
 
 
 def _mask_beginnings(text: str, forms: Sequence[str]) -> str:
-    """The text with each place masked that begins like a form, as far as it goes on like one."""
-    for beginning in dict.fromkeys(form[:PART] for form in forms):
+    """Mask each place that begins like a form, as far as it agrees with one."""
+    for beginning in dict.fromkeys(form[:CUT_CHARS] for form in forms):
         pieces, at = [], 0
         while (start := text.find(beginning, at)) >= 0:
             pieces += [text[at:start], MASK]
-            at = start + max(_length_in_common(form, text[start : start + len(form)]) for form in forms)
+            at = start + max(_common_prefix_length(form, text[start : start + len(form)]) for form in forms)
         text = "".join([*pieces, text[at:]])
     return text
 
 
-def _length_in_common(one: str, other: str) -> int:
-    """How many characters two texts have in common from their beginning."""
+def _common_prefix_length(one: str, other: str) -> int:
+    """Return the length of the common prefix of two texts."""
     pairs = zip(one, other, strict=False)
     return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _base64(secret: bytes) -> set[str]:
-    """What base64 makes of a secret at any place in a longer text, without what depends on its neighbours."""
+def _encode_base64(secret: bytes) -> set[str]:
+    """Return the base64 of a secret at each alignment, less what its neighbours decide."""
     found = set()
     for before in range(3):
         whole = base64.b64encode(bytes(before) + secret).decode()
@@ -128,5 +123,5 @@ def _base64(secret: bytes) -> set[str]:
     return found
 
 
-def _escaped(control: re.Match[str]) -> str:
+def _escape(control: re.Match[str]) -> str:
     return control[0].encode("unicode_escape").decode()

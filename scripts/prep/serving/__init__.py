@@ -1,1 +1,1 @@
-"""Model servers: endpoints, launch, replicas and their lifecycle."""
+"""Model servers: configuration, endpoints, launch, replicas and their lifecycle."""

@@ -1,4 +1,4 @@
-"""Where a model is served: asking a server what it serves, and using servers that run elsewhere."""
+"""Endpoints of OpenAI-compatible servers: health checks, and discovery of external servers."""
 
 import asyncio
 import contextlib
@@ -14,32 +14,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prep.runtime.program import Failure
-from prep.runtime.sanitize import keep_secret
+from prep.runtime.sanitize import register_secret
 from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
 NO_KEY = "EMPTY"
-BUSY = (408, 425, 429, 503, 504)
-"""Statuses of a server, or of a gateway before it, that may answer a little later."""
+BUSY_STATUSES = (408, 425, 429, 503, 504)
+"""HTTP statuses of a server or gateway that may answer a little later."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where chat completions are served, and the key to show there ("EMPTY" when none is asked for)."""
+    """The base URL of a chat-completion server, and its API key ("EMPTY" when it needs none)."""
 
     base_url: str
     api_key: str = field(default=NO_KEY, repr=False)
 
     def __post_init__(self) -> None:
-        keep_secret(self.api_key)
+        register_secret(self.api_key)
 
 
-class External:
-    """Servers that run elsewhere, as `base_urls` names them."""
+class ExternalServers:
+    """The external servers of `base_urls`."""
 
-    recheck = 60.0  # seconds between two looks at servers that did not answer
-    patience = 5.0  # seconds that a server has to answer the first look; twice as long at each further one
+    recheck_s = 60.0  # between two checks of servers that did not answer
+    timeout_s = 5.0  # of the first check; doubled at each further one
 
     def __init__(self, config: ServerConfig):
         self._config = config
@@ -49,35 +49,34 @@ class External:
         self._search: asyncio.Task | None = None
 
     async def endpoints(self) -> list[Endpoint]:
-        """Those that answer, at least one; the others are looked for again while the run goes on.
+        """Return the servers that answer, at least one. The others are checked again during the run.
 
-        A busy server may take long to say what it serves: as long as no other answers, it is waited for, up
-        to `request_timeout` seconds. Raises Failure when none answers, or when at the first look one that
-        answers will never do: it serves another model, or refuses the key.
+        While no server answers, a busy one is waited for, up to `request_timeout` seconds. Raises Failure
+        when none answers, or when the first check finds one that serves another model or refuses the key.
         """
         name = self._config.name
         if not self._found:
-            key = self._key()
+            key = self._read_key()
             if not self._config.base_urls:
                 raise Failure(f"{name}: base_urls is empty; name where the external server runs")
             self._missing = [Endpoint(url.rstrip("/"), key) for url in self._config.base_urls]
-            absent, wrong = await self._look_first()
+            absent, wrong = await self._check_first()
             if wrong:
                 raise Failure(f"{name}: {'; '.join(wrong)}")
             if not self._found:
                 raise Failure(f"{name}: no server answers ({'; '.join(absent)}); start one or mend base_urls")
-            for trouble in absent:
-                log.warning("%s: goes on without %s", name, trouble)
+            for error in absent:
+                log.warning("%s: goes on without %s", name, error)
         elif self._missing and (self._search is None or self._search.done()):
-            self._search = asyncio.create_task(self._look_again())
+            self._search = asyncio.create_task(self._recheck_missing())
         return list(self._found)
 
     def close(self) -> None:
-        """Stop looking for those that did not answer."""
+        """Stop checking the servers that did not answer."""
         if self._search is not None:
             self._search.cancel()
 
-    def _key(self) -> str:
+    def _read_key(self) -> str:
         variable = self._config.api_key_env
         key = os.environ.get(variable, "").strip() if variable else NO_KEY
         if not key:
@@ -86,12 +85,12 @@ class External:
             raise Failure(f"{self._config.name}: the variable {variable} of api_key_env holds no key")
         return key
 
-    async def _look_first(self) -> tuple[list[str], list[str]]:
-        """Ask all, and again while none answers but one is busy; what `_look` tells in the end."""
+    async def _check_first(self) -> tuple[list[str], list[str]]:
+        """Check all, again while none answers but one is busy; return the last result of `_check_missing`."""
         now = asyncio.get_running_loop().time
-        deadline, timeout = now() + self._config.request_timeout, self.patience
+        deadline, timeout = now() + self._config.request_timeout, self.timeout_s
         while True:
-            absent, wrong = await self._look(min(timeout, max(deadline - now(), self.patience)))
+            absent, wrong = await self._check_missing(min(timeout, max(deadline - now(), self.timeout_s)))
             left = deadline - now()
             if self._found or wrong or not self._busy or left <= 0:
                 return absent, wrong
@@ -100,31 +99,31 @@ class External:
             await asyncio.sleep(min(timeout / 5, left))
             timeout *= 2
 
-    async def _look(self, timeout: float) -> tuple[list[str], list[str]]:
-        """Ask all that are missing; what is wrong with those still absent, and with those given up."""
+    async def _check_missing(self, timeout: float) -> tuple[list[str], list[str]]:
+        """Check the missing ones; return the errors of those still missing, and of those given up."""
         model, asked = self._config.model, self._missing
-        looks = await asyncio.gather(*(_contact(each, model, timeout) for each in asked))
-        pairs = list(zip(asked, looks, strict=True))
-        self._found += [each for each, look in pairs if look.trouble is None]
-        self._missing = [each for each, look in pairs if look.trouble and not look.final]
-        self._busy = any(look.busy for look in looks)
-        absent = [look.trouble for look in looks if look.trouble and not look.final]
-        return absent, [look.trouble for look in looks if look.trouble and look.final]
+        checks = await asyncio.gather(*(_check_endpoint(each, model, timeout) for each in asked))
+        pairs = list(zip(asked, checks, strict=True))
+        self._found += [each for each, check in pairs if check.error is None]
+        self._missing = [each for each, check in pairs if check.error and not check.final]
+        self._busy = any(check.busy for check in checks)
+        absent = [check.error for check in checks if check.error and not check.final]
+        return absent, [check.error for check in checks if check.error and check.final]
 
-    async def _look_again(self) -> None:
-        await asyncio.sleep(self.recheck)
+    async def _recheck_missing(self) -> None:
+        await asyncio.sleep(self.recheck_s)
         before = len(self._found)
-        _, wrong = await self._look(self._config.request_timeout)
+        _, wrong = await self._check_missing(self._config.request_timeout)
         for each in self._found[before:]:
             log.info("%s: goes on with %s too", self._config.name, each.base_url)
-        for trouble in wrong:
-            log.warning("%s: goes on without %s", self._config.name, trouble)
+        for error in wrong:
+            log.warning("%s: goes on without %s", self._config.name, error)
 
 
-def get(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
-    """GET `url`: the status, and the body if it is JSON, else None. OSError when there is no answer.
+def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
+    """GET `url`; return the status, and the body if it is JSON, else None. Raises OSError without an answer.
 
-    The key is not carried along to where a redirect leads; the loopback is not looked for in a proxy.
+    A redirect does not get the key. Requests to the loopback bypass proxies.
     """
     request = urllib.request.Request(url)
     if key:
@@ -144,8 +143,8 @@ def get(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
         return status, None
 
 
-async def fetch(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
-    """What `get` gives, from a thread of its own: a loop that ends does not wait for it."""
+async def fetch_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
+    """Run `get_json` in a daemon thread. The event loop can end without waiting for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[tuple[int, Any]] = loop.create_future()
 
@@ -155,7 +154,7 @@ async def fetch(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any
 
     def work() -> None:
         try:
-            found = get(url, key, timeout)
+            found = get_json(url, key, timeout)
         except Exception as error:
             found = error
         with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -165,54 +164,54 @@ async def fetch(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any
     return await future
 
 
-def models(body: Any) -> list[dict[str, Any]]:
-    """The models in an answer of /v1/models, each with an `id`; none when it is no such answer."""
+def list_models(body: Any) -> list[dict[str, Any]]:
+    """List the models in a /v1/models response, each with an `id`; empty for any other body."""
     entries = body.get("data") if isinstance(body, dict) else None
     if not isinstance(entries, list):
         return []
     return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
 
-def names(body: Any) -> str:
-    """The names of the models in an answer of /v1/models, in words."""
-    return ", ".join(entry["id"] for entry in models(body)) or "no model"
+def describe_models(body: Any) -> str:
+    """Return the names of the models in a /v1/models response, in words."""
+    return ", ".join(entry["id"] for entry in list_models(body)) or "no model"
 
 
-def serves(model: str, body: Any) -> bool:
-    """Whether an answer of /v1/models names the model."""
-    return any(entry["id"] == model for entry in models(body))
+def serves_model(model: str, body: Any) -> bool:
+    """Whether a /v1/models response names the model."""
+    return any(entry["id"] == model for entry in list_models(body))
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine, by its loopback name or address."""
+    """Whether a URL's host is a loopback name or address."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a look at a server showed. `trouble`: what is wrong with it; None: nothing.
+class _Check:
+    """The result of a health check: the error, or None where the server is healthy.
 
-    `final`: no later look can mend it. `busy`: it is there, or may be, and may answer a later look.
+    `final`: no later check can succeed. `busy`: the server may answer a later check.
     """
 
-    trouble: str | None = None
+    error: str | None = None
     final: bool = False
     busy: bool = False
 
 
-async def _contact(endpoint: Endpoint, model: str, timeout: float) -> _Look:
-    """Ask a server what it serves."""
+async def _check_endpoint(endpoint: Endpoint, model: str, timeout: float) -> _Check:
+    """Check that a server answers, accepts the key, and serves the model."""
     url = endpoint.base_url
     try:
-        status, body = await fetch(f"{url}/models", endpoint.api_key, timeout)
+        status, body = await fetch_json(f"{url}/models", endpoint.api_key, timeout)
     except OSError as error:
         reason = getattr(error, "reason", error)
-        return _Look(f"{url}: {reason}", busy=isinstance(reason, TimeoutError))
+        return _Check(f"{url}: {reason}", busy=isinstance(reason, TimeoutError))
     if status in (401, 403):
-        return _Look(f"{url} refuses the key ({status}); see api_key_env", final=True)
+        return _Check(f"{url} refuses the key ({status}); see api_key_env", final=True)
     if status != 200:
-        return _Look(f"{url}/models: status {status}", busy=status in BUSY)
-    if not serves(model, body):
-        return _Look(f"{url} does not serve {model}, but {names(body)}", final=True)
-    return _Look()
+        return _Check(f"{url}/models: status {status}", busy=status in BUSY_STATUSES)
+    if not serves_model(model, body):
+        return _Check(f"{url} does not serve {model}, but {describe_models(body)}", final=True)
+    return _Check()

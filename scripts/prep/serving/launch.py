@@ -1,4 +1,4 @@
-"""What a server is started with: its command, its devices, its port, and a folder of its own."""
+"""Launch parameters of a managed server: command line, devices, port, and a leased cache folder."""
 
 import fcntl
 import os
@@ -11,21 +11,20 @@ from pathlib import Path
 from prep.runtime.program import Failure
 from prep.serving.server_config import ServerConfig
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "embedded_server.py"
-# Flags that are decided at each start.
-OURS = ("--host", "--port", "--served-model-name", "--api-key")
+EMBEDDED_SERVER = Path(__file__).resolve().parents[2] / "embedded_server.py"
+RESERVED_FLAGS = ("--host", "--port", "--served-model-name", "--api-key")  # decided at each start
 
 
-def command_line(config: ServerConfig, port: int) -> list[str]:
-    """The command that serves the model on `port`; Failure when the configuration makes none."""
+def build_command(config: ServerConfig, port: int) -> list[str]:
+    """Build the command that serves the model on `port`. Raises Failure when the configuration is wrong."""
     name, model, args = config.name, config.model, config.args
     for flag in (argument.partition("=")[0] for argument in args):
-        if flag in OURS:
+        if flag in RESERVED_FLAGS:
             raise Failure(f"{name}: args must not hold {flag}: it is decided at each start")
     address = ["--host", config.host, "--port", str(port)]
     if config.mode == "embedded":
-        threads = str(config.threads or max(1, _cores() - 1))
-        return [sys.executable, str(EMBEDDED), "--model", model, *address, "--threads", threads]
+        threads = str(config.threads or max(1, _count_cores() - 1))
+        return [sys.executable, str(EMBEDDED_SERVER), "--model", model, *address, "--threads", threads]
     launcher = config.launcher
     if shutil.which(launcher[0]) is None:
         raise Failure(f"{name}: launcher {launcher[0]!r} is not found; run with --sdm conda, or name another")
@@ -33,10 +32,10 @@ def command_line(config: ServerConfig, port: int) -> list[str]:
     return [*launcher, model, *address, "--served-model-name", model, "--max-model-len", length, *args]
 
 
-def shares(config: ServerConfig) -> list[str | None]:
-    """CUDA_VISIBLE_DEVICES of each replica: an equal part of `devices`, or else of those of the job.
+def split_devices(config: ServerConfig) -> list[str | None]:
+    """Split `devices`, or else those of the job, into CUDA_VISIBLE_DEVICES of each replica.
 
-    None leaves the variable alone, which one replica may; Failure where several cannot share evenly.
+    None leaves the variable as it is (for one replica). Raises Failure where the split is not even.
     """
     replicas, devices = config.replicas, config.devices
     if replicas == 1:
@@ -51,11 +50,10 @@ def shares(config: ServerConfig) -> list[str | None]:
     return [",".join(each[start : start + part]) for start in range(0, len(each), part)]
 
 
-def own_folder(root: Path) -> tuple[Path, int]:
-    """A folder `root`/<host>-<number> that no other program uses, and the open lock that keeps it so.
+def lease_folder(root: Path) -> tuple[Path, int]:
+    """Lease a folder `root`/<host>-<number>; return it with its open lock. Closing the lock ends the lease.
 
-    What servers compile they keep there, and two that write it at once can spoil it; the next one finds
-    it again. There are as many folders as servers ever ran at once.
+    Servers keep compiled code there. Two that write at once can corrupt it; a later one uses it again.
     """
     for number in count():
         folder = root / f"{socket.gethostname()}-{number}"
@@ -69,14 +67,14 @@ def own_folder(root: Path) -> tuple[Path, int]:
     raise AssertionError("count() ends")
 
 
-def free_port(host: str, port: int = 0) -> int:
-    """A port of `host` that nobody listens on at this moment: `port` itself, or with 0 any.
+def find_free_port(host: str, port: int = 0) -> int:
+    """Return a port of `host` that is free at this moment: `port` itself, or any for 0.
 
     Raises Failure when the port is taken, or the machine has no such host.
     """
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-            # A port whose last connections are still being forgotten is free for a server all the same.
+            # Connections in TIME_WAIT do not hinder a server.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
             return listener.getsockname()[1]
@@ -84,20 +82,20 @@ def free_port(host: str, port: int = 0) -> int:
         raise Failure(f"cannot listen on {host}:{port or '*'}: {error.strerror}") from error
 
 
-def taken(host: str, port: int) -> bool:
-    """Whether somebody listens there."""
+def is_port_taken(host: str, port: int) -> bool:
+    """Whether a process listens at the port."""
     try:
-        free_port(host, port)
+        find_free_port(host, port)
     except Failure:
         return True
     return False
 
 
-def reached(host: str) -> str:
-    """The name by which a URL reaches a server of this machine that listens on `host`."""
+def url_host(host: str) -> str:
+    """Return the host part of a URL that reaches a server of this machine that listens on `host`."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""The next start ends orphaned servers: those whose program and guard were killed at the same moment.
+"""PID files that find orphaned server processes.
 
-Each server has a PID file of its own (see prep.runtime.process_group), so that jobs that use one
-server at once do not meet.
+A server is orphaned when its program and its guard are killed at the same moment; the next start ends it.
+Each process has its own PID file (see prep.runtime.process_group), since several jobs may use one server.
 """
 
 import contextlib
@@ -12,7 +12,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from prep.runtime.process_group import end, identity, living, machine, members
+from prep.runtime.process_group import (
+    end_group,
+    identify_machine,
+    identify_process,
+    is_group_alive,
+    list_members,
+)
 
 log = logging.getLogger("prep")
 
@@ -20,46 +26,46 @@ log = logging.getLogger("prep")
 def end_orphans(name: str, folder: Path, grace: float) -> None:
     """End the servers of the PID files in `folder` whose programs are gone, and remove these files.
 
-    `name` is the server's, for the log; `grace`: seconds from SIGTERM to SIGKILL. What belongs to a program
-    that lives, to another machine or to another user is left alone.
+    `name` is the server's, for the log. `grace`: seconds from SIGTERM to SIGKILL. Servers of a living
+    program, of another machine and of another user are left alone.
     """
     for pid_file in sorted(folder.glob("*.json")):
         try:
             found = json.loads(pid_file.read_text(encoding="utf-8"))
             user = pid_file.stat().st_uid
         except FileNotFoundError:
-            continue  # its program, or another one that looks for orphans, removed it
+            continue  # its program, or another search for orphans, removed it
         except ValueError:
-            pid_file.unlink(missing_ok=True)  # it was not on the disk yet when the machine crashed
+            pid_file.unlink(missing_ok=True)  # the machine crashed before the content was on disk
             continue
-        (host, boot, _), here = found["machine"], machine()
+        (host, boot, _), here = found["machine"], identify_machine()
         if user != os.getuid() or host != here[0]:
             continue
         if boot != here[1]:
-            pid_file.unlink(missing_ok=True)  # nothing outlives a start of the machine
-        elif found["machine"] == here and not _lives(found["owner"]):
-            _end(name, found, pid_file, grace)
+            pid_file.unlink(missing_ok=True)  # no process outlives a reboot
+        elif found["machine"] == here and not _is_alive(found["owner"]):
+            _end_server(name, found, pid_file, grace)
 
 
-def _end(name: str, found: dict[str, Any], pid_file: Path, grace: float) -> None:
-    group = _pid(found["server"])
-    if not _is_left(found):
+def _end_server(name: str, found: dict[str, Any], pid_file: Path, grace: float) -> None:
+    group = _parse_pid(found["server"])
+    if not _has_survivors(found):
         pid_file.unlink(missing_ok=True)
         return
     log.warning("%s: ending a server that an earlier program left (process group %d)", name, group)
-    end(group, grace, pid_file)
-    if living(group):
+    end_group(group, grace, pid_file)
+    if is_group_alive(group):
         log.warning("%s: processes of group %d do not end; they may still hold GPUs", name, group)
 
 
-def _is_left(found: dict[str, Any]) -> bool:
-    """Whether the server lives, or processes that it started: they are in its group and write to its pipe.
+def _has_survivors(found: dict[str, Any]) -> bool:
+    """Whether the server or a process that it started lives: one in its group that writes to its pipe.
 
-    As long as one of them lives, the group's number is given to no other process.
+    While one lives, the kernel gives the group's number to no other process.
     """
-    if _lives(found["server"]):
+    if _is_alive(found["server"]):
         return True
-    return any(_writes_to(found["output"], pid) for pid in members(_pid(found["server"])))
+    return any(_writes_to(found["output"], pid) for pid in list_members(_parse_pid(found["server"])))
 
 
 def _writes_to(pipe: int, pid: int) -> bool:
@@ -71,9 +77,9 @@ def _writes_to(pipe: int, pid: int) -> bool:
     return False
 
 
-def _lives(process: str) -> bool:
-    return identity(_pid(process)) == process
+def _is_alive(process: str) -> bool:
+    return identify_process(_parse_pid(process)) == process
 
 
-def _pid(process: str) -> int:
+def _parse_pid(process: str) -> int:
     return int(process.partition(":")[0])
