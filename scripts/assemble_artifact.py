@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep.report.manifest import manifest
+from prep.report.manifest import build_manifest
 from prep.report.registration import register
 from prep.runtime import process_pool, program
 from prep.runtime.program import Failure
@@ -168,7 +168,7 @@ def main() -> None:
     if args.name not in told["manifest_jobs"]:
         listings = [read_json(path) for path in args.listings]
         summary, *states = [read_json(path) for path in (args.summary, *args.states)]
-        write_json(args.manifest, manifest(args.name, summary, listings, [summary, *states]))
+        write_json(args.manifest, build_manifest(args.name, summary, listings, [summary, *states]))
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 
 

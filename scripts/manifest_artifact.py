@@ -5,7 +5,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from prep.report.manifest import manifest
+from prep.report.manifest import build_manifest
 from prep.runtime import program
 from prep.storage.atomic import read_json, write_json
 
@@ -26,7 +26,7 @@ def main() -> None:
     args = parse_args()
     listings = [read_json(path) for path in args.listings]
     summary, *states = [read_json(path) for path in (args.summary, *args.states)]
-    found = manifest(args.name, summary, listings, [summary, *states])
+    found = build_manifest(args.name, summary, listings, [summary, *states])
     write_json(args.manifest, found)
     log.info("%s: read %d, kept %d", args.name, found["read"], found["kept"])
 

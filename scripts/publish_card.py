@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the dataset card: what the artifacts hold, how they were made, of what, and under which licences."""
+"""Write the dataset card: contents, method, sources and licences of the artifacts."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from prep.report.formatting import MEANINGS, template, totals
+from prep.report.formatting import MEANINGS, load_template, sum_counts
 from prep.runtime import program
 from prep.storage.atomic import read_json, write_text
 from prep.storage.install import install
@@ -16,7 +16,7 @@ from prep.storage.install import install
 log = logging.getLogger(__name__)
 
 MARKER = "<!-- vlm-data-prep: this dataset card is written anew at every build -->"
-"""By this line a card is known as ours, and may be replaced. Never change it: old cards would stay."""
+"""Marks a card as ours, which may be replaced. Never change it: old cards would stay."""
 
 KINDS = {
     "recap": "LLaVA_ReCap",
@@ -25,7 +25,7 @@ KINDS = {
     "text2image": "text2image",
     "image_thinking": "image_thinking",
 }
-"""The kinds of artifact that the card tells the making of, by how their names begin."""
+"""The kinds of artifact that the card describes, with the prefixes of their names."""
 
 
 @dataclass
@@ -46,16 +46,16 @@ class Origin:
 
     @property
     def version(self) -> str:
-        """The commit where it is known; a mirror has none."""
+        """The commit, or the revision of a mirror, which has none."""
         return self.commit or f"{self.revision} (mirror)"
 
     @property
     def non_commercial(self) -> bool:
-        """Does the licence say NC, as CC-BY-NC-4.0 does?"""
+        """Whether the licence has the part NC, like CC-BY-NC-4.0."""
         return "NC" in re.split(r"[^A-Z]+", self.licence.upper())
 
 
-def origins(manifests: list[dict], licences: dict[str, dict]) -> list[Origin]:
+def collect_origins(manifests: list[dict], licences: dict[str, dict]) -> list[Origin]:
     """The repositories behind the artifacts, in order; a file that several artifacts use counts once."""
     found: dict[tuple, Origin] = {}
     seen = set()
@@ -79,7 +79,7 @@ def origins(manifests: list[dict], licences: dict[str, dict]) -> list[Origin]:
     return list(found.values())
 
 
-def configs(manifests: list[dict]) -> list[tuple[str, str]]:
+def list_configs(manifests: list[dict]) -> list[tuple[str, str]]:
     """The name and the file of each artifact that has rows, as JSON strings, which are YAML too."""
     return [
         (json.dumps(PurePosixPath(m["name"]).name), json.dumps(f"{m['name']}.parquet"))
@@ -88,7 +88,7 @@ def configs(manifests: list[dict]) -> list[tuple[str, str]]:
     ]
 
 
-def card(manifest: dict, about: dict) -> str:
+def build_card(manifest: dict, about: dict) -> str:
     """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
@@ -97,23 +97,23 @@ def card(manifest: dict, about: dict) -> str:
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
     full = [name for m, name in zip(manifests, names, strict=True) if not m["empty"]]
-    return template("publish_card.md").render(
+    return load_template("publish_card.md").render(
         marker=MARKER,
         notice=about["notice"],
         teachers=about["teachers"],
         manifests=manifests,
-        origins=origins(manifests, about["licences"]),
-        configs=configs(manifests),
+        origins=collect_origins(manifests, about["licences"]),
+        configs=list_configs(manifests),
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
-        rejected=totals(m["rejected"] for m in manifests),
+        rejected=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
         example=full[0] if full else None,
         config_sha256=manifest["config_sha256"],
     )
 
 
-def place(data: Path) -> Path:
-    """Where the card goes: README.md, unless a file that is not ours has that name."""
+def choose_path(data: Path) -> Path:
+    """The card's path: README.md, unless that is a file of someone else."""
     readme = data / "README.md"
     if readme.exists() and MARKER.encode() not in readme.read_bytes():
         return data / "DATASET_CARD.md"
@@ -131,8 +131,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    write_text(args.publish, card(read_json(args.manifest), args.about))
-    install(place(args.data), args.publish.read_bytes())
+    write_text(args.publish, build_card(read_json(args.manifest), args.about))
+    install(choose_path(args.data), args.publish.read_bytes())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Gather the artifacts' manifests into one, with the digest of the configuration that decided them."""
+"""Merge the artifacts' manifests into one, with the digest of the configuration."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from prep.storage.install import install
 log = logging.getLogger(__name__)
 
 
-def gather(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
+def merge_manifests(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
     """All manifests by the artifact's name, in the order given.
 
     Raises Failure when there is none, two are of one artifact, or the digest is not one.
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    found = gather([read_json(path) for path in args.manifests], args.config_sha256)
+    found = merge_manifests([read_json(path) for path in args.manifests], args.config_sha256)
     write_json(args.publish, found)
     install(args.data / "manifest.json", args.publish.read_bytes())
     log.info("%d artifacts", len(found["artifacts"]))

@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from prep.report.registration import entries, register
+from prep.report.registration import build_entries, register
 from prep.runtime import program
 from prep.storage.atomic import write_json
 
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    ours = entries(args.names)
+    ours = build_entries(args.names)
     register(args.names, args.data)
     write_json(args.publish, ours)
 

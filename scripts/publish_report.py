@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the report: one page that opens from disk, with counts, reasons and a gallery of every artifact."""
+"""Write the report: a self-contained HTML page with counts, reasons and a gallery of every artifact."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from prep.report import gallery
-from prep.report.formatting import MEANINGS, template, totals
+from prep.report.formatting import MEANINGS, load_template, sum_counts
 from prep.runtime import program
 from prep.storage.atomic import read_json, whole
 from prep.storage.install import install
@@ -30,12 +30,12 @@ FIGURES = {
     "completion_tokens": "answer tokens",
     "seconds": "seconds",
 }
-"""The figures of a job's statistics that are summed over the rule's jobs, and the words for them."""
+"""The figures of a job's statistics that are summed by rule, and their headings."""
 
 
 @dataclass
 class Work:
-    """What the jobs of one rule, each in its last run, asked of servers; `failures` are counted by name."""
+    """The requests of one rule's jobs in their last runs; `failures` are counted by name."""
 
     rule: str
     jobs: int = 0
@@ -43,10 +43,10 @@ class Work:
     failures: Counter[str] = field(default_factory=Counter)
 
 
-def statistics(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_statistics(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The statistics below `folder` (`<rule>/….json`), each with its rule.
 
-    They are no part of the data, so what is missing, unknown or cannot be read is passed over.
+    They are no part of the data, so missing, unknown and unreadable files are skipped.
     """
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -58,38 +58,38 @@ def statistics(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield path.relative_to(folder).with_suffix("").parts[0], said
 
 
-def works(folder: Path) -> list[Work]:
+def sum_work(folder: Path) -> list[Work]:
     """The statistics below `folder`, summed by rule."""
     found: dict[str, Work] = {}
-    for rule, said in statistics(folder):
+    for rule, said in read_statistics(folder):
         work = found.setdefault(rule, Work(rule))
         work.jobs += 1
-        work.figures.update({key: sum(numbers(said.get(key)).values()) for key in FIGURES if key in said})
-        work.failures.update(numbers(said.get("failed")))
+        work.figures.update({key: sum(to_numbers(said.get(key)).values()) for key in FIGURES if key in said})
+        work.failures.update(to_numbers(said.get("failed")))
     return list(found.values())
 
 
-def tokens(folder: Path) -> dict[tuple[str, str], Counter[str]]:
+def sum_tokens(folder: Path) -> dict[tuple[str, str], Counter[str]]:
     """By model and mode, the answers that the artifacts are made of and the tokens that they took.
 
-    Answers are counted whichever run asked for them, so what was tried in vain is not in here.
+    Answers of all runs count. Attempts that failed do not.
     """
     found: dict[tuple[str, str], Counter[str]] = {}
-    for _, said in statistics(folder):
+    for _, said in read_statistics(folder):
         modes = said.get("modes")
         for mode, counts in modes.items() if isinstance(modes, dict) else ():
-            found.setdefault((str(said.get("model")), mode), Counter()).update(numbers(counts))
+            found.setdefault((str(said.get("model")), mode), Counter()).update(to_numbers(counts))
     return dict(sorted(found.items()))
 
 
-def numbers(value: Any) -> dict[str, float]:
-    """The numbers of a mapping, or the one number that `value` is; of anything else none."""
+def to_numbers(value: Any) -> dict[str, float]:
+    """The numbers of a mapping, or a lone number under the key `all`; nothing of anything else."""
     found = value.items() if isinstance(value, dict) else [("all", value)]
     return {str(key): n for key, n in found if isinstance(n, int | float) and not isinstance(n, bool)}
 
 
-def rejects_of(path: Path, rejected: dict[str, int]) -> list[dict]:
-    """The first few rejected rows of each reason, in the order of `rejected`; reads no further than that."""
+def sample_rejects(path: Path, rejected: dict[str, int]) -> list[dict]:
+    """The first rejected rows of each reason, in the order of `rejected`; reads no further than needed."""
     found: dict[str, list[dict]] = {reason: [] for reason in rejected}
     missing = sum(min(number, REJECTS_PER_REASON) for number in rejected.values())
     if missing:
@@ -104,16 +104,16 @@ def rejects_of(path: Path, rejected: dict[str, int]) -> list[dict]:
     return [row for rows in found.values() for row in rows]
 
 
-def sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[dict[str, Any]]:
-    """Each artifact with its gallery and some of its rejects, one in memory at a time."""
+def build_sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[dict[str, Any]]:
+    """Each artifact with its gallery and a sample of its rejects, one in memory at a time."""
     for manifest in manifests:
         name = manifest["name"]
-        rejected = totals([manifest["rejected"]])
+        rejected = sum_counts([manifest["rejected"]])
         yield {
             "manifest": manifest,
             "rejected": rejected,
-            "examples": gallery.examples(name, root / manifest["file"], wanted),
-            "rejects": rejects_of(root / "data" / "rejects" / f"{name}.parquet", rejected),
+            "examples": gallery.sample_examples(name, root / manifest["file"], wanted),
+            "rejects": sample_rejects(root / "data" / "rejects" / f"{name}.parquet", rejected),
         }
         log.info("%s: done", name)
 
@@ -143,17 +143,17 @@ def main() -> None:
     args = parse_args()
     manifest = read_json(args.manifest)
     manifests = list(manifest["artifacts"].values())
-    found = works(args.stats)
-    stream = template("publish_report.html").stream(
+    found = sum_work(args.stats)
+    stream = load_template("publish_report.html").stream(
         notice=args.notice,
         manifests=manifests,
-        totals=totals(m["rejected"] for m in manifests),
+        totals=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
         works=found,
-        tokens=tokens(args.stats),
+        tokens=sum_tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
         legibility=args.legibility and read_json(args.legibility),
-        sections=sections(manifests, args.data_root, args.rows_per_artifact),
+        sections=build_sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],
     )
     with whole(args.publish) as part:

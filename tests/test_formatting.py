@@ -22,7 +22,7 @@ from prep.report import formatting
     ],
 )
 def test_size(number: int, text: str) -> None:
-    assert formatting.size(number) == text
+    assert formatting.format_size(number) == text
 
 
 @pytest.mark.parametrize(
@@ -38,20 +38,20 @@ def test_size(number: int, text: str) -> None:
     ],
 )
 def test_share_is_nothing_or_all_only_when_it_is(part: int, whole: int, text: str) -> None:
-    assert formatting.share(part, whole) == text
+    assert formatting.format_share(part, whole) == text
 
 
 def test_cell_stays_in_its_cell() -> None:
-    assert formatting.cell("a | b\n\nc") == "a \\| b c"
+    assert formatting.escape_cell("a | b\n\nc") == "a \\| b c"
 
 
 def test_ticks_and_breaks_escape_what_they_mark_up() -> None:
-    assert formatting.ticks("no `<image>` <b>") == "no <code>&lt;image&gt;</code> &lt;b&gt;"
-    assert formatting.breaks("a/b_<i>") == "a/<wbr>b_<wbr>&lt;i&gt;"
+    assert formatting.mark_code("no `<image>` <b>") == "no <code>&lt;image&gt;</code> &lt;b&gt;"
+    assert formatting.allow_breaks("a/b_<i>") == "a/<wbr>b_<wbr>&lt;i&gt;"
 
 
 def test_totals_sum_and_sort() -> None:
-    assert list(formatting.totals([{"b": 1, "c": 5}, {"a": 1}, {"c": 1}]).items()) == [
+    assert list(formatting.sum_counts([{"b": 1, "c": 5}, {"a": 1}, {"c": 1}]).items()) == [
         ("c", 6),
         ("a", 1),
         ("b", 1),
@@ -65,6 +65,6 @@ def test_every_reason_has_a_meaning() -> None:
 
 def test_html_is_escaped_and_markdown_is_not() -> None:
     """The suffix decides; a card with `&lt;` in its code would be wrong, a page with `<` a hole."""
-    html = formatting.template("publish_report.html").environment.autoescape
+    html = formatting.load_template("publish_report.html").environment.autoescape
     assert html("publish_report.html")
     assert not html("publish_card.md")

@@ -43,27 +43,27 @@ def row(number: int, data: bytes = b"x") -> dict:
 
 @given(st.integers(0, 10**7), st.integers(0, 20))
 def test_rows_are_picked_from_all_over_the_artifact(rows: int, wanted: int) -> None:
-    found = gallery.pick("synthdog_en", rows, wanted)
+    found = gallery.sample_rows("synthdog_en", rows, wanted)
     assert len(found) == min(rows, wanted)
-    assert found == gallery.pick("synthdog_en", rows, wanted)
+    assert found == gallery.sample_rows("synthdog_en", rows, wanted)
     for i, number in enumerate(found):
         assert i * rows // len(found) <= number < (i + 1) * rows // len(found)
 
 
 def test_other_artifacts_show_other_rows() -> None:
-    assert gallery.pick("synthdog_en", 10**6, 6) != gallery.pick("synthdog_zh", 10**6, 6)
+    assert gallery.sample_rows("synthdog_en", 10**6, 6) != gallery.sample_rows("synthdog_zh", 10**6, 6)
 
 
 def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     reasoned = row(0, encoded(PICTURE, "PNG")) | {"source": "s", "mode": "no_thinking", "score": 0}
     parquet.write_rows(path, [reasoned], REASONED)
-    (found,) = gallery.examples("a", path, 6)
+    (found,) = gallery.sample_examples("a", path, 6)
     assert found.id == "a:0"
     assert found.labels == ["mode no_thinking", "score 0"]
     assert [message.role for message in found.messages] == ["user", "assistant"]
     parquet.write_rows(path, [], TRAINING)
-    assert gallery.examples("a", path, 6) == []
+    assert gallery.sample_examples("a", path, 6) == []
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,19 @@ def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
     ids=["rgb", "cmyk", "alpha", "bits", "float", "animated", "webp", "bmp"],
 )
 def test_every_format_and_mode_that_is_kept_has_a_thumbnail(data: bytes, note: str) -> None:
-    picture = gallery.picture(data)
+    picture = gallery.make_picture(data)
     assert picture.note.startswith(note)
     assert decoded(picture).size == (512, 341)
 
 
 def test_a_small_picture_keeps_its_size() -> None:
-    assert decoded(gallery.picture(encoded(PICTURE.resize((67, 26)), "PNG"))).size == (67, 26)
+    assert decoded(gallery.make_picture(encoded(PICTURE.resize((67, 26)), "PNG"))).size == (67, 26)
 
 
 def test_deep_greys_are_seen_in_full() -> None:
     """Pillow clips 16 bits to 8, which would show a white square."""
     deep = Image.linear_gradient("L").convert("I").point(lambda value: value * 200).convert("I;16")
-    shown = decoded(gallery.picture(encoded(deep, "PNG"))).convert("L")
+    shown = decoded(gallery.make_picture(encoded(deep, "PNG"))).convert("L")
     low, high = shown.getextrema()
     assert low < 10
     assert high > 245
@@ -104,8 +104,8 @@ def test_a_picture_is_turned_as_datasets_turns_it() -> None:
     exif[0x0112] = 6
     wide = encoded(PICTURE.convert("RGB"), "JPEG", exif=exif)
     assert datasets.Image().decode_example({"bytes": wide, "path": None}).size == (600, 900)
-    assert decoded(gallery.picture(wide)).size == (341, 512)
-    assert decoded(gallery.picture(encoded(PICTURE.convert("RGB"), "JPEG"))).size == (512, 341)
+    assert decoded(gallery.make_picture(wide)).size == (341, 512)
+    assert decoded(gallery.make_picture(encoded(PICTURE.convert("RGB"), "JPEG"))).size == (512, 341)
 
 
 @pytest.mark.parametrize(
@@ -121,19 +121,19 @@ def test_a_picture_is_turned_as_datasets_turns_it() -> None:
     ids=["empty", "broken", "cut", "format", "program", "large"],
 )
 def test_what_cannot_be_shown_is_said(data: bytes, words: str) -> None:
-    picture = gallery.picture(data)
+    picture = gallery.make_picture(data)
     assert picture.uri is None
     assert words in picture.note
 
 
 def test_a_large_jpeg_is_decoded_small() -> None:
     data = encoded(Image.new("L", (10_000, 5_001)), "JPEG")
-    assert decoded(gallery.picture(data)).size == (512, 256)
+    assert decoded(gallery.make_picture(data)).size == (512, 256)
 
 
 def test_a_message_is_cut_into_thoughts_tags_and_text() -> None:
     text = "<image>\n<image>\nWhy?<think>\nOne.\n\nTwo.\n</think>\n\nSo.<think></think><think>open"
-    assert [(piece.kind, piece.head, piece.rest) for piece in gallery.pieces(text)] == [
+    assert [(piece.kind, piece.head, piece.rest) for piece in gallery.split_message(text)] == [
         ("tag", "<image>", ""),
         ("tag", "<image>", ""),
         ("text", "Why?", ""),
@@ -155,7 +155,7 @@ def test_a_message_is_cut_into_thoughts_tags_and_text() -> None:
     ],
 )
 def test_a_long_text_is_folded_near_a_space(text: str, head: str) -> None:
-    piece = gallery.folded(text)
+    piece = gallery.fold_text(text)
     assert piece.head == head
     assert piece.head + piece.rest == text
     assert (piece.length, piece.left_out) == (len(text), 0)
@@ -163,6 +163,6 @@ def test_a_long_text_is_folded_near_a_space(text: str, head: str) -> None:
 
 def test_what_is_too_long_for_the_page_is_counted() -> None:
     text, thought = "x" * 12_345, "y" * 12_345
-    for piece in gallery.pieces(f"<think>{thought}</think>{text}"):
+    for piece in gallery.split_message(f"<think>{thought}</think>{text}"):
         assert len(piece.head + piece.rest) == 12_000
         assert (piece.length, piece.left_out) == (12_345, 345)

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from prep.records.reason import Reason
-from prep.report.manifest import check_counts, manifest, sources
+from prep.report.manifest import build_manifest, check_counts, list_sources
 from prep.runtime.program import Failure
 
 
@@ -41,7 +41,7 @@ def listing(*files: dict, **changes: object) -> dict:
 
 
 def test_manifest_has_its_keys_in_order_and_reasons_in_theirs() -> None:
-    found = manifest("synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()])
+    found = build_manifest("synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()])
     assert " ".join(found) == "name file rows bytes sha256 read kept rejected empty sources"
     assert list(found["rejected"]) == ["image_unreadable", "text_empty"]
     assert found["empty"] is False
@@ -62,13 +62,13 @@ def test_manifest_has_its_keys_in_order_and_reasons_in_theirs() -> None:
 
 def test_an_artifact_without_rows_is_empty_and_a_reason_without_rows_is_left_out() -> None:
     counts = {"rows": 0, "kept": 0, "read": 44, "rejected": {"image_missing": 44, "odd_turns": 0}}
-    found = manifest("x", summary(**counts), [], [])
+    found = build_manifest("x", summary(**counts), [], [])
     assert found["empty"] is True
     assert found["rejected"] == {"image_missing": 44}
 
 
 def test_a_notice_comes_last() -> None:
-    found = manifest("x", summary(notice="a toy"), [], [])
+    found = build_manifest("x", summary(notice="a toy"), [], [])
     assert list(found)[-1] == "notice"
     assert found["notice"] == "a toy"
 
@@ -97,7 +97,7 @@ def test_rows_are_those_counted_else_those_listed() -> None:
         "data/b.parquet": {"state": "read", "rows": None},
         "data/c.parquet": {"state": "read"},
     }
-    found = sources(
+    found = list_sources(
         "x", [listing(*(listed(file) for file in files))], [summary(sources={"synthdog_en": files})]
     )
     assert [entry["rows"] for entry in found] == [46, 47, 47]
@@ -107,7 +107,7 @@ def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
     bad = {"state": "bad", "detail": "no column image", "rows": None}
     states = [summary(sources={"synthdog_en": {"data/a.parquet": bad}})]
     files = [listed("data/a.parquet", rows=None), listed("data/b.parquet", rows=None, take=0, sha256=None)]
-    found = sources("x", [listing(*files)], states)
+    found = list_sources("x", [listing(*files)], states)
     assert [entry["state"] for entry in found] == ["bad", "unneeded"]
     assert found[0]["detail"] == "no column image"
     assert "detail" not in found[1]
@@ -116,7 +116,7 @@ def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
 
 def test_a_file_that_was_to_be_read_and_has_no_state_fails() -> None:
     with pytest.raises(Failure, match=r"naver-clova-ix/synthdog-en/data/b\.parquet"):
-        sources("x", [listing(listed("data/b.parquet"))], [summary()])
+        list_sources("x", [listing(listed("data/b.parquet"))], [summary()])
 
 
 def test_files_of_several_sources_stand_in_the_listings_order() -> None:
@@ -124,7 +124,7 @@ def test_files_of_several_sources_stand_in_the_listings_order() -> None:
     one = summary(sources={"one": {"f.parquet": {"state": "read", "rows": 1}}})
     two = summary(sources={"two": {"f.parquet": {"state": "read", "rows": 2}}})
     listings = [listing(listed("f.parquet"), source="two"), listing(listed("f.parquet"), source="one")]
-    assert [entry["rows"] for entry in sources("x", listings, [one, two])] == [2, 1]
+    assert [entry["rows"] for entry in list_sources("x", listings, [one, two])] == [2, 1]
 
 
 def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
@@ -135,7 +135,9 @@ def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
     command += ["--manifest", "data/manifest/synthdog_en.json"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     written = json.loads((tmp_path / "data/manifest/synthdog_en.json").read_text())
-    assert written == manifest("synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()])
+    assert written == build_manifest(
+        "synthdog_en", summary(), [listing(listed("data/a.parquet"))], [summary()]
+    )
 
     (tmp_path / "s.json").write_text(json.dumps(summary(kept=1)))
     (tmp_path / "data/manifest/synthdog_en.json").unlink()
@@ -148,7 +150,7 @@ def test_program_writes_the_manifest_or_one_line(tmp_path: Path) -> None:
 
 def test_a_missing_file_stands_with_what_is_known_of_it() -> None:
     given = listing(listed("data/a.parquet"), missing=["data/b.parquet"])
-    found = manifest("synthdog_en", summary(), [given], [summary()])
+    found = build_manifest("synthdog_en", summary(), [given], [summary()])
     missing = found["sources"][-1]
     assert (missing["file"], missing["state"]) == ("data/b.parquet", "missing")
     assert (missing["bytes"], missing["sha256"], missing["rows"]) == (None, None, None)

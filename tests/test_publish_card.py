@@ -70,7 +70,7 @@ EVERY = manifest(
 
 
 def test_the_header_names_every_artifact_that_has_rows() -> None:
-    _, header, _ = publish_card.card(EVERY, about()).split("---\n", 2)
+    _, header, _ = publish_card.build_card(EVERY, about()).split("---\n", 2)
     assert [
         (config["config_name"], config["data_files"]) for config in yaml.safe_load(header)["configs"]
     ] == [
@@ -91,7 +91,7 @@ def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
     name = "llavaonevision_converted/GeoQA+_MathV360K"
     parquet.write_rows(tmp_path / "data" / f"{name}.parquet", [row], TRAINING)
     parquet.write_rows(tmp_path / "data" / "rejects" / f"{name}.parquet", [row], TRAINING)
-    text = publish_card.card(manifest(artifact(name, 1), artifact("text2image", 0)), about())
+    text = publish_card.build_card(manifest(artifact(name, 1), artifact("text2image", 0)), about())
     (tmp_path / "data" / "README.md").write_text(text)
     rows = datasets.load_dataset(
         str(tmp_path / "data"), "GeoQA+_MathV360K", split="train", cache_dir=str(tmp_path / "cache")
@@ -102,7 +102,7 @@ def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
 
 
 def test_the_table_has_rows_reasons_sizes_and_sources() -> None:
-    lines = publish_card.card(EVERY, about()).splitlines()
+    lines = publish_card.build_card(EVERY, about()).splitlines()
     assert (
         "| `LLaVA_ReCap_558K` | 2,000,000 | 2,000,002 | odd_turns: 2 | 4.5 MB | lmms-lab/LLaVA-ReCap-558K |"
         in lines
@@ -112,7 +112,7 @@ def test_the_table_has_rows_reasons_sizes_and_sources() -> None:
 
 
 def test_a_non_commercial_licence_is_said_before_anything_else() -> None:
-    text = publish_card.card(EVERY, about(notice="Good for nothing.\n"))
+    text = publish_card.build_card(EVERY, about(notice="Good for nothing.\n"))
     body = text.split(publish_card.MARKER)[1]
     quotes = [line for line in body.splitlines() if line.startswith(">")]
     assert quotes[0] == "> **Good for nothing.**"
@@ -123,7 +123,7 @@ def test_a_non_commercial_licence_is_said_before_anything_else() -> None:
 
 
 def test_no_warning_without_such_a_source() -> None:
-    text = publish_card.card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
+    text = publish_card.build_card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
     assert "commercial" not in text
     assert "\n>" not in text
 
@@ -137,12 +137,12 @@ def test_non_commercial(licence: str, found: bool) -> None:
 
 
 def test_only_the_kinds_that_are_there_are_explained() -> None:
-    text = publish_card.card(EVERY, about())
+    text = publish_card.build_card(EVERY, about())
     kinds = ("LLaVA-ReCap", "SynthDoG", "LLaVA-OneVision", "text2image", "image_thinking")
     assert all(f"\n**{kind}.** " in text for kind in kinds)
     assert "answered by `Qwen/Qwen3-32B`" in text
     assert "judged by `Judge/Judge-1B`" in text
-    text = publish_card.card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
+    text = publish_card.build_card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
     assert [kind for kind in kinds if f"\n**{kind}.** " in text] == ["SynthDoG"]
     assert "`score`" not in text
 
@@ -154,12 +154,12 @@ def test_a_file_of_several_artifacts_is_counted_once() -> None:
         source("a/b", "2.parquet", commit=commit, state="bad", detail="no footer"),
         source("a/b", "3.parquet", commit=commit, state="unneeded"),
     ]
-    (origin,) = publish_card.origins([artifact("x", 1, *files), artifact("y", 1, *files)], {})
+    (origin,) = publish_card.collect_origins([artifact("x", 1, *files), artifact("y", 1, *files)], {})
     assert (origin.read, origin.bytes, origin.bad, origin.unneeded) == (1, 1000, 1, 1)
     assert origin.names == ["x", "y"]
     assert origin.version == commit
     assert origin.licence == "not known here: see the source"
-    text = publish_card.card(manifest(artifact("x", 1, *files)), about())
+    text = publish_card.build_card(manifest(artifact("x", 1, *files)), about())
     assert f"| `{commit}` | 1 read, 1 not needed, 1 bad | 1.0 kB |" in text
 
 
@@ -182,7 +182,7 @@ def test_the_card_replaces_none_but_our_own(tmp_path: Path, standing: bytes | No
     command += ["--about", json.dumps(about()), "--publish", "work/publish/README.md", "--data", "data"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     published = (tmp_path / "work/publish/README.md").read_text()
-    assert published == publish_card.card(EVERY, about())
+    assert published == publish_card.build_card(EVERY, about())
     assert (tmp_path / "data" / place).read_text() == published
     if place != "README.md":
         assert (tmp_path / "data/README.md").read_bytes() == standing

@@ -16,7 +16,7 @@ DIGEST = "0123456789abcdef" * 4
 
 def test_manifests_are_gathered_in_order() -> None:
     manifests = [{"name": "text2image", "rows": 1}, {"name": "llavaonevision_converted/iiit5k", "rows": 2}]
-    found = publish_manifest.gather(manifests, DIGEST)
+    found = publish_manifest.merge_manifests(manifests, DIGEST)
     assert list(found) == ["artifacts", "config_sha256"]
     assert list(found["artifacts"].items()) == [(m["name"], m) for m in manifests]
     assert found["config_sha256"] == DIGEST
@@ -24,13 +24,13 @@ def test_manifests_are_gathered_in_order() -> None:
 
 def test_two_of_one_artifact_fail() -> None:
     with pytest.raises(Failure, match="two manifests are of text2image"):
-        publish_manifest.gather([{"name": "text2image"}, {"name": "text2image"}], DIGEST)
+        publish_manifest.merge_manifests([{"name": "text2image"}, {"name": "text2image"}], DIGEST)
 
 
 @pytest.mark.parametrize("digest", ["", "abc", DIGEST.upper(), f"{DIGEST}0", f"{DIGEST}\n"])
 def test_what_is_no_digest_fails(digest: str) -> None:
     with pytest.raises(Failure, match="64 hex digits"):
-        publish_manifest.gather([], digest)
+        publish_manifest.merge_manifests([], digest)
 
 
 def test_program_publishes_and_installs_the_same_file(tmp_path: Path) -> None:

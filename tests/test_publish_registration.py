@@ -16,7 +16,7 @@ from prep.report import registration
 from prep.runtime.program import Failure
 
 NAMES = ["LLaVA_ReCap_558K", "llavaonevision_converted/GeoQA+_MathV360K", "text2image"]
-OURS = registration.entries(NAMES)
+OURS = registration.build_entries(NAMES)
 
 
 def run(folder: Path, *names: str) -> subprocess.CompletedProcess:
@@ -42,7 +42,7 @@ def test_an_entry_is_what_llama_factory_reads() -> None:
 
 def test_two_artifacts_with_one_key_fail() -> None:
     with pytest.raises(Failure, match=r"text2image\.parquet and .*/text2image\.parquet .*'text2image'"):
-        registration.entries(["text2image", "llavaonevision_converted/text2image"])
+        registration.build_entries(["text2image", "llavaonevision_converted/text2image"])
 
 
 # JSON texts whose space, escapes and order are drawn, so that nothing but the bytes can be relied upon.

@@ -191,13 +191,13 @@ def test_rejects_show_the_first_of_each_reason(tmp_path: Path) -> None:
     rejects = [reject(n, "odd_turns") for n in range(5000)] + [reject(5000, "wrong_speaker", "a cat")]
     path = tmp_path / "r.parquet"
     parquet.write_rows(path, rejects, REJECTS)
-    found = publish_report.rejects_of(path, {"wrong_speaker": 1, "odd_turns": 5000})
+    found = publish_report.sample_rejects(path, {"wrong_speaker": 1, "odd_turns": 5000})
     assert [(each["row"], each["reason"]) for each in found] == [
         (5000, "wrong_speaker"),
         (0, "odd_turns"),
         (1, "odd_turns"),
     ]
-    assert publish_report.rejects_of(tmp_path / "none.parquet", {}) == []
+    assert publish_report.sample_rejects(tmp_path / "none.parquet", {}) == []
 
 
 def test_statistics_are_summed_by_rule_and_anything_else_is_passed_over(tmp_path: Path) -> None:
@@ -212,14 +212,14 @@ def test_statistics_are_summed_by_rule_and_anything_else_is_passed_over(tmp_path
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    answer, judge = publish_report.works(tmp_path)
+    answer, judge = publish_report.sum_work(tmp_path)
     assert (answer.rule, answer.jobs) == ("answer_text", 2)
     assert answer.figures == {"asked": 7, "seconds": 1.5, "retries": 5}
     assert answer.failures == {"timeout": 2, "length": 2}
     assert (judge.rule, judge.jobs) == ("judge_text", 1)
     assert judge.figures == {"asked": 0, "seconds": 0, "prompt_tokens": 0}
     assert judge.failures == {"all": 7}
-    assert publish_report.works(tmp_path / "nowhere") == []
+    assert publish_report.sum_work(tmp_path / "nowhere") == []
 
 
 def test_statistics_are_on_the_page(tmp_path: Path) -> None:

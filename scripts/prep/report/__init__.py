@@ -1,1 +1,1 @@
-"""What users read of an artifact: manifest, registration, card and report parts."""
+"""Reporting: manifests, LLaMA-Factory registration, parts of card and report, the OCR check."""

@@ -1,4 +1,4 @@
-"""What the card and the report share: their templates, how numbers look, what reasons mean."""
+"""Jinja templates and filters of card and report, and the meanings of reasons."""
 
 import re
 from collections.abc import Iterable
@@ -62,32 +62,34 @@ MEANINGS = {
     Reason.MISSING_GLYPH: "No font has a character of the question.",
     Reason.TOO_LONG_TO_RENDER: "The question does not fit on the pages allowed at a size that can be read.",
 }
-"""What each reason means, in the order of the enum; the card and the report print it."""
+"""The meaning of each reason, in the order of the enum. Card and report print it."""
 
-FOLDER = Path(__file__).resolve().parents[2] / "templates"
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
-def template(name: str) -> jinja2.Template:
-    """A template of scripts/templates/, with the filters below and `share()`; HTML is escaped."""
+def load_template(name: str) -> jinja2.Template:
+    """Load a template of scripts/templates/ with the filters below and `share()`; HTML is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(count=count, size=size, cell=cell, ticks=ticks, breaks=breaks)
-    environment.globals.update(share=share)
+    environment.filters.update(
+        count=format_count, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
+    )
+    environment.globals.update(share=format_share)
     return environment.get_template(name)
 
 
-def count(number: int) -> str:
-    """A number with its thousands apart: 2,000,000."""
+def format_count(number: int) -> str:
+    """A number with thousands separators: 2,000,000."""
     return f"{number:,}"
 
 
-def size(number: float) -> str:
+def format_size(number: float) -> str:
     """Bytes in decimal units, two or three digits: 4.5 MB, 128 kB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 999.5:
@@ -97,8 +99,8 @@ def size(number: float) -> str:
     return f"{number:,.1f} TB"
 
 
-def share(part: int, whole: int) -> str:
-    """A share in per cent with one digit, which is 0 or 100 only when that is exact; a dash of none."""
+def format_share(part: int, whole: int) -> str:
+    """A share in per cent with one digit; 0 and 100 only where that is exact; a dash if `whole` is 0."""
     if not whole:
         return "-"
     percent = f"{100 * part / whole:.1f}"
@@ -109,23 +111,23 @@ def share(part: int, whole: int) -> str:
     return f"{percent.removesuffix('.0')} %"
 
 
-def cell(text: str) -> str:
-    """A text that stays within one cell of a Markdown table."""
+def escape_cell(text: str) -> str:
+    """Escape a text for a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("|", "\\|")
 
 
-def ticks(text: str) -> Markup:
-    """Text as HTML, in which what stands between backticks is code."""
+def mark_code(text: str) -> Markup:
+    """Text as HTML, with `<code>` for backticks."""
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
-def breaks(name: str) -> Markup:
-    """A name or an id as HTML that may be broken after its slashes and underscores, where it must."""
+def allow_breaks(name: str) -> Markup:
+    """A name or an id as HTML with break opportunities after slashes and underscores."""
     return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(name))))
 
 
-def totals(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """The sums of several reason counts, the largest first."""
+def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Sum several reason counts; the largest come first."""
     sums: dict[str, int] = {}
     for each in counts:
         for key, number in each.items():

@@ -1,4 +1,4 @@
-"""Some rows of an artifact as a page shows them: thumbnails, and messages cut into pieces."""
+"""Sample rows of an artifact for the report: thumbnails, and messages split into pieces."""
 
 import base64
 import io
@@ -11,22 +11,22 @@ from PIL import Image, ImageOps
 
 from prep.records import seeding
 from prep.records.image_format import FORMATS, has_orientation
-from prep.report.formatting import size
+from prep.report.formatting import format_size
 from prep.storage import parquet
 
 THUMBNAIL = 512
 """Pixels of a thumbnail's longer side."""
-DECODED = 50_000_000
-"""Pixels that are decoded at most for a thumbnail (a JPEG is decoded at a smaller scale first)."""
+MAX_DECODED_PIXELS = 50_000_000
+"""The most pixels that are decoded for a thumbnail; a JPEG is first decoded at a smaller scale."""
 HEAD = 320
-"""Characters of a text that are seen before it is unfolded."""
+"""How many characters of a text are shown before it is unfolded."""
 SHOWN = 12_000
-"""Characters of a text that are on the page at most, so that no row swells it."""
+"""The most characters of a text on the page, so that no row bloats it."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as the page shows it: a data URI, or None; and what the file is, or why it is not shown."""
+    """A picture on the page: a data URI or None, and a note on the file or on why it is not shown."""
 
     uri: str | None
     note: str
@@ -36,7 +36,7 @@ class Picture:
 class Piece:
     """A part of a message: `text`, a thought (`think`) or an `<image>` tag (`tag`).
 
-    `head` is seen at once and `rest` once unfolded; `left_out` of its `length` characters are not there.
+    `head` is shown at once, `rest` when unfolded; `left_out` of the `length` characters are not on the page.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Example:
-    """A training row; `labels` are what stage 3 says of it."""
+    """A training row; `labels` are its mode and score in stage 3."""
 
     id: str
     source_id: str | None
@@ -68,16 +68,16 @@ class Example:
     messages: list[Message]
 
 
-def examples(name: str, path: Path, wanted: int) -> list[Example]:
+def sample_examples(name: str, path: Path, wanted: int) -> list[Example]:
     """Up to `wanted` rows of the artifact `name`, whose file is `path`."""
     rows = pq.read_metadata(path).num_rows
-    return [example(row) for row in parquet.read_rows_at(path, pick(name, rows, wanted))]
+    return [build_example(row) for row in parquet.read_rows_at(path, sample_rows(name, rows, wanted))]
 
 
-def pick(name: str, rows: int, wanted: int) -> list[int]:
-    """Up to `wanted` row numbers of an artifact, ascending: one from each of so many equal stretches.
+def sample_rows(name: str, rows: int, wanted: int) -> list[int]:
+    """Up to `wanted` ascending row positions of an artifact: one from each of as many equal strata.
 
-    A hash of the artifact's name decides, so that the same artifact always shows the same rows.
+    A hash of the artifact's name decides, so that an artifact always shows the same rows.
     """
     wanted = min(wanted, rows)
     found = []
@@ -87,38 +87,38 @@ def pick(name: str, rows: int, wanted: int) -> list[int]:
     return found
 
 
-def example(row: dict) -> Example:
-    """A training row as the page shows it."""
+def build_example(row: dict) -> Example:
+    """Prepare a training row for the page."""
     return Example(
         row["id"],
         row["source_id"],
         [f"{key} {row[key]}" for key in ("mode", "score") if row.get(key) is not None],
-        [picture(each["bytes"]) for each in row["images"]],
-        [Message(message["role"], pieces(message["content"])) for message in row["messages"]],
+        [make_picture(each["bytes"]) for each in row["images"]],
+        [Message(message["role"], split_message(message["content"])) for message in row["messages"]],
     )
 
 
-def picture(data: bytes) -> Picture:
-    """A thumbnail of a picture's first frame, turned by its EXIF as `datasets` turns it for a trainer.
+def make_picture(data: bytes) -> Picture:
+    """A thumbnail of a picture's first frame, with its EXIF orientation applied as `datasets` does.
 
-    A picture that Pillow cannot read to its end is not fatal: the note says so.
+    A picture that Pillow cannot decode is not fatal; the note says so.
     """
-    note = size(len(data))
+    note = format_size(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             note = f"{image.format}, {image.width} by {image.height}, {image.mode}, {note}"
             image.draft(None, (THUMBNAIL, THUMBNAIL))
-            if image.width * image.height > DECODED:
+            if image.width * image.height > MAX_DECODED_PIXELS:
                 return Picture(None, f"{note}: too large to be shown here")
             image.load()
             turned = ImageOps.exif_transpose(image) if has_orientation(image) else image
-            return Picture(_data_uri(thumbnail(turned)), note)
+            return Picture(_data_uri(make_thumbnail(turned)), note)
     except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, …
         return Picture(None, f"{note}: cannot be shown ({type(error).__name__})")
 
 
-def thumbnail(image: Image.Image) -> Image.Image:
-    """The picture at its own size or smaller, in a mode that WebP has; deep greys are stretched to 8 bits."""
+def make_thumbnail(image: Image.Image) -> Image.Image:
+    """Scale a picture down, in a mode of WebP; greyscale of more than 8 bits is stretched to 8."""
     if image.mode.startswith(("I", "F")):
         image = image.convert("F")
         low, high = image.getextrema()
@@ -136,8 +136,8 @@ def _data_uri(image: Image.Image) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def pieces(text: str) -> list[Piece]:
-    """A message in its parts: thoughts and picture tags apart from the text."""
+def split_message(text: str) -> list[Piece]:
+    """Split a message into thoughts, picture tags and text."""
     found = []
     for part in re.split(r"(<think>.*?</think>|<image>)", text, flags=re.DOTALL):
         if part == "<image>":
@@ -146,12 +146,12 @@ def pieces(text: str) -> list[Piece]:
             thought = part.removeprefix("<think>").removesuffix("</think>").strip()
             found.append(Piece("think", "", thought[:SHOWN], len(thought)))
         elif part.strip():
-            found.append(folded(part.strip("\n")))
+            found.append(fold_text(part.strip("\n")))
     return found
 
 
-def folded(text: str) -> Piece:
-    """A text, folded at a space near its first HEAD characters if it is a good deal longer than that."""
+def fold_text(text: str) -> Piece:
+    """Fold a text at a space near HEAD characters, unless it is hardly longer."""
     if len(text) <= 1.5 * HEAD:
         return Piece("text", text, "", len(text))
     near = HEAD * 3 // 4

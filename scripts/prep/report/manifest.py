@@ -1,4 +1,4 @@
-"""The manifest of an artifact: what was read from where, what was kept, and why the rest was not."""
+"""An artifact's manifest: its source files, and its row counts by reason."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from prep.records.reason import Reason
 from prep.runtime.program import Failure
 
 
-def manifest(name: str, summary: dict, listings: list[dict], states: list[dict]) -> dict[str, Any]:
-    """The manifest of the artifact `name`, from its assembly's summary.
+def build_manifest(name: str, summary: dict, listings: list[dict], states: list[dict]) -> dict[str, Any]:
+    """Build the manifest of the artifact `name` from its assembly's summary.
 
     `listings` name every file of its sources, in the order in which they are shown; `states`, summaries
     again, say what became of each file that was to be read. Raises Failure when the counts do not add up
@@ -25,7 +25,7 @@ def manifest(name: str, summary: dict, listings: list[dict], states: list[dict])
         "kept": summary["kept"],
         "rejected": {reason.value: counts[reason] for reason in Reason if counts.get(reason)},
         "empty": artifact["rows"] == 0,
-        "sources": sources(name, listings, states),
+        "sources": list_sources(name, listings, states),
     }
     if summary.get("notice"):
         found["notice"] = summary["notice"]
@@ -45,7 +45,7 @@ def check_counts(name: str, summary: dict) -> None:
         raise Failure(f"{name}: {read} rows were read, but {kept} kept and {sum(rejected.values())} rejected")
 
 
-def sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[str, Any]]:
+def list_sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[str, Any]]:
     """One entry for each listed file: its identity, its rows, and whether it was read, unneeded or bad.
 
     After a source's files come those that are missing.
@@ -61,17 +61,17 @@ def sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[st
             was = unneeded or seen.get((listing["source"], file["file"]))
             if was is None:
                 raise Failure(f"{name}: nothing says what became of {listing['repo']}/{file['file']}")
-            found.append(source_entry(listing, file, was))
+            found.append(describe_file(listing, file, was))
         unknown = {"bytes": None, "sha256": None, "rows": None}
         found += [
-            source_entry(listing, {"file": path, **unknown}, {"state": "missing"})
+            describe_file(listing, {"file": path, **unknown}, {"state": "missing"})
             for path in listing["missing"]
         ]
     return found
 
 
-def source_entry(listing: dict, file: dict, was: dict) -> dict[str, Any]:
-    """A listed file as the manifest shows it; its rows are those counted in reading, else those listed."""
+def describe_file(listing: dict, file: dict, was: dict) -> dict[str, Any]:
+    """A listed file's entry; its rows are those counted when it was read, else those listed."""
     rows = was.get("rows")
     entry = {
         "repo": listing["repo"],

@@ -1,4 +1,4 @@
-"""The registration with LLaMA-Factory: a dataset_info.json, merged into one that stands there."""
+"""Registration with LLaMA-Factory: entries merged into a dataset_info.json without reformatting it."""
 
 import json
 import logging
@@ -12,12 +12,12 @@ from prep.storage.install import install
 log = logging.getLogger(__name__)
 
 SPACE = re.compile(r"[ \t\n\r]*")
-"""What JSON allows between two tokens."""
+"""JSON's insignificant whitespace."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a JSON object, by place: `gap` is the space before its key, start:end its value."""
+    """A member of a JSON object: `gap` is the whitespace before its key, start:end the span of its value."""
 
     key: str
     gap: str
@@ -25,7 +25,7 @@ class Member:
     end: int
 
 
-def entries(names: list[str]) -> dict[str, dict]:
+def build_entries(names: list[str]) -> dict[str, dict]:
     """An entry for each artifact, by the last part of its name; LLaMA-Factory's data/README.md has the keys.
 
     Raises Failure when two artifacts would share a key.
@@ -52,78 +52,77 @@ def entries(names: list[str]) -> dict[str, dict]:
 
 
 def merge(text: str, ours: dict[str, dict]) -> str:
-    """The JSON object `text` with our entries in it: missing ones at its end, in its own indentation.
+    """Merge our entries into the JSON object `text`: missing ones at its end, in its own indentation.
 
-    An entry of ours that stands with the same value keeps its text; everything else in `text`, space
-    included, is kept as it is.
+    An entry of ours with the same value keeps its text. Everything else in `text` is kept byte for byte.
     """
-    found = members(text)
+    found = parse_members(text)
     parts, at = [], 0
     for member in found:
         standing = json.loads(text[member.start : member.end])
         if member.key in ours and standing != ours[member.key]:
-            parts += [text[at : member.start], layout(ours[member.key], member.gap)]
+            parts += [text[at : member.start], format_value(ours[member.key], member.gap)]
             at = member.end
     missing = {key: ours[key] for key in ours if key not in {member.key for member in found}}
     if missing and found:
         last = found[-1]
-        parts += [text[at : last.end], *(f",{added(key, missing[key], last.gap)}" for key in missing)]
+        parts += [text[at : last.end], *(f",{format_member(key, missing[key], last.gap)}" for key in missing)]
         at = last.end
     elif missing:
-        body = ",".join(added(key, missing[key], "\n  ") for key in missing)
+        body = ",".join(format_member(key, missing[key], "\n  ") for key in missing)
         parts += [text[: text.index("{") + 1], body, "\n"]
         at = text.rindex("}")
     return "".join(parts) + text[at:]
 
 
-def members(text: str) -> list[Member]:
-    """The members of the JSON object that `text` is, with their places. `text` must be valid JSON."""
+def parse_members(text: str) -> list[Member]:
+    """The members of the JSON object `text`, which must be valid, with their positions."""
     decode = json.JSONDecoder().raw_decode
     found = []
     at = text.index("{") + 1
     while True:
-        key_at = after_space(text, at)
+        key_at = skip_space(text, at)
         if text[key_at] == "}":
             return found
         key, key_end = decode(text, key_at)
-        colon = after_space(text, key_end)
-        start = after_space(text, colon + 1)
+        colon = skip_space(text, key_end)
+        start = skip_space(text, colon + 1)
         _, end = decode(text, start)
         found.append(Member(key, text[at:key_at], start, end))
-        at = after_space(text, end)
+        at = skip_space(text, end)
         if text[at] == ",":
             at += 1
 
 
-def after_space(text: str, at: int) -> int:
-    """Where the next token begins."""
+def skip_space(text: str, at: int) -> int:
+    """The position of the next token."""
     return SPACE.match(text, at).end()
 
 
-def added(key: str, value: dict, gap: str) -> str:
-    """A new member after `gap`, of which only the last line is used, so that no blank line is repeated."""
-    newline, indent = line_of(gap)
+def format_member(key: str, value: dict, gap: str) -> str:
+    """A new member after the last line of `gap`, so that no blank line is repeated."""
+    newline, indent = split_gap(gap)
     lead = newline + indent if newline else gap or " "
-    return f"{lead}{json.dumps(key, ensure_ascii=False)}: {layout(value, gap)}"
+    return f"{lead}{json.dumps(key, ensure_ascii=False)}: {format_value(value, gap)}"
 
 
-def layout(value: dict, gap: str) -> str:
-    """A value as JSON, to stand after a key that has `gap` before it: on lines of its own, or on one."""
-    newline, indent = line_of(gap)
+def format_value(value: dict, gap: str) -> str:
+    """A value as JSON after a key with `gap` before it: indented where the gap has a line break."""
+    newline, indent = split_gap(gap)
     if not newline:
         return json.dumps(value, ensure_ascii=False)
     lines = json.dumps(value, ensure_ascii=False, indent=indent).split("\n")
     return (newline + indent).join(lines)
 
 
-def line_of(gap: str) -> tuple[str, str]:
-    """The newline in a gap (empty when there is none) and the indentation that follows the last one."""
+def split_gap(gap: str) -> tuple[str, str]:
+    """The line break of a gap (empty if there is none), and the indentation after the last one."""
     head, newline, indent = gap.rpartition("\n")
     return ("\r\n" if head.endswith("\r") else newline), indent
 
 
-def merged_file(path: Path, ours: dict[str, dict]) -> bytes:
-    """What the file at `path` should hold: our entries, and all that stands there.
+def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
+    """The content of the file at `path` with our entries merged in.
 
     Raises Failure when what stands there is not a JSON object in UTF-8.
     """
@@ -146,9 +145,9 @@ def merged_file(path: Path, ours: dict[str, dict]) -> bytes:
 
 
 def register(names: list[str], data: Path) -> None:
-    """Have the dataset_info.json of a folder name these artifacts; its other entries stay.
+    """Register artifacts in the dataset_info.json of a folder; its other entries stay.
 
-    Several programs may do so at once, with the same names. Raises Failure as `entries` and `merged_file` do.
+    Several programs may do so at once, with the same names. Raises Failure like the functions above.
     """
     standing = data / "dataset_info.json"
-    install(standing, merged_file(standing, entries(names)))
+    install(standing, merge_file(standing, build_entries(names)))
