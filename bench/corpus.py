@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from prep.storage.atomic import whole
+from prep.storage.atomic import atomic_write
 
 PHOTOGRAPHS = (
     "astronaut.png",
@@ -73,7 +73,7 @@ WORDS = [
 def build(path: Path, rows: int) -> None:
     """Write a shard of `rows` rows, about 110 kB each, drawn in two processes."""
     starts = range(0, rows, GROUP_ROWS)
-    with whole(path) as part, pq.ParquetWriter(part, SCHEMA) as writer, ProcessPoolExecutor(2) as pool:
+    with atomic_write(path) as part, pq.ParquetWriter(part, SCHEMA) as writer, ProcessPoolExecutor(2) as pool:
         for group in pool.map(partial(_group, rows=rows), starts):
             writer.write_table(group)
 

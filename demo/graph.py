@@ -14,7 +14,7 @@ from pathlib import Path
 import networkx
 
 from prep.runtime.program import Failure, parser, run
-from prep.storage.atomic import whole
+from prep.storage.atomic import atomic_write
 
 COLOURS = {
     "where data comes from": ("#cfe2f3", "resolve_revision list_shards fetch_shard"),
@@ -103,7 +103,7 @@ def main() -> None:
     args = parser(__doc__)
     args.add_argument("svg", type=Path, help="to write")
     svg = args.parse_args().svg
-    with whole(svg) as part:
+    with atomic_write(svg) as part:
         part.write_bytes(layout_svg(draw_graph(sys.stdin.read())))
     print(svg)
 

@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from prep.hub.dataset import HubFile, open_dataset
+from prep.hub.dataset import open_dataset
+from prep.hub.listing import HubFile
 from prep.runtime import program
 from prep.runtime.program import Failure
 from prep.storage.atomic import read_json

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prep.hub.dataset import Dataset, HubFile, open_dataset
-from prep.hub.numbered_files import SHOWN, doubled_files, missing_files, shown
+from prep.hub.dataset import Dataset, open_dataset
+from prep.hub.listing import HubFile
+from prep.hub.numbered_files import SHOWN, find_doubled_files, find_missing_files, shorten_names
 from prep.runtime import program
 from prep.runtime.ordered_map import ordered_map
 from prep.runtime.program import Failure
@@ -60,7 +61,7 @@ def read_footer(dataset: Dataset, commit: str | None, file: HubFile) -> Footer:
         return Footer()
 
 
-def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[int | None, int | None]]:
+def limit_rows(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[int | None, int | None]]:
     """Each file's rows, and how many of them are read (None: all), until `max_rows` are reached.
 
     Without a limit every file is read whole; a file whose rows are not known counts as none.
@@ -77,7 +78,7 @@ def takes(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[in
             return
 
 
-def listing(
+def list_files(
     dataset: Dataset,
     revision: str,
     patterns: list[str],
@@ -97,12 +98,12 @@ def listing(
     if incomplete != "accept":
         check_whole(names, where)
     found = [file for file in names if file.bytes is not None]
-    missing = missing_of(names)
-    check(found, missing, where, patterns)
+    missing = list_missing(names)
+    check_names(found, missing, where, patterns)
     with ThreadPoolExecutor(connections) as pool:
         footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         asked, kept = tee(footer for _, footer in footers)
-        needed = list(takes((footer.rows for footer in asked), max_rows))
+        needed = list(limit_rows((footer.rows for footer in asked), max_rows))
         groups = [footer.group_bytes for footer in islice(kept, len(needed))]
         read, beyond = found[: len(needed)], found[len(needed) :]
         sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
@@ -122,30 +123,30 @@ def listing(
     }
 
 
-def missing_of(names: list[HubFile]) -> list[str]:
+def list_missing(names: list[HubFile]) -> list[str]:
     """The files that there should be: of numbered sets, and behind names that lead to none, by path."""
     dangling = [file.path for file in names if file.bytes is None]
-    return sorted(dangling + missing_files(file.path for file in names))
+    return sorted(dangling + find_missing_files(file.path for file in names))
 
 
 def check_whole(names: list[HubFile], where: str) -> None:
     """Raise Failure where a name leads to no file, or numbered files are not one whole set."""
     advice = "or set hub.incomplete: accept to read what is there"
     if dangling := [file.path for file in names if file.bytes is None]:
-        line = f"{shown(dangling)}: no file there, but a dangling link; restore it, {advice}"
+        line = f"{shorten_names(dangling)}: no file there, but a dangling link; restore it, {advice}"
         raise Failure(f"{where}: {line}")
     paths = [file.path for file in names]
-    if doubled := doubled_files(paths):
+    if doubled := find_doubled_files(paths):
         line = f"rows would be read twice: {'; '.join(doubled[:SHOWN])}; leave one set there, {advice}"
         raise Failure(f"{where}: {line}")
-    if missing := missing_files(paths):
-        raise Failure(f"{where}: files are missing: {shown(missing)}; fetch them, {advice}")
+    if missing := find_missing_files(paths):
+        raise Failure(f"{where}: files are missing: {shorten_names(missing)}; fetch them, {advice}")
 
 
-def check(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
+def check_names(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
     """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
     if not found and missing:
-        raise Failure(f"{where}: every file is missing, and none is there to read: {shown(missing)}")
+        raise Failure(f"{where}: every file is missing, and none is there to read: {shorten_names(missing)}")
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
         raise Failure(line)
@@ -179,11 +180,11 @@ def main() -> None:
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]
     revision = commits[0] if commits else args.revision
-    found = listing(dataset, revision, args.patterns, max_rows, args.connections, args.incomplete)
-    for doubled in doubled_files(file["file"] for file in found["files"]):
+    found = list_files(dataset, revision, args.patterns, max_rows, args.connections, args.incomplete)
+    for doubled in find_doubled_files(file["file"] for file in found["files"]):
         log.warning("%s: rows may be read twice: %s", args.repo, doubled)
     if found["missing"]:
-        log.warning("%s: files are missing: %s", args.repo, shown(found["missing"]))
+        log.warning("%s: files are missing: %s", args.repo, shorten_names(found["missing"]))
     write_json(args.listing, head | found)
     log.info(
         "%s: %d files, %d bytes", args.repo, len(found["files"]), sum(f["bytes"] for f in found["files"])

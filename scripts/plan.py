@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from prep.hub.numbered_files import shown
+from prep.hub.numbered_files import shorten_names
 from prep.inference import request
 from prep.reasoning import verdict
 from prep.records import seeding
@@ -54,7 +54,7 @@ def _name(manner: dict) -> str:
 def incomplete(listings: Iterable[dict]) -> list[str]:
     """A line for each source of which files are missing."""
     return [
-        f"{listing['source']}: files are missing: {shown(listing['missing'])}"
+        f"{listing['source']}: files are missing: {shorten_names(listing['missing'])}"
         for listing in listings
         if listing["missing"]
     ]

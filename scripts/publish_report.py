@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from prep.report import gallery
 from prep.report.formatting import MEANINGS, load_template, sum_counts
 from prep.runtime import program
-from prep.storage.atomic import read_json, whole
+from prep.storage.atomic import atomic_write, read_json
 from prep.storage.install import install
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def main() -> None:
         sections=build_sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],
     )
-    with whole(args.publish) as part:
+    with atomic_write(args.publish) as part:
         stream.dump(str(part), encoding="utf-8")
     install(args.data / "report.html", args.publish.read_bytes())
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from prep.storage.atomic import read_json, sha256, whole, write_json, write_text
+from prep.storage.atomic import atomic_write, read_json, sha256, write_json, write_text
 
 
 def test_a_whole_file_replaces_the_old_one(tmp_path):
@@ -18,7 +18,7 @@ def test_a_whole_file_replaces_the_old_one(tmp_path):
 def test_a_block_that_fails_changes_nothing(tmp_path):
     path = tmp_path / "x.txt"
     write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError), whole(path) as part:
+    with pytest.raises(UnicodeEncodeError), atomic_write(path) as part:
         part.write_text("half \ud800", encoding="utf-8")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x.txt"]
@@ -27,15 +27,18 @@ def test_a_block_that_fails_changes_nothing(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
 def test_a_full_disk_names_the_file(tmp_path):
     """An error of writing names no file by itself."""
-    with pytest.raises(OSError, match=r"No space left on device: '.*/x.txt'"), whole(tmp_path / "x.txt"):  # noqa: SIM117
-        with open("/dev/full", "wb", buffering=0) as full:
-            full.write(b"x")
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/x.txt'"),
+        atomic_write(tmp_path / "x.txt"),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"x")
     assert not os.listdir(tmp_path)
 
 
 def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     path = tmp_path / "x.txt"
-    with whole(path, several_writers=True) as one, whole(path, several_writers=True) as two:
+    with atomic_write(path, several_writers=True) as one, atomic_write(path, several_writers=True) as two:
         one.write_text("content")
         two.write_text("content")
     assert path.read_text() == "content"

@@ -11,9 +11,10 @@ import huggingface_hub
 import pytest
 
 from hub_server import SIGNATURE, Hub, closed_port, undisturbed
-from prep.hub import dataset as prep_hub
 from prep.hub import retry
-from prep.hub.dataset import HubFile, Mirror, folder_of, matches
+from prep.hub.dataset import open_dataset
+from prep.hub.listing import HubFile, find_folder, matches_any
+from prep.hub.mirror import Mirror
 from prep.hub.remote import Remote
 from prep.runtime.program import Failure
 
@@ -52,7 +53,7 @@ class Pauses:
         self.taken: list[float] = []
 
     def __call__(self, state: retry.RetryCallState) -> float:
-        self.taken.append(retry.pause(state))
+        self.taken.append(retry.choose_pause(state))
         return 0
 
 
@@ -96,7 +97,7 @@ def content(corpus: Path, path: str = SHARD) -> bytes:
     ],
 )
 def test_a_pattern_holds_part_by_part(path: str, pattern: str, expected: bool) -> None:
-    assert matches(path, pattern) is expected
+    assert matches_any(path, [pattern]) is expected
 
 
 @pytest.mark.parametrize(
@@ -114,12 +115,12 @@ def test_a_pattern_holds_part_by_part(path: str, pattern: str, expected: bool) -
     ],
 )
 def test_the_folder_that_is_listed(patterns: list[str], folder: str) -> None:
-    assert folder_of(patterns) == folder
+    assert find_folder(patterns) == folder
 
 
 def test_the_mirror_is_chosen_where_there_is_one(corpus: Path) -> None:
-    assert isinstance(prep_hub.open_dataset(REPO, str(corpus), "http://127.0.0.1:9"), Mirror)
-    assert isinstance(prep_hub.open_dataset(REPO, None, "http://127.0.0.1:9"), Remote)
+    assert isinstance(open_dataset(REPO, str(corpus), "http://127.0.0.1:9"), Mirror)
+    assert isinstance(open_dataset(REPO, None, "http://127.0.0.1:9"), Remote)
 
 
 def test_mirror_and_hub_list_and_give_the_same(hub: Hub, corpus: Path, tmp_path: Path) -> None:

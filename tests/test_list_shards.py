@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import list_shards
 from hub_server import Hub, closed_port, launch, sha256, undisturbed
-from prep.hub.dataset import HubFile, Mirror
+from prep.hub.listing import HubFile
+from prep.hub.mirror import Mirror
 from prep.hub.remote import Remote
 from prep.runtime.program import Failure
 
@@ -26,7 +27,7 @@ SHARDS = 30
 ROWS = 10
 TOKEN = "hf_averysecrettoken"
 CONNECTIONS = 8
-listing_of = partial(list_shards.listing, connections=CONNECTIONS)
+listing_of = partial(list_shards.list_files, connections=CONNECTIONS)
 
 
 def shard(file: Path, rows: int, cell: bytes = b"", **options: object) -> None:
@@ -73,13 +74,13 @@ def hub(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_rows_are_taken_in_source_order_up_to_the_limit(
     rows: list[int | None], limit: int | None, expected: list
 ) -> None:
-    assert list(list_shards.takes(iter(rows), limit)) == expected
+    assert list(list_shards.limit_rows(iter(rows), limit)) == expected
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(0, 100))
 def test_as_many_rows_are_taken_as_there_are_or_the_limit_says(rows: list[int], limit: int) -> None:
     left = iter(rows)
-    found = list(list_shards.takes(left, limit))
+    found = list(list_shards.limit_rows(left, limit))
     taken = [count if take is None else take for count, take in found]
     assert sum(taken) == min(limit, sum(rows))
     assert [count for count, _ in found] + list(left) == rows

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.hub.numbered_files import doubled_files, missing_files, shown
+from prep.hub.numbered_files import find_doubled_files, find_missing_files, shorten_names
 
 
 def names(count: int, width: int = 5, head: str = "data/train", suffix: str = "") -> list[str]:
@@ -14,39 +14,39 @@ def names(count: int, width: int = 5, head: str = "data/train", suffix: str = ""
 
 def test_a_gap_is_named():
     one, _, three = names(3)
-    assert missing_files([one, three]) == ["data/train-00001-of-00003.parquet"]
+    assert find_missing_files([one, three]) == ["data/train-00001-of-00003.parquet"]
 
 
 def test_one_lone_shard_of_many():
-    found = missing_files(["data/train-00017-of-00943.parquet"])
+    found = find_missing_files(["data/train-00017-of-00943.parquet"])
     assert len(found) == 942
     assert "data/train-00017-of-00943.parquet" not in found
-    assert shown(found).endswith("data/train-00004-of-00943.parquet and 937 more")
+    assert shorten_names(found).endswith("data/train-00004-of-00943.parquet and 937 more")
 
 
 def test_a_suffix_that_differs_is_not_guessed():
     paths = ["data/train-00000-of-00002-4bcfb2dfa40773de.parquet"]
-    assert missing_files(paths) == ["data/train-00001-of-00002-*.parquet"]
+    assert find_missing_files(paths) == ["data/train-00001-of-00002-*.parquet"]
 
 
 def test_two_sets_side_by_side():
-    found = doubled_files([*names(2), *names(3)[:2]])
+    found = find_doubled_files([*names(2), *names(3)[:2]])
     assert found == ["data/train-*-of-00002 (2) and data/train-*-of-00003 (2)"]
-    assert missing_files([*names(2), *names(3)[:2]]) == ["data/train-00002-of-00003.parquet"]
+    assert find_missing_files([*names(2), *names(3)[:2]]) == ["data/train-00002-of-00003.parquet"]
 
 
 def test_a_number_that_stands_twice_or_is_beyond_the_count():
     twice = ["data/train-00000-of-00001-aaaa.parquet", "data/train-00000-of-00001-bbbb.parquet"]
-    assert doubled_files(twice) == [" and ".join(twice)]
-    assert doubled_files([*names(3), "data/train-00003-of-00003.parquet"]) == [
+    assert find_doubled_files(twice) == [" and ".join(twice)]
+    assert find_doubled_files([*names(3), "data/train-00003-of-00003.parquet"]) == [
         "data/train-00003-of-00003.parquet"
     ]
 
 
 def test_numbers_may_begin_at_one():
     paths = [f"data/train-{n:05}-of-00003.parquet" for n in (1, 2, 3)]
-    assert (missing_files(paths), doubled_files(paths)) == ([], [])
-    assert missing_files(paths[1:]) == paths[:1]
+    assert (find_missing_files(paths), find_doubled_files(paths)) == ([], [])
+    assert find_missing_files(paths[1:]) == paths[:1]
 
 
 def test_sets_of_several_folders_or_splits_and_files_without_a_count_do_not_meet():
@@ -56,7 +56,7 @@ def test_sets_of_several_folders_or_splits_and_files_without_a_count_do_not_meet
         *names(1, head="a(b)/train"),
         "distill_r1_110k.jsonl",
     ]
-    assert (missing_files(paths), doubled_files(paths)) == ([], [])
+    assert (find_missing_files(paths), find_doubled_files(paths)) == ([], [])
 
 
 @given(
@@ -70,5 +70,5 @@ def test_what_is_taken_away_is_missing_and_nothing_else(count, width, suffix, da
     gone = data.draw(st.sets(st.sampled_from(whole), max_size=count - 1))
     left = [name for name in whole if name not in gone]
     random.Random(0).shuffle(left)
-    assert missing_files(left) == sorted(name.replace(suffix, "-*") if suffix else name for name in gone)
-    assert not doubled_files(left)
+    assert find_missing_files(left) == sorted(name.replace(suffix, "-*") if suffix else name for name in gone)
+    assert not find_doubled_files(left)

@@ -143,7 +143,7 @@ def launch(folder: Path, program: str, *arguments: object, **more: str) -> subpr
 
     It runs as it is, but that between its tries it waits only as long as a server asks it to.
     """
-    hasty = "import runpy; from prep.hub import retry; retry.GROWING = lambda state: 0;"
+    hasty = "import runpy; from prep.hub import retry; retry.BACKOFF = lambda state: 0;"
     hasty += f"runpy.run_path({str(ROOT / 'scripts' / program)!r}, run_name='__main__')"
     command = [sys.executable, "-c", hasty, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -1,4 +1,4 @@
-"""Sets of numbered files: `train-00000-of-00003.parquet` says that there are three.
+"""Completeness of sets of numbered files: `train-00000-of-00003.parquet` says that there are three.
 
 The form is the one that datasets writes to the hub; a suffix may follow, which differs from file to file
 (`train-00000-of-00002-4bcfb2dfa40773de.parquet`).
@@ -15,7 +15,7 @@ SHOWN = 5
 """Names that a message lists; of more it says how many."""
 
 
-def missing_files(paths: Iterable[str]) -> list[str]:
+def find_missing_files(paths: Iterable[str]) -> list[str]:
     """The paths that some paths say there must be, and that are not among them, in order.
 
     A suffix that differs from file to file is not known of a missing one: `*` stands in its place.
@@ -30,21 +30,23 @@ def missing_files(paths: Iterable[str]) -> list[str]:
         here = {int(member["number"]) for member in members}
         width = len(members[0]["number"])
         missing += [
-            f"{head}-{n:0{width}}-of-{count}{end}" for n in numbers_of(here, int(count)) if n not in here
+            f"{head}-{n:0{width}}-of-{count}{end}"
+            for n in expected_numbers(here, int(count))
+            if n not in here
         ]
     return sorted(missing)
 
 
-def numbers_of(here: Iterable[int], count: int) -> range:
+def expected_numbers(here: Iterable[int], count: int) -> range:
     """The numbers of a set of so many files: from 0, or from 1 where the last one of these is there."""
     first = int(0 not in here and count in here)
     return range(first, first + count)
 
 
-def doubled_files(paths: Iterable[str]) -> list[str]:
-    """What stands twice, a line each: sets of another count side by side, or a number with two files.
+def find_doubled_files(paths: Iterable[str]) -> list[str]:
+    """What is there twice, a line each: sets of different counts side by side, or two files with one number.
 
-    A number that is none of its set's (00003 of 3) is told too.
+    A number outside its set (00003 of 3) has a line too.
     """
     sets: dict[str, dict[str, dict[int, list[str]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
@@ -57,7 +59,7 @@ def doubled_files(paths: Iterable[str]) -> list[str]:
             told = (f"{head}-*-of-{count} ({len(files)})" for count, files in sorted(by_count.items()))
             lines.append(" and ".join(told))
         for count, by_number in by_count.items():
-            numbers = numbers_of(by_number, int(count))
+            numbers = expected_numbers(by_number, int(count))
             lines += [
                 " and ".join(files)
                 for number, files in by_number.items()
@@ -66,7 +68,7 @@ def doubled_files(paths: Iterable[str]) -> list[str]:
     return lines
 
 
-def shown(names: list[str]) -> str:
+def shorten_names(names: list[str]) -> str:
     """Some names in one line, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -1,9 +1,9 @@
-"""A dataset on the hub, read over HTTP through huggingface_hub: its session, token, proxies and errors.
+"""Hub client with resumable downloads, over the session, token, proxies and errors of huggingface_hub.
 
-The requests are those of its `repo_info`, `list_repo_tree` and `hf_hub_download`, which are not called
-themselves for what a terabyte needs (seen in huggingface_hub 2.4): the listing has no time limit on a hub
-that goes silent, the download starts a file over when its process was killed, each has pauses of its own,
-and shards may end up in a cache in the home folder.
+The requests are those of its `repo_info`, `list_repo_tree` and `hf_hub_download`. These functions themselves
+do not suit a terabyte (seen in huggingface_hub 2.4): the listing has no time limit when the hub goes silent,
+the download of a file starts again when its process was killed, each has a retry policy of its own, and
+shards may end up in a cache in the home folder.
 
 `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DOWNLOAD_TIMEOUT` are honoured; a token is never stored or printed.
 """
@@ -23,8 +23,8 @@ from huggingface_hub import constants, errors, get_token
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from prep.hub import retry
-from prep.hub.dataset import HubFile, folder_of, matches
-from prep.hub.retry import Result, advice, words
+from prep.hub.listing import HubFile, find_folder, matches_any
+from prep.hub.retry import Result, describe_error, explain_error
 from prep.runtime.program import Failure
 from prep.runtime.sanitize import register_secret, register_url_password
 from prep.storage import atomic
@@ -48,7 +48,7 @@ class Remote:
         self,
         endpoint: str | None,
         repo: str,
-        pause: retry.Pause = retry.pause,
+        pause: retry.Pause = retry.choose_pause,
         keep: bool = False,
     ) -> None:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
@@ -72,13 +72,13 @@ class Remote:
             return self._answer(url, lambda info: info["sha"])[0]
 
     def files(self, commit: str, patterns: list[str]) -> list[HubFile]:
-        folder = folder_of(patterns)
+        folder = find_folder(patterns)
         url = f"{self._api}/tree/{commit}{'/' if folder else ''}{quote(folder, safe='')}?recursive=true"
         found = []
         with self._explained(folder or "its files"):
             while url:
-                page, url = self._answer(url, _files)
-                found += [file for file in page if any(matches(file.path, pattern) for pattern in patterns)]
+                page, url = self._answer(url, parse_files)
+                found += [file for file in page if matches_any(file.path, patterns)]
         return sorted(found, key=lambda file: file.path)
 
     def sha256(self, commit: str, file: HubFile) -> str:
@@ -90,12 +90,12 @@ class Remote:
             return digest.hexdigest()
 
         with self._explained(file.path):
-            return retry.patiently(read, self.pause)
+            return retry.call_with_retries(read, self.pause)
 
     def tail(self, commit: str, file: HubFile, length: int) -> bytes:
         start = max(file.bytes - length, 0)
         with self._explained(file.path):
-            return retry.patiently(lambda: b"".join(self._bytes(commit, file, start)), self.pause)
+            return retry.call_with_retries(lambda: b"".join(self._bytes(commit, file, start)), self.pause)
 
     def fetch(self, commit: str, file: HubFile, to: Path) -> None:
         """Download the file to `to`, and check its size and sha256.
@@ -140,7 +140,7 @@ class Remote:
         part.touch()
         with self._explained(file.path):
             while part.stat().st_size < file.bytes:
-                retry.patiently(lambda: self._append(commit, file, part), self.pause)
+                retry.call_with_retries(lambda: self._append(commit, file, part), self.pause)
         return atomic.sha256(part)
 
     def _append(self, commit: str, file: HubFile, part: Path) -> None:
@@ -153,7 +153,8 @@ class Remote:
             except errors.HTTPError as error:
                 if out.tell() == start:
                     raise
-                log.info("%s: cut at %d of %d bytes: %s", file.path, out.tell(), file.bytes, words(error))
+                where = f"{file.path}: cut at {out.tell()} of {file.bytes} bytes"
+                log.info("%s: %s", where, describe_error(error))
             if out.tell() == start:
                 raise ConnectionError(f"an empty answer where {file.bytes - start} bytes were asked for")
 
@@ -185,7 +186,7 @@ class Remote:
                 line = "answers, but not as a hub does; check hub.endpoint or HF_ENDPOINT"
                 raise Failure(f"{self.shown} {line}") from error
 
-        return retry.patiently(ask, self.pause)
+        return retry.call_with_retries(ask, self.pause)
 
     @contextlib.contextmanager
     def _get(self, url: str, headers: dict[str, str] | None = None) -> Iterator:
@@ -203,10 +204,10 @@ class Remote:
         try:
             yield
         except (errors.HTTPError, ConnectionError) as error:
-            raise Failure(f"{self._where(what)} {advice(error)}") from error
+            raise Failure(f"{self._where(what)} {explain_error(error)}") from error
 
 
-def _files(page: list[dict]) -> list[HubFile]:
+def parse_files(page: list[dict]) -> list[HubFile]:
     """The files of a page of the hub's tree; those in LFS have their sha256 there."""
     return [
         HubFile(item["path"], item["size"], item["lfs"]["oid"] if item.get("lfs") else None)

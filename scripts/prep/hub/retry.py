@@ -1,4 +1,4 @@
-"""What a hub's errors mean: whether and when to ask again, and what to tell the user."""
+"""Retry policy for the hub: which errors are transient, exponential backoff with jitter, and advice."""
 
 import logging
 from collections.abc import Callable
@@ -16,26 +16,26 @@ Result = TypeVar("Result")
 Pause = Callable[[RetryCallState], float]
 
 TRIES = 5
-"""How often a request is tried that brings nothing."""
+"""The most tries of a request that brings nothing."""
 LONGEST_PAUSE = 330
 """Seconds; the hub counts requests in windows of five minutes, and says when the next begins."""
-GROWING = wait_exponential_jitter(initial=1, max=30, jitter=1)
-"""1, 2, 4 … seconds and up to one more, so that jobs that failed together do not come back together."""
+BACKOFF = wait_exponential_jitter(initial=1, max=30, jitter=1)
+"""1, 2, 4 … seconds, and jitter of up to one, so that jobs that failed together do not retry together."""
 
 
-def patiently(call: Callable[[], Result], pause: Pause) -> Result:
-    """Call, and again while the error is a transient one; the last error is raised as it came."""
+def call_with_retries(call: Callable[[], Result], pause: Pause) -> Result:
+    """Call, and call again after a transient error; raises the last error."""
     return Retrying(
-        retry=retry_if_exception(transient),
+        retry=retry_if_exception(is_transient),
         wait=pause,
         stop=stop_after_attempt(TRIES),
-        before_sleep=_told,
+        before_sleep=_log_retry,
         reraise=True,
     )(call)
 
 
-def transient(error: BaseException) -> bool:
-    """What may pass by itself: the connection, too many requests, the server's own errors."""
+def is_transient(error: BaseException) -> bool:
+    """Whether an error may pass by itself: of the connection, too many requests, or the server's own."""
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429) or error.response.status_code >= 500
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -43,18 +43,18 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, errors.HTTPError | ConnectionError)
 
 
-def pause(state: RetryCallState) -> float:
-    """Seconds until the next try: what the server asks for, or else growing ones."""
+def choose_pause(state: RetryCallState) -> float:
+    """Seconds until the next try: what the server asks for, else exponential backoff."""
     headers = getattr(getattr(state.outcome.exception(), "response", None), "headers", {})
     limit = parse_ratelimit_headers(headers)
     if (asked := headers.get("Retry-After", "").strip()).isdecimal():
         return min(int(asked), LONGEST_PAUSE)
     if limit and limit.remaining == 0:
         return min(limit.reset_in_seconds, LONGEST_PAUSE)
-    return GROWING(state)
+    return BACKOFF(state)
 
 
-def words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What an error says, without the address, which may be a signed one."""
     if isinstance(error, errors.HfHubHTTPError):
         said = error.server_message or error.response.reason_phrase
@@ -62,7 +62,7 @@ def words(error: BaseException) -> str:
     return sanitize(str(error)) or type(error).__name__
 
 
-def advice(error: Exception) -> str:
+def explain_error(error: Exception) -> str:
     """What an error means, and what to do about it."""
     match error:
         case errors.GatedRepoError():
@@ -76,14 +76,16 @@ def advice(error: Exception) -> str:
         case errors.OfflineModeIsEnabled():
             return "is not asked, as HF_HUB_OFFLINE is set: unset it, or set hub.mirror"
         case errors.HfHubHTTPError() if error.response.status_code in (401, 403):
-            return f"answers {words(error)}; set HF_TOKEN to a token that may read it"
-        case errors.HfHubHTTPError() if transient(error):
-            return f"answers {words(error)}, {TRIES} times; run again later"
+            return f"answers {describe_error(error)}; set HF_TOKEN to a token that may read it"
+        case errors.HfHubHTTPError() if is_transient(error):
+            return f"answers {describe_error(error)}, {TRIES} times; run again later"
         case errors.HfHubHTTPError():
-            return f"answers {words(error)}; check hub.endpoint or HF_ENDPOINT"
-    return f"cannot be reached: {words(error)}; check the network and hub.endpoint, or set hub.mirror"
+            return f"answers {describe_error(error)}; check hub.endpoint or HF_ENDPOINT"
+    return (
+        f"cannot be reached: {describe_error(error)}; check the network and hub.endpoint, or set hub.mirror"
+    )
 
 
-def _told(state: RetryCallState) -> None:
-    error = words(state.outcome.exception())
+def _log_retry(state: RetryCallState) -> None:
+    error = describe_error(state.outcome.exception())
     log.info("try %d of %d: %s; again in %.0f s", state.attempt_number, TRIES, error, state.upcoming_sleep)

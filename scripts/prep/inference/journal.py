@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from prep.runtime.program import Failure
-from prep.storage.atomic import naming
+from prep.storage.atomic import name_file_in_errors
 
 log = logging.getLogger("prep")
 
@@ -86,7 +86,7 @@ class Journal:
         line = HEAD + key.encode() + MIDDLE + text.encode("utf-8", "surrogatepass") + b"}\n"
         if self._own is None:
             self._begin()
-        with naming(self._paths[-1]):
+        with name_file_in_errors(self._paths[-1]):
             self._own.write(line)
             self._own.flush()
         self._places.put(_digest(key), (len(self._paths) - 1) * _Places.OFFSETS + self._end)

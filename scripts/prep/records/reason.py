@@ -1,4 +1,4 @@
-"""Why a row is not in an artifact. This is the only place where reasons are spelled."""
+"""Rejection reasons: a closed enum, and the only place where they are spelled."""
 
 from enum import StrEnum
 

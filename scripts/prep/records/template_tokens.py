@@ -1,4 +1,4 @@
-"""Special tokens of chat templates in texts that come from outside, and how requests make them harmless.
+"""Escaping of chat-template tokens in untrusted texts (prompt injection by special tokens).
 
 A tokenizer reads `<|im_end|>` in a question as the end of the user's turn. A word joiner (U+2060) after the
 token's opening leaves the text as it looks and takes the token apart.

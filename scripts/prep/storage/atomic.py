@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole."""
+"""Atomic writes: write beside the final name, fsync, rename; and checksums of files."""
 
 import contextlib
 import glob
@@ -14,11 +14,11 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; when the block ends well, fsync it and rename it.
 
-    When the block raises, what was written is removed and `path` is as it was. What a killed program left
-    of an earlier try is removed first, unless several programs may write the file at once.
+    When the block raises, the part is removed and `path` is as it was. Parts that killed programs left are
+    removed first, unless several programs may write the file at once.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def whole(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Pa
     os.close(descriptor)
     part = Path(name)
     try:
-        with naming(path):
+        with name_file_in_errors(path):
             yield part
             part.chmod(0o666 & ~_umask())
             with part.open("rb+") as file:
@@ -40,7 +40,7 @@ def whole(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Pa
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike) -> Iterator[None]:
+def name_file_in_errors(path: str | os.PathLike) -> Iterator[None]:
     """Have an OSError of the block name `path` where it names no file, as those of writing do."""
     try:
         yield
@@ -52,7 +52,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -79,11 +79,11 @@ def read_json(path: str | os.PathLike) -> Any:
 def sha256(path: str | os.PathLike) -> str:
     """The hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
-        return digest(file)
+        return hash_rest(file)
 
 
-def digest(file: IO[bytes]) -> str:
-    """The hex sha256 of what is left to read of a file."""
+def hash_rest(file: IO[bytes]) -> str:
+    """The hex sha256 of the rest of an open file."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

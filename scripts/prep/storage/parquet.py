@@ -1,4 +1,4 @@
-"""Parquet shards: streamed in small batches, read by column name, written whole."""
+"""Streaming parquet: small batches, columns by name, bounded row groups, atomic writes."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from prep.runtime.program import Failure
 from prep.storage import atomic
-from prep.storage.atomic import whole
+from prep.storage.atomic import atomic_write
 
 Row = TypeVar("Row")
 
@@ -105,7 +105,7 @@ class Source:
         with self.path.open("rb") as file:
             file.seek(-8, os.SEEK_END)
             file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
-            return atomic.digest(file)
+            return atomic.hash_rest(file)
 
     def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
         """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
@@ -366,7 +366,7 @@ def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
 @contextlib.contextmanager
 def open_sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
     """Write a parquet file that appears at `path` when the block ends well, and not at all otherwise."""
-    with whole(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
+    with atomic_write(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
         sink = Sink(file, schema, hasher)
         yield sink
         sink.finish()

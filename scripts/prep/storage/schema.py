@@ -1,4 +1,4 @@
-"""Every Arrow schema of the project, in one file."""
+"""Arrow schemas of every parquet file, with the Hugging Face features of training parquet."""
 
 import json
 

@@ -1,0 +1,54 @@
+"""Mirror of the hub: a local folder `<org>/<name>/<files>` that is used in place of the network."""
+
+from pathlib import Path
+
+from prep.hub.listing import HubFile, matches_any
+from prep.runtime.program import Failure
+from prep.storage import atomic
+
+
+class Mirror:
+    """A folder in place of the hub; its files have no commit, and their sha256 is taken by reading them."""
+
+    def __init__(self, folder: Path, repo: str) -> None:
+        self.repo = repo
+        self.root = folder / repo
+        if not self.root.is_dir():
+            raise Failure(f"{repo}: no folder {self.root} in the mirror; check hub.mirror and the name")
+
+    def commit(self, revision: str) -> None:
+        """A mirror knows no commits."""
+
+    def files(self, commit: None, patterns: list[str]) -> list[HubFile]:
+        found = {path for pattern in patterns for path in self.root.glob(pattern) if not path.is_dir()}
+        sizes = {path.relative_to(self.root).as_posix(): measure_file(path) for path in found}
+        for path in sizes:
+            if path != path.encode(errors="replace").decode():
+                raise Failure(f"{self.root}: the name {path!a} is not UTF-8; rename the file")
+        return [
+            HubFile(path, size, None) for path, size in sorted(sizes.items()) if matches_any(path, patterns)
+        ]
+
+    def sha256(self, commit: None, file: HubFile) -> str:
+        return atomic.sha256(self.root / file.path)
+
+    def tail(self, commit: None, file: HubFile, length: int) -> bytes:
+        with (self.root / file.path).open("rb") as source:
+            source.seek(max(file.bytes - length, 0))
+            return source.read()
+
+    def fetch(self, commit: None, file: HubFile, to: Path) -> None:
+        """Link the file to `to`; nothing is copied, and the mirror is only read."""
+        source = (self.root / file.path).resolve()
+        if not source.is_file() or source.stat().st_size != file.bytes:
+            raise Failure(f"{self.root / file.path} is gone or changed since it was listed; run again")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        link = to.with_name(f".{to.name}.link")
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)
+        link.replace(to)
+
+
+def measure_file(path: Path) -> int | None:
+    """The bytes of a regular file; None where there is none, as behind a dangling link."""
+    return path.stat().st_size if path.is_file() else None
