@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import http.server
-import json
 import logging
 import os
 import signal
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from fault_server import FaultServer, Reply
 from prep.runtime import process_group
 from prep.runtime.program import Failure
 from prep.serving import endpoint as endpoint_module
@@ -84,36 +83,17 @@ def use(config: ServerConfig, folder: Path, work) -> object:
     return asyncio.run(main())
 
 
-class Elsewhere:
-    """A server that runs elsewhere: healthy, and names its model, for one key or for anyone, after a wait.
+def elsewhere(model="toy/model", wait=lambda: None, **changes) -> FaultServer:
+    """A server that runs elsewhere: healthy, and names its model after a wait.
 
     What the wait gives, if it gives something, is the status of the answer.
     """
 
-    def __init__(self, model: str = "toy/model", key: str | None = None, port: int = 0, wait=lambda: None):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                status = wait() if self.path == "/v1/models" else None
-                allowed = key is None or self.headers["Authorization"] == f"Bearer {key}"
-                with contextlib.suppress(ConnectionError):  # who asked may be gone
-                    self.send_response(status or (200 if allowed else 401))
-                    self.end_headers()
-                    self.wfile.write(json.dumps({"data": [{"id": model}]}).encode())
+    def page(path: str) -> Reply | None:
+        status = wait() if path == "/v1/models" else None
+        return status and Reply(status=status)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self.server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/v1"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    return FaultServer(models=(model,), page=page, **changes)
 
 
 # Starting
@@ -220,7 +200,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
         until(lambda: starts(tmp_path) and not process_group.is_group_alive(starts(tmp_path)[0]))
 
     # Even one that wants no key and has the same model is not ours, when ours has ended.
-    with Elsewhere(model, wait=ours_ended) as thief:
+    with elsewhere(model, wait=ours_ended) as thief:
         offers = [thief.port]
         # The port was free when it was looked at, and taken when the server came to it.
         monkeypatch.setattr(
@@ -229,14 +209,14 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
             lambda host, port=0: offers.pop() if offers else find_free_port(host, port),
         )
         (endpoint,) = use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
-    assert endpoint.base_url != thief.url
+    assert endpoint.base_url != thief.base_url
     assert len(starts(tmp_path)) == 2
     assert "Address already in use" in caplog.text
     assert f"another program took port {thief.port} first" in caplog.text
 
 
 def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
-    with Elsewhere() as other, pytest.raises(Failure, match=f"cannot listen on 127.0.0.1:{other.port}"):
+    with elsewhere() as other, pytest.raises(Failure, match=f"cannot listen on 127.0.0.1:{other.port}"):
         use(stand_in_config(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
     assert starts(tmp_path) == []
 
@@ -623,23 +603,25 @@ def test_external_servers_that_answer_are_given_and_the_others_come_when_they_do
 
     async def work(server):
         before = await server.endpoints()
-        with Elsewhere(port=late) as second:
+        with elsewhere(port=late) as second:
             async with asyncio.timeout(10):
                 while len(after := await server.endpoints()) < 2:
                     await asyncio.sleep(0.02)
-        return before, after, second.url
+        return before, after, second.base_url
 
-    with Elsewhere() as first:
-        before, after, second = use(external(first.url + "/", f"http://127.0.0.1:{late}/v1"), tmp_path, work)
-    assert before == [Endpoint(first.url)]
-    assert after == [Endpoint(first.url), Endpoint(second)]
+    with elsewhere() as first:
+        before, after, second = use(
+            external(first.base_url + "/", f"http://127.0.0.1:{late}/v1"), tmp_path, work
+        )
+    assert before == [Endpoint(first.base_url)]
+    assert after == [Endpoint(first.base_url), Endpoint(second)]
     assert before[0].api_key == "EMPTY"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
-    with Elsewhere(key="open sesame") as server:
-        config = external(server.url, api_key_env="TOY_KEY")
+    with elsewhere(key="open sesame") as server:
+        config = external(server.base_url, api_key_env="TOY_KEY")
         monkeypatch.delenv("TOY_KEY", raising=False)
         with pytest.raises(Failure, match="the variable TOY_KEY of api_key_env is not set"):
             use(config, tmp_path, lambda server: server.endpoints())
@@ -674,20 +656,20 @@ def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
             third.set()
         third.wait(20)
 
-    with Elsewhere(wait=busy) as server:
-        given = use(external(server.url), tmp_path, lambda server: server.endpoints())
-    assert given == [Endpoint(server.url)]
+    with elsewhere(wait=busy) as server:
+        given = use(external(server.base_url), tmp_path, lambda server: server.endpoints())
+    assert given == [Endpoint(server.base_url)]
     assert len(looks) >= 3
-    assert f"toy: waits up to 10 s for a busy server ({server.url}: timed out)" in caplog.text
+    assert f"toy: waits up to 10 s for a busy server ({server.base_url}: timed out)" in caplog.text
 
 
 @pytest.mark.parametrize("status", [408, 429, 503, 504])
 def test_an_external_server_that_has_too_much_to_do_is_waited_for(tmp_path, monkeypatch, status):
     monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     statuses = iter([status, status])
-    with Elsewhere(wait=lambda: next(statuses, None)) as server:
-        assert use(external(server.url), tmp_path, lambda server: server.endpoints()) == [
-            Endpoint(server.url)
+    with elsewhere(wait=lambda: next(statuses, None)) as server:
+        assert use(external(server.base_url), tmp_path, lambda server: server.endpoints()) == [
+            Endpoint(server.base_url)
         ]
 
 
@@ -695,10 +677,14 @@ def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, 
     """At once then, and though its last answer is still awaited."""
     monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     never = threading.Event()
-    with Elsewhere(wait=lambda: never.wait(60) and None) as server:
+    with elsewhere(wait=lambda: never.wait(60) and None) as server:
         try:
-            with pytest.raises(Failure, match=rf"no server answers \({server.url}: timed out\)"):
-                use(external(server.url, request_timeout=0.2), tmp_path, lambda server: server.endpoints())
+            with pytest.raises(Failure, match=rf"no server answers \({server.base_url}: timed out\)"):
+                use(
+                    external(server.base_url, request_timeout=0.2),
+                    tmp_path,
+                    lambda server: server.endpoints(),
+                )
         finally:
             never.set()
 
@@ -716,10 +702,10 @@ def test_a_busy_server_beside_one_that_answers_comes_when_it_answers(tmp_path, m
             free.set()
             await asyncio.sleep(0.01)
 
-    with Elsewhere() as ready, Elsewhere(wait=lambda: free.wait(20) and None) as busy:
-        before, after = use(external(busy.url, ready.url), tmp_path, work)
-    assert before == [Endpoint(ready.url)]
-    assert after == [Endpoint(ready.url), Endpoint(busy.url)]
+    with elsewhere() as ready, elsewhere(wait=lambda: free.wait(20) and None) as busy:
+        before, after = use(external(busy.base_url, ready.base_url), tmp_path, work)
+    assert before == [Endpoint(ready.base_url)]
+    assert after == [Endpoint(ready.base_url), Endpoint(busy.base_url)]
 
 
 def test_the_end_of_a_loop_does_not_wait_for_a_look():
@@ -736,8 +722,8 @@ def test_the_end_of_a_loop_does_not_wait_for_a_look():
             await asyncio.sleep(0.01)
         return looking
 
-    with Elsewhere(wait=hang) as server:
-        assert asyncio.run(work(server.url)).cancelled()
+    with elsewhere(wait=hang) as server:
+        assert asyncio.run(work(server.base_url)).cancelled()
         assert looks == ["begun"]
         never.set()
 
@@ -748,9 +734,9 @@ def test_external_without_base_urls_is_a_failure(tmp_path):
 
 
 def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path):
-    with Elsewhere() as good, Elsewhere(model="other/model") as other:
-        config = external(good.url, other.url)
-        with pytest.raises(Failure, match=f"{other.url} does not serve toy/model, but other/model"):
+    with elsewhere() as good, elsewhere(model="other/model") as other:
+        config = external(good.base_url, other.base_url)
+        with pytest.raises(Failure, match=f"{other.base_url} does not serve toy/model, but other/model"):
             use(config, tmp_path, lambda server: server.endpoints())
 
 

@@ -12,6 +12,7 @@ word with the white space after it; a request that asks for a stream gets its an
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
@@ -83,9 +84,10 @@ class FaultServer:
     """Serves `plan` while its `with` block lasts, in a thread of its own.
 
     At most `slots` requests are worked on at once (None: all), the others wait as in a real server.
-    `models` are the names that /v1/models shows; with a `key`, requests without it get 401. With a `context`,
-    a request whose prompt and budget are more tokens than that is refused in vLLM's words, and an answer ends
-    with it.
+    `models` are the names that /v1/models shows; with a `key`, requests below /v1 without it get 401. With a
+    `context`, a request whose prompt and budget are more tokens than that is refused in vLLM's words, and an
+    answer ends with it. `page` is called with the path of each other request, in a thread of its own, where
+    it may wait; what it replies is sent in place of the usual.
     """
 
     def __init__(
@@ -96,10 +98,12 @@ class FaultServer:
         models: tuple[str, ...] = ("model",),
         key: str | None = None,
         context: int | None = None,
+        page: Callable[[str], Reply | None] | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
     ):
         self.plan = plan or (lambda ask: Reply())
-        self.slots, self.models, self.key, self.context = slots, models, key, context
+        self.slots, self.models, self.key, self.context, self.page = slots, models, key, context, page
         self.attempts: Counter[str] = Counter()  # requests by prompt
         self.finished: Counter[str] = Counter()  # whole answers sent, by prompt
         self.connections = 0  # ever opened
@@ -110,7 +114,7 @@ class FaultServer:
         self._working = 0
         self._waiting: deque = deque()
         self._inside = 0
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        self._listener = socket.create_server((host, port), backlog=4096)
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -202,14 +206,13 @@ class _Connection(asyncio.Protocol):
 
     def _request(self, path: str, headers: dict[str, str], data: bytes) -> None:
         server = self.server
-        if path.endswith("/health"):
-            return self._write(200, {})
-        if server.key is not None and headers.get("authorization") != f"Bearer {server.key}":
+        keyed = path.startswith("/v1") and server.key is not None
+        if keyed and headers.get("authorization") != f"Bearer {server.key}":
             return self._write(401, {"error": {"message": "no valid key"}})
-        if path.endswith("/models"):
-            return self._write(200, {"object": "list", "data": [{"id": name} for name in server.models]})
         if not path.endswith("/chat/completions"):
-            return self._write(404, {"error": {"message": f"nothing at {path}"}})
+            if server.page is None:
+                return self._page(path, None)
+            return threading.Thread(target=self._look_up, args=(path,), daemon=True).start()
         body = json.loads(data)
         prompt = body["messages"][-1]["content"]
         if not isinstance(prompt, str):
@@ -224,6 +227,21 @@ class _Connection(asyncio.Protocol):
         else:
             server._waiting.append(self)
         return None
+
+    def _look_up(self, path: str) -> None:
+        reply = self.server.page(path)
+        with contextlib.suppress(RuntimeError):  # the server was stopped meanwhile
+            self.server._loop.call_soon_threadsafe(self._page, path, reply)
+
+    def _page(self, path: str, reply: Reply | None) -> None:
+        if reply is not None:
+            self._write(reply.status, reply.body or {}, reply)
+        elif path.endswith("/health"):
+            self._write(200, {})
+        elif path.endswith("/models"):
+            self._write(200, {"object": "list", "data": [{"id": name} for name in self.server.models]})
+        else:
+            self._write(404, {"error": {"message": f"nothing at {path}"}})
 
     def _begin(self) -> None:
         """A slot takes the request."""

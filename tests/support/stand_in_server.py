@@ -1,4 +1,4 @@
-"""A tiny stand-in for `vllm serve` that can do what real servers do when things go wrong.
+"""A stand-in for `vllm serve`: the fault server as a program, with the faults that real servers have.
 
 It takes vLLM's flags, and after them, from `args`, how it shall behave. Each start appends a line with
 its process id to `--pids`, so that a test can count starts and find the processes. Imported, this module
@@ -7,13 +7,13 @@ has what the tests that run it share.
 
 import argparse
 import contextlib
-import http.server
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+
+from fault_server import Ask, FaultServer, Reply
 
 
 def starts(folder: Path) -> list[int]:
@@ -68,76 +68,44 @@ def parse_args() -> argparse.Namespace:
     return flags.parse_args()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        if self.path == "/health" and not args.bare:
-            self.answer(503 if args.sick else 200, {})
-        elif self.path == "/version" and not args.bare:
-            self.answer(200, {"version": "0.0.1"})
-        elif self.path == "/v1/models" and self.allowed():
-            name = "another-model" if args.misnamed else args.served_model_name
-            self.answer(200, {"object": "list", "data": [{"id": name, "max_model_len": args.max_model_len}]})
-        else:
-            self.answer(401 if self.path.startswith("/v1") else 404, {})
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.allowed():
-            self.answer(401, {"error": {"message": "wrong key"}})
-        elif args.refuse_chat:
-            self.answer(args.refuse_chat, {"error": {"message": "the chat template is broken"}})
-        else:
-            self.answer(*chat(request))
-
-    def allowed(self):
-        return args.open or self.headers["Authorization"] == f"Bearer {key}"
-
-    def answer(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+def page(path: str) -> Reply | None:
+    """What stands at an address besides chat."""
+    if args.bare and not path.startswith("/v1"):
+        return Reply(status=404)
+    if path == "/health" and args.sick:
+        return Reply(status=503)
+    if path == "/version":
+        return Reply(body={"version": "0.0.1"})
+    if path == "/v1/models":
+        name = "another-model" if args.misnamed else args.served_model_name
+        return Reply(body={"object": "list", "data": [{"id": name, "max_model_len": args.max_model_len}]})
+    return None
 
 
-def chat(request):
-    """The status and body of a chat completion."""
-    content = request["messages"][-1]["content"]
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    if args.blind and any(part["type"] == "image_url" for part in parts):
-        return 500, {"error": {"message": "this model has no eyes"}}
-    text = " ".join(part["text"] for part in parts if part["type"] == "text")
-    if args.refuse_key in request:
-        return 400, {"error": {"message": f"unknown parameter {args.refuse_key}"}}
-    finish = "stop"
-    if "response_format" in request and args.schema != "ignored":
-        message = {"content": '{"verdict": "pass", "score": 5, "reason": "it is"}'}
+def chat(ask: Ask) -> Reply:
+    """The answer to a chat request."""
+    if args.refuse_chat:
+        return refusal(args.refuse_chat, "the chat template is broken")
+    if args.blind and isinstance(ask.body["messages"][-1]["content"], list):
+        return refusal(500, "this model has no eyes")
+    if args.refuse_key in ask.body:
+        return refusal(400, f"unknown parameter {args.refuse_key}")
+    if "response_format" in ask.body and args.schema != "ignored":
         if args.schema == "refused":
-            return 400, {"error": {"message": "response_format is not supported"}}
+            return refusal(400, "response_format is not supported")
         if args.schema == "cut":
-            message, finish = {"content": '{"verdict": "fail", "reason": "aaaaaaaa'}, "length"
-    elif text.endswith("/no_think"):
+            return Reply(content='{"verdict": "fail", "reason": "aaaaaaaa', finish_reason="length")
+        return Reply(content='{"verdict": "pass", "score": 5, "reason": "it is"}')
+    if ask.prompt.endswith("/no_think"):
         in_content = args.thinking == "content" and not args.no_block
-        message = {"content": ("<think>\n\n</think>\n\n" if in_content else "") + "Five."}
-    elif args.thinking == "content":
-        message = {"content": "<think>2 and 3</think><answer><|begin_of_box|>5<|end_of_box|></answer>"}
-    elif args.thinking == "none":
-        message = {"content": "Five."}
-    else:
-        message = {"content": "Five.", args.thinking: "2 and 3"}
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
-    usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
-    return 200, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": args.served_model_name,
-        "choices": [choice],
-        "usage": usage,
-    }
+        return Reply(content=("<think>\n\n</think>\n\n" if in_content else "") + "Five.")
+    if args.thinking == "content":
+        return Reply(content="<think>2 and 3</think><answer><|begin_of_box|>5<|end_of_box|></answer>")
+    return Reply(content="Five.", message={} if args.thinking == "none" else {args.thinking: "2 and 3"})
+
+
+def refusal(status: int, message: str) -> Reply:
+    return Reply(status=status, body={"error": {"message": message}})
 
 
 def main():
@@ -161,7 +129,10 @@ def main():
         print("\n".join(f"  at line {number}" for number in range(20)), file=sys.stderr)
         print("RuntimeError: see above\nthe model folder is corrupt", file=sys.stderr)
         sys.exit(args.die)
-    http.server.ThreadingHTTPServer((args.host, args.port), Handler).serve_forever()
+    secret = None if args.open else key
+    with FaultServer(chat, key=secret, page=page, host=args.host, port=args.port):
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":
