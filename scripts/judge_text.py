@@ -7,7 +7,7 @@ from prep.runtime import program
 
 
 def main() -> None:
-    batch.write_verdicts(batch.judge_arguments(__doc__), suffix=NO_THINK)
+    batch.write_verdicts(batch.parse_judge_arguments(__doc__), suffix=NO_THINK)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
     answered: dict[str, set[str]] = {"text": set(), "image": set()}
     for line in lines:
         what, kind = line["what"], line["kind"]
-        template = verdict.skeleton(about[what]["prompt"]) if kind == "judge" else None
+        template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
         model = about["models"][line["server"]]
         manner = request.manner(kind, model, about[what]["sampling"][kind], template)
         rows = journals[line["server"]].get(_name(manner), {})

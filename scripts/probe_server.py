@@ -23,7 +23,7 @@ from prep.inference import errors
 from prep.inference.client import send_with_retries
 from prep.inference.errors import Fault, storable
 from prep.inference.transport import Wire, time_limit
-from prep.reasoning.verdict import RESPONSE_FORMAT, parse
+from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
 from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
 from prep.runtime.program import Failure, parser, run
@@ -63,7 +63,7 @@ def obeys(content: str, finish_reason: str | None) -> bool:
         alone = json.loads(content, strict=False)
     except (ValueError, RecursionError):
         return False
-    return isinstance(alone, dict) and alone == parse(content)
+    return isinstance(alone, dict) and alone == parse_verdict(content)
 
 
 def picture() -> str:

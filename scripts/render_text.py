@@ -9,7 +9,7 @@ from functools import cache, partial
 from itertools import islice
 
 from prep.reasoning import selection
-from prep.reasoning.selection import Selected
+from prep.reasoning.selection import JudgedAnswer
 from prep.records.reason import Defect
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
@@ -48,14 +48,14 @@ def render_questions(
     return found
 
 
-def kept_questions(chunk: list[Selected]) -> list[tuple[str, str]]:
+def kept_questions(chunk: list[JudgedAnswer]) -> list[tuple[str, str]]:
     """The text and the answer's id of each answer that is kept."""
     return [(each.question.text, each.answer["id"]) for each in chunk if not each.defect]
 
 
 def render_answers(
-    pool: Executor, every: Iterator[Selected], config: RenderConfig, seed: int
-) -> Iterator[tuple[Selected, Rendering | Defect]]:
+    pool: Executor, every: Iterator[JudgedAnswer], config: RenderConfig, seed: int
+) -> Iterator[tuple[JudgedAnswer, Rendering | Defect]]:
     """Each answer with its question's pages, or with the defect for which there are none.
 
     Each task of a process is several questions and nothing else, since passing data takes time too.
@@ -68,19 +68,19 @@ def render_answers(
             yield selected, selected.defect or next(pages)
 
 
-def build_row(selected: Selected, pages: list[Page]) -> dict:
+def build_row(selected: JudgedAnswer, pages: list[Page]) -> dict:
     """The training row of an answer whose question was rendered."""
     user = build_prompt(selected.question.text, selected.answer["mode"], len(pages))
     images = [
         {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
         for number, page in enumerate(pages, start=1)
     ]
-    return selection.training_row(selected, user, images)
+    return selection.build_training_row(selected, user, images)
 
 
 def build_rows(
-    rendered: Iterable[tuple[Selected, Rendering | Defect]],
-) -> Iterator[tuple[Selected, dict | Defect]]:
+    rendered: Iterable[tuple[JudgedAnswer, Rendering | Defect]],
+) -> Iterator[tuple[JudgedAnswer, dict | Defect]]:
     """Each answer's training row or defect; logs the markup that is shown as literal text."""
     for selected, found in rendered:
         if isinstance(found, Rendering):
@@ -100,8 +100,8 @@ def main() -> None:
     args = parser.parse_args()
     config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
     with scratch_folder.abandoned_removed(), process_pool.open_pool(args.threads) as pool:
-        rendered = render_answers(pool, selection.read(args), config, args.seed)
-        selection.write(args, build_rows(rendered))
+        rendered = render_answers(pool, selection.read_judged_answers(args), config, args.seed)
+        selection.write_selection(args, build_rows(rendered))
 
 
 if __name__ == "__main__":

@@ -2,23 +2,23 @@
 """Keep what the judge passed of a batch, with the original picture and the original question."""
 
 from prep.reasoning import selection
-from prep.reasoning.selection import Selected
+from prep.reasoning.selection import JudgedAnswer
 from prep.runtime import program
 
 
-def training_row(selected: Selected) -> dict:
+def build_training_row(judged: JudgedAnswer) -> dict:
     """The training row of a picture that was reasoned over."""
-    asked = selected.question
+    asked = judged.question
     image = {"bytes": asked.image, "path": asked.image_path}
-    return selection.training_row(selected, asked.question, [image])
+    return selection.build_training_row(judged, asked.question, [image])
 
 
 def main() -> None:
     parser = program.parser(__doc__)
     selection.add_arguments(parser)
     args = parser.parse_args()
-    judged = selection.read(args)
-    selection.write(args, ((one, one.defect or training_row(one)) for one in judged))
+    answers = selection.read_judged_answers(args)
+    selection.write_selection(args, ((each, each.defect or build_training_row(each)) for each in answers))
 
 
 if __name__ == "__main__":

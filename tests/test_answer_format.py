@@ -3,7 +3,7 @@
 import pytest
 
 from prep.inference.request import Response
-from prep.reasoning.answer_format import after_thought, image_answer, text_answer
+from prep.reasoning.answer_format import parse_image_answer, parse_text_answer, strip_thinking
 from prep.records.reason import Reason
 
 THOUGHT = "<think>\n2 and 2\n</think>\n\n4"
@@ -13,7 +13,7 @@ def stopped(content: str, reasoning: str | None = None) -> Response:
     return Response(content, reasoning, "stop")
 
 
-@pytest.mark.parametrize("answer", [text_answer, lambda response, mode: image_answer(response)])
+@pytest.mark.parametrize("answer", [parse_text_answer, lambda response, mode: parse_image_answer(response)])
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
@@ -43,24 +43,24 @@ def test_an_answer_that_is_none_is_rejected_whatever_the_teacher(answer, respons
 
 
 def test_a_thinking_answer_is_kept_as_it_is():
-    assert text_answer(stopped(THOUGHT), "thinking") == THOUGHT
+    assert parse_text_answer(stopped(THOUGHT), "thinking") == THOUGHT
 
 
 @pytest.mark.parametrize(
     "text", ["<|begin_of_box|>4<|end_of_box|>", "a <| b |> c", "the mean <|x|> is 4", "[MASK]"]
 )
 def test_what_only_looks_like_a_template_token_is_kept(text):
-    assert text_answer(stopped(f"<think>a</think>{text}"), "thinking") == f"<think>a</think>{text}"
+    assert parse_text_answer(stopped(f"<think>a</think>{text}"), "thinking") == f"<think>a</think>{text}"
 
 
 def test_thinking_in_a_field_of_its_own_is_put_back():
-    assert text_answer(stopped("4", "2 and 2\n"), "thinking") == "<think>\n2 and 2\n</think>\n\n4"
+    assert parse_text_answer(stopped("4", "2 and 2\n"), "thinking") == "<think>\n2 and 2\n</think>\n\n4"
 
 
 def test_an_empty_think_block_is_kept_or_put_back_without_thinking():
     empty = "<think>\n\n</think>\n\n4"
-    assert text_answer(stopped(empty), "no_thinking") == empty
-    assert text_answer(stopped("4"), "no_thinking") == empty
+    assert parse_text_answer(stopped(empty), "no_thinking") == empty
+    assert parse_text_answer(stopped("4"), "no_thinking") == empty
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_empty_think_block_is_kept_or_put_back_without_thinking():
     ],
 )
 def test_a_malformed_text_answer_is_rejected(content, mode):
-    assert text_answer(stopped(content), mode)[0] is Reason.ANSWER_MALFORMED
+    assert parse_text_answer(stopped(content), mode)[0] is Reason.ANSWER_MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_malformed_text_answer_is_rejected(content, mode):
     ],
 )
 def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept):
-    assert image_answer(stopped(content)) == kept
+    assert parse_image_answer(stopped(content)) == kept
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept):
     ],
 )
 def test_a_malformed_image_answer_is_rejected(content):
-    assert image_answer(stopped(content))[0] is Reason.ANSWER_MALFORMED
+    assert parse_image_answer(stopped(content))[0] is Reason.ANSWER_MALFORMED
 
 
 def test_what_an_answer_says_comes_after_its_last_thought():
-    assert after_thought(THOUGHT) == "4"
-    assert after_thought(" 4 ") == "4"
+    assert strip_thinking(THOUGHT) == "4"
+    assert strip_thinking(" 4 ") == "4"

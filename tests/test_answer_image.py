@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from PIL import Image
 
-import answer_image
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
+from prep.reasoning.batch import AnswerTask, build_answer_request
 from prep.records.question import Question
 from teachers import teach
 
@@ -49,10 +49,11 @@ def test_what_requests_were_paid_for_stays_so():
     row = question(5, "<image>\nWhat is written?") | {"id": "llavaonevision_converted/iiit5k/train:5"}
     row.pop("image")
     asked = Question(**row, image=b"\xff\xd8\xff picture", image_path="p.jpg")
-    found = answer_image.request(asked, "thinking", 0, 42, {"temperature": 0.8})
+    found = build_answer_request(AnswerTask(asked, "thinking", 0), {"thinking": {"temperature": 0.8}}, 42)
     key = "53d40274c0c99788d24c42eb1ac578e3d404ef27440513ba2473d083ef081d26"
     assert found.key("THUDM/GLM-4.1V-9B-Thinking") == key
-    broken = answer_image.request(replace(asked, question="<image>\n<|image|>"), "thinking", 0, 42, {})
+    task = AnswerTask(replace(asked, question="<image>\n<|image|>"), "thinking", 0)
+    broken = build_answer_request(task, {"thinking": {}}, 42)
     assert broken.messages == [{"role": "user", "content": "<|\u2060image|>"}]
 
 

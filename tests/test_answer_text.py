@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-import answer_text
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
+from prep.reasoning.batch import AnswerTask, build_answer_request, list_answer_tasks
 from prep.records.question import Question
 from prep.storage.atomic import read_json, sha256
 from running import PATH
@@ -30,7 +30,7 @@ def asked(number: int = 3) -> Question:
 
 def test_every_question_is_due_thinking_and_the_share_once_more_without():
     questions = [asked(number) for number in range(200)]
-    due = list(answer_text.due(questions, 42, 0.5, 2))
+    due = list(list_answer_tasks(questions, 42, 0.5, 2))
     thinking = [(each.id, sample) for each, mode, sample in due if mode == "thinking"]
     plain = {each.id for each, mode, _ in due if mode == "no_thinking"}
     assert thinking == [(each.id, sample) for each in questions for sample in (0, 1)]
@@ -38,17 +38,18 @@ def test_every_question_is_due_thinking_and_the_share_once_more_without():
     assert [each.id for each, _, _ in due] == sorted(
         (each.id for each, _, _ in due), key=lambda id_: int(id_[9:])
     )
-    assert not any(mode == "no_thinking" for _, mode, _ in answer_text.due(questions, 42, 0.0, 1))
+    assert not any(mode == "no_thinking" for _, mode, _ in list_answer_tasks(questions, 42, 0.0, 1))
 
 
 def test_a_request_ends_in_the_switch_only_without_thinking_and_has_its_own_seed():
-    thinking = answer_text.request(asked(), "thinking", 0, 42, SAMPLING)
-    plain = answer_text.request(asked(), "no_thinking", 1, 42, SAMPLING)
+    thinking = build_answer_request(AnswerTask(asked(), "thinking", 0), SAMPLING, 42)
+    plain = build_answer_request(AnswerTask(asked(), "no_thinking", 1), SAMPLING, 42)
     assert thinking.messages == [{"role": "user", "content": "What is 3?"}]
     assert plain.messages == [{"role": "user", "content": "What is 3? /no_think"}]
     assert (thinking.id, plain.id) == ("set/file:3#thinking.0", "set/file:3#no_thinking.1")
     assert (thinking.sampling, plain.sampling) == (SAMPLING["thinking"], SAMPLING["no_thinking"])
-    assert len({answer_text.request(asked(), m, s, 42, SAMPLING).seed for m in SAMPLING for s in (0, 1)}) == 4
+    tasks = [AnswerTask(asked(), mode, sample) for mode in SAMPLING for sample in (0, 1)]
+    assert len({build_answer_request(task, SAMPLING, 42).seed for task in tasks}) == 4
 
 
 def test_what_requests_were_paid_for_stays_so():
@@ -58,8 +59,8 @@ def test_what_requests_were_paid_for_stays_so():
     row = question(3, "Is 1 < 2, [a] | <b> <|> or <| x |>?\nSay so.") | {"id": "alpaca/train:3"}
     row.pop("image")
     text = Question(**row, image=None, image_path=None)
-    thinking = answer_text.request(text, "thinking", 0, 42, sampling)
-    plain = answer_text.request(text, "no_thinking", 1, 42, sampling)
+    thinking = build_answer_request(AnswerTask(text, "thinking", 0), sampling, 42)
+    plain = build_answer_request(AnswerTask(text, "no_thinking", 1), sampling, 42)
     assert [each.key("Qwen/Qwen3-32B") for each in (thinking, plain)] == [
         "8d72d959d48f35cae4064c88269de3e089305caee50eb9dbdc6673ea3bd17627",
         "e34c154694e617e47bd0622392cf57c3063b25c64801e8953e875840a7e822bf",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from injections import INJECTIONS, TOKENS
 from prep.reasoning import verdict
-from prep.reasoning.verdict import prompt, skeleton
+from prep.reasoning.verdict import build_empty_prompt, build_prompt
 
 NAMES = ("question", "reference", "answer")
 SOUND = {"question": "What is 2 + 2?", "reference": "It is 4.", "answer": "4"}
@@ -42,21 +42,21 @@ def data_of(template: str, built: str) -> dict[str, str]:
 def test_no_injection_closes_its_fence(path):
     assert len(set(INJECTIONS)) == 100
     template = TEMPLATES[path]
-    known = mark_of(prompt(template, **SOUND))
+    known = mark_of(build_prompt(template, **SOUND))
     for injection in INJECTIONS:
         for place in NAMES:
             texts = SOUND | {place: injection.replace("MARK", known)}
-            built = prompt(template, **texts)
+            built = build_prompt(template, **texts)
             data = data_of(template, built)
             assert {name: text.replace("\u2060", "") for name, text in data.items()} == texts
             assert not LIVE_TOKEN.search(built)
-            assert built == prompt(template, **texts)
+            assert built == build_prompt(template, **texts)
 
 
 @given(st.text(), st.text() | st.none(), st.text())
 def test_any_text_is_data_and_nothing_else(question, reference, answer):
     template = TEMPLATES["instructions last"]
-    data = data_of(template, prompt(template, question, reference, answer))
+    data = data_of(template, build_prompt(template, question, reference, answer))
     assert [text.replace("\u2060", "") for text in data.values()] == [
         text.replace("\u2060", "") for text in (question, reference or "", answer)
     ]
@@ -65,27 +65,27 @@ def test_any_text_is_data_and_nothing_else(question, reference, answer):
 def test_every_token_of_the_list_is_broken_and_nothing_else_is_changed():
     for text in set(INJECTIONS) - set(TOKENS):
         assert (
-            data_of("{question}{reference}{answer}", prompt("{question}{reference}{answer}", text, "", ""))[
-                "question"
-            ]
+            data_of(
+                "{question}{reference}{answer}", build_prompt("{question}{reference}{answer}", text, "", "")
+            )["question"]
             == text
         )
     for text in TOKENS:
-        assert "\u2060" in prompt("{question}{reference}{answer}", text, "", "")
+        assert "\u2060" in build_prompt("{question}{reference}{answer}", text, "", "")
 
 
 def test_a_mark_that_stands_in_a_text_is_not_taken(monkeypatch):
     marks = iter(["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"])
     fake = SimpleNamespace(sha256=lambda _: SimpleNamespace(hexdigest=lambda: next(marks)))
     monkeypatch.setattr(verdict, "hashlib", fake)
-    built = prompt("{question}{reference}{answer} bbbbbbbbbbbb", "aaaaaaaaaaaa", "", "")
+    built = build_prompt("{question}{reference}{answer} bbbbbbbbbbbb", "aaaaaaaaaaaa", "", "")
     assert mark_of(built) == "cccccccccccc"
 
 
 @pytest.mark.parametrize("path", ["prompts/judge_text.md", "prompts/judge_image.md", "demo/judge.md"])
 def test_the_instructions_come_first_and_are_alike_for_all_texts(path):
     template = TEMPLATES[path]
-    first, second = (prompt(template, question, "r", "a") for question in ("one", "two"))
+    first, second = (build_prompt(template, question, "r", "a") for question in ("one", "two"))
     fixed = template.partition("{question}")[0]
     assert first.startswith(fixed)
     assert second.startswith(fixed)
@@ -96,9 +96,9 @@ def test_the_instructions_come_first_and_are_alike_for_all_texts(path):
 
 def test_a_skeleton_tells_templates_and_fences_apart_but_not_texts():
     """A journal tells requests by it: with another fence, the same prompt file makes other requests."""
-    assert skeleton("a {question}") != skeleton("b {question}")
+    assert build_empty_prompt("a {question}") != build_empty_prompt("b {question}")
     assert (
-        skeleton("a {question}")
-        == prompt("a {question}", "", None, "")
-        != prompt("a {question}", "b", None, "")
+        build_empty_prompt("a {question}")
+        == build_prompt("a {question}", "", None, "")
+        != build_prompt("a {question}", "b", None, "")
     )

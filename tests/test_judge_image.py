@@ -28,5 +28,5 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
     assert done.returncode == 0, done.stderr
     ((picture, text),) = (body["messages"][0]["content"] for body in bodies)
     assert base64.b64decode(picture["image_url"]["url"].partition(",")[2]) == png(7)
-    assert text["text"] == verdict.prompt(PROMPT, "What is 0?", "It is 0.", "zero")
+    assert text["text"] == verdict.build_prompt(PROMPT, "What is 0?", "It is 0.", "zero")
     assert [row["score"] for row in batch.rows("v.parquet")] == [4]

@@ -54,8 +54,8 @@ def test_the_judge_sees_question_reference_and_the_answer_without_its_thought(tm
         done = judge(batch, ["zero", None, "two {reference}"])
     assert done.returncode == 0, done.stderr
     assert set(server.attempts) == {
-        verdict.prompt(PROMPT, "What is 0?", "It is 0.", "zero") + " /no_think",
-        verdict.prompt(PROMPT, "What is 2?", "It is 2.", "two {reference}") + " /no_think",
+        verdict.build_prompt(PROMPT, "What is 0?", "It is 0.", "zero") + " /no_think",
+        verdict.build_prompt(PROMPT, "What is 2?", "It is 2.", "two {reference}") + " /no_think",
     }
     assert [(row["id"], row["verdict"], row["score"]) for row in batch.rows("v.parquet")] == [
         ("set/file:0#thinking.0", "pass", 5),

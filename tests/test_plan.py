@@ -8,7 +8,7 @@ import pytest
 import plan
 from prep.inference.journal import Journal
 from prep.inference.request import manner
-from prep.reasoning.verdict import skeleton
+from prep.reasoning.verdict import build_empty_prompt
 from prep.records import seeding
 from prep.storage import parquet
 from prep.storage.atomic import write_json
@@ -113,7 +113,7 @@ def test_what_is_fetched_written_and_asked(tmp_path):
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, got in the manner that is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]
-    template = skeleton(PROMPT) if mode == "judge" else None
+    template = build_empty_prompt(PROMPT) if mode == "judge" else None
     seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
     asked = manner(mode, "Qwen", sampling, template) | {
         "seed": seeding.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))

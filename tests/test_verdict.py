@@ -9,14 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.inference.request import Response
-from prep.reasoning.verdict import LAST_LINE, RESPONSE_FORMAT, parse, prompt, select_answers, verdict_row
+from prep.reasoning.verdict import (
+    LAST_LINE,
+    RESPONSE_FORMAT,
+    build_prompt,
+    build_verdict_row,
+    parse_verdict,
+    select_answers,
+)
 from prep.records.reason import Reason
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
 
 
 def test_what_is_filled_into_the_prompt_is_never_read_as_a_template():
-    built = prompt("Q {question} R {reference} A {answer} {other}\n", "{answer}", None, r"\1 {question}")
+    built = build_prompt(
+        "Q {question} R {reference} A {answer} {other}\n", "{answer}", None, r"\1 {question}"
+    )
     filled = re.sub("-[0-9a-f]{12}", "-MARK", built)
     assert filled.splitlines() == [
         "Q <question-MARK>",
@@ -60,7 +69,7 @@ def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
     ],
 )
 def test_the_last_verdict_after_the_thoughts_counts(text):
-    assert parse(text) == PASS
+    assert parse_verdict(text) == PASS
 
 
 @pytest.mark.parametrize(
@@ -77,7 +86,9 @@ def test_the_last_verdict_after_the_thoughts_counts(text):
 )
 @pytest.mark.parametrize("end", ["}", ", }", "\n}\n{}"])
 def test_a_backslash_that_begins_no_escape_stands_for_itself(reason, read, end):
-    assert parse(f'{{"verdict": "pass", "score": 4, "reason": "{reason}"{end}') == PASS | {"reason": read}
+    assert parse_verdict(f'{{"verdict": "pass", "score": 4, "reason": "{reason}"{end}') == PASS | {
+        "reason": read
+    }
 
 
 EXAMPLE = json.dumps({"verdict": "fail", "score": 1, "reason": "an example"})
@@ -98,7 +109,7 @@ EXAMPLE = json.dumps({"verdict": "fail", "score": 1, "reason": "an example"})
 @pytest.mark.parametrize("reason", ["</think>", "a </think> {} b", f"</think> {EXAMPLE}", "<think>{</think>"])
 def test_a_reason_may_quote_the_end_of_thoughts(before, after, reason):
     expected = PASS | {"reason": reason}
-    assert parse(f"{before}{json.dumps(expected)}{after}") == expected
+    assert parse_verdict(f"{before}{json.dumps(expected)}{after}") == expected
 
 
 @given(st.text(), st.text())
@@ -106,14 +117,14 @@ def test_any_reason_is_read_after_any_thoughts(thoughts, reason):
     expected = PASS | {"reason": reason + "</think>" + thoughts}
     for escaped in (True, False):
         verdict = json.dumps(expected, ensure_ascii=escaped)
-        assert parse(verdict) == expected
-        assert parse(f"<think>{thoughts}</think>{verdict}") == expected
+        assert parse_verdict(verdict) == expected
+        assert parse_verdict(f"<think>{thoughts}</think>{verdict}") == expected
 
 
 def test_thoughts_in_a_field_of_their_own_leave_the_verdict_alone():
     reason = "it ends in </think>, as it should"
     response = Response(json.dumps(PASS | {"reason": reason}), f"perhaps {EXAMPLE}", "stop")
-    assert verdict_row("a", response)["detail"] == reason
+    assert build_verdict_row("a", response)["detail"] == reason
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_thoughts_in_a_field_of_their_own_leave_the_verdict_alone():
     ],
 )
 def test_what_is_unclear_is_no_verdict(text):
-    assert parse(text) is None
+    assert parse_verdict(text) is None
 
 
 @pytest.mark.parametrize(
@@ -167,18 +178,18 @@ def test_a_text_full_of_braces_is_read_a_few_times_at_most(piece, monkeypatch):
 
     monkeypatch.setattr("prep.reasoning.verdict._DECODER", Counting(strict=False))
     text = piece * (100_000 // len(piece))
-    assert parse(text) is None
+    assert parse_verdict(text) is None
     assert len(tried) <= len(text) // len(piece)
 
 
 def test_a_reason_may_hold_what_json_wants_escaped():
-    found = parse('{"verdict": "pass", "score": 4, "reason": "a\ttab, \x19"}')
+    found = parse_verdict('{"verdict": "pass", "score": 4, "reason": "a\ttab, \x19"}')
     assert found == PASS | {"reason": "a\ttab, \x19"}
 
 
 @given(st.text())
 def test_any_text_is_a_verdict_or_none(text):
-    found = parse(text)
+    found = parse_verdict(text)
     assert found is None or found["verdict"] in ("pass", "fail")
 
 
@@ -191,18 +202,20 @@ def test_any_text_is_a_verdict_or_none(text):
     ],
 )
 def test_a_judge_that_is_not_understood_is_unclear(response):
-    row = verdict_row("a", response)
+    row = build_verdict_row("a", response)
     assert (row["verdict"], row["score"], row["reason"]) == (None, None, Reason.JUDGE_UNCLEAR)
     assert row["detail"]
 
 
 def test_a_verdict_keeps_the_judges_reason_as_detail():
-    row = verdict_row("a", Response(json.dumps(PASS), "thoughts in a field", "stop"))
+    row = build_verdict_row("a", Response(json.dumps(PASS), "thoughts in a field", "stop"))
     assert row == {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right"}
 
 
 def test_a_reason_that_cannot_be_stored_is_mended():
-    row = verdict_row("a", Response(r'{"verdict": "fail", "score": 1, "reason": "\ud800"}', None, "stop"))
+    row = build_verdict_row(
+        "a", Response(r'{"verdict": "fail", "score": 1, "reason": "\ud800"}', None, "stop")
+    )
     assert row["detail"] == "?"
 
 

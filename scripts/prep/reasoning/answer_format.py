@@ -1,4 +1,4 @@
-"""The forms that teachers answer in, and what of an answer is trained on."""
+"""Validation of teachers' answer formats: the text to train on, or why it is rejected."""
 
 import re
 
@@ -10,10 +10,10 @@ from prep.records.template_tokens import template_tokens
 _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTALL)
 
 
-def defect_of(response: Response) -> Defect | None:
-    """Why an answer cannot be used whatever its form.
+def check_response(response: Response) -> Defect | None:
+    """Why an answer of any format is rejected, or None.
 
-    It failed, did not stop, is empty, has a media tag, a template token or what cannot be stored.
+    It failed, did not stop, is empty, has a media tag or a template token, or cannot be stored.
     """
     if response.failure:
         return response.failure, response.detail or ""
@@ -23,7 +23,7 @@ def defect_of(response: Response) -> Defect | None:
         return Reason.CONTENT_FILTER, "ended by the server's content filter"
     if response.finish_reason != "stop":
         return Reason.NOT_STOPPED, f"finish_reason is {response.finish_reason}"
-    if not whole(response).strip():
+    if not join_thinking(response).strip():
         return Reason.EMPTY, "no text at all"
     said = f"{response.reasoning or ''}\n{response.content}"
     if tag := MEDIA_TAG.search(said):
@@ -37,21 +37,21 @@ def defect_of(response: Response) -> Defect | None:
     return None
 
 
-def whole(response: Response) -> str:
-    """The answer as one text, wherever the server put the thinking: in the text, or in a field of its own."""
+def join_thinking(response: Response) -> str:
+    """The answer as one text; some servers split the thinking off into a field of its own."""
     if response.reasoning and "<think>" not in response.content:
         return f"<think>\n{response.reasoning.strip()}\n</think>\n\n{response.content.lstrip()}"
     return response.content
 
 
-def text_answer(response: Response, mode: str) -> str | Defect:
-    """A text teacher's answer, `<think>…</think>` and text, or what is wrong with it.
+def parse_text_answer(response: Response, mode: str) -> str | Defect:
+    """A text teacher's answer, `<think>…</think>` and text, or why it is rejected.
 
-    In mode `no_thinking` the block is empty, and is put back where the server left it out.
+    In mode `no_thinking` the think block is empty; it is restored where the server left it out.
     """
-    if defect := defect_of(response):
+    if defect := check_response(response):
         return defect
-    text = whole(response)
+    text = join_thinking(response)
     if mode == "no_thinking" and "<think>" not in text and "</think>" not in text:
         text = EMPTY_THINK + text.lstrip()
     found = _THOUGHT.fullmatch(text)
@@ -64,15 +64,15 @@ def text_answer(response: Response, mode: str) -> str | Defect:
     return text
 
 
-def image_answer(response: Response) -> str | Defect:
-    """A vision teacher's answer without its answer and box tags, or what is wrong with it.
+def parse_image_answer(response: Response) -> str | Defect:
+    """A vision teacher's answer without its answer and box tags, or why it is rejected.
 
-    The form is that of GLM-4.1V-Thinking: `<think>…</think><answer>…</answer>`, where the last tag may be
+    The format is that of GLM-4.1V-Thinking: `<think>…</think><answer>…</answer>`, where the last tag may be
     missing, and boxes `<|begin_of_box|>…<|end_of_box|>` in pairs.
     """
-    if defect := defect_of(response):
+    if defect := check_response(response):
         return defect
-    text = whole(response)
+    text = join_thinking(response)
     for tag in (THINK_START, THINK_END):
         if text.count(tag) != 1:
             return Reason.ANSWER_MALFORMED, f"{text.count(tag)} times {tag}"
@@ -82,11 +82,11 @@ def image_answer(response: Response) -> str | Defect:
     if not found or "<answer>" not in found["text"]:
         return Reason.ANSWER_MALFORMED, "not <think>…</think><answer>…"
     text = re.sub("|".join(map(re.escape, (*ANSWER_TAGS, *BOX_TAGS))), "", text)
-    if not after_thought(text):
+    if not strip_thinking(text):
         return Reason.ANSWER_MALFORMED, "no text in the answer"
     return text
 
 
-def after_thought(text: str) -> str:
-    """What an answer says once it has thought: the text after `</think>`, stripped."""
+def strip_thinking(text: str) -> str:
+    """The text after `</think>`, stripped."""
     return text.rpartition(THINK_END)[2].strip()

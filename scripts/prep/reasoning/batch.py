@@ -1,10 +1,14 @@
-"""Asking a server about the questions of a batch: for answers, and for the judge's word on these."""
+"""A batch of questions against a model server: answers of a teacher, verdicts of a judge.
+
+Requests are built from the batch's rows, sent, and written in the order of the requests.
+"""
 
 import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,11 +17,11 @@ from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.inference.request import Request, Response
 from prep.reasoning import verdict
-from prep.reasoning.answer_format import after_thought
-from prep.records import question, seeding
+from prep.reasoning.answer_format import strip_thinking
+from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
 from prep.records.reason import Defect
-from prep.records.template_tokens import with_note
+from prep.records.template_tokens import template_tokens, with_note
 from prep.runtime import program
 from prep.runtime.program import Failure
 from prep.serving.server import Server
@@ -27,8 +31,13 @@ from prep.storage.atomic import read_json
 from prep.storage.schema import ANSWERS, VERDICTS
 from prep.storage.summary import write_summary
 
-Ask = tuple[Question, str, int]
-"""What is due: a question, the mode it is asked in, and the sample's number."""
+
+class AnswerTask(NamedTuple):
+    """A question, the mode that it is asked in, and the number of the sample."""
+
+    question: Question
+    mode: str
+    sample: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,57 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", type=Path, required=True, help="out: JSON of counts, as it goes")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--longer-budget", type=float, required=True, help="of max_tokens; 0: never")
-    parser.add_argument("--repetition", type=int, required=True, help="characters; 0: circles are let go on")
+    parser.add_argument("--repetition", type=int, required=True, help="characters; 0: not looked for")
     parser.add_argument("--identity", type=Path, required=True, help="out: rows, sha256")
 
 
-def ask(
-    args: argparse.Namespace, requests: Callable[[], Iterable[Request]]
-) -> Iterator[tuple[Request, Response]]:
-    """Ask what the journal does not hold; gives (request, response) in the order of `requests`."""
-    config = read_server_config(args.server)
-    if config.model != args.model:
-        raise Failure(
-            f"{args.server} names the model {config.model}, and this job is for {args.model}: a run with"
-            " another configuration was started in this folder; start this one again"
-        )
-    with Journal(args.journal) as journal, Server(config, args.server.parent) as server:
-        kept = args.longer_budget or None, args.repetition or None
-        answers = Answers(journal, args.model, config.max_model_len, *kept)
-        client = Client(config, server, answers, args.progress)
-        yield from client.ask(requests, config.max_failed_share)
+def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of an answering program."""
+    add_arguments(parser)
+    parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
+    parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
 
 
-def write_answers(
-    args: argparse.Namespace,
-    asks: Callable[[], Iterable[Ask]],
-    request: Callable[[Question, str, int], Request],
-    form: Callable[[Response, str], str | Defect],
-) -> None:
-    """Write one row of ANSWERS for each ask, in order: the text in its `form`, or the reason why not.
-
-    The detail tells besides which template tokens of the question the request broke.
-    """
-
-    def rows() -> Iterator[dict]:
-        responses = ask(args, lambda: (request(*each) for each in asks()))
-        for (asked, mode, sample), (sent, response) in zip(asks(), responses, strict=True):
-            found = form(response, mode)
-            text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
-            yield {
-                "id": sent.id,
-                "question_id": asked.id,
-                "mode": mode,
-                "sample": sample,
-                "text": text,
-                "reason": reason,
-                "detail": with_note(detail, asked.text),
-            }
-
-    _write(args.answers, args.identity, rows(), ANSWERS)
-
-
-def judge_arguments(doc: str | None) -> argparse.Namespace:
+def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
     """The flags of a judging program."""
     parser = program.parser(doc)
     add_arguments(parser)
@@ -105,10 +75,71 @@ def judge_arguments(doc: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
-    """Write one row of VERDICTS for each answer that has a text, in order; see judge_arguments.
+def list_answer_tasks(
+    questions: Iterable[Question], seed: int, no_think_share: float, samples: int
+) -> Iterator[AnswerTask]:
+    """Each question with its modes and samples, in order: all are asked thinking, a share also without."""
+    for asked in questions:
+        modes = ["thinking"]
+        if seeding.is_chosen(seed, asked.id, no_think_share):
+            modes.append("no_thinking")
+        yield from (AnswerTask(asked, mode, sample) for mode in modes for sample in range(samples))
 
-    `suffix` ends the prompt (see prep.reasoning.verdict.prompt).
+
+def build_answer_request(task: AnswerTask, sampling: dict[str, dict], seed: int) -> Request:
+    """The request for one answer: the question without its tag, beside its picture; sampling by mode."""
+    asked, mode, sample = task
+    text = asked.request_text + (tags.NO_THINK if mode == "no_thinking" else "")
+    return Request(
+        id=ids.answer_id(asked.id, mode, sample),
+        mode=mode,
+        messages=[{"role": "user", "content": text}],
+        sampling=sampling[mode],
+        seed=seeding.request_seed(seed, asked.id, mode, sample),
+        sample=sample,
+        image=asked.image,
+    )
+
+
+def write_answers(
+    args: argparse.Namespace,
+    sampling: dict[str, dict],
+    no_think_share: float,
+    parse_answer: Callable[[Response, str], str | Defect],
+) -> None:
+    """Write one row of ANSWERS for each task, in order: the parsed text, or the reason why there is none.
+
+    The detail also names the template tokens of the question that the request breaks.
+    """
+    broken: dict[str, str] = {}  # questions with template tokens, by request
+
+    def requests() -> Iterator[Request]:
+        questions = question.read_questions(args.questions)
+        for task in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
+            request = build_answer_request(task, sampling, args.seed)
+            if template_tokens(task.question.text):
+                broken[request.id] = task.question.text
+            yield request
+
+    def rows() -> Iterator[dict]:
+        for request, response in send_requests(args, requests):
+            found = parse_answer(response, request.mode)
+            text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
+            yield {
+                "id": request.id,
+                **ids.parse_answer_id(request.id)._asdict(),
+                "text": text,
+                "reason": reason,
+                "detail": with_note(detail, broken.get(request.id, "")),
+            }
+
+    write_batch(args.answers, args.identity, rows(), ANSWERS)
+
+
+def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
+    """Write one row of VERDICTS for each answer that has a text, in order; see parse_judge_arguments.
+
+    `suffix` ends the prompt (see prep.reasoning.verdict.build_prompt).
     The judge sees the picture where the question has one.
     Raises Failure where the prompt is not the one that is meant.
     """
@@ -118,14 +149,14 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             f"{args.prompt} is not the prompt of this job: a run with another configuration was started in"
             " this folder; start this one again"
         )
-    constrained, template = read_json(args.probe)["schema"], verdict.skeleton(prompt)
+    constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
 
     def requests() -> Iterator[Request]:
         questions = question.read_questions(args.questions)
         for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
             if answer["text"] is None:
                 continue
-            text = verdict.prompt(prompt, asked.text, asked.reference, after_thought(answer["text"]))
+            text = verdict.build_prompt(prompt, asked.text, asked.reference, strip_thinking(answer["text"]))
             yield Request(
                 id=answer["id"],
                 mode="judge",
@@ -137,10 +168,27 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
                 template=template,
             )
 
-    rows = (verdict.verdict_row(sent.id, response) for sent, response in ask(args, requests))
-    _write(args.verdicts, args.identity, rows, VERDICTS)
+    rows = (verdict.build_verdict_row(sent.id, response) for sent, response in send_requests(args, requests))
+    write_batch(args.verdicts, args.identity, rows, VERDICTS)
 
 
-def _write(path: Path, summary: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
-    """Write rows as they come, and their summary."""
+def send_requests(
+    args: argparse.Namespace, requests: Callable[[], Iterable[Request]]
+) -> Iterator[tuple[Request, Response]]:
+    """Send what the journal does not hold; gives (request, response) in the order of `requests`."""
+    config = read_server_config(args.server)
+    if config.model != args.model:
+        raise Failure(
+            f"{args.server} names the model {config.model}, and this job is for {args.model}: a run with"
+            " another configuration was started in this folder; start this one again"
+        )
+    with Journal(args.journal) as journal, Server(config, args.server.parent) as server:
+        kept = args.longer_budget or None, args.repetition or None
+        answers = Answers(journal, args.model, config.max_model_len, *kept)
+        client = Client(config, server, answers, args.progress)
+        yield from client.ask(requests, config.max_failed_share)
+
+
+def write_batch(path: Path, summary: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
+    """Write the rows as they come, and their summary."""
     write_summary(summary, {"rows": parquet.write_rows(path, rows, schema)})

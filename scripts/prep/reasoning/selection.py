@@ -1,4 +1,4 @@
-"""From answers and verdicts to training rows and rejects: what is kept of a batch of stage 3."""
+"""Selection of a batch of stage 3: judged answers become training rows or rejects."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from prep.storage.summary import write_summary
 
 
 @dataclass(frozen=True)
-class Selected:
+class JudgedAnswer:
     """An answer with its question, its score, and its defect or None when it is kept."""
 
     question: Question
@@ -37,31 +37,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
 
 
-def read(args: argparse.Namespace) -> Iterator[Selected]:
+def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
     answers = parquet.read_rows(args.answers, looked_at)
     found = verdict.select_answers(answers, parquet.read_rows(args.verdicts), args.min_score)
     questions = question.read_questions(args.questions)
     for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
-        yield Selected(asked, answer, *found[answer["id"]])
+        yield JudgedAnswer(asked, answer, *found[answer["id"]])
 
 
-def write(args: argparse.Namespace, results: Iterable[tuple[Selected, dict | Defect]]) -> None:
+def write_selection(args: argparse.Namespace, results: Iterable[tuple[JudgedAnswer, dict | Defect]]) -> None:
     """Write each result where it belongs: a training row, or a defect."""
 
     def split() -> Iterator[SplitRows]:
         for batch in parquet.batch_rows(results, parquet.STREAMED_ROWS):
             kept = [row for _, row in batch if isinstance(row, dict)]
-            yield kept, [reject(selected, row) for selected, row in batch if not isinstance(row, dict)]
+            yield kept, [build_reject(judged, row) for judged, row in batch if not isinstance(row, dict)]
 
     keep, drop = write_part(args.shard, REASONED, args.rejects, split())
     write_summary(args.summary, {"shard": keep, "rejects": drop}, sources={}, raw=None)
 
 
-def training_row(selected: Selected, user: str, images: list[dict]) -> dict:
+def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> dict:
     """The training row of an answer: what the user says, with these pictures, and the whole answer."""
-    asked, answer = selected.question, selected.answer
+    asked, answer = judged.question, judged.answer
     return {
         "id": answer["id"],
         "source_id": asked.source_id,
@@ -72,17 +72,17 @@ def training_row(selected: Selected, user: str, images: list[dict]) -> dict:
         "images": images,
         "source": asked.source,
         "mode": answer["mode"],
-        "score": selected.score,
+        "score": judged.score,
     }
 
 
-def reject(selected: Selected, defect: Defect) -> dict:
+def build_reject(judged: JudgedAnswer, defect: Defect) -> dict:
     """The reject of an answer, named by the training row that it would have been.
 
     What the detail of a whole answer tells of its request stands in it too (see
     prep.records.template_tokens).
     """
-    answer, (reason, detail) = selected.answer, defect
+    answer, (reason, detail) = judged.answer, defect
     if answer["reason"] is None:
-        detail = with_note(detail, selected.question.text)
-    return {"id": answer["id"], **selected.question.origin(), "reason": reason, "detail": detail}
+        detail = with_note(detail, judged.question.text)
+    return {"id": answer["id"], **judged.question.origin(), "reason": reason, "detail": detail}

@@ -1,4 +1,4 @@
-"""What a judge is told, what it may answer, and what is kept for it."""
+"""LLM as a judge: its fenced prompt, the parser of its verdicts, the choice of the best."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from prep.inference.request import Response
-from prep.reasoning.answer_format import after_thought
+from prep.reasoning.answer_format import strip_thinking
 from prep.records.reason import Defect, Reason
 from prep.records.tags import THINK_END
 from prep.records.template_tokens import break_template_tokens
@@ -37,7 +37,7 @@ LAST_LINE = (
 )
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _reject_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object with its keys in lower case; ValueError where one comes twice: either may be meant."""
     found = {key.strip().lower(): value for key, value in pairs}
     if len(found) < len(pairs):
@@ -45,7 +45,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_once)
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_reject_repeated_keys)
 """Takes control characters in strings as they are: vLLM's grammar of a string with a maxLength has them."""
 _OBJECT = re.compile(r"\{\s*+(?:\"[^\"\\{}]*+\"\s*+:|\})")
 """How an object begins. Other braces are passed over, so that a text full of them is read in linear time."""
@@ -57,7 +57,7 @@ _ESCAPE = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4})|\\")
 _BRACES = re.compile(rf"[{{}}]|{re.escape(THINK_END)}")
 
 
-def prompt(template: str, question: str, reference: str | None, answer: str) -> str:
+def build_prompt(template: str, question: str, reference: str | None, answer: str) -> str:
     """The template with {question}, {reference} and {answer} filled in, each fenced, and a last line.
 
     A fence is a pair of tags that end in 12 digits of a hash of the texts, so that no text can close it, and
@@ -66,18 +66,18 @@ def prompt(template: str, question: str, reference: str | None, answer: str) -> 
     """
     values = {"question": question, "reference": reference or "", "answer": answer}
     texts = {name: break_template_tokens(text) for name, text in values.items()}
-    mark = _mark([template, *texts.values()])
+    mark = _make_mark([template, *texts.values()])
     fences = {name: f"<{name}-{mark}>\n{text}\n</{name}-{mark}>" for name, text in texts.items()}
     filled = re.sub(r"\{(question|reference|answer)\}", lambda blank: fences[blank[1]], template.rstrip())
     return f"{filled}\n\n{LAST_LINE.format(mark=mark)}"
 
 
-def skeleton(template: str) -> str:
-    """The prompt around empty texts: what all prompts of a template have in common, the fence's form too."""
-    return prompt(template, "", "", "")
+def build_empty_prompt(template: str) -> str:
+    """The prompt with empty texts: what all prompts of a template have in common, the fences included."""
+    return build_prompt(template, "", "", "")
 
 
-def _mark(texts: list[str]) -> str:
+def _make_mark(texts: list[str]) -> str:
     """Twelve hexadecimal digits that depend on the texts alone and stand in none of them."""
     mark = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
     while any(mark in text for text in texts):
@@ -85,53 +85,55 @@ def _mark(texts: list[str]) -> str:
     return mark
 
 
-def parse(text: str) -> dict | None:
+def parse_verdict(text: str) -> dict | None:
     """The last JSON object after the judge's thoughts that reads as a verdict; None when there is none.
 
     The thoughts end at the last `</think>` outside an object: a reason may quote the tag. An object with
     neither `verdict` nor `score` is passed over. The last one with either of them counts, and must be clear
-    (see _words). The keys are in lower case.
+    (see _check_claim). The keys are in lower case.
     """
     claim, at = None, 0
     while begin := _OBJECT.search(text, at):
         if THINK_END in text[at : begin.start()]:
             claim = None
         try:
-            found, at = _object(text, begin.start())
+            found, at = _read_object(text, begin.start())
         except RecursionError:  # a thousand braces deep there is no verdict, and each try takes long
             return None
         if found is not None and not found.keys().isdisjoint(("verdict", "score")):
             claim = found
-    return None if claim is None or THINK_END in text[at:] else _words(claim)
+    return None if claim is None or THINK_END in text[at:] else _check_claim(claim)
 
 
-def _object(text: str, start: int) -> tuple[dict | None, int]:
+def _read_object(text: str, start: int) -> tuple[dict | None, int]:
     """The JSON object that begins at a brace, or None, and where to look for the next one."""
     try:
         return _DECODER.raw_decode(text, start)
     except ValueError:
         try:
-            return _loose_object(text, start)
+            return _read_loose_object(text, start)
         except ValueError:
             # What cannot be read may quote another verdict, which is not the judge's.
-            return None, _end_of_braces(text, start)
+            return None, _find_end_of_braces(text, start)
 
 
-def _loose_object(text: str, start: int) -> tuple[dict, int]:
+def _read_loose_object(text: str, start: int) -> tuple[dict, int]:
     """An object of plain values that may end in a comma and have backslashes as LaTeX does; or ValueError."""
     found = _LOOSE_OBJECT.match(text, start)
     if found is None:
         raise ValueError("no object of plain values")
-    strict = _STRING_OR_LAST_COMMA.sub(lambda part: _escaped(part[1]) if part[1] else "}", found[0])
+    strict = _STRING_OR_LAST_COMMA.sub(
+        lambda part: _escape_backslashes(part[1]) if part[1] else "}", found[0]
+    )
     return _DECODER.decode(strict), found.end()
 
 
-def _escaped(string: str) -> str:
+def _escape_backslashes(string: str) -> str:
     """A JSON string in which a backslash that begins no escape stands for itself."""
     return _ESCAPE.sub(lambda escape: escape[0] if len(escape[0]) > 1 else "\\\\", string)
 
 
-def _end_of_braces(text: str, start: int) -> int:
+def _find_end_of_braces(text: str, start: int) -> int:
     """Where the brace at `start` is closed; else where the thoughts end, or the text."""
     depth = 0
     for found in _BRACES.finditer(text, start):
@@ -143,7 +145,7 @@ def _end_of_braces(text: str, start: int) -> int:
     return len(text)
 
 
-def _words(claim: dict) -> dict | None:
+def _check_claim(claim: dict) -> dict | None:
     """A verdict whose words are `pass` or `fail`, in any case, and a whole number from 1 to 5; or None."""
     verdict, score = claim.get("verdict"), claim.get("score")
     if isinstance(verdict, str):
@@ -155,7 +157,7 @@ def _words(claim: dict) -> dict | None:
     return claim | {"verdict": verdict, "score": int(score)}
 
 
-def verdict_row(id_: str, response: Response) -> dict:
+def build_verdict_row(id_: str, response: Response) -> dict:
     """A row of VERDICTS: what the judge said of the answer `id_`, or why that is unclear."""
     row = {"id": id_, "verdict": None, "score": None, "reason": None, "detail": None}
     if response.failure:
@@ -166,9 +168,9 @@ def verdict_row(id_: str, response: Response) -> dict:
     if response.finish_reason != "stop":
         detail = f"the judge's finish_reason is {response.finish_reason}"
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    found = parse(response.content)
+    found = parse_verdict(response.content)
     if not found:
-        detail = sanitize(f"no verdict in: {after_thought(response.content)[:200]}")
+        detail = sanitize(f"no verdict in: {strip_thinking(response.content)[:200]}")
         return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
     detail = sanitize(str(found.get("reason") or ""))
     return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
@@ -187,7 +189,7 @@ def select_answers(
     found: dict[str, tuple[int | None, Defect | None]] = {}
     best: dict[tuple[str, str], tuple[int, int, str]] = {}
     for answer in answers:
-        id_, score, defect = answer["id"], *_judged(answer, by_id.get(answer["id"]), min_score)
+        id_, score, defect = answer["id"], *_score_answer(answer, by_id.get(answer["id"]), min_score)
         found[id_] = score, defect
         if defect is None:
             rivals, rank = (answer["question_id"], answer["mode"]), (-score, answer["sample"], id_)
@@ -198,7 +200,7 @@ def select_answers(
     return found
 
 
-def _judged(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Defect | None]:
+def _score_answer(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Defect | None]:
     if answer["reason"]:
         return None, (Reason(answer["reason"]), answer["detail"] or "")
     if verdict is None:
