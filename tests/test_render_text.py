@@ -115,8 +115,11 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
         ("set/file:3#thinking.0", 3, "too_long_to_render"),
     ]
     assert {reject["source_file"] for reject in rejects} == {"data/file.parquet"}
-    sums = {"shard": sha256(tmp_path / "s.parquet"), "rejects": sha256(tmp_path / "r.parquet")}
-    assert read_json(tmp_path / "s.json") == {"sources": {}, "raw": None, "sha256": sums}
+    files = {
+        "shard": {"rows": 1, "sha256": sha256(tmp_path / "s.parquet")},
+        "rejects": {"rows": 4, "sha256": sha256(tmp_path / "r.parquet")},
+    }
+    assert read_json(tmp_path / "s.json") == {"files": files, "sources": {}, "raw": None}
 
 
 def test_a_template_token_stands_unbroken_on_the_page(tmp_path):
