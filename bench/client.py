@@ -90,7 +90,7 @@ def bare(what: Namespace, url: str, _: Path) -> None:
     async def work() -> None:
         reader, writer = await asyncio.open_connection(host, int(port))
         for request in left:
-            body = request.body("model")
+            body = json.dumps(request.body("model")).encode()
             head = (
                 f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
             )

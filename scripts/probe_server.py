@@ -101,10 +101,9 @@ class Asker:
             "max_tokens": self._budget,
             **options,
         }
-        sent = json.dumps(body).encode()
 
         async def send() -> tuple[Any, dict[str, Any]]:
-            answer = await self._wire.post(sent, self._limit)
+            answer = await self._wire.post(body, self._limit)
             return answer, errors.read(answer, self._wire.url)
 
         answer, found = await send_with_retries(send, _pause)

@@ -19,7 +19,7 @@ BODY = {"model": "model", "messages": [{"role": "user", "content": "prompt"}]}
 
 
 def post(server: FaultServer, times: int = 1, *, pause: float = 0.0, limit: float = 5, **how) -> list[dict]:
-    body = json.dumps(BODY | (STREAM if how else {})).encode()
+    body = BODY | (STREAM if how else {})
 
     async def main() -> list[dict]:
         connected = Wire(Endpoint(server.base_url, "key"))
@@ -78,6 +78,14 @@ def test_what_ends_early_is_a_fault_of_the_connection(kind, stall):
     with FaultServer(lambda ask: Reply(kind=kind)) as server, pytest.raises(Fault) as fault:
         post(server, stall=stall)
     assert fault.value.reason is Reason.TRANSPORT
+
+
+def test_a_cookie_is_not_sent_back():
+    seen = []
+    cookie = {"Set-Cookie": "session=1; Path=/"}
+    with FaultServer(lambda ask: seen.append(ask.headers) or Reply(headers=cookie)) as server:
+        post(server, 2)
+    assert [headers.get("cookie") for headers in seen] == [None, None]
 
 
 def test_no_server_is_a_fault_of_the_connection():
@@ -151,7 +159,7 @@ def test_a_streamed_answer_is_the_one_that_comes_whole(reply):
 )
 def test_what_goes_wrong_with_a_stream_has_its_name(reply, reason):
     with FaultServer(lambda ask: reply) as server, pytest.raises(Fault) as fault:
-        post(server, limit=0.3, stall=5)
+        post(server, limit=0.3 if reply.kind == "hang" else 60, stall=60)
     assert fault.value.reason is reason
 
 

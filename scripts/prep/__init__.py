@@ -1,8 +1,8 @@
 """The nouns that two or more programs share.
 
 No module here knows a path of the workflow or imports Snakemake, and each imports only what every
-environment that runs it has: the standard library, pyarrow, pillow and aiohttp (see envs/). Exceptions
-need the base environment, where alone their programs run: hub, rendering, report.
+environment that runs it has: the standard library, pyarrow, pillow, aiohttp and openai (see envs/).
+Exceptions need the base environment, where alone their programs run: hub, rendering, report.
 """
 
 from prep.runtime import telemetry

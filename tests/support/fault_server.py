@@ -49,6 +49,7 @@ class Reply:
 
     kind: str = "answer"
     delay: float = 0.0  # seconds from when a slot takes it
+    hold: Callable[[], bool] | None = None  # after that, it is sent as soon as this is true
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     content: str | None = None  # None: a text that depends on the whole request body
@@ -113,7 +114,7 @@ class FaultServer:
         self.unfinished = 0  # requests in the server whose client went away
         self._working = 0
         self._waiting: deque = deque()
-        self._inside = 0
+        self.inside = 0  # requests in the server now
         self._listener = socket.create_server((host, port), backlog=4096)
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -220,8 +221,8 @@ class _Connection(asyncio.Protocol):
         server.attempts[prompt] += 1
         server.arrivals.append(time.monotonic())
         self.ask = Ask(body, prompt, server.attempts[prompt], headers)
-        server._inside += 1
-        server.most_at_once = max(server.most_at_once, server._inside)
+        server.inside += 1
+        server.most_at_once = max(server.most_at_once, server.inside)
         if server.slots is None or server._working < server.slots:
             self._begin()
         else:
@@ -253,9 +254,16 @@ class _Connection(asyncio.Protocol):
         if reply.kind == "hang":
             return
         if reply.delay:
-            self.timer = asyncio.get_running_loop().call_later(reply.delay, self._reply, reply)
+            self.timer = asyncio.get_running_loop().call_later(reply.delay, self._wait, reply)
         else:
+            self._wait(reply)
+
+    def _wait(self, reply: Reply) -> None:
+        """Reply once the reply is not held."""
+        if reply.hold is None or reply.hold():
             self._reply(reply)
+        else:
+            self.timer = asyncio.get_running_loop().call_later(0.002, self._wait, reply)
 
     def _room(self) -> int | None:
         """The tokens that an answer may have at most."""
@@ -266,7 +274,7 @@ class _Connection(asyncio.Protocol):
         """The request is out: the next one that waits gets its slot."""
         server = self.server
         self.ask = self.timer = None
-        server._inside -= 1
+        server.inside -= 1
         server.departures.append(time.monotonic())
         if self.holds_slot:
             self.holds_slot = False

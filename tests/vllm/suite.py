@@ -79,7 +79,7 @@ async def said(endpoint: Endpoint) -> list[dict]:
     body = {"model": str(MODELS / "qwen3"), "messages": [{"role": "user", "content": "2 + 3?"}], "seed": 1}
     wire = Wire(endpoint)
     try:
-        return [await wire.post(json.dumps(body | how).encode(), 60, 60) for how in ({}, STREAM)]
+        return [await wire.post(body | how, 60, 60) for how in ({}, STREAM)]
     finally:
         await wire.close()
 

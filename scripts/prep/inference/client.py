@@ -301,7 +301,9 @@ class Client:
 
         return await send_with_retries(send, pause)
 
-    async def _post(self, line: Line, body: bytes, limit: float, stall: float | None) -> dict[str, Any]:
+    async def _post(
+        self, line: Line, body: dict[str, Any], limit: float, stall: float | None
+    ) -> dict[str, Any]:
         """What a line that was taken answers; raises Fault. When the run ends, this is let finish."""
         task = asyncio.current_task()
         self._sending.add(task)

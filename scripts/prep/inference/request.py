@@ -3,16 +3,12 @@
 import base64
 import hashlib
 import json
-import secrets
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from prep.inference.errors import Fault
 from prep.records.reason import Reason
-
-MARK = secrets.token_hex(16)
-"""Holds a picture's place in a body; no text can have it by intent."""
 
 # Media types by a file's first bytes; WebP has its name at byte 8.
 SIGNATURES = {
@@ -79,26 +75,21 @@ class Request:
         sampling = {name: value for name, value in self.sampling.items() if name != "max_tokens"}
         return replace(self, sampling=sampling if tokens is None else {**sampling, "max_tokens": tokens})
 
-    def body(self, model: str, **more: Any) -> bytes:
-        """What is sent, in JSON. Without a budget, the server uses what its context has left.
+    def body(self, model: str, **more: Any) -> dict[str, Any]:
+        """What is sent as JSON. Without a budget, the server uses what its context has left.
 
         Raises Fault when the picture is of no known format, or a text cannot be encoded.
         """
         body = {"model": model, "messages": self.messages, **self.sampling, "seed": self.seed, **more}
-        if self.image is not None:
-            body["messages"] = _with_picture(self.messages, f"data:{_media_type(self.image)};base64,{MARK}")
         if self.response_format is not None:
             body["response_format"] = self.response_format
         try:
-            text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise Fault(Reason.BAD_REQUEST, f"cannot be sent: {error}") from error
-        if self.image is None:
-            return text
-        # The picture is put in last: looking through its text for what JSON must escape takes longer than
-        # all the rest.
-        before, _, after = text.partition(MARK.encode())
-        return b"".join((before, base64.b64encode(self.image), after))
+        if self.image is not None:
+            body["messages"] = _with_picture(self.messages, self.image)
+        return body
 
 
 def manner(mode: str, model: str, sampling: dict[str, Any], template: str | None) -> dict[str, Any]:
@@ -122,8 +113,9 @@ class Response:
     detail: str | None = None
 
 
-def _with_picture(messages: list[dict[str, Any]], url: str) -> list[dict[str, Any]]:
+def _with_picture(messages: list[dict[str, Any]], image: bytes) -> list[dict[str, Any]]:
     """The messages with a picture before the text of the last user message."""
+    url = f"data:{_media_type(image)};base64,{base64.b64encode(image).decode()}"
     last = max(number for number, message in enumerate(messages) if message["role"] == "user")
     parts = [
         {"type": "image_url", "image_url": {"url": url}},

@@ -1,14 +1,26 @@
-"""Chat completions over HTTP: many long requests at once to one endpoint, whole or as a stream.
+"""Chat completions over `openai.AsyncOpenAI` and aiohttp, whole or as a stream.
 
-aiohttp carries them for 0.3 ms of CPU a request, at 32 in flight as at 512; openai's own client takes 1.0
-to 1.4 ms over the best of transports, and 2 to 30 ms over the pools that it comes with.
+The library builds the request, sends it and raises its errors. Its own retries are off: retries are the
+client's (see prep.inference.client). Where it is too strict for what servers send, its raw response is read:
+
+- A request goes through the library's `post`, since `chat.completions.create` takes as long again to look
+  into each field.
+- Answers of status 200 are read by prep.inference.streaming. The library's own stream waits after `[DONE]`
+  until the server closes the connection, and its parser takes neither a stream that is labelled as JSON nor
+  an answer that came whole before its connection broke.
+- The body of an error status counts as far as it came (`_read_error`).
+- Its aiohttp session has settings of ours (`_session`): long headers, TCP keepalive, no cookies. The library
+  has no public way to hand one in, so this replaces the one of its transport.
 """
 
 import asyncio
 import contextlib
 import socket
 import urllib.request
-from typing import Any
+import zlib
+from collections.abc import AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,6 +31,9 @@ from prep.inference.streaming import Incoming
 from prep.records.reason import Reason
 from prep.serving.endpoint import Endpoint, is_loopback
 from prep.serving.server_config import ServerConfig
+
+if TYPE_CHECKING:
+    import openai
 
 CONNECT = 30.0  # seconds to wait for a connection; the server may be taking hundreds at once
 # Seconds a connection may lie idle: vLLM's server closes it after 5, and a request sent then is lost.
@@ -31,6 +46,8 @@ LAST_CHUNK = 0.2  # seconds for the end of a response after the end of its strea
 LONGEST_ERROR = 1 << 20  # bytes that are read of what a server says of an error
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 """What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
+CONNECTION_ERRORS = (aiohttp.ClientError, OSError, zlib.error)
+"""What is at the root of the library's errors when a connection fails, or what came cannot be unpacked."""
 
 
 class Wire:
@@ -42,11 +59,10 @@ class Wire:
     def __init__(self, endpoint: Endpoint):
         self.endpoint = endpoint
         self.url = f"{endpoint.base_url}/chat/completions"
-        self._proxy = proxy(endpoint.base_url)
-        self._session: aiohttp.ClientSession | None = None
+        self._client: openai.AsyncOpenAI | None = None
 
     async def post(
-        self, body: bytes, limit: float, stall: float | None = None, window: int | None = None
+        self, body: dict[str, Any], limit: float, stall: float | None = None, window: int | None = None
     ) -> Any:
         """The JSON that the server answers a chat request with, within `limit` seconds; else raises Fault.
 
@@ -55,29 +71,35 @@ class Wire:
         round in circles (see prep.inference.streaming). An answer that came whole counts, however the
         connection ends.
         """
+        import openai  # takes a second
+
+        self._client = self._client or _client(self.endpoint)
         incoming = Incoming(window, self.url)
+        how = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
         try:
-            async with asyncio.timeout(limit):
-                await self._exchange(body, incoming, stall)
-        except (aiohttp.ClientError, OSError) as error:
+            async with (
+                asyncio.timeout(limit),
+                await self._client.post("/chat/completions", body=body, **how) as stream,
+                contextlib.aclosing(stream.response.aiter_bytes()) as pieces,
+            ):
+                await _receive(pieces, incoming, stall)
+        except openai.APIStatusError as error:
+            answer = error.response
+            raise errors.of_status(answer.status_code, answer.headers, answer.content, self.url) from error
+        except Fault:
+            raise
+        except Exception as error:
+            if (broken := _connection_error(error)) is None:
+                raise
             if (came := incoming.rescued()) is not None:
                 return came
-            raise _fault(error, limit) from error
+            raise _fault(broken, limit) from error
         return incoming.completion()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def _exchange(self, body: bytes, incoming: Incoming, stall: float | None) -> None:
-        self._session = self._session or _session(self.endpoint)
-        sent = self._session.post(self.url, data=body, proxy=self._proxy, allow_redirects=False)
-        async with sent as response:
-            if response.status != 200:
-                said = await _rest(response, LAST_WORDS)
-                raise errors.of_status(response.status, response.headers, said, self.url)
-            await _receive(response, incoming, stall)
+        if self._client is not None:
+            await self._client.close()
 
 
 def time_limit(config: ServerConfig, budget: int | None) -> float:
@@ -90,13 +112,13 @@ def time_limit(config: ServerConfig, budget: int | None) -> float:
     return config.request_timeout + tokens / config.floor_rate
 
 
-async def _receive(response: aiohttp.ClientResponse, incoming: Incoming, stall: float | None) -> None:
+async def _receive(pieces: AsyncIterator[bytes], incoming: Incoming, stall: float | None) -> None:
     """Feed `incoming` until no more is needed."""
     now = asyncio.get_running_loop().time
     try:
         # The first piece may wait in the server's queue; from then on they come steadily.
         async with asyncio.timeout(None) as patience:
-            async for piece in response.content.iter_any():
+            async for piece in pieces:
                 if incoming.feed(piece):
                     break
                 if incoming.finished:
@@ -108,22 +130,44 @@ async def _receive(response: aiohttp.ClientResponse, incoming: Incoming, stall: 
             raise Fault(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
     if incoming.done:
         # Most servers end the response right after it: then the connection can be used again.
-        await _rest(response, LAST_CHUNK)
+        await _rest(pieces, LAST_CHUNK)
 
 
-async def _rest(response: aiohttp.ClientResponse, seconds: float) -> bytes:
+async def _rest(pieces: AsyncIterator[bytes], seconds: float) -> bytes:
     """What comes of the rest of a body in so many seconds; longer ones than an error's are cut."""
     rest = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
+    try:
         async with asyncio.timeout(seconds):
-            async for piece in response.content.iter_any():
+            async for piece in pieces:
                 rest += piece
                 if len(rest) > LONGEST_ERROR:
                     break
+    except Exception as error:
+        if _connection_error(error) is None:
+            raise
     return rest
 
 
-def _fault(error: Exception, limit: float) -> Fault:
+async def _read_error(response: Any) -> None:
+    """Give the library what came of the body of an error status as if it were all.
+
+    It reads that body to its end before it raises the status, and loses both when the connection breaks.
+    """
+    if response.status_code != 200:
+        stream = response.stream
+        said = await _rest(aiter(stream), LAST_WORDS)
+        await stream.aclose()
+        response.stream = type(response)(response.status_code, content=said).stream
+
+
+def _connection_error(error: BaseException | None) -> BaseException | None:
+    """The error of a connection that an error of the library was raised from; None: it is of another kind."""
+    while error is not None and not isinstance(error, CONNECTION_ERRORS):
+        error = error.__cause__
+    return error
+
+
+def _fault(error: BaseException, limit: float) -> Fault:
     """The fault of a request that the connection failed."""
     if type(error) is TimeoutError:  # aiohttp's own are of other kinds
         return Fault(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
@@ -133,14 +177,33 @@ def _fault(error: Exception, limit: float) -> Fault:
     return Fault(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")
 
 
+def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
+    import openai
+
+    http = openai.DefaultAioHttpClient(
+        follow_redirects=False,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        event_hooks={"response": [_read_error]},
+    )
+    http._transport.client = lambda: _session(endpoint)
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        max_retries=0,
+        timeout=openai.Timeout(None, connect=CONNECT),
+        default_headers={"Accept-Encoding": "gzip, deflate"},
+        http_client=http,
+    )
+
+
 def _session(endpoint: Endpoint) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE, socket_factory=_socket),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
+        proxy=proxy(endpoint.base_url),
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=HEADER,
         max_field_size=HEADER,
-        headers={"Authorization": f"Bearer {endpoint.api_key}", "Content-Type": "application/json"},
     )
 
 
