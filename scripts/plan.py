@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Say what a run will fetch, write and ask before it does, and beside it what has come of it so far."""
+"""Cost estimate of a run: what it will fetch, write and ask, beside what is done so far."""
 
 import argparse
 import json
@@ -21,10 +21,10 @@ from prep.storage.atomic import read_json
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
 Held = dict[str, dict[str, int]]
-"""What a journal holds: the tokens of each row that was asked, by what the requests have in common."""
+"""What a journal holds: the tokens of each row that was asked, by the kind of request (request.manner)."""
 
 
-def records(folder: Path) -> Iterator[dict]:
+def read_records(folder: Path) -> Iterator[dict]:
     """The whole lines of a journal's files (see prep.inference.journal), of which the last may be torn."""
     for path in sorted(folder.glob("*.jsonl")):
         with path.open("rb") as lines:
@@ -33,25 +33,25 @@ def records(folder: Path) -> Iterator[dict]:
                     yield json.loads(line)["record"]
 
 
-def held(folder: Path, seed: int) -> Held:
+def read_held_tokens(folder: Path, seed: int) -> Held:
     """What a journal holds of requests with a seed."""
     found: Held = {}
-    for record in records(folder):
+    for record in read_records(folder):
         asked = record.get("asked")
         if asked is None:
-            continue  # a line from before journals told
+            continue  # a line of an early version
         id_ = record["id"]
         of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
         if asked.pop("seed") == seeding.request_seed(seed, *of):
-            found.setdefault(_name(asked), {})[record["id"]] = sum(record["tokens"])
+            found.setdefault(_encode_manner(asked), {})[record["id"]] = sum(record["tokens"])
     return found
 
 
-def _name(manner: dict) -> str:
+def _encode_manner(manner: dict) -> str:
     return json.dumps(manner, sort_keys=True)
 
 
-def incomplete(listings: Iterable[dict]) -> list[str]:
+def list_missing_files(listings: Iterable[dict]) -> list[str]:
     """A line for each source of which files are missing."""
     return [
         f"{listing['source']}: files are missing: {shorten_names(listing['missing'])}"
@@ -60,38 +60,38 @@ def incomplete(listings: Iterable[dict]) -> list[str]:
     ]
 
 
-def source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
+def count_source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
     """How many rows are read of a source; None where neither its files nor `assumed` (by repository) say."""
     counts = [file["rows"] if file["take"] is None else file["take"] for file in listing["files"]]
     return assumed.get(listing["repo"]) if None in counts else sum(counts)
 
 
-def shards(name: str, listing: dict, data: Path, raw: Path) -> dict:
+def plan_converted(name: str, listing: dict, data: Path, raw: Path) -> dict:
     """The line of a converted artifact. Shards are fetched whole; those of a mirror, which has no commit, are
     only linked."""
     needed = [file for file in listing["files"] if file["take"] != 0]
     fetched = needed if listing["commit"] else []
     whole = sum(file["bytes"] for file in fetched)
     missing = [file for file in fetched if not (raw / name / Path(file["file"]).name).exists()]
-    parts = [file["bytes"] * _share(file) for file in needed]
+    parts = [file["bytes"] * _taken_share(file) for file in needed]
     manifest = data / f"manifest/{name}.json"
     built = read_json(manifest) if manifest.is_file() else {}
     return {
         "artifact": name,
         "shards": len(needed),
         "to fetch GB": sum(file["bytes"] for file in missing) / 1e9,
-        "rows": source_rows(listing, {}),
+        "rows": count_source_rows(listing, {}),
         "disk at the peak GB": (whole + sum(parts) * (1 + TEXTS)) / 1e9,
         "rows so far": built.get("rows"),
         "GB so far": built["bytes"] / 1e9 if built else None,
     }
 
 
-def _share(file: dict) -> float:
+def _taken_share(file: dict) -> float:
     return 1.0 if file["take"] is None or not file["rows"] else file["take"] / file["rows"]
 
 
-def reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
+def plan_reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
     """The line of an artifact of stage 3, which is at most so many rows."""
     manifest = data / f"manifest/{name}.json"
     built = read_json(manifest) if manifest.is_file() else {}
@@ -106,7 +106,7 @@ def reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
     }
 
 
-def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[int, int]:
+def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[int, int]:
     """How many questions of a source are asked thinking, and how many of these once more without.
 
     Both are counted where the questions were read (into `folder`), and estimated from the listing before.
@@ -116,20 +116,20 @@ def questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[in
     if read.is_file():
         ids = pq.read_table(read, columns=["id"]).column("id").to_pylist()
         return len(ids), sum(seeding.is_chosen(about["seed"], id_, share) for id_ in ids)
-    rows = source_rows(listing, about["rates"]["rows"])
+    rows = count_source_rows(listing, about["rates"]["rows"])
     if rows is None:
         raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")
     rows = rows if most is None else min(rows, most)
     return rows, math.ceil(rows * share)
 
 
-def pictures(name: str, rows: int, folder: Path, most: int) -> int:
+def count_pictures(name: str, rows: int, folder: Path, most: int) -> int:
     """How many rows of an artifact are sampled: those that were, else as many as there may be."""
     identity = folder / f"{name}.json"
     return read_json(identity)["files"]["samples"]["rows"] if identity.is_file() else min(rows, most)
 
 
-def asked(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
+def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
     """What is to be asked in all, by server and kind. The judge sees every answer, at most."""
     text, image = about["text"], about["image"]
     thinking, plain = texts * text["samples"], plain * text["samples"]
@@ -143,7 +143,7 @@ def asked(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
     ]
 
 
-def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[dict[str, int]]:
+def find_paid_rows(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[dict[str, int]]:
     """The tokens of each row that a line's journal holds. A verdict counts while its answer does."""
     found = []
     answered: dict[str, set[str]] = {"text": set(), "image": set()}
@@ -152,7 +152,7 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
         template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
         model = about["models"][line["server"]]
         manner = request.manner(kind, model, about[what]["sampling"][kind], template)
-        rows = journals[line["server"]].get(_name(manner), {})
+        rows = journals[line["server"]].get(_encode_manner(manner), {})
         of_picture = what == "image"
         rows = {id_: rows[id_] for id_ in rows if id_.startswith("llavaonevision_converted/") == of_picture}
         if kind == "judge":
@@ -163,7 +163,7 @@ def paid_for(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[
     return found
 
 
-def settled(folder: Path, paid: set[str]) -> dict[str, bool]:
+def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:
     """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
 
     A batch counts where the journal holds each row of it that was not rejected, and one at least where all
@@ -179,19 +179,19 @@ def settled(folder: Path, paid: set[str]) -> dict[str, bool]:
     return found
 
 
-def with_settled(lines: list[dict], paid: list[dict[str, int]], work: Path) -> list[dict]:
-    """The lines with what finished batches tell: rows that failed for good are not asked again (`failed`),
-    and the judge is asked only about answers that have a text."""
+def apply_settled_rows(lines: list[dict], paid: list[dict[str, int]], work: Path) -> list[dict]:
+    """The lines, corrected by finished batches: rejected rows are not asked again (`failed`), and the judge
+    is asked only about answers that have a text."""
     found = []
     for what in ("text", "image"):
         of = [(line, rows) for line, rows in zip(lines, paid, strict=True) if line["what"] == what]
         answered = set().union(*(rows for line, rows in of if line["kind"] != "judge"))
-        answers = settled(work / f"answer_{what}", answered)
+        answers = find_settled_rows(work / f"answer_{what}", answered)
         to_come = 0
         for line, rows in of:
             if line["kind"] == "judge":
                 due = sum(answers.values()) + to_come
-                verdicts = settled(work / f"judge_{what}", rows.keys())
+                verdicts = find_settled_rows(work / f"judge_{what}", rows.keys())
                 found.append(line | {"requests": due, "failed": len(verdicts.keys() - rows.keys())})
             else:
                 ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
@@ -200,8 +200,8 @@ def with_settled(lines: list[dict], paid: list[dict[str, int]], work: Path) -> l
     return found
 
 
-def with_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
-    """A line of `asked` with what its journal holds, and what is left: requests, tokens, GPU-hours."""
+def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
+    """A line of `count_requests` with what its journal holds, and what is left to ask and to pay."""
     rates = about["rates"]
     left = max(0, line["requests"] - len(rows) - line.pop("failed"))
     a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
@@ -216,14 +216,14 @@ def with_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
     }
 
 
-def show(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
+def format_table(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
     """A table with a last line that sums some of its columns."""
     names = list(dict.fromkeys(name for line in lines for name in line))
     sums = {column: sum(line[column] or 0 for line in lines) for column in columns}
     rows = [[line.get(name) for name in names] for line in [*lines, {names[0]: total} | sums]]
     numeric = [any(isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)]
     text = tabulate(
-        [map(_cell, row) for row in rows],
+        [map(_format_cell, row) for row in rows],
         headers=names,
         disable_numparse=True,
         colalign=["right" if each else "left" for each in numeric],
@@ -231,7 +231,7 @@ def show(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
     return f"{title}\n\n{text}\n"
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value or "")
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
@@ -250,28 +250,34 @@ def main() -> None:
     about, folder = read_json(args.about), args.folder
     listings = {listing["source"]: listing for listing in map(read_json, args.listings)}
     data, raw = folder / "data", folder / "raw"
-    artifacts = [shards(name, listings[name], data, raw) for name in about["converted"]]
+    artifacts = [plan_converted(name, listings[name], data, raw) for name in about["converted"]]
     work = folder / "work"
-    read = [questions(name, listings[name], work / "read_questions", about) for name in about["questions"]]
+    read = [
+        count_questions(name, listings[name], work / "read_questions", about) for name in about["questions"]
+    ]
     texts, plain = (sum(counts) for counts in zip(*read, strict=True)) if read else (0, 0)
     rows = {line["artifact"]: line["rows"] for line in artifacts}
     most = about["image"]["samples_per_config"]
-    seen = sum(pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
-    requests = asked(about, texts, plain, seen)
+    seen = sum(count_pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
+    requests = count_requests(about, texts, plain, seen)
     drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
-    artifacts.append(reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
-    artifacts.append(reasoned("image_thinking", seen, of_picture, data))
-    journals = {server: held(work / f"journal/{server}", about["seed"]) for server in about["models"]}
-    paid = paid_for(requests, about, journals)
-    requests = with_settled(requests, paid, work)
-    lines = [with_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
+    artifacts.append(plan_reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
+    artifacts.append(plan_reasoned("image_thinking", seen, of_picture, data))
+    journals = {
+        server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]
+    }
+    paid = find_paid_rows(requests, about, journals)
+    requests = apply_settled_rows(requests, paid, work)
+    lines = [estimate_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
-    print(show("Artifacts, before any row is rejected", artifacts, "in all", sizes))
-    for line in incomplete(listings.values()):
+    print(format_table("Artifacts, before any row is rejected", artifacts, "in all", sizes))
+    for line in list_missing_files(listings.values()):
         print(f"{line}\n")
     costs = ["requests", "in the journal", "to ask", "tokens to come", "GPU-hours to come"]
-    print(show("Requests; of the journal, what was asked in this way", lines, "in all", costs), end="")
+    print(
+        format_table("Requests; of the journal, what was asked in this way", lines, "in all", costs), end=""
+    )
 
 
 if __name__ == "__main__":

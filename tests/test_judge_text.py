@@ -160,11 +160,11 @@ def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):
         judge(batch, ["zero"])
     line = {"what": "text", "kind": "judge", "server": "teacher"}
     answered = line | {"kind": "thinking"}
-    journal = plan.held(tmp_path / "journal", 42)
+    journal = plan.read_held_tokens(tmp_path / "journal", 42)
     row = "set/file:0#thinking.0"
-    journal[plan._name(manner("thinking", "model", {}, None))] = {row: 1}
+    journal[plan._encode_manner(manner("thinking", "model", {}, None))] = {row: 1}
     for template, known in ((PROMPT, {row}), (PROMPT + "!", set())):
         sampling = {"judge": {"temperature": 0.7}, "thinking": {}}
         about = {"text": {"prompt": template, "sampling": sampling}, "models": {"teacher": "model"}}
-        _, judged = plan.paid_for([answered, line], about, {"teacher": journal})
+        _, judged = plan.find_paid_rows([answered, line], about, {"teacher": journal})
         assert set(judged) == known

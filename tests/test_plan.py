@@ -196,8 +196,10 @@ def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
     ]
     parquet.write_rows(tmp_path / "00000.parquet", rows, ANSWERS)
     ids = {row["id"] for row in rows}
-    assert plan.settled(tmp_path, ids) == dict.fromkeys(ids, False)
-    assert plan.settled(tmp_path, {"q:3#thinking.0"}) == {}  # the answers were asked for in another way
+    assert plan.find_settled_rows(tmp_path, ids) == dict.fromkeys(ids, False)
+    assert (
+        plan.find_settled_rows(tmp_path, {"q:3#thinking.0"}) == {}
+    )  # the answers were asked for in another way
 
 
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):
@@ -208,13 +210,13 @@ def test_what_was_built_stands_beside_what_was_expected(tmp_path):
 
 def test_a_mirror_is_only_linked(tmp_path):
     path = listing(tmp_path, "captions", file("a.parquet", 100), commit=None)
-    line = plan.shards("captions", json.loads(path.read_text()), tmp_path / "data", tmp_path / "raw")
+    line = plan.plan_converted("captions", json.loads(path.read_text()), tmp_path / "data", tmp_path / "raw")
     assert (line["to fetch GB"], round(line["disk at the peak GB"], 2)) == (0, 4.12)
 
 
 def test_rows_that_nothing_tells_are_one_line(tmp_path):
     with pytest.raises(plan.program.Failure, match=r"some/lines: .*plan\.rows"):
-        plan.questions(
+        plan.count_questions(
             "lines",
             json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),
             tmp_path,
@@ -225,6 +227,6 @@ def test_rows_that_nothing_tells_are_one_line(tmp_path):
 def test_missing_files_are_named(tmp_path):
     names = tuple(f"data/train-{number:05}-of-00009.parquet" for number in range(1, 8))
     path = listing(tmp_path, "captions", file("a.parquet", 10), missing=names)
-    (line,) = plan.incomplete([json.loads(path.read_text())])
+    (line,) = plan.list_missing_files([json.loads(path.read_text())])
     assert line.startswith(f"captions: files are missing: {names[0]}, ")
     assert line.endswith("and 2 more")
