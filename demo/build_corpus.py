@@ -11,7 +11,7 @@ import tempfile
 from itertools import groupby
 from pathlib import Path
 
-from layout import TITLE, card, content, manifest
+from layout import TITLE, build_card, build_manifest, encode_shard
 from prep.runtime.program import Failure, parser, run
 from rows import Shard, all_shards
 
@@ -20,12 +20,12 @@ log = logging.getLogger("prep")
 MANIFEST = "MANIFEST.md"
 
 
-def corpus(shards: list[Shard]) -> dict[str, bytes]:
+def build_files(shards: list[Shard]) -> dict[str, bytes]:
     """Every file of the corpus by its path in it."""
-    files = {f"{shard.repo}/{shard.path}": content(shard) for shard in shards}
+    files = {f"{shard.repo}/{shard.path}": encode_shard(shard) for shard in shards}
     for repo, of_repo in groupby(shards, lambda shard: shard.repo):
-        files[f"{repo}/README.md"] = card(repo, list(of_repo)).encode()
-    files[MANIFEST] = manifest(shards).encode()
+        files[f"{repo}/README.md"] = build_card(repo, list(of_repo)).encode()
+    files[MANIFEST] = build_manifest(shards).encode()
     return files
 
 
@@ -38,7 +38,7 @@ def refuse_foreign(hub: Path) -> None:
         raise Failure(f"{hub} holds something else: name another folder, or one that is empty")
 
 
-def place(files: dict[str, bytes], hub: Path) -> bool:
+def write_corpus(files: dict[str, bytes], hub: Path) -> bool:
     """Make the folder `hub` hold these files and no others; whether anything had to be done.
 
     The folder is written beside and renamed. When the program is killed between its two renames there is no
@@ -70,8 +70,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     hub = parse_args().hub
     refuse_foreign(hub)
-    files = corpus(all_shards())
-    done = place(files, hub.resolve())
+    files = build_files(all_shards())
+    done = write_corpus(files, hub.resolve())
     size = sum(map(len, files.values())) / 1e6
     log.info("%s %s: %d files, %.1f MB", "wrote" if done else "left as it is:", hub, len(files), size)
 

@@ -1,14 +1,14 @@
-"""Charts, tables, geometry and signs, drawn with Pillow; the same words give the same pixels.
+"""Synthetic charts, tables, geometry and signs, drawn deterministically with Pillow.
 
-Drawn at DETAIL times their size and scaled down, so that lines are smooth. Numbers in the code are
-pixels of the finished picture unless a name says otherwise.
+They are supersampled: drawn at DETAIL times their size and scaled down. Numbers are pixels of the final
+picture unless a name says otherwise.
 """
 
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from fonts import font, is_chinese
+from fonts import is_chinese, load_font
 
 DETAIL = 2
 INK = "#222222"
@@ -16,71 +16,71 @@ LINE = "#555555"
 COLOURS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2"]
 
 
-def drawn(number: int, figure: dict[str, Any]) -> Image.Image:
-    """The picture of an entry of texts/figures.toml; the number sets the colours of a sign."""
+def draw_figure(number: int, figure: dict[str, Any]) -> Image.Image:
+    """Draw an entry of texts/figures.toml; the number sets the colours of a sign."""
     if "bars" in figure:
-        draw_bars = lying_bars if figure.get("lying") else standing_bars
+        draw_bars = draw_horizontal_bars if figure.get("lying") else draw_vertical_bars
         return draw_bars(figure["title"], figure["bars"])
     if "head" in figure:
-        return table(figure["head"], figure["rows"])
+        return draw_table(figure["head"], figure["rows"])
     if "word" in figure:
-        return sign(number, figure["word"])
+        return draw_sign(number, figure["word"])
     if "circle" in figure:
-        return circle(**figure["circle"])
-    return polygon(figure)
+        return draw_circle(**figure["circle"])
+    return draw_polygon(figure)
 
 
-def canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def make_canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """A white picture to draw on at DETAIL times the size."""
     image = Image.new("RGB", (width * DETAIL, height * DETAIL), "white")
     return image, ImageDraw.Draw(image)
 
 
-def finished(image: Image.Image) -> Image.Image:
-    """The picture at its own size."""
+def finish(image: Image.Image) -> Image.Image:
+    """Scale the picture down to its final size."""
     return image.reduce(DETAIL)
 
 
-def standing_bars(title: str, values: dict[str, int]) -> Image.Image:
-    """Bars that rise from a common foot, names below and values above."""
+def draw_vertical_bars(title: str, values: dict[str, int]) -> Image.Image:
+    """A vertical bar chart with names below the bars and values above them."""
     slot, height, foot = 124, 420, 360
-    image, draw = canvas(40 + slot * len(values), height)
+    image, draw = make_canvas(40 + slot * len(values), height)
     u = DETAIL
-    draw.text((image.width / 2, 16 * u), title, INK, font(24 * u, bold=True), "ma")
+    draw.text((image.width / 2, 16 * u), title, INK, load_font(24 * u, bold=True), "ma")
     for place, (name, value) in enumerate(values.items()):
         middle = (20 + slot * (place + 0.5)) * u
         top = (foot - 250 * value / max(values.values())) * u
         draw.rectangle((middle - 32 * u, top, middle + 32 * u, foot * u), COLOURS[place % len(COLOURS)])
-        draw.text((middle, top - 6 * u), str(value), INK, font(20 * u), "ms")
-        draw.text((middle, (foot + 10) * u), name, INK, font(20 * u), "ma")
+        draw.text((middle, top - 6 * u), str(value), INK, load_font(20 * u), "ms")
+        draw.text((middle, (foot + 10) * u), name, INK, load_font(20 * u), "ma")
     draw.line((20 * u, foot * u, image.width - 20 * u, foot * u), LINE, 2 * u)
-    return finished(image)
+    return finish(image)
 
 
-def lying_bars(title: str, values: dict[str, int]) -> Image.Image:
-    """Bars that start from a common left edge, names before them and values behind."""
+def draw_horizontal_bars(title: str, values: dict[str, int]) -> Image.Image:
+    """A horizontal bar chart with names before the bars and values after them."""
     slot, width, edge, u = 60, 680, 160, DETAIL
-    image, draw = canvas(width, 80 + slot * len(values))
-    draw.text((image.width / 2, 16 * u), title, INK, font(24 * u, bold=True), "ma")
+    image, draw = make_canvas(width, 80 + slot * len(values))
+    draw.text((image.width / 2, 16 * u), title, INK, load_font(24 * u, bold=True), "ma")
     for place, (name, value) in enumerate(values.items()):
         middle = (70 + slot * (place + 0.5)) * u
         end = (edge + 420 * value / max(values.values())) * u
         draw.rectangle((edge * u, middle - 18 * u, end, middle + 18 * u), COLOURS[place % len(COLOURS)])
-        draw.text((end + 8 * u, middle), str(value), INK, font(20 * u), "lm")
-        draw.text(((edge - 10) * u, middle), name, INK, font(20 * u), "rm")
+        draw.text((end + 8 * u, middle), str(value), INK, load_font(20 * u), "lm")
+        draw.text(((edge - 10) * u, middle), name, INK, load_font(20 * u), "rm")
     draw.line((edge * u, 66 * u, edge * u, image.height - 6 * u), LINE, 2 * u)
-    return finished(image)
+    return finish(image)
 
 
-def table(head: list[str], rows: list[list[str]]) -> Image.Image:
-    """A ruled table with a shaded head; numbers stand at the right of their cells, words at the left."""
+def draw_table(head: list[str], rows: list[list[str]]) -> Image.Image:
+    """A ruled table with a shaded head; numbers are right-aligned, words left-aligned."""
     u, line_height = DETAIL, 44
     cells = [head, *rows]
     chinese = is_chinese("".join(map("".join, cells)))
-    faces = [font(22 * u, bold=True, chinese=chinese), *[font(22 * u, chinese=chinese)] * len(rows)]
+    faces = [load_font(22 * u, bold=True, chinese=chinese), *[load_font(22 * u, chinese=chinese)] * len(rows)]
     columns = list(zip(*cells, strict=True))
     widths = [max(map(ImageFont.FreeTypeFont.getlength, faces, column)) / u + 36 for column in columns]
-    image, draw = canvas(round(sum(widths)) + 40, line_height * len(cells) + 40)
+    image, draw = make_canvas(round(sum(widths)) + 40, line_height * len(cells) + 40)
     left = 20.0
     for width, column in zip(widths, columns, strict=True):
         numeric = all(cell[:1] in "0123456789" for cell in column[1:])
@@ -91,24 +91,24 @@ def table(head: list[str], rows: list[list[str]]) -> Image.Image:
             x = left + width - 18 if numeric else left + 18
             draw.text((x * u, (top + line_height / 2) * u), cell, INK, face, "rm" if numeric else "lm")
         left += width
-    return finished(image)
+    return finish(image)
 
 
 # Geometry
 
 UNIT = 40
-"""Pixels for a unit of a figure's own coordinates, which count upwards."""
+"""Pixels for a unit of a figure's own coordinates, whose y axis points up."""
 
 MARGIN = 80
-"""Pixels of white round a figure, in which its labels stand."""
+"""Pixels of white around a figure, with room for labels."""
 
 
-def polygon(figure: dict[str, Any]) -> Image.Image:
+def draw_polygon(figure: dict[str, Any]) -> Image.Image:
     """A polygon with named corners and labels, and with right angles and a height where there are some."""
     points: dict[str, list[float]] = figure["points"]
     xs, ys = zip(*points.values(), strict=True)
     left, right, low, high = min(xs), max(xs), min(ys), max(ys)
-    image, draw = canvas(
+    image, draw = make_canvas(
         round((right - left) * UNIT) + 2 * MARGIN,
         round((high - low) * UNIT) + 2 * MARGIN,
     )
@@ -122,36 +122,36 @@ def polygon(figure: dict[str, Any]) -> Image.Image:
         draw.line((*pixel(start), *pixel(end)), INK, 2 * DETAIL)
     if "height" in figure:
         name, foot = figure["height"]
-        dashed(draw, pixel(points[name]), pixel(foot))
-        right_angle(draw, pixel(foot), pixel(points[name]), pixel([foot[0] + 1, foot[1]]))
+        draw_dashed(draw, pixel(points[name]), pixel(foot))
+        draw_right_angle(draw, pixel(foot), pixel(points[name]), pixel([foot[0] + 1, foot[1]]))
     for name in figure.get("right_angles", []):
         place = corners.index(points[name])
         after = corners[(place + 1) % len(corners)]
-        right_angle(draw, pixel(points[name]), pixel(corners[place - 1]), pixel(after))
+        draw_right_angle(draw, pixel(points[name]), pixel(corners[place - 1]), pixel(after))
     centre = (sum(xs) / len(xs), sum(ys) / len(ys))
     for name, (x, y) in points.items():
         outside = [x + (0.55 if x > centre[0] else -0.55), y + (0.55 if y > centre[1] else -0.55)]
-        draw.text(pixel(outside), name, INK, font(24 * DETAIL, bold=True), "mm")
+        draw.text(pixel(outside), name, INK, load_font(24 * DETAIL, bold=True), "mm")
     for label, place in figure["labels"].items():
-        draw.text(pixel(place), label, INK, font(24 * DETAIL), "mm")
-    return finished(image)
+        draw.text(pixel(place), label, INK, load_font(24 * DETAIL), "mm")
+    return finish(image)
 
 
-def circle(centre: str, radius: float, rim: str, label: str) -> Image.Image:
+def draw_circle(centre: str, radius: float, rim: str, label: str) -> Image.Image:
     """A circle with its centre, a point on its rim, and the radius between them."""
     side = round(2 * radius * UNIT) + 2 * MARGIN
-    image, draw = canvas(side, side)
+    image, draw = make_canvas(side, side)
     u, middle, reach = DETAIL, side / 2 * DETAIL, radius * UNIT * DETAIL
     draw.circle((middle, middle), reach, outline=INK, width=2 * u)
     draw.line((middle, middle, middle + reach, middle), INK, 2 * u)
     draw.circle((middle, middle), 4 * u, INK)
-    draw.text((middle - 18 * u, middle), centre, INK, font(24 * u, bold=True), "mm")
-    draw.text((middle + reach + 18 * u, middle), rim, INK, font(24 * u, bold=True), "mm")
-    draw.text((middle + reach / 2, middle - 8 * u), label, INK, font(24 * u), "ms")
-    return finished(image)
+    draw.text((middle - 18 * u, middle), centre, INK, load_font(24 * u, bold=True), "mm")
+    draw.text((middle + reach + 18 * u, middle), rim, INK, load_font(24 * u, bold=True), "mm")
+    draw.text((middle + reach / 2, middle - 8 * u), label, INK, load_font(24 * u), "ms")
+    return finish(image)
 
 
-def dashed(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float]) -> None:
+def draw_dashed(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float]) -> None:
     """A line of short strokes."""
     strokes = 12
     for stroke in range(strokes):
@@ -162,7 +162,7 @@ def dashed(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[flo
         draw.line(ends, INK, 2 * DETAIL)
 
 
-def right_angle(draw: ImageDraw.ImageDraw, corner: tuple, one: tuple, other: tuple) -> None:
+def draw_right_angle(draw: ImageDraw.ImageDraw, corner: tuple, one: tuple, other: tuple) -> None:
     """A small square in the corner between the directions of two other points."""
 
     def towards(point: tuple) -> tuple[float, float]:
@@ -190,10 +190,10 @@ TILTS = [0, -2, 1.5, 1, -1.2]
 """Degrees."""
 
 
-def sign(number: int, word: str) -> Image.Image:
+def draw_sign(number: int, word: str) -> Image.Image:
     """A word on a painted board, cut out as it would be from a photograph of a street."""
     board, letters = SIGNS[number % len(SIGNS)]
-    face = font(44, bold=True)
+    face = load_font(44, bold=True)
     image = Image.new("RGB", (round(face.getlength(word)) + 70, 96), board)
     draw = ImageDraw.Draw(image)
     draw.rectangle((6, 6, image.width - 7, image.height - 7), outline=letters, width=3)

@@ -1,4 +1,4 @@
-"""The files of a dataset as the Hugging Face hub has them: shards, and cards that say how to load them."""
+"""Dataset files in the layout of the Hugging Face hub: shards, cards and the manifest."""
 
 import json
 
@@ -10,7 +10,7 @@ from prep.storage.schema import IMAGE
 from rows import Shard
 
 TITLE = "# Sample corpus of vlm-data-prep"
-"""First line of the manifest, by which a corpus of ours is known."""
+"""The first line of the manifest, which identifies a corpus of ours."""
 
 TEXT = {"dtype": "string", "_type": "Value"}
 TURNS = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
@@ -26,7 +26,7 @@ No row of the published dataset is among them. Sources and licences: see MANIFES
 """
 
 
-def content(shard: Shard) -> bytes:
+def encode_shard(shard: Shard) -> bytes:
     """The shard's file: Parquet in row groups of 8, or JSON Lines."""
     rows = [{column: row[column] for column in shard.columns} for row in shard.rows]
     if shard.path.endswith(".jsonl"):
@@ -40,7 +40,7 @@ def content(shard: Shard) -> bytes:
     return buffer.getvalue().to_pybytes()
 
 
-def card(repo: str, shards: list[Shard]) -> str:
+def build_card(repo: str, shards: list[Shard]) -> str:
     """The README.md of a dataset: its configs with their files, and, for Parquet, features and row counts."""
     configs: dict[str, list[Shard]] = {}
     for shard in shards:
@@ -49,16 +49,20 @@ def card(repo: str, shards: list[Shard]) -> str:
     if not shards[0].path.endswith(".jsonl"):
         lines += ["dataset_info:"]
         for config, of_config in configs.items():
-            lines += [f"- config_name: {config}", *features(of_config[0].columns), *splits(of_config)]
+            lines += [
+                f"- config_name: {config}",
+                *list_features(of_config[0].columns),
+                *list_splits(of_config),
+            ]
     lines += ["configs:"]
     for config, of_config in configs.items():
         lines += [f"- config_name: {config}", "  data_files:"]
-        for split, path in {shard.split: pattern(shard) for shard in of_config}.items():
+        for split, path in {shard.split: file_pattern(shard) for shard in of_config}.items():
             lines += [f"  - split: {split}", f"    path: {path}"]
     return "\n".join([*lines, "---", "", ABOUT.format(repo=repo)])
 
 
-def features(columns: list[str]) -> list[str]:
+def list_features(columns: list[str]) -> list[str]:
     """The columns as a card lists them."""
     lines = ["  features:"]
     for column in columns:
@@ -71,7 +75,7 @@ def features(columns: list[str]) -> list[str]:
     return lines
 
 
-def splits(shards: list[Shard]) -> list[str]:
+def list_splits(shards: list[Shard]) -> list[str]:
     """The splits of a config with their row counts."""
     counts: dict[str, int] = {}
     for shard in shards:
@@ -80,7 +84,7 @@ def splits(shards: list[Shard]) -> list[str]:
     return lines + [f"  - name: {name}\n    num_examples: {count}" for name, count in counts.items()]
 
 
-def pattern(shard: Shard) -> str:
+def file_pattern(shard: Shard) -> str:
     """The files of the shard's split, as a card names them."""
     if shard.path.endswith(".jsonl"):
         return shard.path
@@ -88,14 +92,16 @@ def pattern(shard: Shard) -> str:
     return f"{folder}/{shard.split}-*"
 
 
-def manifest(shards: list[Shard]) -> str:
+def build_manifest(shards: list[Shard]) -> str:
     """What the corpus holds, which rows are bad on purpose, and the terms of all that it is made of."""
-    files = [f"| {shard.repo} | `{shard.path}` | {len(shard.rows)} | {bad_rows(shard)} |" for shard in shards]
+    files = [
+        f"| {shard.repo} | `{shard.path}` | {len(shard.rows)} | {list_bad_rows(shard)} |" for shard in shards
+    ]
     photographs = [f"| `{name}` | {terms} |" for name, terms in TERMS.items()]
     return "\n".join([MANIFEST_HEAD, *files, MANIFEST_SOURCES, *photographs, ""])
 
 
-def bad_rows(shard: Shard) -> str:
+def list_bad_rows(shard: Shard) -> str:
     """The rows that are to be rejected, with their reasons."""
     return ", ".join(f"row {row}: {reason}" for row, reason in enumerate(shard.reasons) if reason)
 

@@ -1,4 +1,4 @@
-"""The photographs of scikit-image that the sample corpus uses, and the pictures made of them."""
+"""Photographs of scikit-image in the sample corpus, and variants of them."""
 
 import functools
 import io
@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from wheels import wheel_file
+from wheels import find_wheel_file
 
 TERMS = {
     "astronaut.png": "public domain (NASA)",
@@ -30,7 +30,7 @@ TERMS = {
 Files whose loader states none, or only that no restriction is known, are not here and cannot be opened.
 """
 
-LOOKS = {
+EFFECTS = {
     "grey": ImageOps.grayscale,
     "mirrored": ImageOps.mirror,
     "negative": ImageOps.invert,
@@ -38,14 +38,14 @@ LOOKS = {
 
 
 @functools.cache
-def photograph(name: str) -> Image.Image:
+def load_photograph(name: str) -> Image.Image:
     """A photograph of TERMS, grey or RGB, transparent parts on white, without metadata; not to be drawn upon.
 
     Raises KeyError for any other file.
     """
     if name not in TERMS:
         raise KeyError(f"no terms are known for {name}")
-    with Image.open(wheel_file("scikit-image", f"skimage/data/{name}")) as file:
+    with Image.open(find_wheel_file("scikit-image", f"skimage/data/{name}")) as file:
         picture = file.convert("L" if file.mode == "L" else "RGBA")
     if picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, "white")
@@ -54,24 +54,24 @@ def photograph(name: str) -> Image.Image:
     return picture
 
 
-def picture(row: dict[str, Any]) -> bytes | None:
+def make_picture(row: dict[str, Any]) -> bytes | None:
     """The encoded picture that a row of texts/recap.toml describes; None where it is to be missing."""
     defect = row.get("defect")
     if defect == "missing":
         return None
-    image = photograph(row["photo"])
+    image = load_photograph(row["photo"])
     if "crop" in row:
         image = image.crop(row["crop"])
     if "longest" in row:
         scale = row["longest"] / max(image.size)
         image = image.resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS)
-    if "look" in row:
-        image = LOOKS[row["look"]](image)
-    data = encoded(image, row.get("format", "JPEG"))
+    if "effect" in row:
+        image = EFFECTS[row["effect"]](image)
+    data = encode(image, row.get("format", "JPEG"))
     return data[: len(data) // 2] if defect == "truncated" else data
 
 
-def encoded(image: Image.Image, form: str) -> bytes:
+def encode(image: Image.Image, form: str) -> bytes:
     """The picture as a file of the form JPEG, PNG or WEBP."""
     buffer = io.BytesIO()
     image.save(buffer, form, quality=88)

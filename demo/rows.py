@@ -1,4 +1,4 @@
-"""The rows of the sample corpus: written texts joined with the pictures they speak of."""
+"""The rows of the sample corpus: written texts with the pictures that they describe."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from figures import drawn
-from pages import page
-from photographs import encoded, picture
+from figures import draw_figure
+from pages import draw_page
+from photographs import encode, make_picture
 
 Row = dict[str, Any]
 
@@ -43,13 +43,13 @@ class Shard:
 
 def all_shards() -> list[Shard]:
     """Every shard of the corpus; those of a dataset stand together."""
-    return [*captions(), *page_shards(), *figure_shards(), *question_shards()]
+    return [*caption_shards(), *page_shards(), *figure_shards(), *question_shards()]
 
 
-def captions() -> Iterator[Shard]:
+def caption_shards() -> Iterator[Shard]:
     """Photographs with captions; the last of the sets comes in two shards."""
-    for name, entries in texts("recap").items():
-        rows = [caption_row(number, entry) for number, entry in enumerate(entries)]
+    for name, entries in load_texts("recap").items():
+        rows = [build_caption(number, entry) for number, entry in enumerate(entries)]
         reasons = [entry.get("reason") for entry in entries]
         shards = 2 if name == "LLaVA-ReCap-CC12M" else 1
         size = len(rows) // shards
@@ -59,15 +59,15 @@ def captions() -> Iterator[Shard]:
             yield Shard(f"lmms-lab/{name}", "default", "train", path, CONVERSATION, rows[part], reasons[part])
 
 
-def caption_row(number: int, entry: Row) -> Row:
+def build_caption(number: int, entry: Row) -> Row:
     """A photograph, a request for its description, the caption, and what else is said about it."""
     ask = entry.get("ask", PROMPTS[number % len(PROMPTS)])
     turns = [ask, " ".join(entry["caption"].split()), *entry.get("later", [])]
     suffix = SUFFIXES[entry.get("format", "JPEG")]
-    return conversation_row(entry["id"], picture(entry), suffix, turns, "scikit-image")
+    return build_conversation(entry["id"], make_picture(entry), suffix, turns, "scikit-image")
 
 
-def conversation_row(name: str, data: bytes | None, suffix: str, turns: list[str], source: str) -> Row:
+def build_conversation(name: str, data: bytes | None, suffix: str, turns: list[str], source: str) -> Row:
     """A row about one picture, or about none where there are no bytes."""
     speakers = ["human", "gpt"]
     return {
@@ -80,19 +80,19 @@ def conversation_row(name: str, data: bytes | None, suffix: str, turns: list[str
 
 def page_shards() -> Iterator[Shard]:
     """Pages of text with what is written on them."""
-    for name, splits in texts("pages").items():
+    for name, splits in load_texts("pages").items():
         for split, entries in splits.items():
             space = "" if name.endswith("zh") else " "
-            rows = [page_row(number, entry, space) for number, entry in enumerate(entries)]
+            rows = [build_page(number, entry, space) for number, entry in enumerate(entries)]
             reasons = [entry.get("reason") for entry in entries]
             repo = f"naver-clova-ix/{name}"
             yield Shard(repo, "default", split, hashed_path(repo, split), PAGE, rows, reasons)
 
 
-def page_row(number: int, entry: Row, space: str) -> Row:
+def build_page(number: int, entry: Row, space: str) -> Row:
     """A drawn page and its ground truth, which is Python's notation instead of JSON where that is wanted."""
     title, text = entry["title"], space.join(entry["text"].split())
-    data = encoded(page(number, title, text, entry.get("traditional", False)), "JPEG")
+    data = encode(draw_page(number, title, text, entry.get("traditional", False)), "JPEG")
     truth = {"gt_parse": {"text_sequence": f"{title} {text}".strip()}}
     valid = entry.get("reason") != "ground_truth_invalid"
     return {
@@ -104,24 +104,24 @@ def page_row(number: int, entry: Row, space: str) -> Row:
 def figure_shards() -> Iterator[Shard]:
     """Charts, tables, geometry and signs, with questions and answers about them."""
     repo, path = "lmms-lab/LLaVA-OneVision-Data", "train-00000-of-00001.parquet"
-    for config, entries in texts("figures").items():
-        rows = [figure_row(number, entry) for number, entry in enumerate(entries)]
+    for config, entries in load_texts("figures").items():
+        rows = [build_figure(number, entry) for number, entry in enumerate(entries)]
         reasons = [entry.get("reason") for entry in entries]
         yield Shard(repo, config, "train", f"{config}/{path}", CONVERSATION, rows, reasons)
 
 
-def figure_row(number: int, entry: Row) -> Row:
+def build_figure(number: int, entry: Row) -> Row:
     """A drawn figure and the dialogue about it."""
     form = "JPEG" if "word" in entry else "PNG"
-    data = encoded(drawn(number, entry), form)
-    return conversation_row(entry["id"], data, SUFFIXES[form], entry["turns"], "drawn")
+    data = encode(draw_figure(number, entry), form)
+    return build_conversation(entry["id"], data, SUFFIXES[form], entry["turns"], "drawn")
 
 
 def question_shards() -> Iterator[Shard]:
     """Questions with known answers, in English and in Chinese."""
-    questions = texts("questions")
+    questions = load_texts("questions")
     entries = questions["alpaca"]
-    rows = [{**entry, "input": entry.get("input", ""), "text": prompt(entry)} for entry in entries]
+    rows = [{**entry, "input": entry.get("input", ""), "text": join_prompt(entry)} for entry in entries]
     repo, path = "tatsu-lab/alpaca", hashed_path("tatsu-lab/alpaca", "train")
     yield Shard(repo, "default", "train", path, INSTRUCTION, rows, [entry.get("reason") for entry in entries])
 
@@ -130,7 +130,7 @@ def question_shards() -> Iterator[Shard]:
     yield Shard(repo, "default", "train", "distill_r1_110k.jsonl", THOUGHT, rows, [None] * len(rows))
 
 
-def prompt(entry: Row) -> str:
+def join_prompt(entry: Row) -> str:
     """Instruction, input and output in one text."""
     parts = [
         ("Instruction", entry["instruction"]),
@@ -140,7 +140,7 @@ def prompt(entry: Row) -> str:
     return "\n\n".join(f"### {head}:\n{text}" for head, text in parts if text is not None)
 
 
-def texts(name: str) -> dict[str, Any]:
+def load_texts(name: str) -> dict[str, Any]:
     """One of the files of texts that lie beside this program."""
     return tomllib.loads((Path(__file__).parent / "texts" / f"{name}.toml").read_text(encoding="utf-8"))
 

@@ -9,7 +9,7 @@ from prep.runtime.program import parser, run
 from prep.storage.atomic import read_json
 
 
-def table(manifest: dict) -> str:
+def format_table(manifest: dict) -> str:
     """One line an artifact: rows kept, rows rejected, and the file's size."""
     lines = [
         (name, artifact["rows"], sum(artifact["rejected"].values()), round(artifact["bytes"] / 1e6, 2))
@@ -23,7 +23,7 @@ def main() -> None:
     args.add_argument("data", type=Path, help="the folder that holds manifest.json")
     data = args.parse_args().data
     manifest = read_json(data / "manifest.json")
-    print(table(manifest))
+    print(format_table(manifest))
     for notice in sorted({artifact.get("notice") for artifact in manifest["artifacts"].values()} - {None}):
         print(f"\n{notice}")
     print(f"\nRows to look at: {data / 'report.html'}")

@@ -1,4 +1,4 @@
-"""Where the files lie that other wheels carry."""
+"""Data files of installed wheels."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from prep.runtime.program import Failure
 
 
-def wheel_file(wheel: str, path: str) -> Path:
+def find_wheel_file(wheel: str, path: str) -> Path:
     """The file `path` of an installed wheel, found without importing any of its code.
 
     Raises Failure when the wheel is not installed, or has no such file.

@@ -49,7 +49,7 @@ def shards() -> list[rows.Shard]:
 @pytest.fixture(scope="module")
 def files(shards: list[rows.Shard]) -> dict[str, bytes]:
     """The corpus, built in this process."""
-    return build_corpus.corpus(shards)
+    return build_corpus.build_files(shards)
 
 
 @pytest.fixture(scope="module")
@@ -78,27 +78,27 @@ def test_two_builds_are_alike_to_the_byte(hub: Path, files: dict[str, bytes]) ->
 
 def test_a_corpus_that_stands_is_left_alone(tmp_path: Path, files: dict[str, bytes]) -> None:
     hub = tmp_path / "hub"
-    assert build_corpus.place(files, hub)
+    assert build_corpus.write_corpus(files, hub)
     before = {path: path.stat().st_ino for path in hub.rglob("*")}
-    assert not build_corpus.place(files, hub)
+    assert not build_corpus.write_corpus(files, hub)
     assert {path: path.stat().st_ino for path in hub.rglob("*")} == before
 
 
 def test_a_corpus_that_was_damaged_is_mended(tmp_path: Path, files: dict[str, bytes]) -> None:
     hub = tmp_path / "hub"
-    build_corpus.place(files, hub)
+    build_corpus.write_corpus(files, hub)
     (hub / "tatsu-lab" / "alpaca" / "data" / "train-00001-of-00002.parquet").write_bytes(b"stray")
     (hub / "tatsu-lab" / "alpaca" / "README.md").unlink()
-    assert build_corpus.place(files, hub)
+    assert build_corpus.write_corpus(files, hub)
     assert contents(hub) == files
     assert list(tmp_path.iterdir()) == [hub]
 
 
 def test_a_build_that_fails_leaves_what_was_there(tmp_path: Path, files: dict[str, bytes]) -> None:
     hub = tmp_path / "hub"
-    build_corpus.place(files, hub)
+    build_corpus.write_corpus(files, hub)
     with pytest.raises(OSError, match="README"):
-        build_corpus.place({**files, "tatsu-lab/alpaca/README.md/below-a-file": b""}, hub)
+        build_corpus.write_corpus({**files, "tatsu-lab/alpaca/README.md/below-a-file": b""}, hub)
     assert contents(hub) == files
     assert list(tmp_path.iterdir()) == [hub]
 
@@ -201,7 +201,9 @@ def test_some_missing_tags_are_there_to_be_put_back(shards: list[rows.Shard]) ->
 
 
 def test_every_photograph_is_free_by_the_word_of_its_loader() -> None:
-    loaders = ast.parse(wheels.wheel_file("scikit-image", "skimage/data/_fetchers.py").read_text("utf-8"))
+    loaders = ast.parse(
+        wheels.find_wheel_file("scikit-image", "skimage/data/_fetchers.py").read_text("utf-8")
+    )
     functions = [node for node in loaders.body if isinstance(node, ast.FunctionDef)]
     for name, terms in photographs.TERMS.items():
         (loader,) = [node for node in functions if f"data/{name}" in strings(node)]
@@ -222,21 +224,24 @@ def test_terms_are_listed_for_the_photographs_used_and_for_no_others(files: dict
     for name, terms in photographs.TERMS.items():
         assert f"| `{name}` | {terms} |" in manifest
     with pytest.raises(KeyError):
-        photographs.photograph("coins.png")
+        photographs.load_photograph("coins.png")
 
 
 def test_a_missing_wheel_or_file_is_named() -> None:
     with pytest.raises(Failure, match="no-such-wheel is not installed"):
-        wheels.wheel_file("no-such-wheel", "x")
+        wheels.find_wheel_file("no-such-wheel", "x")
     with pytest.raises(Failure, match=r"scikit-image has no file skimage/data/x\.png"):
-        wheels.wheel_file("scikit-image", "skimage/data/x.png")
+        wheels.find_wheel_file("scikit-image", "skimage/data/x.png")
 
 
 def test_fonts_have_every_character_of_the_pages_and_figures() -> None:
     for name in ("pages", "figures"):
         text = (DEMO / f"texts/{name}.toml").read_text("utf-8")
         latin = set(filter(str.isascii, text)) | {"°"}
-        for face, characters in ((fonts.font(20), latin), (fonts.font(20, chinese=True), set(text) - latin)):
+        for face, characters in (
+            (fonts.load_font(20), latin),
+            (fonts.load_font(20, chinese=True), set(text) - latin),
+        ):
             unknown = glyph(face, "\u0378")
             assert not [c for c in characters if not c.isspace() and c != "π" and glyph(face, c) == unknown]
 
@@ -249,16 +254,16 @@ def glyph(face: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int]
 @settings(deadline=None)
 @given(st.text(alphabet="ab ，。“”（）春夏秋冬12", max_size=60), st.integers(40, 200))
 def test_wrapping_keeps_every_character_and_the_width(text: str, width: int) -> None:
-    face = fonts.font(20, chinese=True)
-    lines = pages.wrapped(text, face, width)
+    face = fonts.load_font(20, chinese=True)
+    lines = pages.wrap_text(text, face, width)
     assert "".join("".join(lines).split()) == "".join(text.split())
     for line in lines:
-        assert face.getlength(line) <= width or len(pages.pieces(line.strip())) == 1
+        assert face.getlength(line) <= width or len(pages.split_text(line.strip())) == 1
         assert line[:1] not in "，。”）" or line.strip() == "" or text.lstrip().startswith(line[:1])
 
 
 def test_pages_show_ink_where_there_is_text() -> None:
-    blank, written = pages.page(0, "", ""), pages.page(0, "Heading", "Some words.")
+    blank, written = pages.draw_page(0, "", ""), pages.draw_page(0, "Heading", "Some words.")
     assert blank.size == written.size
     assert dark_share(written) > dark_share(blank) + 0.005
 
