@@ -20,7 +20,7 @@ PROMPTS = {
 }
 
 
-def page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Defect:
+def parse_page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Defect:
     """The stripped `gt_parse.text_sequence` of a page's ground truth, or what is wrong with it.
 
     The cell is parsed as JSON and never evaluated; how deep it nests is limited by the parser.
@@ -49,22 +49,22 @@ def page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Defect:
     return text
 
 
-def text_of(ground_truth: str | UnicodeDecodeError | None, prompt: str) -> Text:
+def build_text(ground_truth: str | UnicodeDecodeError | None, prompt: str) -> Text:
     """One row's Text: the prompt, and the page's text as the answer."""
-    text = page_text(ground_truth)
+    text = parse_page_text(ground_truth)
     if not isinstance(text, str):
         return Text(None, None, text)
     return Text(None, [{"content": prompt, "role": "user"}, {"content": text, "role": "assistant"}])
 
 
-def texts_of(batch: pa.RecordBatch, prompt: str) -> list[Text]:
+def build_texts(batch: pa.RecordBatch, prompt: str) -> list[Text]:
     """The Text of each row of a batch."""
-    return [text_of(cell, prompt) for cell in parquet.decode_column(batch.column("ground_truth"))]
+    return [build_text(cell, prompt) for cell in parquet.decode_column(batch.column("ground_truth"))]
 
 
 def main() -> None:
     args = shard.parse_arguments(__doc__, ("--language", tuple(PROMPTS)))
-    shard.run(args, COLUMNS, partial(texts_of, prompt=PROMPTS[args.language]))
+    shard.run(args, COLUMNS, partial(build_texts, prompt=PROMPTS[args.language]))
 
 
 if __name__ == "__main__":

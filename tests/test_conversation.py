@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from converted import broken_invariants
 from nasty import Conversation, conversations
-from prep.records.conversation import messages
+from prep.records.conversation import build_messages
 from prep.records.reason import Reason
 
 READABLE = [case for case in conversations() if Reason.TEXT_NOT_UTF8 not in (case.prepend, case.reject)]
@@ -19,12 +19,12 @@ def turns_of(case: Conversation) -> list | None:
 @pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
 def test_each_conversation_has_its_fate(case: Conversation) -> None:
     for prepend_tag, reason in ((True, case.prepend), (False, case.reject)):
-        found = messages(turns_of(case), prepend_tag)
+        found = build_messages(turns_of(case), prepend_tag)
         assert (found if isinstance(found, Reason) else None) == reason
 
 
 def test_every_reason_is_met() -> None:
-    met = {messages(turns_of(case), False) for case in READABLE if case.reject}
+    met = {build_messages(turns_of(case), False) for case in READABLE if case.reject}
     assert met == {
         Reason.NO_CONVERSATION,
         Reason.SYSTEM_TURN,
@@ -41,7 +41,7 @@ def test_every_reason_is_met() -> None:
 
 def test_texts_are_untouched_and_roles_are_the_trainers() -> None:
     turns = [("human", " <image>\r\n Wo?\t"), ("gpt", "\n A.\x00 "), ("human", "Und?"), ("gpt", "")]
-    assert messages(turns, True) == [
+    assert build_messages(turns, True) == [
         {"content": " <image>\r\n Wo?\t", "role": "user"},
         {"content": "\n A.\x00 ", "role": "assistant"},
         {"content": "Und?", "role": "user"},
@@ -51,20 +51,20 @@ def test_texts_are_untouched_and_roles_are_the_trainers() -> None:
 
 def test_a_missing_tag_is_put_in_front_of_the_first_question_alone() -> None:
     turns = [("human", "What?"), ("gpt", "A cat."), ("human", "Whose?"), ("gpt", "Ours.")]
-    found = messages(turns, True)
+    found = build_messages(turns, True)
     assert [message["content"] for message in found] == ["<image>\nWhat?", "A cat.", "Whose?", "Ours."]
     assert turns[0] == ("human", "What?")
 
 
 def test_the_first_rule_that_is_broken_is_the_reason() -> None:
     everything = [("gpt", "<image><image><video>"), ("gpt", None), ("gpt", "<think><audio>")]
-    assert messages(everything, False) == Reason.ODD_TURNS
-    assert messages(everything[:2], False) == Reason.WRONG_SPEAKER
+    assert build_messages(everything, False) == Reason.ODD_TURNS
+    assert build_messages(everything[:2], False) == Reason.WRONG_SPEAKER
     tags = [("human", "<image><image><video>"), ("gpt", "<think><audio>")]
-    assert messages(tags, False) == Reason.SEVERAL_IMAGE_TAGS
-    assert messages([("human", "<video>"), tags[1]], False) == Reason.NO_IMAGE_TAG
-    assert messages([("human", "<video>"), tags[1]], True) == Reason.MEDIA_TAG_IN_QUESTION
-    assert messages([("human", "<image>"), tags[1]], True) == Reason.MEDIA_TAG_IN_ANSWER
+    assert build_messages(tags, False) == Reason.SEVERAL_IMAGE_TAGS
+    assert build_messages([("human", "<video>"), tags[1]], False) == Reason.NO_IMAGE_TAG
+    assert build_messages([("human", "<video>"), tags[1]], True) == Reason.MEDIA_TAG_IN_QUESTION
+    assert build_messages([("human", "<image>"), tags[1]], True) == Reason.MEDIA_TAG_IN_ANSWER
 
 
 pieces = st.sampled_from(
@@ -93,7 +93,7 @@ fair_turns = st.lists(st.tuples(texts, texts), min_size=1, max_size=3).map(
 
 @given(any_turns | fair_turns, st.booleans())
 def test_a_conversation_is_kept_whole_or_has_one_reason(turns: list | None, prepend_tag: bool) -> None:
-    found = messages(turns, prepend_tag)
+    found = build_messages(turns, prepend_tag)
     if isinstance(found, Reason):
         return
     assert broken_invariants({"messages": found, "images": [{"bytes": b"a picture"}]}) == []
@@ -104,7 +104,7 @@ def test_a_conversation_is_kept_whole_or_has_one_reason(turns: list | None, prep
 
 @given(any_turns | fair_turns)
 def test_putting_the_tag_in_front_only_mends_that_it_is_missing(turns: list | None) -> None:
-    strict, lenient = messages(turns, False), messages(turns, True)
+    strict, lenient = build_messages(turns, False), build_messages(turns, True)
     if strict != Reason.NO_IMAGE_TAG:
         assert lenient == strict
     elif not isinstance(lenient, Reason):
@@ -113,9 +113,9 @@ def test_putting_the_tag_in_front_only_mends_that_it_is_missing(turns: list | No
 
 @given(fair_turns, st.booleans())
 def test_a_kept_conversation_is_kept_again_unchanged(turns: list, prepend_tag: bool) -> None:
-    found = messages(turns, prepend_tag)
+    found = build_messages(turns, prepend_tag)
     if isinstance(found, Reason):
         return
     speaker = {"user": "human", "assistant": "gpt"}
     again = [(speaker[message["role"]], message["content"]) for message in found]
-    assert messages(again, False) == found
+    assert build_messages(again, False) == found

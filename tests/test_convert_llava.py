@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import converted
 import nasty
-from convert_llava import COLUMNS, text_of, texts_of, turn_of
+from convert_llava import COLUMNS, build_text, build_texts, decode_turn
 from converted import FILE, broken_invariants, identity, outputs, spelled
 from prep.convert.shard import Text
 from prep.records.reason import Reason
@@ -23,20 +23,20 @@ MESSAGES = [{"content": "<image>\nWhat?", "role": "user"}, {"content": "A cat.",
 
 
 def test_a_turn_is_its_speaker_and_text() -> None:
-    assert turn_of({"from": b"gpt", "value": "字".encode()}) == ("gpt", "字")
-    assert turn_of({"from": None, "value": b""}) == (None, "")
-    assert turn_of(None) == (None, None)
+    assert decode_turn({"from": b"gpt", "value": "字".encode()}) == ("gpt", "字")
+    assert decode_turn({"from": None, "value": b""}) == (None, "")
+    assert decode_turn(None) == (None, None)
 
 
 @pytest.mark.parametrize("source_id", [b"000000001", b"", None])
 def test_a_row_keeps_its_sources_id(source_id: bytes | None) -> None:
-    assert text_of(source_id, TURNS, True) == Text(parquet.decode(source_id), MESSAGES)
+    assert build_text(source_id, TURNS, True) == Text(parquet.decode(source_id), MESSAGES)
 
 
 def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:
-    assert text_of(b"7", TURNS, False) == Text("7", None, (Reason.NO_IMAGE_TAG, ""))
-    assert text_of(b"7", None, True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
-    assert text_of(b"7", [], True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
+    assert build_text(b"7", TURNS, False) == Text("7", None, (Reason.NO_IMAGE_TAG, ""))
+    assert build_text(b"7", None, True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
+    assert build_text(b"7", [], True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:
     ],
 )
 def test_text_that_is_not_utf8_is_the_reason(source_id: bytes, turns: list | None) -> None:
-    found = text_of(source_id, turns, True)
+    found = build_text(source_id, turns, True)
     assert found.messages is None
     assert found.defect[0] == Reason.TEXT_NOT_UTF8
     assert "0xff" in found.defect[1]
@@ -64,7 +64,7 @@ def test_rows_of_a_batch_stay_in_order_and_apart() -> None:
         {"id": b"b", "conversations": TURNS + TURNS[:1]},
         {"id": b"c", "conversations": TURNS},
     ]
-    found = texts_of(pa.RecordBatch.from_pylist(rows, kinds), True)
+    found = build_texts(pa.RecordBatch.from_pylist(rows, kinds), True)
     assert [text.source_id for text in found] == ["a", None, None, "b", "c"]
     assert [text.messages for text in found] == [MESSAGES, None, None, None, MESSAGES]
     reasons = [None, Reason.NO_CONVERSATION, Reason.TEXT_NOT_UTF8, Reason.ODD_TURNS, None]
@@ -85,7 +85,7 @@ fair = st.lists(st.tuples(cells, cells), min_size=1, max_size=2).map(
 
 @given(cells, st.none() | st.lists(turns, max_size=4) | fair, st.booleans())
 def test_any_row_has_messages_or_one_reason(source_id: bytes | None, conversation, prepend_tag: bool) -> None:
-    found = text_of(source_id, conversation, prepend_tag)
+    found = build_text(source_id, conversation, prepend_tag)
     assert (found.messages is None) != (found.defect is None)
     if found.messages:
         assert broken_invariants({"messages": found.messages, "images": [{"bytes": b"a picture"}]}) == []

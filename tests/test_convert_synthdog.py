@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import converted
 import nasty
-from convert_synthdog import PROMPTS, page_text, text_of
+from convert_synthdog import PROMPTS, build_text, parse_page_text
 from converted import broken_invariants, identity, outputs
 from prep.convert.shard import Text
 from prep.records.reason import Reason
@@ -34,7 +34,7 @@ def test_each_page_has_its_text_or_reason(
     page: nasty.Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = page_text(cell(page))
+    found = parse_page_text(cell(page))
     assert (found if isinstance(found, str) else found[0]) == page.found
     assert list(tmp_path.iterdir()) == []
 
@@ -60,7 +60,7 @@ def test_every_reason_is_met() -> None:
     ],
 )
 def test_a_detail_says_what_was_found(ground_truth: str | None, detail: str) -> None:
-    assert page_text(ground_truth)[1] == detail
+    assert parse_page_text(ground_truth)[1] == detail
 
 
 def test_the_prompts_are_these() -> None:
@@ -71,10 +71,10 @@ def test_the_prompts_are_these() -> None:
 
 
 def test_a_page_is_one_question_and_its_text() -> None:
-    assert text_of('{"gt_parse": {"text_sequence": " A. "}}', "<image>\nRead.") == Text(
+    assert build_text('{"gt_parse": {"text_sequence": " A. "}}', "<image>\nRead.") == Text(
         None, [{"content": "<image>\nRead.", "role": "user"}, {"content": "A.", "role": "assistant"}]
     )
-    assert text_of(None, "<image>\nRead.") == Text(None, None, (Reason.GROUND_TRUTH_INVALID, "null"))
+    assert build_text(None, "<image>\nRead.") == Text(None, None, (Reason.GROUND_TRUTH_INVALID, "null"))
 
 
 json_values = st.recursive(
@@ -87,11 +87,11 @@ holding = st.builds(lambda text: {"gt_parse": {"text_sequence": text}}, json_val
 
 @given(st.text() | (json_values | holding).map(json.dumps) | holding.map(str))
 def test_any_ground_truth_has_a_text_that_can_be_stored_or_a_reason(ground_truth: str) -> None:
-    found = page_text(ground_truth)
+    found = parse_page_text(ground_truth)
     if isinstance(found, str):
         assert found == json.loads(ground_truth)["gt_parse"]["text_sequence"].strip()
         assert found.encode().decode() == found != ""
-        row = {"messages": text_of(ground_truth, PROMPTS["en"]).messages, "images": [{"bytes": b"a"}]}
+        row = {"messages": build_text(ground_truth, PROMPTS["en"]).messages, "images": [{"bytes": b"a"}]}
         assert set(broken_invariants(row)) <= {"no thought"}
     else:
         assert isinstance(found[0], Reason)

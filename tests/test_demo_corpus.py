@@ -178,13 +178,13 @@ def reason_of(shard: rows.Shard, row: rows.Row) -> str | None:
     if "image" not in row:
         question = row["instruction"] + row["input"] if "instruction" in row else row["input"]
         return None if question.strip() else Reason.QUESTION_EMPTY
-    if defect := image_check.check(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
+    if defect := image_check.find_defect(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
         return defect[0]
     if "ground_truth" in row:
-        text = convert_synthdog.page_text(row["ground_truth"])
+        text = convert_synthdog.parse_page_text(row["ground_truth"])
         return None if isinstance(text, str) else text[0]
     turns = [(turn["from"], turn["value"]) for turn in row["conversations"]]
-    kept = conversation.messages(turns, shard.config not in ("geo3k", "iiit5k"))
+    kept = conversation.build_messages(turns, shard.config not in ("geo3k", "iiit5k"))
     return kept if isinstance(kept, Reason) else None
 
 

@@ -115,7 +115,7 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(shard, "convert_rows", look)
     source = parquet.Source(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
-    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "texts_of": list, "check": "decode"}
+    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "build_texts": list, "check": "decode"}
     job = Job(name="a", file="b", max_pixels=1, threads=2, **about)
     assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
     assert alone == [0]

@@ -85,8 +85,8 @@ def llava(
     raw: Path, folder: Path, missing_tag: str = "prepend", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of LLaVA's layout."""
-    texts_of = partial(convert_llava.texts_of, prepend_tag=missing_tag == "prepend")
-    given = {"columns": convert_llava.COLUMNS, "texts_of": texts_of, "max_pixels": 89_478_485} | about
+    build_texts = partial(convert_llava.build_texts, prepend_tag=missing_tag == "prepend")
+    given = {"columns": convert_llava.COLUMNS, "build_texts": build_texts, "max_pixels": 89_478_485} | about
     return _convert(raw, folder, on_bad_shard, **given)
 
 
@@ -94,8 +94,12 @@ def synthdog(
     raw: Path, folder: Path, language: str = "en", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of SynthDoG's layout."""
-    texts_of = partial(convert_synthdog.texts_of, prompt=convert_synthdog.PROMPTS[language])
-    given = {"columns": convert_synthdog.COLUMNS, "texts_of": texts_of, "max_pixels": 50_000_000} | about
+    build = partial(convert_synthdog.build_texts, prompt=convert_synthdog.PROMPTS[language])
+    given = {
+        "columns": convert_synthdog.COLUMNS,
+        "build_texts": build,
+        "max_pixels": 50_000_000,
+    } | about
     return _convert(raw, folder, on_bad_shard, **given)
 
 

@@ -1,1 +1,1 @@
-"""One raw shard to kept rows and rejects; checks of the image bytes."""
+"""Conversion of one raw shard to kept rows and rejects, and image validation."""

@@ -15,15 +15,15 @@ from prep.runtime import process_pool
 Check = Literal["decode", "header"]
 
 LARGE = 16_000_000
-"""Pictures of more pixels than this are decoded one at a time, lest processes add up their memory."""
+"""Pictures of more pixels are decoded one at a time over all processes, to bound the memory."""
 
 # The limit is ours to apply (`max_pixels`), so Pillow's own, a process-wide warning, is switched off.
 Image.MAX_IMAGE_PIXELS = None
-# What Pillow warns of, broken metadata say, is no fault as long as it goes on.
+# Pillow warns of broken metadata that it can read past.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def check(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
+def find_defect(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
     """Why a picture cannot be kept, as (reason, detail), or None when it can.
 
     `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its

@@ -40,7 +40,7 @@ class Text:
     defect: Defect | None = None
 
 
-TextsOf = Callable[[pa.RecordBatch], list[Text]]
+TextBuilder = Callable[[pa.RecordBatch], list[Text]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
     read, from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
-    `texts_of` turns a batch of them into one Text a row. `threads` is how many processes decode.
+    `build_texts` turns a batch of them into one Text a row. `threads` is how many processes decode.
     """
 
     raw: Path
@@ -58,7 +58,7 @@ class Job:
     name: str
     take: int | None
     columns: Sequence[str | pa.Field]
-    texts_of: TextsOf
+    build_texts: TextBuilder
     check: image_check.Check
     max_pixels: int
     threads: int
@@ -87,8 +87,8 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
     return parser.parse_args()
 
 
-def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: TextsOf) -> None:
-    """Convert the shard that `parse_arguments` names; see Job for `columns` and `texts_of`."""
+def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts: TextBuilder) -> None:
+    """Convert the shard that `parse_arguments` names; see Job for `columns` and `build_texts`."""
     raw = read_json(args.identity)["files"]["raw"]
     job = Job(
         raw=args.raw,
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], texts_of: T
         name=args.name,
         take=None if args.take < 0 else args.take,
         columns=columns,
-        texts_of=texts_of,
+        build_texts=build_texts,
         check=args.check,
         max_pixels=args.max_pixels,
         threads=args.threads,
@@ -198,7 +198,7 @@ def convert_rows(job: Job, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
     prefix = file_prefix(job.name, job.file)
-    texts = job.texts_of(rows.texts)
+    texts = job.build_texts(rows.texts)
     cells = zip(rows.pictures, rows.names, texts, strict=True)
     for row, (picture, name, text) in enumerate(cells, rows.start):
         origin = {"id": f"{prefix}{row}", "row": row}
@@ -218,4 +218,4 @@ def find_picture_defect(
         parquet.decode(name)
     except UnicodeDecodeError as error:
         return Reason.TEXT_NOT_UTF8, f"image.path: {error}"
-    return image_check.check(data, max_pixels, how)
+    return image_check.find_defect(data, max_pixels, how)

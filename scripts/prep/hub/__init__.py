@@ -1,1 +1,1 @@
-"""Datasets of the Hugging Face hub or of a mirror folder: listing, download, retry."""
+"""Datasets of the Hugging Face hub or of a mirror folder: listing, download, retry policy."""

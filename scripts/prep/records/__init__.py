@@ -1,1 +1,1 @@
-"""What one row is: reasons, questions, conversations, seeds and template tokens."""
+"""Rows: ids, reasons, questions, conversations, tags, image formats, seeds and template tokens."""

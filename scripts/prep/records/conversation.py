@@ -9,7 +9,7 @@ Turn = tuple[str | None, str | None]
 """A turn as (speaker, text)."""
 
 
-def messages(turns: Sequence[Turn] | None, prepend_tag: bool) -> list[dict[str, str]] | Reason:
+def build_messages(turns: Sequence[Turn] | None, prepend_tag: bool) -> list[dict[str, str]] | Reason:
     """The messages of a LLaVA conversation about one picture, or the first rule that it breaks.
 
     Kept: `human` and `gpt` strictly in turn, each with a text; at most one `<image>` (counted as it is

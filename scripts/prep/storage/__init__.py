@@ -1,1 +1,1 @@
-"""Files on disk: atomic writes, parquet with explicit schemas, the summary beside each part."""
+"""Files on disk: atomic writes, parquet with explicit schemas, parts, and job summaries."""

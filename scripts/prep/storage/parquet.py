@@ -21,28 +21,28 @@ Row = TypeVar("Row")
 
 GROUP_ROWS = 512
 GROUP_BYTES = 32 * 1024 * 1024
-"""A row group of ours holds no more than this, so that a reader of one row never loads a gigabyte."""
+"""Limits of a row group that we write, so that a reader of one row never loads a gigabyte."""
 
 BATCH_BYTES = 2 * 1024 * 1024
-"""About how large a batch is, however large the source's own row groups are."""
+"""The size of a batch, about, whatever the row groups of the source."""
 READ_BYTES = 32 * 1024 * 1024
-"""What is read at a time is no larger than this, or it is one row."""
+"""The most that is read at a time, unless it is one row."""
 SMALL_ROW = 1024 * 1024
 FEW_ROWS = 4
-"""Rows of a mean size up to SMALL_ROW are read so many at a time, or more."""
+"""Rows whose mean size is at most SMALL_ROW bytes are read at least FEW_ROWS at a time."""
 STREAMED_ROWS = 64
 """Rows of a stream that are held as Python objects, each perhaps with a picture."""
 BUFFER_BYTES = 1024 * 1024
-"""How much of a column is fetched from the file at a time; without this, a whole row group's."""
+"""The read buffer of a column; without it, pyarrow reads the column's whole row group."""
 
 TEXT = pa.binary()
 """A text column is read as bytes: a cell that is not UTF-8 costs its row and no other (see decode_column)."""
 
 PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
-"""The column of pictures, which every source that is converted has."""
+"""The column of pictures of every converted source."""
 
-# Where Arrow has jemalloc: as fast as its default, which keeps more of what it frees the longer it runs
-# (a quarter less memory over a shard of a gigabyte, and as much over one of a quarter).
+# jemalloc, where Arrow has it, is as fast as the default allocator and gives more of the freed memory back:
+# a quarter less memory over a shard of a gigabyte.
 with contextlib.suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
@@ -51,13 +51,13 @@ LFS_POINTER = "is a Git LFS pointer and not the file itself; call git lfs pull i
 
 
 class BadShard(Failure):
-    """A source shard that cannot be read, or lacks a column: the whole file is at fault, not a row.
+    """A source shard that cannot be read, or lacks a column: the fault is the file's, not a row's.
 
-    `what` is in our own words, for manifests; `why` in those of whoever found it.
+    `what` says it in our words, for manifests; `why` is the message of the library.
     """
 
     def __init__(self, path: Path, what: str, why: str = "") -> None:
-        super().__init__(path, what, why)  # as they were given: it may come from another process
+        super().__init__(path, what, why)  # the three arguments, so that it can be pickled
         self.what = what
 
     def __str__(self) -> str:
@@ -66,21 +66,21 @@ class BadShard(Failure):
 
 
 class Source:
-    """A source's parquet shard, read by column name whatever else it holds and in whatever order."""
+    """A parquet shard of a source, read by column name: other columns and their order do not matter."""
 
     def __init__(self, path: str | Path, columns: Sequence[str | pa.Field]) -> None:
         """Open the shard at `path`.
 
-        A column is given by its name alone when it is a TEXT, else as a field. What the shard has is cast
-        to that: large_string or string_view to binary, a struct by the names of its fields, a number or a
-        date to its text. Raises BadShard when there is no footer or one of the columns is not there.
+        A column is a name (a TEXT), or a field. The shard's columns are cast: large_string or string_view to
+        binary, a struct by the names of its fields, a number or a date to its text. Raises BadShard when the
+        footer or a column is missing.
         """
         self.path = Path(path)
         self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
         if atomic.is_lfs_pointer(self.path):
             raise BadShard(self.path, LFS_POINTER)
         with self._reading(lambda: "cannot be opened"):
-            # Not buffered beforehand, or pyarrow keeps all that was read until the last row is.
+            # With pre_buffer, pyarrow keeps all that it read until the last row is read.
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.found = self._file.schema_arrow
             has = ", ".join(self.found.names)
@@ -97,7 +97,7 @@ class Source:
 
     @property
     def footer_sha256(self) -> str:
-        """The sha256 of the footer, which says where each column's pages are: another shard has another.
+        """The sha256 of the footer, which lists the place of every page and so identifies the shard.
 
         A file ends in the footer, its length in four bytes (little endian), and `PAR1`
         (https://parquet.apache.org/docs/file-format/).
@@ -110,8 +110,7 @@ class Source:
     def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
         """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
 
-        A batch is about BATCH_BYTES large and is held by its reader alone. Raises BadShard where the file is
-        broken.
+        A batch has about BATCH_BYTES, and only the caller holds it. Raises BadShard where the file is broken.
         """
         groups = self._groups(take)
         rows = sum(about.num_rows for about in groups)
@@ -124,7 +123,7 @@ class Source:
                 held.append(batch.slice(0, wanted - done))
                 done += held[-1].num_rows
                 held_bytes += batch.nbytes
-                del batch  # a large row is not to be held while the next is read
+                del batch  # a large row must not stay in memory while the next is read
                 if done == wanted or held_bytes >= BATCH_BYTES or len(held) * at_a_time >= GROUP_ROWS:
                     held_bytes = 0
                     yield self._cast(_joined(held))
@@ -132,7 +131,7 @@ class Source:
             raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
 
     def _groups(self, take: int | None) -> list[pq.RowGroupMetaData]:
-        """What the footer says of the row groups that hold the first `take` rows."""
+        """The footer's metadata of the row groups that hold the first `take` rows."""
         found, rows = [], 0
         for group in range(self._file.num_row_groups):
             if take is not None and rows >= take:
@@ -142,7 +141,7 @@ class Source:
         return found
 
     def _read(self, at_a_time: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """The rows of some row groups as one stream: to begin anew for each costs more than a row."""
+        """The rows of some row groups as one stream; a stream for each row group would cost more."""
         return self._file.iter_batches(
             at_a_time, row_groups=groups, columns=self.schema.names, use_threads=False
         )
@@ -152,7 +151,7 @@ class Source:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _broken_group(self, row: int) -> int:
-        """The first row group that cannot be read, where the stream broke at a row or soon after it."""
+        """The first row group that cannot be read, when the stream broke at `row` or soon after."""
         start = group = 0
         for group in range(self._file.num_row_groups):
             start += self._file.metadata.row_group(group).num_rows
@@ -166,9 +165,9 @@ class Source:
 
     @contextlib.contextmanager
     def _reading(self, what: Callable[[], str]) -> Iterator[None]:
-        """Whatever is raised in the block is the shard's fault, save a fault of the system or of memory.
+        """Turn any error in the block into BadShard, except errors of the system and of memory.
 
-        A footer may hold anything, and pyarrow raises as much: names that are not UTF-8, say, ValueErrors.
+        A broken footer makes pyarrow raise errors of many types (ValueError for a name that is not UTF-8).
         """
         try:
             yield
@@ -176,15 +175,15 @@ class Source:
             raise
         except Exception as error:
             if getattr(error, "errno", None):
-                raise  # no such file, a dying disk: not the shard's fault, and perhaps mended by the next try
+                raise  # no such file, a dying disk: not the shard's fault, and the next try may succeed
             raise BadShard(self.path, what(), " ".join(str(error).split())) from error
 
 
 def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
-    """How many rows are read at a time: a power of two, of which GROUP_ROWS is a multiple.
+    """How many rows to read at a time: a power of two that divides GROUP_ROWS.
 
-    A dictionary counts once in the footer, however often its values stand in rows; but no row is larger than
-    its row group is said to be. Small rows are never read one by one, which takes five times as long.
+    The footer counts a dictionary once, however often its values occur, so it bounds a row only by the size
+    of its row group. Small rows are never read one by one, which takes five times as long.
     """
     largest = max((about.total_byte_size for about in groups), default=0)
     mean = max((about.total_byte_size // max(1, about.num_rows) for about in groups), default=0)
@@ -193,14 +192,14 @@ def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
 
 
 def _joined(held: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """The batches as one, no longer held."""
+    """Concatenate the batches, and clear the list."""
     batch = held[0] if len(held) == 1 else pa.concat_batches(held)
     held.clear()
     return batch
 
 
 def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
-    """Which of a field and the fields in it are not there once, by dotted name."""
+    """The dotted names of a field and its nested fields that are missing or ambiguous."""
     if found.get_field_index(wanted.name) < 0:
         return [wanted.name]
     has, wants = found.field(wanted.name).type, wanted.type
@@ -221,7 +220,7 @@ LISTS = (
 
 
 def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = False) -> str | None:
-    """That a column, or a field in it, has a type which cannot be read as the one that is wanted."""
+    """The message that a column or nested field has a type that cannot be cast to the wanted one, or None."""
     if pa.types.is_null(has):
         return None
     if pa.types.is_list(wants):
@@ -242,7 +241,7 @@ def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = Fals
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The column in another type; what is neither text nor bytes becomes its text where TEXT is wanted."""
+    """Cast a column; where TEXT is wanted, a number or a date becomes its text."""
     if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
     if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
@@ -254,9 +253,9 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def decode_column(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
-    """The cells of a TEXT column, each decoded for itself.
+    """Decode each cell of a TEXT column; a cell that is not UTF-8 becomes its error.
 
-    A cell that is not valid UTF-8 comes back as its error, so that it costs its row and no other.
+    So it costs its row and no other.
     """
     return [_decode_or_error(cell) for cell in column.to_pylist()]
 
@@ -274,7 +273,7 @@ def decode(cell: bytes | None) -> str | None:
 
 
 class Sink:
-    """A parquet file that is being written, with the sha256 of its bytes."""
+    """A writer of one parquet file that also takes the sha256 of its bytes."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema, hasher: Executor) -> None:
         self.schema, self.rows = schema, 0
@@ -283,9 +282,9 @@ class Sink:
         self._file = file
         self._held: list[pa.Table] = []
         self._held_rows = self._held_bytes = 0
-        # Pictures are compressed already and their bytes never repeat: a codec, a dictionary or statistics
-        # of them cost time and save nothing. Texts shrink to a third under zstd. A page is closed at the
-        # first 32 rows past a megabyte, not once a group: reader and writer hold the less.
+        # Pictures are compressed already and do not repeat: a codec, a dictionary or statistics cost time
+        # and save nothing. Texts shrink to a third under zstd. With write_batch_size, a page ends at the
+        # first 32 rows past a megabyte, not with its row group: reader and writer hold less.
         paths = list(_leaves("", pa.struct(list(schema))))
         texts = [path for path in paths if path not in ("images.list.element.bytes", "image.bytes")]
         self._writer = pq.ParquetWriter(
@@ -298,7 +297,7 @@ class Sink:
         )
 
     def add(self, table: pa.Table | pa.RecordBatch) -> None:
-        """Append rows; they are gathered into row groups within GROUP_ROWS and GROUP_BYTES."""
+        """Append rows; they are written in row groups within GROUP_ROWS and GROUP_BYTES."""
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
         half = table.num_rows // 2
@@ -324,13 +323,13 @@ class Sink:
             self._held_rows = self._held_bytes = 0
 
     def write(self, data: bytes) -> int:
-        """Take bytes from the parquet writer: to the file, and into the digest."""
+        """Write bytes of the parquet writer to the file, and hash them on another thread."""
         self._hashing.result()
         self._hashing = self._hasher.submit(self._digest.update, data)
         return self._file.write(data)
 
     def flush(self) -> None:
-        """Asked for by Arrow; the file is synced when it is whole."""
+        """Arrow calls this; atomic_write syncs the file."""
 
     def finish(self) -> None:
         """Write the rows still held, and the footer."""
@@ -338,11 +337,11 @@ class Sink:
         self._writer.close()
 
     def close(self) -> None:
-        """Asked for by Arrow; the file that it writes to outlives it."""
+        """Arrow calls this; atomic_write closes the file."""
 
     @property
     def closed(self) -> bool:
-        """Asked for by Arrow before it writes and closes."""
+        """Arrow reads this before it writes and closes."""
         return self._file.closed
 
     @property
