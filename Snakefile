@@ -14,8 +14,6 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/sources.smk"
-include: "rules/settings.smk"
 include: "rules/parts.smk"
 include: "rules/fetch.smk"
 include: "rules/convert.smk"
@@ -46,26 +44,26 @@ rule all:
     """Every artifact, with its manifest, rejects, card and report."""
     default_target: True
     input:
-        stage_files(STAGES["stage1"] + STAGES["stage2"] + STAGES["stage3"]),
+        stage_files(NAMES.stages["stage1"] + NAMES.stages["stage2"] + NAMES.stages["stage3"]),
         PUBLISHED,
 
 
 rule stage1:
     """LLaVA-ReCap 558K: captions that align the vision encoder."""
     input:
-        stage_files(STAGES["stage1"]),
+        stage_files(NAMES.stages["stage1"]),
 
 
 rule stage2:
     """LLaVA-ReCap CC3M and CC12M, SynthDoG, and every LLaVA-OneVision config."""
     input:
-        stage_files(STAGES["stage2"]),
+        stage_files(NAMES.stages["stage2"]),
 
 
 rule stage3:
     """Questions as pictures, and pictures reasoned over: what the teachers answered."""
     input:
-        stage_files(STAGES["stage3"]),
+        stage_files(NAMES.stages["stage3"]),
 
 
 rule refresh:
@@ -81,7 +79,7 @@ rule targets:
     conda:
         "envs/base.yaml"
     params:
-        names=target_names(),
+        names=target_lines(NAMES, config["servers"]),
     shell:
         "printf '%s\n' {params.names:q} | tee {log:q}"
 
@@ -92,11 +90,14 @@ onstart:
     # Printing names must not change the settings of a run that goes on in this folder.
     if starting - {"targets"}:
         write_settings(
-            manifest_jobs=[job.wildcards.name for job in planned if job.rule.name == "manifest_artifact"]
+            config,
+            NAMES,
+            MIRROR,
+            manifest_jobs=[job.wildcards.name for job in planned if job.rule.name == "manifest_artifact"],
         )
     if "probe" in starting:
-        forget_probes()
+        forget_probes(config)
 
 
 onerror:
-    report_failures()
+    report_failures(since=STARTED)

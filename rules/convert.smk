@@ -23,7 +23,7 @@ rule convert_llava:
     log:
         "logs/convert_llava/{source}/{shard}.log",
     wildcard_constraints:
-        source=one_of([*RECAP, *ONEVISION]),
+        source=one_of([*NAMES.recap, *NAMES.onevision]),
     conda:
         "../envs/base.yaml"
     threads: 2
@@ -32,8 +32,8 @@ rule convert_llava:
         runtime=60,
     params:
         code=code("convert_llava.py"),
-        take=take,
-        missing_tag=missing_tag,
+        take=lambda wildcards: rows_to_read(wildcards.source, f"{wildcards.shard}.parquet"),
+        missing_tag=lambda wildcards: sources.missing_tag(NAMES.onevision.get(wildcards.source)),
         check=config["images"]["check"],
         max_pixels=config["images"]["max_pixels"],
         on_bad_shard=config["on_bad_shard"],
@@ -57,7 +57,7 @@ rule convert_synthdog:
     log:
         "logs/convert_synthdog/{source}/{shard}.log",
     wildcard_constraints:
-        source=one_of(SYNTHDOG),
+        source=one_of(NAMES.synthdog),
     conda:
         "../envs/base.yaml"
     threads: 2
@@ -66,10 +66,10 @@ rule convert_synthdog:
         runtime=60,
     params:
         code=code("convert_synthdog.py"),
-        take=take,
+        take=lambda wildcards: rows_to_read(wildcards.source, f"{wildcards.shard}.parquet"),
         language=lambda wildcards: wildcards.source.removeprefix("synthdog_"),
         check=config["images"]["check"],
-        max_pixels=min(SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
+        max_pixels=min(sources.SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
         on_bad_shard=config["on_bad_shard"],
     shell:
         "exec convert_synthdog.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
@@ -87,7 +87,7 @@ checkpoint gather_parts:
     log:
         "logs/gather_parts/{name}.log",
     wildcard_constraints:
-        name=one_of(CONVERTED),
+        name=one_of(NAMES.converted),
     conda:
         "../envs/base.yaml"
     resources:
@@ -125,8 +125,8 @@ rule assemble_artifact:
         runtime=240,
     params:
         code=code("assemble_artifact.py"),
-        kind=lambda wildcards: ("converted" if wildcards.name in CONVERTED else "reasoned"),
-        notice=lambda wildcards: notice(wildcards.name) or "",
+        kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),
+        notice=lambda wildcards: notice_of(config, wildcards.name),
     shell:
         "exec assemble_artifact.py --name {wildcards.name:q} --parts {input.parts:q} --kind {params.kind}"
         " --notice {params.notice:q} --listings {input.listings:q} --states {input.states:q}"

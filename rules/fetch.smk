@@ -23,8 +23,8 @@ rule resolve_revision:
         runtime=10,
     params:
         code=code("resolve_revision.py"),
-        repo=of_revision("repo"),
-        revision=of_revision("revision"),
+        repo=lambda wildcards: REVISIONS[wildcards.resolved]["repo"],
+        revision=lambda wildcards: REVISIONS[wildcards.resolved]["revision"],
     shell:
         "exec resolve_revision.py --repo {params.repo:q} --revision {params.revision:q} --hub work/hub.json"
         " --resolved {output.resolved:q} 2> {log:q}"
@@ -33,7 +33,7 @@ rule resolve_revision:
 checkpoint list_shards:
     """List a source's shards: bytes, sha256, rows, and how many of these are read."""
     input:
-        resolved=resolved,
+        resolved=resolved_revision,
     output:
         listing="work/list_shards/{source}.json",
     log:
@@ -46,12 +46,12 @@ checkpoint list_shards:
         runtime=60,
     params:
         code=code("list_shards.py"),
-        repo=of_source("repo"),
-        revision=of_source("revision"),
-        patterns=of_source("patterns"),
-        max_rows=of_source("max_rows"),
+        repo=lambda wildcards: SOURCES[wildcards.source]["repo"],
+        revision=lambda wildcards: SOURCES[wildcards.source]["revision"],
+        patterns=lambda wildcards: SOURCES[wildcards.source]["patterns"],
+        max_rows=lambda wildcards: SOURCES[wildcards.source]["max_rows"],
         incomplete=config["hub"]["incomplete"],
-        mirrored=mirrored,
+        mirrored=lambda wildcards: sources.mirror_digest(MIRROR, SOURCES[wildcards.source]),
     shell:
         "exec list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
         " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows}"
@@ -75,7 +75,7 @@ rule fetch_shard:
         runtime=240,
     params:
         code=code("fetch_shard.py"),
-        sha256=listed_sha256,
+        sha256=lambda wildcards: listed_file(wildcards.source, wildcards.shard)["sha256"],
     shell:
         "exec fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
         " --identity {output.identity:q} 2> {log:q}"

@@ -18,7 +18,7 @@ rule sample_images:
     log:
         "logs/sample_images/{name}.log",
     wildcard_constraints:
-        name=one_of(ONEVISION),
+        name=one_of(NAMES.onevision),
     conda:
         "../envs/base.yaml"
     resources:
@@ -26,7 +26,7 @@ rule sample_images:
         runtime=60,
     params:
         code=code("sample_images.py"),
-        folder=lambda wildcards: ONEVISION[wildcards.name],
+        folder=lambda wildcards: NAMES.onevision[wildcards.name],
         samples=IMAGE["samples_per_config"],
         seed=config["seed"],
     shell:
@@ -40,28 +40,28 @@ rule answer_image:
     input:
         samples=samples,
         identities=sample_identities,
-        probe=f"work/servers/{IMAGE['teacher']}/probe.json",
+        probe=IMAGE_TEACHER.probe,
     output:
         answers="work/answer_image/{batch}.parquet",
         identity="work/answer_image/{batch}.json",
     log:
         "logs/answer_image/{batch}.log",
     conda:
-        environment(IMAGE["teacher"])
-    threads: server_threads(IMAGE["teacher"])
+        IMAGE_TEACHER.environment
+    threads: IMAGE_TEACHER.threads
     resources:
-        **server_resources(IMAGE["teacher"]),
+        **IMAGE_TEACHER.resources,
     params:
         code=code("answer_image.py"),
-        model=SERVERS[IMAGE["teacher"]]["model"],
-        max_model_len=SERVERS[IMAGE["teacher"]]["max_model_len"],
-        sampling=sampling("image_reasoning", "thinking"),
+        model=IMAGE_TEACHER.model,
+        max_model_len=IMAGE_TEACHER.settings["max_model_len"],
+        sampling=as_json(IMAGE["sampling"]["thinking"]),
         samples=IMAGE["samples"],
         seed=config["seed"],
         longer_budget=IMAGE["longer_budget"] or 0,
         repetition=IMAGE["repetition"] or 0,
-        server=f"work/servers/{IMAGE['teacher']}/server.json",
-        journal=f"work/journal/{IMAGE['teacher']}",
+        server=IMAGE_TEACHER.file,
+        journal=IMAGE_TEACHER.journal,
     shell:
         "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
         " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
@@ -77,28 +77,28 @@ checkpoint judge_image:
         identities=sample_identities,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
-        probe=f"work/servers/{IMAGE['judge']}/probe.json",
+        probe=IMAGE_JUDGE.probe,
     output:
         verdicts="work/judge_image/{batch}.parquet",
         identity="work/judge_image/{batch}.json",
     log:
         "logs/judge_image/{batch}.log",
     conda:
-        environment(IMAGE["judge"])
-    threads: server_threads(IMAGE["judge"])
+        IMAGE_JUDGE.environment
+    threads: IMAGE_JUDGE.threads
     resources:
-        **server_resources(IMAGE["judge"]),
+        **IMAGE_JUDGE.resources,
     params:
         code=code("judge_image.py"),
-        model=SERVERS[IMAGE["judge"]]["model"],
-        max_model_len=SERVERS[IMAGE["judge"]]["max_model_len"],
-        prompt_sha256=prompt_sha256("image_reasoning"),
-        sampling=sampling("image_reasoning", "judge"),
+        model=IMAGE_JUDGE.model,
+        max_model_len=IMAGE_JUDGE.settings["max_model_len"],
+        prompt_sha256=prompt_sha256(config, "image_reasoning"),
+        sampling=as_json(IMAGE["sampling"]["judge"]),
         seed=config["seed"],
         longer_budget=IMAGE["longer_budget"] or 0,
         repetition=IMAGE["repetition"] or 0,
-        server=f"work/servers/{IMAGE['judge']}/server.json",
-        journal=f"work/journal/{IMAGE['judge']}",
+        server=IMAGE_JUDGE.file,
+        journal=IMAGE_JUDGE.journal,
     shell:
         "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"

@@ -1,14 +1,60 @@
 """What an artifact is made of: shards, batches, and the sources that its manifest names."""
 
 
+def resolved_revision(wildcards):
+    """Where it is written down which commit the source's revision names, unless it names itself."""
+    name = "{repo}@{revision}".format(**SOURCES[wildcards.source])
+    return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
+
+
+def think_again():
+    """Let Snakemake decide anew which jobs that are still to start have a reason to.
+
+    When a checkpoint has run, Snakemake compares all inputs again, but a job that was planned because one
+    before it was to run stays planned, even where that has written what stood there. The reasons are not of
+    Snakemake's public face: where they are not found, such jobs run, and change nothing.
+    """
+    dag = getattr(workflow, "_dag", None)
+    running = getattr(dag, "_running", None)
+    for job, reason in getattr(dag, "_reason", {}).items():
+        if running is not None and job not in running and not reason.finished:
+            reason.clear()
+
+
+def listed(source):
+    """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
+    return sources.read_listing(Path(checkpoints.list_shards.get(source=source).output.listing))
+
+
+def needed_shards(source):
+    """The names of the shards that are read, for input functions."""
+    think_again()
+    return [name for name, file in listed(source).items() if file["take"] != 0]
+
+
+def listed_file(source, name):
+    """What is listed of one file of a source."""
+    if name not in listed(source):
+        fail(f"{source} lists no file {name}; see work/list_shards/{source}.json")
+    return listed(source)[name]
+
+
+def rows_to_read(source, name):
+    """How many rows of a shard are read; -1 is all."""
+    rows = listed_file(source, name)["take"]
+    return -1 if rows is None else rows
+
+
 def raw_questions(wildcards):
     """The raw files of a source of questions; their identities alone say whether they changed."""
-    return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed(wildcards.questions)]
+    return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed_shards(wildcards.questions)]
 
 
 def question_identities(wildcards):
     """The identities of a source's raw files."""
-    return [f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed(wildcards.questions)]
+    return [
+        f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed_shards(wildcards.questions)
+    ]
 
 
 def text_batches():
@@ -20,7 +66,7 @@ def text_batches():
 
 def image_batches():
     """Whole artifacts in list order, as many a batch as fit by samples_per_config, and at least one."""
-    names = list(ONEVISION)
+    names = list(NAMES.onevision)
     fit = max(1, IMAGE["batch_size"] // IMAGE["samples_per_config"])
     starts = range(0, len(names), fit)
     return {f"{number:05d}": names[start : start + fit] for number, start in enumerate(starts)}
@@ -53,17 +99,17 @@ def parts(wildcards):
     """The summaries of what an artifact is assembled from, in order; each stands beside its shard."""
     name = wildcards.name
     if name == "text2image":
-        read = [f"work/read_questions/{questions}.json" for questions in QUESTIONS]
+        read = [f"work/read_questions/{questions}.json" for questions in NAMES.questions]
         return read + [f"work/render_text/{batch}.json" for batch in text_batches()]
     if name == "image_thinking":
         return [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
-    converter = "convert_synthdog" if name in SYNTHDOG else "convert_llava"
-    return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed(name)]
+    converter = "convert_synthdog" if name in NAMES.synthdog else "convert_llava"
+    return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
 
 
 def gathered(wildcards):
     """What a converted artifact waits for besides its parts, to see whether these have changed."""
-    return [f"work/gather_parts/{wildcards.name}.json"] if wildcards.name in CONVERTED else []
+    return [f"work/gather_parts/{wildcards.name}.json"] if wildcards.name in NAMES.converted else []
 
 
 def part_files(wildcards):
@@ -75,7 +121,7 @@ def part_files(wildcards):
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
-    raw = [f"raw/{name}/{shard}" for shard in needed(name)] if name in CONVERTED else []
+    raw = [f"raw/{name}/{shard}" for shard in needed_shards(name)] if name in NAMES.converted else []
     batches = ["work/batch_questions"] if name == "text2image" else []
     return [ancient(file) for file in rows + rejects + raw + batches]
 
@@ -83,8 +129,8 @@ def part_files(wildcards):
 def sources_of(name):
     """The sources that an artifact's manifest lists."""
     if name == "text2image":
-        return list(QUESTIONS)
-    return list(ONEVISION) if name == "image_thinking" else [name]
+        return list(NAMES.questions)
+    return list(NAMES.onevision) if name == "image_thinking" else [name]
 
 
 def listings_of(name):
@@ -94,26 +140,14 @@ def listings_of(name):
 
 def other_states_of(name):
     """The summaries of the other artifacts whose assembly says what became of those sources' files."""
-    return [f"work/assemble_artifact/{each}.json" for each in ONEVISION if name == "image_thinking"]
-
-
-def memory_mb(source, attempt):
-    """What reading a source's shards takes: pyarrow holds a page decompressed, and a page may be a row group.
-
-    Where nothing is listed yet, or no row group is known, it is what those of ordinary size take. A job that
-    ran out of memory gets more at its next attempt.
-    """
-    listing = Path(f"work/list_shards/{source}.json")
-    files = _read_listing(str(listing), listing.stat().st_mtime_ns).values() if listing.exists() else ()
-    largest = max((file.get("group_bytes") or 0 for file in files), default=0)
-    return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
+    return [f"work/assemble_artifact/{each}.json" for each in NAMES.onevision if name == "image_thinking"]
 
 
 def memory_to_convert(wildcards, attempt):
     """The memory of a job that converts a shard, in MB."""
-    return memory_mb(wildcards.source, attempt)
+    return sources.reading_mb(Path(f"work/list_shards/{wildcards.source}.json"), attempt)
 
 
 def memory_to_assemble(wildcards, attempt):
     """The memory of a job that assembles an artifact, in MB; pictures are read from the raw shards."""
-    return memory_mb(wildcards.name, attempt)
+    return sources.reading_mb(Path(f"work/list_shards/{wildcards.name}.json"), attempt)

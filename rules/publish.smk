@@ -48,7 +48,7 @@ rule publish_registration:
         runtime=10,
     params:
         code=code("publish_registration.py"),
-        names=ARTIFACTS,
+        names=NAMES.artifacts,
     shell:
         "exec publish_registration.py --names {params.names:q} --publish {output.registration:q} --data data 2> {log:q}"
 
@@ -56,7 +56,7 @@ rule publish_registration:
 rule publish_manifest:
     """Put all manifests into one."""
     input:
-        manifests=expand("data/manifest/{name}.json", name=ARTIFACTS),
+        manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
     output:
         manifest="work/publish/manifest.json",
     log:
@@ -68,8 +68,8 @@ rule publish_manifest:
         runtime=10,
     params:
         code=code("publish_manifest.py"),
-        config_sha256=content_sha256(),
-        manifests=expand("data/manifest/{name}.json", name=ARTIFACTS),
+        config_sha256=content_sha256(config),
+        manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
     shell:
         "exec publish_manifest.py --manifests {params.manifests:q} --config-sha256 {params.config_sha256}"
         " --publish {output.manifest:q} --data data 2> {log:q}"
@@ -90,7 +90,7 @@ rule publish_card:
         runtime=10,
     params:
         code=code("publish_card.py"),
-        about=literally(json.dumps(about())),
+        about=as_json(card_settings(config)),
     shell:
         "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
         " --data data 2> {log:q}"
@@ -101,7 +101,7 @@ rule read_pages:
     input:
         summary="work/assemble_artifact/text2image.json",
         artifact=ancient("data/text2image.parquet"),
-        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=QUESTIONS)),
+        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
     output:
         legibility="data/legibility.json",
     log:
@@ -125,8 +125,8 @@ rule publish_report:
     """Show what was made: counts, reasons, and rows to look at."""
     input:
         manifest="work/publish/manifest.json",
-        artifacts=ancient(expand("data/{name}.parquet", name=ARTIFACTS)),
-        rejects=ancient(expand("data/rejects/{name}.parquet", name=ARTIFACTS)),
+        artifacts=ancient(expand("data/{name}.parquet", name=NAMES.artifacts)),
+        rejects=ancient(expand("data/rejects/{name}.parquet", name=NAMES.artifacts)),
         legibility="data/legibility.json",
     output:
         report="work/publish/report.html",
@@ -139,7 +139,7 @@ rule publish_report:
         runtime=60,
     params:
         code=code("publish_report.py"),
-        notice=about()["notice"] or "",
+        notice=card_settings(config)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
@@ -163,9 +163,9 @@ use rule publish_manifest as publish_manifest_built with:
         "logs/publish_manifest_built.log",
     params:
         code=code("publish_manifest.py"),
-        config_sha256=content_sha256(),
+        config_sha256=content_sha256(config),
         manifests=BUILT,
-        known_by=[hashlib.sha256(Path(manifest).read_bytes()).hexdigest() for manifest in BUILT],
+        known_by=[content_digest(Path(manifest)) for manifest in BUILT],
 
 
 use rule publish_card as publish_card_built with:
@@ -186,5 +186,5 @@ use rule publish_report as publish_report_built with:
         "logs/publish_report_built.log",
     params:
         code=code("publish_report.py"),
-        notice=about()["notice"] or "",
+        notice=card_settings(config)["notice"] or "",
         legibility=[path for path in ["data/legibility.json"] if os.path.exists(path)],

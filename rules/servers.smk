@@ -10,25 +10,27 @@ localrules:
     probe,
 
 
-for server_name in SERVERS:
+for server_name, server in SERVERS.items():
+    # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
+    workflow.global_resources.setdefault(f"server_{server_name}", 1)
 
     rule:
         """Ask a server a few greedy questions, and write down what the client adapts to."""
         name:
             f"probe_{server_name}"
         output:
-            probe=f"work/servers/{server_name}/probe.json",
+            probe=server.probe,
         log:
             f"logs/probe_server/{server_name}.log",
         conda:
-            environment(server_name)
-        threads: server_threads(server_name)
+            server.environment
+        threads: server.threads
         resources:
-            **server_resources(server_name),
+            **server.resources,
         params:
             code=code("probe_server.py"),
-            model=SERVERS[server_name]["model"],
-            server=f"work/servers/{server_name}/server.json",
+            model=server.model,
+            server=server.file,
             details=f"work/servers/{server_name}/details.json",
         shell:
             "exec probe_server.py --server {params.server:q} --code {params.code} --probe {output.probe:q}"
@@ -41,13 +43,13 @@ for server_name in SERVERS:
         log:
             f"logs/serve_server/{server_name}.log",
         conda:
-            environment(server_name)
-        threads: server_threads(server_name)
+            server.environment
+        threads: server.threads
         resources:
-            **server_resources(server_name),
+            **server.resources,
         params:
             code=code("serve_server.py"),
-            server=f"work/servers/{server_name}/server.json",
+            server=server.file,
             key=f"work/servers/{server_name}/key",
         shell:
             "exec serve_server.py --server {params.server:q} --key-file {params.key:q} 2> >(tee {log:q} >&2)"
@@ -56,7 +58,7 @@ for server_name in SERVERS:
 rule probe:
     """Ask every server, and show what the client adapts to."""
     input:
-        [f"work/servers/{server_name}/probe.json" for server_name in SERVERS],
+        [server.probe for server in SERVERS.values()],
     log:
         "logs/probe.log",
     conda:

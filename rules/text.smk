@@ -25,9 +25,9 @@ rule read_questions:
         runtime=60,
     params:
         code=code("read_questions.py"),
-        repo=lambda wildcards: QUESTIONS[wildcards.questions]["repo"],
-        question=lambda wildcards: QUESTIONS[wildcards.questions]["question"],
-        reference=lambda wildcards: QUESTIONS[wildcards.questions].get("reference", []),
+        repo=lambda wildcards: NAMES.questions[wildcards.questions]["repo"],
+        question=lambda wildcards: NAMES.questions[wildcards.questions]["question"],
+        reference=lambda wildcards: NAMES.questions[wildcards.questions].get("reference", []),
         max_questions=TEXT["max_questions"] or -1,
         on_bad_shard=config["on_bad_shard"],
     shell:
@@ -40,8 +40,8 @@ rule read_questions:
 checkpoint batch_questions:
     """Cut the questions of all sources, in order, into batches that a job answers."""
     input:
-        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=QUESTIONS)),
-        summaries=expand("work/read_questions/{questions}.json", questions=QUESTIONS),
+        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
+        summaries=expand("work/read_questions/{questions}.json", questions=NAMES.questions),
     output:
         folder=directory("work/batch_questions"),
     log:
@@ -58,7 +58,7 @@ checkpoint batch_questions:
         # after which Snakemake takes the batches that stand for final.
         reading=[
             code("read_questions.py"),
-            [[each["question"], each.get("reference")] for each in QUESTIONS.values()],
+            [[each["question"], each.get("reference")] for each in NAMES.questions.values()],
             TEXT["max_questions"],
             config["on_bad_shard"],
         ],
@@ -73,30 +73,30 @@ rule answer_text:
         batches=ancient("work/batch_questions"),
         questions=ancient("work/batch_questions/{batch}.parquet"),
         identity="work/batch_questions/{batch}.json",
-        probe=f"work/servers/{TEXT['teacher']}/probe.json",
+        probe=TEXT_TEACHER.probe,
     output:
         answers="work/answer_text/{batch}.parquet",
         identity="work/answer_text/{batch}.json",
     log:
         "logs/answer_text/{batch}.log",
     conda:
-        environment(TEXT["teacher"])
-    threads: server_threads(TEXT["teacher"])
+        TEXT_TEACHER.environment
+    threads: TEXT_TEACHER.threads
     resources:
-        **server_resources(TEXT["teacher"]),
+        **TEXT_TEACHER.resources,
     params:
         code=code("answer_text.py"),
-        model=SERVERS[TEXT["teacher"]]["model"],
-        max_model_len=SERVERS[TEXT["teacher"]]["max_model_len"],
-        thinking=sampling("text_reasoning", "thinking"),
-        no_thinking=sampling("text_reasoning", "no_thinking"),
+        model=TEXT_TEACHER.model,
+        max_model_len=TEXT_TEACHER.settings["max_model_len"],
+        thinking=as_json(TEXT["sampling"]["thinking"]),
+        no_thinking=as_json(TEXT["sampling"]["no_thinking"]),
         no_think_share=TEXT["no_think_share"],
         samples=TEXT["samples"],
         seed=config["seed"],
         longer_budget=TEXT["longer_budget"] or 0,
         repetition=TEXT["repetition"] or 0,
-        server=f"work/servers/{TEXT['teacher']}/server.json",
-        journal=f"work/journal/{TEXT['teacher']}",
+        server=TEXT_TEACHER.file,
+        journal=TEXT_TEACHER.journal,
     shell:
         "exec answer_text.py --questions {input.questions:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
         " --journal {params.journal:q} --progress work/stats/answer_text/{wildcards.batch}.json"
@@ -113,28 +113,28 @@ checkpoint judge_text:
         identity="work/batch_questions/{batch}.json",
         answers=ancient("work/answer_text/{batch}.parquet"),
         answered="work/answer_text/{batch}.json",
-        probe=f"work/servers/{TEXT['judge']}/probe.json",
+        probe=TEXT_JUDGE.probe,
     output:
         verdicts="work/judge_text/{batch}.parquet",
         identity="work/judge_text/{batch}.json",
     log:
         "logs/judge_text/{batch}.log",
     conda:
-        environment(TEXT["judge"])
-    threads: server_threads(TEXT["judge"])
+        TEXT_JUDGE.environment
+    threads: TEXT_JUDGE.threads
     resources:
-        **server_resources(TEXT["judge"]),
+        **TEXT_JUDGE.resources,
     params:
         code=code("judge_text.py"),
-        model=SERVERS[TEXT["judge"]]["model"],
-        max_model_len=SERVERS[TEXT["judge"]]["max_model_len"],
-        prompt_sha256=prompt_sha256("text_reasoning"),
-        sampling=sampling("text_reasoning", "judge"),
+        model=TEXT_JUDGE.model,
+        max_model_len=TEXT_JUDGE.settings["max_model_len"],
+        prompt_sha256=prompt_sha256(config, "text_reasoning"),
+        sampling=as_json(TEXT["sampling"]["judge"]),
         seed=config["seed"],
         longer_budget=TEXT["longer_budget"] or 0,
         repetition=TEXT["repetition"] or 0,
-        server=f"work/servers/{TEXT['judge']}/server.json",
-        journal=f"work/journal/{TEXT['judge']}",
+        server=TEXT_JUDGE.file,
+        journal=TEXT_JUDGE.journal,
     shell:
         "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
@@ -169,8 +169,8 @@ rule render_text:
     params:
         code=code("render_text.py"),
         min_score=TEXT["min_score"],
-        render=literally(json.dumps(config["render"])),
-        fonts=fonts_sha256(),
+        render=as_json(config["render"]),
+        fonts=fonts_sha256(config),
         seed=config["seed"],
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"

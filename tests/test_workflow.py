@@ -368,37 +368,16 @@ def test_no_job_outlives_a_workflow_that_is_killed(tmp_path):
     assert pq.read_metadata(build.folder / f"data/{name}.parquet").num_rows == 60
 
 
+# The other cases are those of tests/test_workflow_lib_config.py.
 BAD_CONFIGS = {
     "imagez": ({"imagez": {}}, "top level: .*imagez"),
-    "images.chek": ({"images": {"chek": "decode"}}, "images: .*chek"),
-    "images.check": ({"images": {"check": "deep"}}, "images.check: .*deep"),
-    "max_samples": (
-        {"sources": {"LLaVA_ReCap_CC3M": {"max_samples": 0}}},
-        "sources.LLaVA_ReCap_CC3M.max_samples",
-    ),
-    "seed": ({"seed": "42"}, "seed: .*'42'"),
-    "teacher": ({"text_reasoning": {"teacher": "gpt"}}, "text_reasoning.teacher: no server 'gpt'"),
-    "mode": ({"servers": {"qwen3": {"mode": "local"}}}, "servers.qwen3.mode"),
     "mirror": ({"hub": {"mirror": "/no/such/folder"}}, "hub.mirror: no folder /no/such/folder"),
     "judge_prompt": ({"text_reasoning": {"judge_prompt": "no.md"}}, "text_reasoning.judge_prompt: no file"),
     "fonts": ({"render": {"fonts": ["no.ttf"]}}, "render.fonts: no file or folder .*no.ttf"),
-    "address": (
-        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://[::1/v1"]}}},
-        "servers.qwen3.base_urls: .*is no address",
-    ),
-    "port": (
-        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://127.0.0.1:99999/v1"]}}},
-        "servers.qwen3.base_urls: .*is no address",
-    ),
     "password": (
         {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://me:secret@127.0.0.1/v1"]}}},
         "servers.qwen3.base_urls: an address has a name or password in it",
     ),
-    "key": (
-        {"servers": {"qwen3": {"api_key_env": "sk-secret-key"}}},
-        "servers.qwen3.api_key_env: is no name of a variable",
-    ),
-    "twice": ({"onevision": {"configs": ["a(b)", "a_b"]}}, "onevision.configs: two of them"),
 }
 
 

@@ -1,0 +1,46 @@
+"""Names of artifacts and the wildcard constraints that admit them."""
+
+import re
+
+import pytest
+from test_workflow_lib_config import checked
+
+from workflow_lib.names import Names, artifact_of, one_of, target_lines
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("ai2d(cauldron,llava_format)", "ai2d_cauldron_llava_format"),
+        ("GeoQA+(MathV360K)", "GeoQA+_MathV360K"),
+        ("MathV360K_VQA-AS", "MathV360K_VQA_AS"),
+        ("a b", "a_b"),
+    ],
+)
+def test_the_artifact_of_a_onevision_config(config: str, name: str) -> None:
+    assert artifact_of(config) == f"llavaonevision_converted/{name}"
+
+
+def test_a_constraint_admits_its_names_and_nothing_else() -> None:
+    names = ["text2image", "x/GeoQA+_a", "x/b", "x/y/b"]
+    admitted = re.compile(one_of(names))
+    assert all(admitted.fullmatch(name) for name in names)
+    assert not any(admitted.fullmatch(name) for name in ("x/GeoQAA_a", "b", "x/", "text2image/b", "x/y"))
+    assert not re.fullmatch(one_of([]), "")
+
+
+def test_stages_and_targets_name_every_artifact_once() -> None:
+    config = checked({"onevision": {"configs": ["iiit5k", "geo170k(qa)"]}})
+    names = Names(config)
+    assert names.stages == {
+        "stage1": ["LLaVA_ReCap_558K"],
+        "stage2": [
+            *("LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M", "synthdog_en", "synthdog_zh"),
+            *("llavaonevision_converted/iiit5k", "llavaonevision_converted/geo170k_qa"),
+        ],
+        "stage3": ["text2image", "image_thinking"],
+    }
+    assert names.artifacts == [*names.converted, "text2image", "image_thinking"]
+    targets = [line.split()[0] for line in target_lines(names, config["servers"])]
+    assert len(set(targets)) == len(targets)
+    assert {"all", "stage1", "data/image_thinking.parquet", "probe_qwen3", "serve_glm41v"} <= set(targets)

@@ -1,0 +1,43 @@
+"""What jobs that use a server take: environment, cores, GPUs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow_lib.servers import Server
+
+
+def server(**settings: Any) -> Server:
+    settings = {"mode": "managed", "conda_env": "envs/vllm.yaml", "args": [], "replicas": 1} | settings
+    return Server("qwen3", settings, Path("{checkout}"))
+
+
+@pytest.mark.parametrize(
+    ("args", "replicas", "gpus"),
+    [
+        ([], 1, 1),
+        (["--tensor-parallel-size", "8"], 1, 8),
+        (["--tensor_parallel_size=4", "-pp", "2"], 1, 8),
+        (["-tp", "2", "--data-parallel-size=3"], 2, 12),
+        (["--max-num-seqs", "64"], 4, 4),
+    ],
+)
+def test_gpus_follow_from_flags_and_replicas(args: list[str], replicas: int, gpus: int) -> None:
+    managed = server(args=args, replicas=replicas)
+    assert managed.gpus == managed.resources["gpu"] == gpus
+    assert managed.threads == 1 + 2 * gpus
+    assert managed.resources["mem_mb"] == 64000 * replicas
+
+
+@pytest.mark.parametrize("mode", ["external", "embedded"])
+def test_a_job_takes_no_gpu_for_a_server_that_it_does_not_place(mode: str) -> None:
+    asked = server(mode=mode, args=["-tp", "8"])
+    assert (asked.gpus, asked.threads) == (0, 1)
+    assert asked.resources == {"server_qwen3": 1, "mem_mb": 8000, "runtime": 2880}
+
+
+def test_jobs_run_in_the_servers_environment_only_when_they_start_it() -> None:
+    assert server().environment == "{{checkout}}/envs/vllm.yaml"
+    assert server(mode="external").environment == "{{checkout}}/envs/base.yaml"
+    assert not server(mode="embedded").environment

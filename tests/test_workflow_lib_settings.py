@@ -1,0 +1,85 @@
+"""What programs are given besides flags, and the digest of what decides content."""
+
+import json
+from pathlib import Path
+
+import pytest
+from snakemake.exceptions import WorkflowError
+from test_workflow_lib_config import checked
+
+from workflow_lib.card import card_settings, notice_of
+from workflow_lib.failures import report_failures
+from workflow_lib.names import Names
+from workflow_lib.settings import as_json, content_sha256, prompt_sha256, prompt_text, write_settings
+
+
+def test_only_what_decides_content_changes_the_digest(tmp_path: Path) -> None:
+    (tmp_path / "a.ttf").write_text("a font")
+    digests = {
+        content_sha256(checked(changes))
+        for changes in (
+            {},
+            {"seed": 43},
+            {"text_reasoning": {"min_score": 4}},
+            {"servers": {"qwen3": {"model": "other"}}},
+            {"servers": {"qwen3": {"max_model_len": 4096}}},
+            {"render": {"fonts": [str(tmp_path / "a.ttf")]}},
+        )
+    }
+    assert len(digests) == 6
+    placed = {"concurrency": 3, "mode": "managed", "args": ["-tp", "2"], "devices": "0,1"}
+    same = checked({"servers": {"qwen3": placed}, "text_reasoning": {"batch_size": 9}})
+    assert content_sha256(same) == content_sha256(checked({}))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff", "is not UTF-8"), (b"{question} {answer}", "has no {reference}, and the judge must see it")],
+)
+def test_a_prompt_that_judges_nothing(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.md").write_bytes(content)
+    with pytest.raises(WorkflowError, match=f"^config: text_reasoning.judge_prompt: .*{said}"):
+        prompt_text({"text_reasoning": {"judge_prompt": str(tmp_path / "p.md")}}, "text_reasoning")
+
+
+def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = checked({})
+    write_settings(config, Names(config), tmp_path, manifest_jobs=["synthdog_en"])
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    servers = {f"work/servers/{name}/server.json" for name in config["servers"]}
+    prompts = {f"work/prompts/{task}_reasoning.md" for task in ("text", "image")}
+    assert written == {"work/hub.json", "work/plan.json", "work/registration.json"} | servers | prompts
+    qwen3 = json.loads(Path("work/servers/qwen3/server.json").read_text())
+    assert qwen3["name"] == "qwen3"
+    kinds = {"thinking", "no_thinking", "judge"}
+    assert qwen3["samplings"].keys() == {f"text_reasoning.sampling.{kind}" for kind in kinds}
+    assert json.loads(Path("work/hub.json").read_text())["mirror"] == str(tmp_path)
+    assert prompt_sha256(config, "text_reasoning") != prompt_sha256(config, "image_reasoning")
+
+
+def test_json_is_given_by_a_function_since_snakemake_reads_braces() -> None:
+    assert as_json({"top_p": 0.8})(None) == '{"top_p": 0.8}'
+
+
+def test_what_a_small_model_helped_to_make_says_so() -> None:
+    config = checked({"servers": {"qwen3": {"mode": "embedded", "model": "tiny"}}})
+    assert "embedded model tiny" in notice_of(config, "text2image")
+    assert notice_of(config, "image_thinking") == notice_of(config, "synthdog_en") == ""
+    assert card_settings(config)["notice"] == notice_of(config, "text2image")
+    assert card_settings(checked({}))["notice"] is None
+
+
+def test_failures_are_the_last_lines_of_this_runs_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report_failures(since=0)
+    assert capsys.readouterr().err == ""
+    (tmp_path / "logs/rule").mkdir(parents=True)
+    (tmp_path / "logs/rule/a.log").write_text("much\nerror: it broke\n")
+    (tmp_path / "logs/rule/b.log").write_text("error: no\nat last it went well\n")
+    report_failures(since=0)
+    assert capsys.readouterr().err == "\nerror: it broke\n       (log: logs/rule/a.log)\n"
+    report_failures(since=(tmp_path / "logs/rule/a.log").stat().st_mtime + 2)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,78 @@
+"""Sources: what is read of each, and when it is listed anew."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from test_workflow_lib_config import checked
+
+from workflow_lib.names import Names
+from workflow_lib.sources import (
+    configured_sources,
+    mirror_digest,
+    missing_tag,
+    moving_revisions,
+    read_listing,
+    reading_mb,
+)
+
+SHA = "0123456789" * 4
+
+
+def test_every_source_says_where_it_is_and_what_is_read() -> None:
+    config = checked({"onevision": {"configs": ["geo170k(qa)"], "revision": SHA}})
+    names = Names(config)
+    sources = configured_sources(config, names)
+    assert list(sources) == [*names.converted, *names.questions]
+    assert sources["llavaonevision_converted/geo170k_qa"] == {
+        "repo": "lmms-lab/LLaVA-OneVision-Data",
+        "revision": SHA,
+        "patterns": ["geo170k(qa)/train-*.parquet"],
+        "max_rows": -1,
+    }
+    assert sources["LLaVA_ReCap_CC12M"]["max_rows"] == 2_000_000
+    assert "*.jsonl" in sources["Chinese-DeepSeek-R1-Distill-data-110k"]["patterns"]
+    moving = moving_revisions(sources)
+    assert moving["tatsu-lab/alpaca@main"] == sources["alpaca"]
+    assert not any(SHA in name for name in moving)
+
+
+def test_a_mirror_is_listed_anew_when_a_file_of_the_source_changes(tmp_path: Path) -> None:
+    source = {"repo": "org/name", "patterns": ["data/train-*.parquet"]}
+    folder = tmp_path / "org/name/data"
+    folder.mkdir(parents=True)
+    (folder / "train-0.parquet").write_text("a")
+    before = mirror_digest(tmp_path, source)
+    (folder / "test-0.parquet").write_text("b")
+    assert mirror_digest(tmp_path, source) == before
+    (folder / "train-1.parquet").symlink_to("gone")
+    assert mirror_digest(tmp_path, source) != before
+    (folder / "train-1.parquet").unlink()
+    os.utime(folder / "train-0.parquet", (1, 1))
+    assert mirror_digest(tmp_path, source) != before
+    assert mirror_digest(None, source) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "policy"),
+    [(None, "prepend"), ("ai2d(cauldron,llava_format)", "prepend"), ("geo170k(qa)", "reject")],
+)
+def test_a_missing_tag_is_put_in_front_where_sources_leave_it_out(config: str | None, policy: str) -> None:
+    assert missing_tag(config) == policy
+
+
+def test_memory_grows_with_the_largest_row_group_and_each_attempt(tmp_path: Path) -> None:
+    listing = tmp_path / "listing.json"
+    assert reading_mb(listing, 1) == 2000
+
+    def listed(*group_bytes: int | None) -> None:
+        files = [{"file": f"data/{row}.parquet", "group_bytes": each} for row, each in enumerate(group_bytes)]
+        listing.write_text(json.dumps({"files": files}))
+        os.utime(listing, ns=(sum(filter(None, group_bytes)),) * 2)
+
+    listed(None, 10_000_000)
+    assert list(read_listing(listing)) == ["0.parquet", "1.parquet"]
+    assert reading_mb(listing, 1) == 2000
+    listed(None, 1_700_000_000)
+    assert [reading_mb(listing, attempt) for attempt in (1, 2)] == [4900, 9800]

@@ -1,0 +1,121 @@
+"""Config validation: the JSON schema and its defaults, paths, and choices that must fit together."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+TASKS = ("text_reasoning", "image_reasoning")
+ROLES = ("teacher", "judge")
+PATH_KEYS = (
+    "hub.mirror",
+    "text_reasoning.judge_prompt",
+    "image_reasoning.judge_prompt",
+    "render.fonts",
+    "servers.*.conda_env",
+)
+"""The config keys that hold a path, or a list of paths; `*` is any key."""
+FOLDERS = ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish", "logs")
+"""The folders of a run that rules write into."""
+
+
+def fail(line: str) -> NoReturn:
+    """Stop before anything runs, with one line that says what, where, and what to do."""
+    raise WorkflowError(f"config: {line}")
+
+
+def check_folders(base: Path) -> None:
+    """Fail where Snakemake cannot work: braces in the checkout's path, or a file in a folder's place."""
+    if set("{}") & set(str(base)):
+        fail(f"the path of this checkout, {base}, has braces, which Snakemake reads as wildcards; move it")
+    for folder in FOLDERS:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            fail(f"{Path(folder).absolute()} is not a folder, and the build writes into it; move it away")
+
+
+def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Validate the config against its schema, and fill in place what the schema has defaults for."""
+    # JSON Schema takes 42.0 for an integer; the programs do not.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int
+    )
+    checker = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    found = checker(schema).iter_errors(config)
+    if error := jsonschema.exceptions.best_match(found):
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        if place.endswith(".api_key_env"):  # a key that was put there is not repeated
+            fail(f"{place}: is no name of a variable; put the key into a variable, and its name here")
+        fail(f"{place}: {error.message}")
+    # A key that another file names comes first; artifacts stay in the schema's order.
+    order = schema["properties"]["sources"]["properties"]
+    config["sources"] = {name: config["sources"][name] for name in order}
+    server = schema["$defs"]["server"]["properties"]
+    defaults = {key: value["default"] for key, value in server.items() if "default" in value}
+    config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
+
+
+def check_choices(config: dict[str, Any]) -> None:
+    """Fail where values that the schema allows do not fit together."""
+    servers = config["servers"]
+    for task in TASKS:
+        for role in ROLES:
+            if config[task][role] not in servers:
+                fail(f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(servers)})")
+    if config["render"]["min_font_px"] > config["render"]["max_font_px"]:
+        fail("render.min_font_px: is more than render.max_font_px")
+    for name, server in servers.items():
+        if server["replicas"] > 1 and server["mode"] != "managed":
+            fail(f"servers.{name}.replicas: only managed servers have some")
+        for url in server["base_urls"]:
+            check_url(f"servers.{name}.base_urls", url)
+
+
+def check_url(key: str, url: str) -> None:
+    """Fail where a server's address is none, or has a password in it, which would be told in logs."""
+    if "@" in url:
+        fail(f"{key}: an address has a name or password in it; see api_key_env")
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
+            raise ValueError("no host")
+    except ValueError as error:
+        fail(f"{key}: {url} is no address ({error})")
+
+
+def resolve_paths(config: dict[str, Any], base: Path, files: Iterable[str | Path]) -> None:
+    """Make each path in the config absolute, in place: it starts at the last of the files that names it.
+
+    What none of the files names starts at `base`, the checkout, whose own config comes first.
+    """
+    own = base / "config.yaml"
+    named = [
+        (file.parent, yaml.safe_load(file.read_text(encoding="utf-8")))
+        for file in [own, *(Path(file) for file in files if Path(file) != own)]
+        if file.is_file()
+    ]
+
+    def folder_of(keys: list[str]) -> Path:
+        for folder, node in reversed(named):
+            for key in keys:
+                node = node.get(key) if isinstance(node, dict) else None
+            if node is not None:
+                return folder
+        return base
+
+    def resolve(node: Any, pattern: list[str], keys: list[str]) -> Any:
+        if not pattern:
+            folder = folder_of(keys)
+            if isinstance(node, list):
+                return [os.path.normpath(folder / each) for each in node]
+            return node and os.path.normpath(folder / node)
+        chosen = list(node) if pattern[0] == "*" else [pattern[0]]
+        return node | {key: resolve(node[key], pattern[1:], [*keys, key]) for key in chosen}
+
+    for pattern in PATH_KEYS:
+        config.update(resolve(config, pattern.split("."), []))

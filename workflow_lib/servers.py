@@ -1,0 +1,70 @@
+"""Model servers as the jobs that use them see them: environment, resources, and files."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of the config, and the checkout that its environment is found in."""
+
+    name: str
+    settings: dict[str, Any]
+    base: Path
+
+    @property
+    def model(self) -> str:
+        return self.settings["model"]
+
+    @property
+    def file(self) -> str:
+        """Its settings for programs. No declared input: what places a model decides no answer."""
+        return f"work/servers/{self.name}/server.json"
+
+    @property
+    def probe(self) -> str:
+        """What the client adapts to."""
+        return f"work/servers/{self.name}/probe.json"
+
+    @property
+    def journal(self) -> str:
+        """The folder of every answer that it ever gave."""
+        return f"work/journal/{self.name}"
+
+    @property
+    def environment(self) -> str | None:
+        """The conda environment of the jobs that use it: its own when they start it, else the base.
+
+        The embedded server comes with the requirements, so its jobs stay in the environment of Snakemake.
+        """
+        envs = {"managed": self.settings["conda_env"], "external": "envs/base.yaml", "embedded": None}
+        env = envs[self.settings["mode"]]
+        # Snakemake reads braces in the path of an environment as wildcards.
+        return env and str(self.base / env).replace("{", "{{").replace("}", "}}")
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs of a job that starts it: replicas x tensor x pipeline x data parallel, by vLLM's flags."""
+        if self.settings["mode"] != "managed":
+            return 0
+        flags = " ".join(self.settings["args"]).replace("_", "-")
+        count = self.settings["replicas"]
+        for kind, letters in (("tensor", "tp"), ("pipeline", "pp"), ("data", "dp")):
+            found = re.search(rf"(?:--{kind}-parallel-size|-{letters})[ =](\d+)", flags)
+            count *= int(found[1]) if found else 1
+        return count
+
+    @property
+    def threads(self) -> int:
+        """The cores of a job that uses it: one to ask, and two more for each GPU."""
+        return 1 + 2 * self.gpus
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """What a job that uses it takes: the one place at it, and, when the job starts it, its GPUs."""
+        taken = {f"server_{self.name}": 1, "mem_mb": 8000, "runtime": 2880}
+        if self.settings["mode"] == "managed":
+            taken |= {"gpu": self.gpus, "mem_mb": 64000 * self.settings["replicas"]}
+        return taken

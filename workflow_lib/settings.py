@@ -1,0 +1,129 @@
+"""Settings files for programs, the config digest, and the texts of prompts."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workflow_lib.config import ROLES, TASKS, fail
+from workflow_lib.names import Names
+
+CONTENT_KEYS = (
+    *("sources", "onevision", "images", "on_bad_shard"),
+    *("text_reasoning", "image_reasoning", "render", "seed"),
+)
+"""The config keys that decide what artifacts hold; the others say where and how large things run."""
+
+
+def prompt_text(config: dict[str, Any], task: str) -> str:
+    """What the judge is told: the text decides verdicts, not the file's place or time."""
+    path = Path(config[task]["judge_prompt"])
+    if not path.is_file():
+        fail(f"{task}.judge_prompt: no file {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        fail(f"{task}.judge_prompt: {path} is not UTF-8: {error}")
+    for blank in ("{question}", "{reference}", "{answer}"):
+        if blank not in text:
+            fail(f"{task}.judge_prompt: {path} has no {blank}, and the judge must see it")
+    return text
+
+
+def prompt_sha256(config: dict[str, Any], task: str) -> str:
+    """The digest by which a judge's prompt is declared; its text is in a file, for short commands."""
+    return hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
+
+
+def fonts_sha256(config: dict[str, Any]) -> str | None:
+    """A digest of the font files that are named besides those of the requirements; None without any."""
+    named = [Path(font) for font in config["render"]["fonts"]]
+    for path in named:
+        if not path.exists():
+            fail(f"render.fonts: no file or folder {path}")
+    files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+    return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
+
+
+def content_sha256(config: dict[str, Any]) -> str:
+    """A digest of the config without what only says where and how large things run."""
+    content = {key: config[key] for key in CONTENT_KEYS}
+    content["render"] = content["render"] | {"fonts": fonts_sha256(config)}
+    for task in TASKS:
+        used = {role: config["servers"][config[task][role]] for role in ROLES}
+        content[task] = {key: value for key, value in config[task].items() if key != "batch_size"}
+        content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
+        content[task]["judge_prompt"] = prompt_text(config, task)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def as_json(value: Any) -> Callable[[Any], str]:
+    """A params function that gives a value as JSON, whose braces Snakemake would take for wildcards."""
+    text = json.dumps(value)
+    return lambda wildcards: text
+
+
+def write_settings(
+    config: dict[str, Any], names: Names, mirror: Path | None, manifest_jobs: list[str]
+) -> None:
+    """Write the files that programs read besides declared inputs: where things are, what the plan assumes.
+
+    They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
+    `manifest_jobs` are the artifacts whose manifest a job of this run writes, so that assembling need not.
+    """
+    hub = {
+        "mirror": mirror and str(mirror),
+        "endpoint": config["hub"]["endpoint"],
+        "keep": config["keep_raw"],
+    }
+    settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
+    settings["work/registration.json"] = {"names": names.artifacts, "manifest_jobs": manifest_jobs}
+    for name, server in config["servers"].items():
+        own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
+        settings[f"work/servers/{name}/server.json"] = {"name": name} | server | own
+    texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
+    texts |= {f"work/prompts/{task}.md": prompt_text(config, task) for task in TASKS}
+    for path, text in texts.items():
+        part = Path(f"{path}.{os.getpid()}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+
+def forget_probes(config: dict[str, Any]) -> None:
+    """Have servers asked anew: where nothing is known of an earlier probe, the next one asks."""
+    for name in config["servers"]:
+        Path(f"work/servers/{name}/details.json").unlink(missing_ok=True)
+
+
+def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
+    """What is asked of a server, by the key that says so: `text_reasoning.sampling.thinking`, say."""
+    return {
+        f"{task}.sampling.{kind}": values
+        for task in TASKS
+        for kind, values in config[task]["sampling"].items()
+        if config[task]["judge" if kind == "judge" else "teacher"] == server
+    }
+
+
+def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
+    """What is built and asked, and what is assumed of it, as the plan takes it."""
+    of_task = ("teacher", "judge", "sampling", "samples", "no_think_share", "samples_per_config")
+    text, image = (
+        {key: config[task][key] for key in of_task if key in config[task]}
+        | {"prompt": prompt_text(config, task)}
+        for task in TASKS
+    )
+    return {
+        "converted": names.converted,
+        "sampled": list(names.onevision),
+        "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
+        "text": text,
+        "image": image,
+        "seed": config["seed"],
+        "models": {name: server["model"] for name, server in config["servers"].items()},
+        "rates": config["plan"],
+    }

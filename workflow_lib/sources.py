@@ -1,0 +1,99 @@
+"""Sources: their repositories, revisions and files, and what is listed of them."""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workflow_lib.config import fail
+from workflow_lib.names import Names
+
+# Other .json files of a repository are metadata.
+QUESTION_FILES = ("data/train-*.parquet", "train-*.parquet", "*.jsonl", "data/train-*.json", "train-*.json")
+SYNTHDOG_MAX_PIXELS = 50_000_000
+
+Source = dict[str, Any]
+"""A source's `repo`, `revision`, `patterns` of files, and `max_rows`, -1 for all."""
+
+
+def configured_sources(config: dict[str, Any], names: Names) -> dict[str, Source]:
+    """Every source by its name: those of converted artifacts, then those of questions."""
+    found = {name: source_of(given, "data/train-*.parquet") for name, given in config["sources"].items()}
+    for name, folder in names.onevision.items():
+        found[name] = source_of(config["onevision"], f"{folder}/train-*.parquet")
+    for name, given in names.questions.items():
+        found[name] = source_of(given, *given.get("files", QUESTION_FILES))
+    return found
+
+
+def source_of(given: dict[str, Any], *patterns: str) -> Source:
+    return {
+        "repo": given["repo"],
+        "revision": given["revision"],
+        "patterns": list(patterns),
+        "max_rows": given.get("max_samples", -1),
+    }
+
+
+def mirror_folder(config: dict[str, Any]) -> Path | None:
+    """The folder that is read in place of the hub."""
+    mirror = config["hub"]["mirror"] and Path(config["hub"]["mirror"]).resolve()
+    if mirror and not mirror.is_dir():
+        fail(f"hub.mirror: no folder {mirror}; give one that holds <org>/<name>/<files>, or null for the hub")
+    return mirror or None
+
+
+def moving_revisions(sources: dict[str, Source]) -> dict[str, Source]:
+    """One source for each `repo@revision` that is a branch or a tag, whose commit must be asked for."""
+    moving = [each for each in sources.values() if not re.fullmatch(r"[0-9a-f]{40}", each["revision"])]
+    return {f"{each['repo']}@{each['revision']}": each for each in moving}
+
+
+def mirror_digest(mirror: Path | None, source: Source) -> str | None:
+    """A digest of the sizes and times of a source's files in the mirror: a changed file is listed again."""
+    if not mirror:
+        return None
+    folder = mirror / source["repo"]
+    files = [file for pattern in source["patterns"] for file in folder.glob(pattern)]
+    states = sorted(f"{file.relative_to(folder)} {file_state(file)}" for file in files)
+    return hashlib.sha256("\n".join(states).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def file_state(file: Path) -> str:
+    """A file's size and time; "gone" where a link leads to none, which listing the source reports."""
+    try:
+        status = file.stat()
+    except OSError:
+        return "gone"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def read_listing(listing: Path) -> dict[str, dict[str, Any]]:
+    """A source's files by name, in source order."""
+    return _read_listing(listing, listing.stat().st_mtime_ns)
+
+
+@cache
+def _read_listing(listing: Path, _changed: int) -> dict[str, dict[str, Any]]:
+    files = json.loads(listing.read_text(encoding="utf-8"))["files"]
+    return {Path(file["file"]).name: file for file in files}
+
+
+def missing_tag(onevision_config: str | None) -> str:
+    """Whether a first turn without `<image>` gets one in front: where the source is known to leave it out."""
+    repaired = ("cauldron", "llava_format")
+    leaves_out = onevision_config is None or any(word in onevision_config for word in repaired)
+    return "prepend" if leaves_out else "reject"
+
+
+def reading_mb(listing: Path, attempt: int) -> int:
+    """The memory that reading a source's shards takes: pyarrow holds a page, which may be a whole row group.
+
+    Where nothing is listed yet, or no row group is known, it is what those of ordinary size take. A job that
+    ran out of memory gets more at its next attempt.
+    """
+    files = read_listing(listing).values() if listing.exists() else ()
+    largest = max((file.get("group_bytes") or 0 for file in files), default=0)
+    return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
