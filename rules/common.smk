@@ -73,7 +73,8 @@ def stage_files(names):
 
 
 PUBLISHED = [
-    f"work/publish/{file}" for file in ("dataset_info.json", "manifest.json", "README.md", "report.html")
+    *expand("work/publish/{file}", file=["dataset_info.json", "manifest.json", "README.md", "report.html"]),
+    *("data/manifest.json", "data/report.html"),
 ]
 BUILT = [
     f"data/manifest/{name}.json"

@@ -1,7 +1,7 @@
 """What stands beside the artifacts: manifests, the registration for training, the card, the report.
 
-in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet, data/rejects/{name}.parquet,
-      work/read_questions/{questions}.parquet
+in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet,
+      data/rejects/{name}.parquet, work/read_questions/{questions}.parquet
 mid:  work/publish/{dataset_info.json,manifest.json,README.md,report.html}
 out:  data/manifest/{name}.json, data/legibility.json, and what work/publish holds, installed into data/
 
@@ -11,6 +11,11 @@ out:  data/manifest/{name}.json, data/legibility.json, and what work/publish hol
 
 localrules:
     publish_built,
+
+
+# Who asks for data/report.html means that of all artifacts.
+ruleorder: publish_manifest > publish_manifest_built
+ruleorder: publish_report > publish_report_built
 
 
 rule manifest_artifact:
@@ -31,8 +36,8 @@ rule manifest_artifact:
     params:
         code=code("manifest_artifact.py"),
     shell:
-        "exec manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q} --listings {input.listings:q}"
-        " --states {input.states:q} --manifest {output.manifest:q} 2> {log:q}"
+        "exec manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q}"
+        " --listings {input.listings:q} --states {input.states:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
 rule publish_registration:
@@ -50,7 +55,8 @@ rule publish_registration:
         code=code("publish_registration.py"),
         names=NAMES.artifacts,
     shell:
-        "exec publish_registration.py --names {params.names:q} --publish {output.registration:q} --data data 2> {log:q}"
+        "exec publish_registration.py --names {params.names:q} --publish {output.registration:q}"
+        " --data data 2> {log:q}"
 
 
 rule publish_manifest:
@@ -59,6 +65,7 @@ rule publish_manifest:
         manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
     output:
         manifest="work/publish/manifest.json",
+        installed="data/manifest.json",
     log:
         "logs/publish_manifest.log",
     conda:
@@ -92,8 +99,8 @@ rule publish_card:
         code=code("publish_card.py"),
         about=as_json(card_settings(config)),
     shell:
-        "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q} --publish {output.card:q}"
-        " --data data 2> {log:q}"
+        "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q}"
+        " --publish {output.card:q} --data data 2> {log:q}"
 
 
 rule read_pages:
@@ -130,6 +137,7 @@ rule publish_report:
         legibility="data/legibility.json",
     output:
         report="work/publish/report.html",
+        installed="data/report.html",
     log:
         "logs/publish_report.log",
     conda:
@@ -142,12 +150,13 @@ rule publish_report:
         notice=card_settings(config)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
     shell:
-        "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats --rows-per-artifact 6"
-        " --legibility {params.legibility:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
+        "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats"
+        " --rows-per-artifact 6 --legibility {params.legibility:q} --notice {params.notice:q}"
+        " --publish {output.report:q} --data data 2> {log:q}"
 
 
 rule publish_built:
-    """Write manifest, card and report of the artifacts that stand, as they stand; nothing is built or asked."""
+    """Write manifest, card and report of the artifacts that stand; nothing is built or asked."""
     input:
         expand("work/publish_built/{file}", file=["manifest.json", "README.md", "report.html"]),
         "work/publish/dataset_info.json",
@@ -159,6 +168,7 @@ use rule publish_manifest as publish_manifest_built with:
         [],
     output:
         manifest="work/publish_built/manifest.json",
+        installed="data/manifest.json",
     log:
         "logs/publish_manifest_built.log",
     params:
@@ -182,6 +192,7 @@ use rule publish_report as publish_report_built with:
         manifest="work/publish_built/manifest.json",
     output:
         report="work/publish_built/report.html",
+        installed="data/report.html",
     log:
         "logs/publish_report_built.log",
     params:

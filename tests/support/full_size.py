@@ -90,7 +90,8 @@ def built(folder: Path) -> None:
                 _empty(folder, f"work/judge_{kind}/{batch:05d}{suffix}")
             for suffix in (".parquet", ".rejects.parquet", ".json"):
                 _empty(folder, f"work/{last}/{batch:05d}{suffix}")
-    _empty(folder, "work/servers/qwen3/probe.json", "work/servers/glm41v/probe.json", "data/legibility.json")
+    _empty(folder, "work/servers/qwen3/probe.json", "work/servers/glm41v/probe.json")
+    _empty(folder, "data/legibility.json", "data/manifest.json", "data/report.html")
     for file in ("dataset_info.json", "manifest.json", "README.md", "report.html"):
         _empty(folder, f"work/publish/{file}")
     for source in CONFIG["sources"].values():
