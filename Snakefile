@@ -1,4 +1,4 @@
-"""Training parquet for reasoning vision-language models: captions, OCR, instructions, and two kinds of reasoning.
+"""Training parquet for reasoning vision-language models: captions, OCR, instructions, reasoning of two kinds.
 
 hub -> listing -> raw shards -> shards -> data/*.parquet                          (stages 1 and 2)
 questions -> batches -> answers -> verdicts -> pages -> data/text2image.parquet   (stage 3)

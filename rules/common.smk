@@ -1,6 +1,6 @@
 """The checked config, and what rules take from it: names, sources, servers, digests.
 
-The functions are in workflow_lib/, whose folder Snakemake has put on sys.path, as it does with each Snakefile's.
+The functions are in workflow_lib/. Snakemake puts the folder of each Snakefile on sys.path, so also of ours.
 """
 
 import gc
@@ -20,11 +20,14 @@ from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, one_of, target_lines
 from workflow_lib.servers import Server
 from workflow_lib.settings import (
+    answer_settings,
     as_json,
     content_sha256,
     fonts_sha256,
     forget_probes,
-    prompt_sha256,
+    image_settings,
+    judge_settings,
+    question_settings,
     write_settings,
 )
 
@@ -54,7 +57,7 @@ TEXT_TEACHER, TEXT_JUDGE, IMAGE_TEACHER, IMAGE_JUDGE = (
 )
 MIRROR = sources.mirror_folder(config)
 SOURCES = sources.configured_sources(config, NAMES)
-# Which commit a branch or tag names is asked once for all sources of a repository, and stays until asked anew.
+# Which commit a branch or tag names is asked once for all sources of a repository, until asked anew.
 REVISIONS = {} if MIRROR else sources.moving_revisions(SOURCES)
 
 

@@ -31,25 +31,23 @@ rule convert_llava:
         mem_mb=memory_to_convert,
         runtime=60,
     params:
+        program="convert_llava.py",
         code=code("convert_llava.py"),
-        take=lambda wildcards: rows_to_read(wildcards.source, f"{wildcards.shard}.parquet"),
-        missing_tag=lambda wildcards: sources.missing_tag(NAMES.onevision.get(wildcards.source)),
-        check=config["images"]["check"],
-        max_pixels=config["images"]["max_pixels"],
-        on_bad_shard=config["on_bad_shard"],
+        settings=as_json(
+            lambda wildcards: {
+                "take": rows_to_read(wildcards),
+                "missing_tag": sources.missing_tag(NAMES.onevision.get(wildcards.source)),
+                **image_settings(config),
+            }
+        ),
     shell:
-        "exec convert_llava.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
-        " --take {params.take} --missing-tag {params.missing_tag} --check {params.check}"
-        " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
-        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+        "exec {params.program} --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
+        " --settings {params.settings:q} --threads {threads} --shard {output.shard:q}"
+        " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
-rule convert_synthdog:
+use rule convert_llava as convert_synthdog with:
     """Convert a shard of SynthDoG."""
-    input:
-        listing=ancient("work/list_shards/{source}.json"),
-        raw=ancient("raw/{source}/{shard}.parquet"),
-        identity="work/fetch_shard/{source}/{shard}.parquet.json",
     output:
         shard="work/convert_synthdog/{source}/{shard}.parquet",
         rejects="work/convert_synthdog/{source}/{shard}.rejects.parquet",
@@ -58,24 +56,16 @@ rule convert_synthdog:
         "logs/convert_synthdog/{source}/{shard}.log",
     wildcard_constraints:
         source=one_of(NAMES.synthdog),
-    conda:
-        "../envs/base.yaml"
-    threads: 2
-    resources:
-        mem_mb=memory_to_convert,
-        runtime=60,
     params:
+        program="convert_synthdog.py",
         code=code("convert_synthdog.py"),
-        take=lambda wildcards: rows_to_read(wildcards.source, f"{wildcards.shard}.parquet"),
-        language=lambda wildcards: wildcards.source.removeprefix("synthdog_"),
-        check=config["images"]["check"],
-        max_pixels=min(sources.SYNTHDOG_MAX_PIXELS, config["images"]["max_pixels"]),
-        on_bad_shard=config["on_bad_shard"],
-    shell:
-        "exec convert_synthdog.py --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
-        " --take {params.take} --language {params.language} --check {params.check}"
-        " --max-pixels {params.max_pixels} --on-bad-shard {params.on_bad_shard} --threads {threads}"
-        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+        settings=as_json(
+            lambda wildcards: {
+                "take": rows_to_read(wildcards),
+                "language": wildcards.source.removeprefix("synthdog_"),
+                **image_settings(config, sources.SYNTHDOG_MAX_PIXELS),
+            }
+        ),
 
 
 checkpoint gather_parts:

@@ -46,16 +46,13 @@ checkpoint list_shards:
         runtime=60,
     params:
         code=code("list_shards.py"),
-        repo=lambda wildcards: SOURCES[wildcards.source]["repo"],
-        revision=lambda wildcards: SOURCES[wildcards.source]["revision"],
-        patterns=lambda wildcards: SOURCES[wildcards.source]["patterns"],
-        max_rows=lambda wildcards: SOURCES[wildcards.source]["max_rows"],
+        source=as_json(lambda wildcards: SOURCES[wildcards.source]),
         incomplete=config["hub"]["incomplete"],
         mirrored=lambda wildcards: sources.mirror_digest(MIRROR, SOURCES[wildcards.source]),
     shell:
-        "exec list_shards.py --source {wildcards.source:q} --repo {params.repo:q} --revision {params.revision:q}"
-        " --resolved {input.resolved:q} --patterns {params.patterns:q} --max-rows {params.max_rows}"
-        " --incomplete {params.incomplete} --hub work/hub.json --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
+        "exec list_shards.py --source {wildcards.source:q} --settings {params.source:q}"
+        " --resolved {input.resolved:q} --incomplete {params.incomplete} --hub work/hub.json"
+        " --connections {resources.hub_connections} --listing {output.listing:q} 2> {log:q}"
 
 
 rule fetch_shard:

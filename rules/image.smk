@@ -3,7 +3,7 @@
 in:   data/llavaonevision_converted/*.parquet, work/servers/{name}/probe.json
 mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
       work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
-out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, from which data/image_thinking.parquet is assembled
+out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/image_thinking.parquet
 """
 
 
@@ -26,19 +26,23 @@ rule sample_images:
         runtime=60,
     params:
         code=code("sample_images.py"),
-        folder=lambda wildcards: NAMES.onevision[wildcards.name],
-        samples=IMAGE["samples_per_config"],
-        seed=config["seed"],
+        settings=as_json(
+            lambda wildcards: {
+                "folder": NAMES.onevision[wildcards.name],
+                "count": IMAGE["samples_per_config"],
+                "seed": config["seed"],
+            }
+        ),
     shell:
-        "exec sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q} --folder {params.folder:q}"
-        " --count {params.samples} --seed {params.seed} --samples {output.samples:q}"
+        "exec sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q}"
+        " --settings {params.settings:q} --samples {output.samples:q}"
         " --identity {output.identity:q} 2> {log:q}"
 
 
-rule answer_image:
+use rule answer_text as answer_image with:
     """Ask the vision teacher about the pictures of a batch that are not in the journal."""
     input:
-        samples=samples,
+        questions=samples,
         identities=sample_identities,
         probe=IMAGE_TEACHER.probe,
     output:
@@ -52,28 +56,18 @@ rule answer_image:
     resources:
         **IMAGE_TEACHER.resources,
     params:
+        program="answer_image.py",
         code=code("answer_image.py"),
-        model=IMAGE_TEACHER.model,
-        max_model_len=IMAGE_TEACHER.settings["max_model_len"],
-        sampling=as_json(IMAGE["sampling"]["thinking"]),
-        samples=IMAGE["samples"],
-        seed=config["seed"],
-        longer_budget=IMAGE["longer_budget"] or 0,
-        repetition=IMAGE["repetition"] or 0,
+        settings=as_json(answer_settings(config, "image_reasoning")),
         server=IMAGE_TEACHER.file,
         journal=IMAGE_TEACHER.journal,
-    shell:
-        "exec answer_image.py --questions {input.samples:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
-        " --journal {params.journal:q} --progress work/stats/answer_image/{wildcards.batch}.json"
-        " --sampling {params.sampling:q} --samples {params.samples} --seed {params.seed}"
-        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --answers {output.answers:q} --identity {output.identity:q} 2> {log:q}"
+        progress="work/stats/answer_image/{batch}.json",
 
 
-checkpoint judge_image:
+use rule judge_text as judge_image with:
     """Ask the judge, with the picture, about every answer of a batch that has the right form."""
     input:
-        samples=samples,
+        questions=samples,
         identities=sample_identities,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
@@ -89,30 +83,19 @@ checkpoint judge_image:
     resources:
         **IMAGE_JUDGE.resources,
     params:
+        program="judge_image.py",
         code=code("judge_image.py"),
-        model=IMAGE_JUDGE.model,
-        max_model_len=IMAGE_JUDGE.settings["max_model_len"],
-        prompt_sha256=prompt_sha256(config, "image_reasoning"),
-        sampling=as_json(IMAGE["sampling"]["judge"]),
-        seed=config["seed"],
-        longer_budget=IMAGE["longer_budget"] or 0,
-        repetition=IMAGE["repetition"] or 0,
+        settings=as_json(judge_settings(config, "image_reasoning")),
+        prompt="work/prompts/image_reasoning.md",
         server=IMAGE_JUDGE.file,
         journal=IMAGE_JUDGE.journal,
-    shell:
-        "exec judge_image.py --questions {input.samples:q} --answers {input.answers:q}"
-        " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress work/stats/judge_image/{wildcards.batch}.json"
-        " --prompt work/prompts/image_reasoning.md --prompt-sha256 {params.prompt_sha256}"
-        " --sampling {params.sampling:q} --seed {params.seed}"
-        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"
+        progress="work/stats/judge_image/{batch}.json",
 
 
 rule select_image:
     """Keep what the judge passed, with the original picture and question."""
     input:
-        samples=samples,
+        questions=samples,
         identities=sample_identities,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
@@ -133,6 +116,6 @@ rule select_image:
         code=code("select_image.py"),
         min_score=IMAGE["min_score"],
     shell:
-        "exec select_image.py --questions {input.samples:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
-        " --min-score {params.min_score} --shard {output.shard:q} --rejects {output.rejects:q}"
-        " --summary {output.summary:q} 2> {log:q}"
+        "exec select_image.py --questions {input.questions:q} --answers {input.answers:q}"
+        " --verdicts {input.verdicts:q} --min-score {params.min_score} --shard {output.shard:q}"
+        " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

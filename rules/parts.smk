@@ -39,9 +39,9 @@ def listed_file(source, name):
     return listed(source)[name]
 
 
-def rows_to_read(source, name):
+def rows_to_read(wildcards):
     """How many rows of a shard are read; -1 is all."""
-    rows = listed_file(source, name)["take"]
+    rows = listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
     return -1 if rows is None else rows
 
 
@@ -86,7 +86,7 @@ def sample_identities(wildcards):
 
 
 def judged(rule):
-    """An input function: by what a batch's verdicts are known; once they are, what follows is decided anew."""
+    """An input function: by what a batch's verdicts are known; what follows is decided anew then."""
 
     def identity(wildcards):
         think_again()

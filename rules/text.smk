@@ -1,8 +1,8 @@
 """Questions answered by the text teacher, judged, and drawn as pictures.
 
 in:   raw/{questions}/*, work/servers/{name}/probe.json
-mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*, work/answer_text/{batch}.{parquet,json},
-      work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
+mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*,
+      work/answer_text/{batch}.{parquet,json}, work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/text2image.parquet is assembled
 """
 
@@ -25,16 +25,11 @@ rule read_questions:
         runtime=60,
     params:
         code=code("read_questions.py"),
-        repo=lambda wildcards: NAMES.questions[wildcards.questions]["repo"],
-        question=lambda wildcards: NAMES.questions[wildcards.questions]["question"],
-        reference=lambda wildcards: NAMES.questions[wildcards.questions].get("reference", []),
-        max_questions=TEXT["max_questions"] or -1,
-        on_bad_shard=config["on_bad_shard"],
+        settings=as_json(lambda wildcards: question_settings(config, NAMES.questions[wildcards.questions])),
     shell:
-        "exec read_questions.py --raw {input.raw:q} --identities {input.identities:q} --repo {params.repo:q}"
-        " --question {params.question:q} --reference {params.reference:q} --max-questions {params.max_questions}"
-        " --on-bad-shard {params.on_bad_shard} --questions {output.questions:q} --rejects {output.rejects:q}"
-        " --summary {output.summary:q} 2> {log:q}"
+        "exec read_questions.py --raw {input.raw:q} --identities {input.identities:q}"
+        " --settings {params.settings:q} --questions {output.questions:q}"
+        " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
 checkpoint batch_questions:
@@ -85,25 +80,17 @@ rule answer_text:
     resources:
         **TEXT_TEACHER.resources,
     params:
+        program="answer_text.py",
         code=code("answer_text.py"),
-        model=TEXT_TEACHER.model,
-        max_model_len=TEXT_TEACHER.settings["max_model_len"],
-        thinking=as_json(TEXT["sampling"]["thinking"]),
-        no_thinking=as_json(TEXT["sampling"]["no_thinking"]),
-        no_think_share=TEXT["no_think_share"],
-        samples=TEXT["samples"],
-        seed=config["seed"],
-        longer_budget=TEXT["longer_budget"] or 0,
-        repetition=TEXT["repetition"] or 0,
+        settings=as_json(answer_settings(config, "text_reasoning")),
         server=TEXT_TEACHER.file,
         journal=TEXT_TEACHER.journal,
+        progress="work/stats/answer_text/{batch}.json",
     shell:
-        "exec answer_text.py --questions {input.questions:q} --server {params.server:q} --model {params.model:q} --probe {input.probe:q}"
-        " --journal {params.journal:q} --progress work/stats/answer_text/{wildcards.batch}.json"
-        " --thinking {params.thinking:q} --no-thinking {params.no_thinking:q}"
-        " --no-think-share {params.no_think_share} --samples {params.samples} --seed {params.seed}"
-        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
-        " --answers {output.answers:q} --identity {output.identity:q} 2> {log:q}"
+        "exec {params.program} --questions {input.questions:q} --settings {params.settings:q}"
+        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
+        " --progress {params.progress:q} --answers {output.answers:q} --identity {output.identity:q}"
+        " 2> {log:q}"
 
 
 checkpoint judge_text:
@@ -125,23 +112,17 @@ checkpoint judge_text:
     resources:
         **TEXT_JUDGE.resources,
     params:
+        program="judge_text.py",
         code=code("judge_text.py"),
-        model=TEXT_JUDGE.model,
-        max_model_len=TEXT_JUDGE.settings["max_model_len"],
-        prompt_sha256=prompt_sha256(config, "text_reasoning"),
-        sampling=as_json(TEXT["sampling"]["judge"]),
-        seed=config["seed"],
-        longer_budget=TEXT["longer_budget"] or 0,
-        repetition=TEXT["repetition"] or 0,
+        settings=as_json(judge_settings(config, "text_reasoning")),
+        prompt="work/prompts/text_reasoning.md",
         server=TEXT_JUDGE.file,
         journal=TEXT_JUDGE.journal,
+        progress="work/stats/judge_text/{batch}.json",
     shell:
-        "exec judge_text.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --server {params.server:q} --model {params.model:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress work/stats/judge_text/{wildcards.batch}.json"
-        " --prompt work/prompts/text_reasoning.md --prompt-sha256 {params.prompt_sha256}"
-        " --sampling {params.sampling:q} --seed {params.seed}"
-        " --longer-budget {params.longer_budget} --repetition {params.repetition}"
+        "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
+        " --settings {params.settings:q} --prompt {params.prompt:q} --server {params.server:q}"
+        " --probe {input.probe:q} --journal {params.journal:q} --progress {params.progress:q}"
         " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"
 
 
@@ -168,11 +149,9 @@ rule render_text:
         runtime=120,
     params:
         code=code("render_text.py"),
-        min_score=TEXT["min_score"],
-        render=as_json(config["render"]),
+        settings=as_json({"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}),
         fonts=fonts_sha256(config),
-        seed=config["seed"],
     shell:
-        "exec render_text.py --questions {input.questions:q} --answers {input.answers:q} --verdicts {input.verdicts:q}"
-        " --min-score {params.min_score} --render {params.render:q} --seed {params.seed} --threads {threads}"
+        "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"
+        " --verdicts {input.verdicts:q} --settings {params.settings:q} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

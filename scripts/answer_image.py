@@ -11,10 +11,10 @@ from prep.runtime import program
 def main() -> None:
     parser = program.parser(__doc__)
     batch.add_answer_arguments(parser)
-    parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
+    parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     args = parser.parse_args()
     batch.write_answers(
-        args, {"thinking": args.sampling}, 0, lambda response, _: parse_image_answer(response)
+        args, {"thinking": args.thinking}, 0, lambda response, _: parse_image_answer(response)
     )
 
 

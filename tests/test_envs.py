@@ -67,18 +67,21 @@ def test_every_environment_has_what_the_asking_programs_import(env):
 def rule_programs() -> dict[str, str]:
     """The program of each rule that runs in an environment of its own, with that environment's file."""
     rules = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    blocks = re.split(r"^(?:    )?(?:rule|checkpoint)\b", rules, flags=re.MULTILINE)[1:]
-    programs = {}
+    blocks = re.split(r"^(?:    )?(?:use rule|rule|checkpoint)\b", rules, flags=re.MULTILINE)[1:]
+    programs, envs = {}, {}
     for block in blocks:
-        program, env = re.search(r'"(?:exec )?(\w+)\.py ', block), re.search(r'"\.\./envs/(\S+)"', block)
-        if program and env:
-            programs[program[1]] = env[1]
+        rule, variant = re.match(r" *(\w*)(?: as (\w+) with)?:", block).groups()
+        program = re.search(r'(?:"(?:exec )?|program=")(\w+)\.py[" ]', block)
+        env = re.search(r'"\.\./envs/(\S+)"', block)
+        envs[variant or rule] = env[1] if env else envs.get(rule)  # a variant has the rule's
+        if program and envs[variant or rule]:
+            programs[program[1]] = envs[variant or rule]
     return programs
 
 
 def test_every_rule_finds_what_its_program_imports_in_its_conda_environment():
     programs = rule_programs()
-    assert {"plan", "convert_llava", "render_text", "publish_report"} <= programs.keys()
+    assert {"plan", "convert_llava", "convert_synthdog", "render_text", "publish_report"} <= programs.keys()
     missing = {
         program: imports(program) - pins(ROOT / "envs" / env).keys() for program, env in programs.items()
     }

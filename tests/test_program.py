@@ -1,5 +1,6 @@
 """How programs end: one clear line for what a user can mend, a traceback for a bug, a code for a signal."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from prep.runtime import program
 from running import python_environment
 
 PROGRAM = """
@@ -90,3 +92,22 @@ def test_what_is_being_closed_is_not_disturbed_by_a_second_sigterm():
     stdout, stderr = done.communicate("\n")
     assert (done.returncode, stdout) == (128 + signal.SIGTERM, "closed\n")
     assert stderr.count("terminated") == 1
+
+
+def test_settings_are_the_flags_that_their_keys_name():
+    flags = program.parser("")
+    for name, kind in (
+        ("--take", int),
+        ("--style", json.loads),
+        ("--no-think-share", float),
+        ("--name", str),
+    ):
+        flags.add_argument(name, type=kind, required=True)
+    flags.add_argument("--patterns", nargs="+", required=True)
+    flags.add_argument("--reference", nargs="?")
+    settings = {"take": -1, "style": {"a": [1, "b c"]}, "no_think_share": 0.5, "patterns": ["x", "y"]}
+    given = ["--name", "n", "--settings", json.dumps(settings | {"reference": None})]
+    args = flags.parse_args(given)
+    assert vars(args) == settings | {"name": "n", "reference": None}
+    with pytest.raises(SystemExit):
+        flags.parse_args([*given[:-1], json.dumps(settings | {"taken": 1})])

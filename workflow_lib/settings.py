@@ -33,7 +33,7 @@ def prompt_text(config: dict[str, Any], task: str) -> str:
 
 
 def prompt_sha256(config: dict[str, Any], task: str) -> str:
-    """The digest by which a judge's prompt is declared; its text is in a file, for short commands."""
+    """The digest by which a judge's prompt is declared."""
     return hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
 
 
@@ -60,10 +60,55 @@ def content_sha256(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, Any]:
+    """What decides a server's answers in a task, besides the questions, and besides how each role asks."""
+    server = config["servers"][config[task][role]]
+    return {
+        "model": server["model"],
+        "max_model_len": server["max_model_len"],
+        "seed": config["seed"],
+        "longer_budget": config[task]["longer_budget"] or 0,
+        "repetition": config[task]["repetition"] or 0,
+    }
+
+
+def image_settings(config: dict[str, Any], max_pixels: int | None = None) -> dict[str, Any]:
+    """Which pictures of a shard are kept; `max_pixels` is a limit of the source."""
+    limit = config["images"]["max_pixels"]
+    images = config["images"] | {"max_pixels": min(limit, max_pixels or limit)}
+    return images | {"on_bad_shard": config["on_bad_shard"]}
+
+
+def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+    """What is read of a source of questions."""
+    return {
+        "repo": source["repo"],
+        "question": source["question"],
+        "reference": source.get("reference"),
+        "max_questions": config["text_reasoning"]["max_questions"] or -1,
+        "on_bad_shard": config["on_bad_shard"],
+    }
+
+
+def answer_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
+    """What decides a teacher's answers: sampling by mode, how many, and the share without thinking."""
+    own = {key: config[task][key] for key in ("samples", "no_think_share") if key in config[task]}
+    modes = {mode: values for mode, values in config[task]["sampling"].items() if mode != "judge"}
+    return request_settings(config, task, "teacher") | own | modes
+
+
+def judge_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
+    """What decides a judge's verdicts. The text of the prompt is in a file, for short commands."""
+    own = {"sampling": config[task]["sampling"]["judge"], "prompt_sha256": prompt_sha256(config, task)}
+    return request_settings(config, task, "judge") | own
+
+
 def as_json(value: Any) -> Callable[[Any], str]:
-    """A params function that gives a value as JSON, whose braces Snakemake would take for wildcards."""
-    text = json.dumps(value)
-    return lambda wildcards: text
+    """A params function that gives a value, or what a function of wildcards returns, as JSON.
+
+    A text as it is will not do: Snakemake would take its braces for wildcards.
+    """
+    return lambda wildcards: json.dumps(value(wildcards) if callable(value) else value)
 
 
 def write_settings(

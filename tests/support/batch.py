@@ -57,9 +57,9 @@ class Batch:
         """What every program that asks the server about the questions is told."""
         return [
             *("--questions", self.folder / "questions.parquet", "--server", self.folder / "server.json"),
-            *("--model", "model"),
+            *("--settings", '{"model": "model", "max_model_len": 8192, "seed": 42}'),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
-            *("--progress", self.folder / "progress.json", "--seed", 42),
+            *("--progress", self.folder / "progress.json"),
             *("--longer-budget", 0, "--repetition", 0, "--identity", self.folder / "identity.json"),
         ]
 

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="what is asked about")
     parser.add_argument("--server", type=Path, required=True, help="JSON: where it is, or how it starts")
     parser.add_argument("--model", required=True, help="the model that is meant")
+    parser.add_argument("--max-model-len", type=int, required=True, help="tokens of prompt and answer")
     parser.add_argument("--probe", type=Path, required=True, help="JSON: what the client adapts to")
     parser.add_argument("--journal", type=Path, required=True, help="folder of the server's journals")
     parser.add_argument("--progress", type=Path, required=True, help="out: JSON of counts, as it goes")
@@ -184,7 +185,7 @@ def send_requests(
         )
     with Journal(args.journal) as journal, Server(config, args.server.parent) as server:
         kept = args.longer_budget or None, args.repetition or None
-        answers = Answers(journal, args.model, config.max_model_len, *kept)
+        answers = Answers(journal, args.model, args.max_model_len, *kept)
         client = Client(config, server, answers, args.progress)
         yield from client.ask(requests, config.max_failed_share)
 

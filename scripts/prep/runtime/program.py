@@ -2,11 +2,12 @@
 
 import argparse
 import errno
+import json
 import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prep.runtime.process_group import end_with_parent
@@ -25,9 +26,34 @@ class Failure(Exception):
         return sanitize(super().__str__())
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """An argument parser headed by the program's docstring; flags have no defaults (config.yaml has)."""
-    return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reads `--settings JSON` as the flags that its keys name.
+
+    So a rule declares all that decides an output as one param: `{"take": -1}` is `--take=-1`.
+    """
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        if "--settings" in words:
+            at = words.index("--settings")
+            settings = json.loads(words[at + 1])
+            words[at : at + 2] = [word for key, value in settings.items() for word in _flag(key, value)]
+        return super().parse_known_args(words, namespace)
+
+
+def _flag(key: str, value: Any) -> list[str]:
+    """A setting as words of a command: a list has a word for each value, a mapping is JSON, null is none."""
+    flag = f"--{key.replace('_', '-')}"
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [flag, *map(str, value)]
+    return [f"{flag}={json.dumps(value) if isinstance(value, dict) else value}"]
+
+
+def parser(doc: str | None) -> Parser:
+    """A parser headed by the program's docstring; flags have no defaults (config.yaml has)."""
+    return Parser(description=doc, allow_abbrev=False, epilog="--settings JSON gives flags by name.")
 
 
 def run(main: Callable[[], None]) -> None:
