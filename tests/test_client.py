@@ -359,7 +359,9 @@ def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monke
         assert server.attempts.total() < 64 * 2 + 20
 
 
-def test_after_a_time_of_refusal_all_slots_are_used_again(ask):
+def test_after_a_time_of_refusal_all_slots_are_used_again(ask, monkeypatch):
+    monkeypatch.setattr(endpoint_pool, "PATIENCE", 600.0)
+
     def plan(seen: Ask) -> Reply:
         if len(server.arrivals) <= 50:
             return Reply(status=503)
