@@ -17,7 +17,7 @@ from workflow_lib.card import card_settings, notice_of
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, fail, resolve_paths
 from workflow_lib.failures import report_failures
-from workflow_lib.names import Names, one_of, target_lines
+from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.servers import Server
 from workflow_lib.settings import (
     answer_settings,

@@ -64,15 +64,7 @@ def text_batches():
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def image_batches():
-    """Whole artifacts in list order, as many a batch as fit by samples_per_config, and at least one."""
-    names = list(NAMES.onevision)
-    fit = max(1, IMAGE["batch_size"] // IMAGE["samples_per_config"])
-    starts = range(0, len(names), fit)
-    return {f"{number:05d}": names[start : start + fit] for number, start in enumerate(starts)}
-
-
-IMAGE_BATCHES = image_batches()
+IMAGE_BATCHES = cut_batches(list(NAMES.onevision), IMAGE["batch_size"] // IMAGE["samples_per_config"])
 
 
 def samples(wildcards):
@@ -126,16 +118,9 @@ def part_files(wildcards):
     return [ancient(file) for file in rows + rejects + raw + batches]
 
 
-def sources_of(name):
-    """The sources that an artifact's manifest lists."""
-    if name == "text2image":
-        return list(NAMES.questions)
-    return list(NAMES.onevision) if name == "image_thinking" else [name]
-
-
 def listings_of(name):
     """The listings of an artifact's sources."""
-    return [f"work/list_shards/{source}.json" for source in sources_of(name)]
+    return [f"work/list_shards/{source}.json" for source in NAMES.sources_of(name)]
 
 
 def other_states_of(name):

@@ -5,7 +5,7 @@ import re
 import pytest
 from test_workflow_lib_config import checked
 
-from workflow_lib.names import Names, artifact_of, one_of, target_lines
+from workflow_lib.names import Names, artifact_of, cut_batches, one_of, target_lines
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,22 @@ def test_a_constraint_admits_its_names_and_nothing_else() -> None:
     assert all(admitted.fullmatch(name) for name in names)
     assert not any(admitted.fullmatch(name) for name in ("x/GeoQAA_a", "b", "x/", "text2image/b", "x/y"))
     assert not re.fullmatch(one_of([]), "")
+
+
+@pytest.mark.parametrize(
+    ("size", "batches"),
+    [(2, {"00000": ["a", "b"], "00001": ["c"]}), (0, {"00000": ["a"], "00001": ["b"], "00002": ["c"]})],
+)
+def test_a_batch_packs_as_many_artifacts_as_fit_and_at_least_one(size: int, batches: dict) -> None:
+    assert cut_batches(["a", "b", "c"], size) == batches
+    assert cut_batches([], size) == {}
+
+
+def test_a_manifest_lists_the_sources_that_its_artifact_is_made_of() -> None:
+    names = Names(checked({"onevision": {"configs": ["iiit5k"]}}))
+    assert names.sources_of("synthdog_en") == ["synthdog_en"]
+    assert names.sources_of("text2image") == ["Chinese-DeepSeek-R1-Distill-data-110k", "alpaca"]
+    assert names.sources_of("image_thinking") == ["llavaonevision_converted/iiit5k"]
 
 
 def test_stages_and_targets_name_every_artifact_once() -> None:

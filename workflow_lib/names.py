@@ -35,6 +35,18 @@ class Names:
             given = "text_reasoning.sources"
             fail(f"{given}: the last parts of the repos must differ, and not be an artifact's name")
 
+    def sources_of(self, name: str) -> list[str]:
+        """The sources that an artifact's manifest lists."""
+        if name == "text2image":
+            return list(self.questions)
+        return list(self.onevision) if name == "image_thinking" else [name]
+
+
+def cut_batches(names: list[str], size: int) -> dict[str, list[str]]:
+    """Names in order, as many a batch as fit, and at least one; by the batch's number in five digits."""
+    starts = range(0, len(names), max(1, size))
+    return {f"{number:05d}": names[start : start + max(1, size)] for number, start in enumerate(starts)}
+
 
 def artifact_of(onevision_config: str) -> str:
     """A OneVision config's artifact: `ai2d(cauldron,llava_format)` is …/ai2d_cauldron_llava_format."""
