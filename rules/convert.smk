@@ -3,6 +3,8 @@
 A converted shard holds the texts of the rows that are kept. Their pictures are read when it is made, and
 copied once, from the raw shard into the artifact.
 
+Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
+
 in:   raw/{source}/{shard}.parquet
 mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json},
       work/gather_parts/{name}.json
@@ -13,6 +15,7 @@ out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{
 rule convert_llava:
     """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
     input:
+        # For params, which tell what of it decides.
         listing=ancient("work/list_shards/{source}.json"),
         raw=ancient("raw/{source}/{shard}.parquet"),
         identity="work/fetch_shard/{source}/{shard}.parquet.json",

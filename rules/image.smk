@@ -1,5 +1,7 @@
 """Pictures of the OneVision artifacts, reasoned over by the vision teacher and judged.
 
+Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
+
 in:   data/llavaonevision_converted/*.parquet, work/servers/{name}/probe.json
 mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
       work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*

@@ -1,5 +1,7 @@
 """What stands beside the artifacts: manifests, the registration for training, the card, the report.
 
+Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
+
 in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet,
       data/rejects/{name}.parquet, work/read_questions/{questions}.parquet
 mid:  work/publish/{dataset_info.json,manifest.json,README.md,report.html}

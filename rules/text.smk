@@ -1,5 +1,7 @@
 """Questions answered by the text teacher, judged, and drawn as pictures.
 
+Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
+
 in:   raw/{questions}/*, work/servers/{name}/probe.json
 mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*,
       work/answer_text/{batch}.{parquet,json}, work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
