@@ -34,12 +34,13 @@ class Server:
         return f"work/journal/{self.name}"
 
     @property
-    def environment(self) -> str | None:
+    def environment(self) -> str:
         """The conda environment of the jobs that use it: its own when they start it, else the base.
 
-        The embedded server comes with the requirements, so its jobs stay in the environment of Snakemake.
+        The embedded server comes with the requirements, so its jobs stay in the environment of Snakemake: it
+        is "", since a variant of a rule keeps the environment of that rule where its own is None.
         """
-        envs = {"managed": self.settings["conda_env"], "external": "envs/base.yaml", "embedded": None}
+        envs = {"managed": self.settings["conda_env"], "external": "envs/base.yaml", "embedded": ""}
         env = envs[self.settings["mode"]]
         # Snakemake reads braces in the path of an environment as wildcards.
         return env and str(self.base / env).replace("{", "{{").replace("}", "}}")
