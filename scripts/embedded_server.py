@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Serve a small model as an OpenAI-compatible stand-in for the teachers and their judges, on CPU alone.
+"""OpenAI-compatible HTTP server of a small CPU model, a stand-in for the teachers and their judges.
 
-It proves the plumbing and teaches nothing: a language model of 135 million parameters, held by grammars to
-the teachers' forms, that reads pictures by character recognition and cannot judge. The form of an answer
-follows from the request: with `response_format` JSON; where the last user turn ends in ` /no_think`
-Qwen3's with an empty think block; with a picture GLM-4.1V-Thinking's; else Qwen3's. Every answer is short.
-The environment variable VLLM_API_KEY holds the key that requests must carry.
+It proves the plumbing and teaches nothing. Grammars hold a language model of 135 million parameters to the
+teachers' forms; it reads pictures by OCR and cannot judge. The request decides the form of the answer: JSON
+with `response_format`; Qwen3's with an empty think block where the last user turn ends in ` /no_think`;
+GLM-4.1V-Thinking's with a picture; else Qwen3's. Every answer is short. The environment variable
+VLLM_API_KEY holds the key that requests must carry.
 """
 
 import argparse
@@ -21,22 +21,21 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from embedded.chat import Chat, Problem
-from embedded.model import CONTEXT, Model, version
+from embedded.chat import ApiError, Chat
+from embedded.model import CONTEXT, Model, describe_version
 from embedded.reader import Reader
 from prep.runtime.program import Failure, parser, run
 
 log = logging.getLogger("embedded_server")
 
-_LARGEST = 256 * 2**20
-"""Bytes of the largest body that is taken."""
+_MAX_BODY_BYTES = 256 * 2**20
 
 Route = tuple[str, Callable[[bytes], dict[str, Any]]]
-"""The method of a path, and what answers the body of its requests."""
+"""The method of a path, and the handler of its request bodies."""
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Takes connections, each in a thread of its own. Bound at once, it listens only from `activate` on."""
+    """Threading TCP server. It binds at once and listens from `activate` on."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -50,18 +49,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             raise Failure(f"cannot listen on {host}:{port}: {error}") from error
 
     def activate(self, key: str, routes: dict[str, Route]) -> None:
-        """Listen, and answer by the routes; those under /v1/ want the key."""
+        """Listen and serve the routes; those under /v1/ require the key."""
         self.authorization = f"Bearer {key}".encode()
         self.routes = routes
         self.server_activate()
 
     def handle_error(self, *_: Any) -> None:
-        """Note a connection that broke; there is nobody to tell."""
+        """Log a broken connection: there is no client to answer."""
         log.info("a connection broke: %s", type(sys.exception()).__name__)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: JSON in and out, errors in OpenAI's form, a short line in the log for each request."""
+    """One connection: JSON in and out, errors in OpenAI's form, one log line per request."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -81,13 +80,13 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         try:
             status, body = 200, self._answer(path)
-        except Problem as problem:
+        except ApiError as problem:
             status, body = problem.status, problem.body
         except (ConnectionError, TimeoutError):
             raise
         except Exception:
             log.exception("a fault of this program")
-            status, body = 500, Problem(500, "a fault of the server; its log has more").body
+            status, body = 500, ApiError(500, "a fault of the server; its log has more").body
         self._send(status, body)
         shown = path if path in self.server.routes else "(unknown path)"
         log.info("%s %s %d %.2f s", self.command, shown, status, time.monotonic() - began)
@@ -97,23 +96,23 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/v1/"):
             sent = self.headers.get("Authorization", "").encode()
             if not hmac.compare_digest(sent, self.server.authorization):
-                raise Problem(401, "the API key is wrong or missing", code="invalid_api_key")
+                raise ApiError(401, "the API key is wrong or missing", code="invalid_api_key")
         if path not in self.server.routes:
-            raise Problem(404, "there is nothing at this path", code="not_found")
+            raise ApiError(404, "there is nothing at this path", code="not_found")
         method, answer = self.server.routes[path]
         if self.command != method:
-            raise Problem(405, f"this path takes {method}", code="method_not_allowed")
+            raise ApiError(405, f"this path takes {method}", code="method_not_allowed")
         return answer(content)
 
     def _body(self) -> bytes:
-        """The request's body, read even where it is not needed: the connection is used again."""
+        """Read the request's body, even where it is not needed: the connection is used again."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
             self.close_connection = True
-            raise Problem(411, "the body needs a Content-Length")
-        if int(length) > _LARGEST:
+            raise ApiError(411, "the body needs a Content-Length")
+        if int(length) > _MAX_BODY_BYTES:
             self.close_connection = True
-            raise Problem(413, f"the body is larger than {_LARGEST} bytes")
+            raise ApiError(413, f"the body is larger than {_MAX_BODY_BYTES} bytes")
         return self.rfile.read(int(length))
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
@@ -129,23 +128,23 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses (a malformed request, an unknown method) in the same form."""
+        """Answer what the base class refuses (a malformed request, an unknown method) in the same form."""
         self.close_connection = True
-        self.request_version = self.protocol_version  # Whatever was asked in, the answer has a head.
-        self._send(code, Problem(code, message or "the request is malformed").body)
+        self.request_version = self.protocol_version  # the answer has a head, whatever the request's version
+        self._send(code, ApiError(code, message or "the request is malformed").body)
 
     def log_message(self, *_: Any) -> None:
-        """The base class's lines are left out for ours."""
+        """Drop the base class's lines: `_handle` logs."""
 
 
-def routes(name: str, threads: int) -> dict[str, Route]:
-    """Load the model and say what is answered where."""
+def build_routes(name: str, threads: int) -> dict[str, Route]:
+    """Load the model; return the routes."""
     chat = Chat(name, Model(threads), Reader(threads))
     model = {"id": name, "object": "model", "created": int(time.time()), "owned_by": "embedded"}
     models = {"object": "list", "data": [model | {"max_model_len": CONTEXT}]}
     return {
         "/health": ("GET", lambda _: {"status": "ok"}),
-        "/version": ("GET", lambda _: {"version": version()}),
+        "/version": ("GET", lambda _: {"version": describe_version()}),
         "/v1/models": ("GET", lambda _: models),
         "/v1/chat/completions": ("POST", chat.complete),
     }
@@ -167,12 +166,12 @@ def main() -> None:
         raise Failure("VLLM_API_KEY is not set: it holds the key that requests must carry")
     if args.threads < 1:
         raise Failure(f"--threads {args.threads}: at least 1 is needed")
-    # Nothing here needs unwinding, and an orderly end would wait for the model to finish its sentence.
+    # An orderly end would wait for the model to finish its answer. There is nothing to clean up.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     server = Server(args.host, args.port)
-    server.activate(key, routes(args.model, args.threads))
-    log.info("%s answers as %s on http://%s:%d/v1", version(), args.model, *server.server_address)
+    server.activate(key, build_routes(args.model, args.threads))
+    log.info("%s answers as %s on http://%s:%d/v1", describe_version(), args.model, *server.server_address)
     server.serve_forever()
 
 

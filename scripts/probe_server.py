@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Ask a model server a few greedy questions and write down what the pipeline must adapt to.
+"""Capability probe of a model server: a few greedy requests show what the client must adapt to.
 
-The probe file holds only what answers depend on: where the thinking comes, whether a response_format is
-obeyed, whether ` /no_think` leaves an empty think block. All else goes to the details. What the pipeline
-cannot work with ends in one line: no chat, a sampling that is refused, a teacher that does not think, no
-eyes where pictures are asked about.
+The probe file holds only what answers depend on: where the thinking comes, whether the server obeys
+response_format, whether ` /no_think` leaves an empty think block. All else goes to the details. A server
+that the pipeline cannot use ends in one line: no chat, a refused sampling, a teacher that does not think, no
+pictures where they are asked about.
 """
 
 import asyncio
@@ -36,27 +36,27 @@ from prep.storage.atomic import read_json, write_json
 log = logging.getLogger("prep")
 
 SUM = "What is 2 + 3? Put the final answer in a box."
-# A server that does not constrain its output answers this in a sentence, not in JSON.
+# A server without constrained output answers this in a sentence, not in JSON.
 SENTENCE = "Is the sky blue on a clear day? Answer in one plain sentence." + NO_THINK
 PICTURE = "What is written in this picture?"
 TAGS = (THINK_START, THINK_END, *ANSWER_TAGS, *BOX_TAGS)
 EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
-# Greedy thinking may run in circles; where it comes shows long before this many tokens.
-BUDGET = 1024
-# Whether a sampling is accepted shows at the first token.
-TRIAL = 8
+# Greedy thinking may repeat itself. Its place shows long before this many tokens.
+PROBE_TOKENS = 1024
+# The first token shows whether a sampling is accepted.
+TRIAL_TOKENS = 8
 
 
-def thinking_field(content: str, fields: dict[str, Any]) -> str:
-    """Where a message holds its thinking: a field of its own, the content's think tags, or nowhere."""
+def find_thinking(content: str, fields: dict[str, Any]) -> str:
+    """Return where a message holds its thinking: a field of its own, `content` (think tags), or `none`."""
     for name in ("reasoning", "reasoning_content"):
         if fields.get(name):
             return name
     return "content" if THINK_START in content or THINK_END in content else "none"
 
 
-def obeys(content: str, finish_reason: str | None) -> bool:
-    """Whether an answer is a verdict and nothing else; one that was cut, as far as it goes."""
+def obeys_schema(content: str, finish_reason: str | None) -> bool:
+    """Whether an answer is a verdict and nothing else. A truncated one must begin like a verdict."""
     if finish_reason == "length":
         return re.match(r'\s*\{\s*"(verdict|score|reason)"\s*:', content) is not None
     try:
@@ -66,8 +66,8 @@ def obeys(content: str, finish_reason: str | None) -> bool:
     return isinstance(alone, dict) and alone == parse_verdict(content)
 
 
-def picture() -> str:
-    """A small page with one word on it, as a data URL."""
+def draw_picture() -> str:
+    """Draw a small page with one word; return it as a data URL."""
     page = Image.new("RGB", (224, 112), "white")
     ImageDraw.Draw(page).text((60, 30), "HELLO", fill="black", font_size=36)
     data = io.BytesIO()
@@ -117,7 +117,7 @@ class Asker:
         }
 
     async def try_to_ask(self, content: str | list[dict], **options: Any) -> dict[str, Any] | str:
-        """The answer, or in words why this server refuses to give one: it may do without."""
+        """Ask; return the answer, or the reason why the server refuses, where a refusal is acceptable."""
         try:
             return await self.ask(content, **options)
         except Fault as fault:
@@ -126,42 +126,42 @@ class Asker:
             return fault.detail
 
 
-def shown(said: Any) -> Any:
-    """What a server says, as it may be stored and shown: each text in it is sanitized."""
+def sanitize_texts(said: Any) -> Any:
+    """Sanitize each text in a server's response, for storage and display."""
     if isinstance(said, dict):
-        return {name: shown(value) for name, value in said.items()}
+        return {name: sanitize_texts(value) for name, value in said.items()}
     return sanitize(said) if isinstance(said, str) else said
 
 
 async def _pause(fault: Fault, seconds: float) -> None:
-    """Wait before a request is sent again, as long as the server asks for or else some seconds."""
+    """Wait before a retry: the Retry-After of the server, else the backoff."""
     await asyncio.sleep(seconds if fault.retry_after is None else fault.retry_after)
 
 
-def context_length(body: Any, model: str) -> int | None:
-    """The tokens of a model's context, as vLLM tells them in /v1/models (`max_model_len`); None: unknown."""
+def read_context_length(body: Any, model: str) -> int | None:
+    """Read a model's context in tokens from a vLLM /v1/models body (`max_model_len`); None: unknown."""
     told = next((entry.get("max_model_len") for entry in list_models(body) if entry["id"] == model), None)
     return told if isinstance(told, int) and told > 0 else None
 
 
-async def probe(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the pipeline adapts to, and the details. Raises Failure where it could not work at all."""
+async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Probe an endpoint; return the probe and the details. Raises Failure if the pipeline cannot use it."""
     name, url = config.name, endpoint.base_url
     _, body = await fetch_json(f"{url}/models", endpoint.api_key, config.request_timeout)
-    context = context_length(body, config.model)
-    budget = min(BUDGET, (context or config.max_model_len) // 2)
+    context = read_context_length(body, config.model)
+    budget = min(PROBE_TOKENS, (context or config.max_model_len) // 2)
     try:
         async with Asker(endpoint, config, budget) as asker:
             thinking = await asker.ask(SUM)
             no_think = await asker.ask(SUM + NO_THINK)
             verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
             parts = [
-                {"type": "image_url", "image_url": {"url": picture()}},
+                {"type": "image_url", "image_url": {"url": draw_picture()}},
                 {"type": "text", "text": PICTURE},
             ]
             seen = await asker.try_to_ask(parts)
             tried = {
-                key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL})
+                key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL_TOKENS})
                 for key, sampling in config.samplings.items()
             }
     except (Fault, Failure) as error:
@@ -172,27 +172,29 @@ async def probe(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any
             raise Failure(f"{name}: {url} refuses {key} {sampling}: {answer}")
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
-        "thinking": thinking_field(thinking["content"], thinking["fields"]),
-        "schema": isinstance(verdict, dict) and obeys(verdict["content"], verdict["finish_reason"]),
+        "thinking": find_thinking(thinking["content"], thinking["fields"]),
+        "schema": isinstance(verdict, dict) and obeys_schema(verdict["content"], verdict["finish_reason"]),
         "empty_think": EMPTY_BLOCK.match(no_think["content"]) is not None,
     }
     details = {
         "name": name,
         "model": config.model,
         "context_length": context,
-        "server_version": await version(endpoint),
-        "transformers_version": transformers_version(config),
+        "server_version": await ask_version(endpoint),
+        "transformers_version": find_transformers_version(config),
         "picture": isinstance(seen, dict),
         "tags": {tag: tag in heard for tag in TAGS},
-        "answers": shown({"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen}),
+        "answers": sanitize_texts(
+            {"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen}
+        ),
     }
-    if trouble := unfit(adapted, details, config):
+    if trouble := find_misfit(adapted, details, config):
         raise Failure(f"{name}: {url} {trouble}")
     return adapted, details
 
 
-def unfit(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig) -> str | None:
-    """Why a server cannot do what the configuration asks of it; None when it can."""
+def find_misfit(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig) -> str | None:
+    """Return why a server cannot do what the configuration asks of it, or None."""
     kinds = config.samplings.keys()
     longest = max((sampling.get("max_tokens", 0) for sampling in config.samplings.values()), default=0)
     context, thinking = details["context_length"], details["answers"]["thinking"]
@@ -208,16 +210,16 @@ def unfit(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig
     return None
 
 
-def transformers_version(config: ServerConfig) -> str | None:
-    """The version of transformers that lies beside a managed server's launcher, if one does."""
+def find_transformers_version(config: ServerConfig) -> str | None:
+    """Find the version of transformers beside a managed server's launcher, if there is one."""
     launcher = config.mode == "managed" and shutil.which(config.launcher[0])
     folder = Path(launcher).parent.parent if launcher else Path()
     found = folder.glob("lib/python*/site-packages/transformers-*.dist-info") if launcher else ()
     return next((each.name.removesuffix(".dist-info").partition("-")[2] for each in found), None)
 
 
-async def version(endpoint: Endpoint) -> str | None:
-    """What the server tells of its version, if it does."""
+async def ask_version(endpoint: Endpoint) -> str | None:
+    """Ask the server for its version; None where it tells none."""
     try:
         _, body = await fetch_json(endpoint.base_url.removesuffix("/v1") + "/version")
     except OSError:
@@ -226,11 +228,11 @@ async def version(endpoint: Endpoint) -> str | None:
     return sanitize(told) if isinstance(told, str) else None
 
 
-async def probe_all(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Probe each endpoint of the server. Raises Failure where they do not agree in what matters."""
+async def probe_server(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Probe each endpoint of the server. Raises Failure where their probes differ."""
     with Server(config, folder) as server:
         endpoints = await server.endpoints()
-        found = await asyncio.gather(*(probe(endpoint, config) for endpoint in endpoints))
+        found = await asyncio.gather(*(probe_endpoint(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]
     for endpoint, (other, _) in zip(endpoints, found, strict=True):
         if other != adapted:
@@ -241,8 +243,8 @@ async def probe_all(config: ServerConfig, folder: Path) -> tuple[dict[str, Any],
     return adapted, details
 
 
-def before(details: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What the client adapts to, where the details of an earlier probe tell that just this was asked."""
+def read_earlier_probe(details: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the result of an earlier probe from its details, if the same was asked; else None."""
     try:
         told = read_json(details)
         return told["adapted"] if told["asked"] == asked else None
@@ -253,17 +255,19 @@ def before(details: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--server", required=True, type=Path, help="the server's configuration, JSON")
-    flags.add_argument("--code", required=True, help="of this program; a probe by other code is none")
+    flags.add_argument(
+        "--code", required=True, help="digest of this program: a probe by other code does not count"
+    )
     flags.add_argument("--probe", required=True, type=Path, help="to write: what answers depend on, JSON")
     flags.add_argument("--details", required=True, type=Path, help="to write: all else, JSON")
     args = flags.parse_args()
     config = read_server_config(args.server)
     asked = {"model": config.model, "samplings": config.samplings, "code": args.code}
-    if adapted := before(args.details, asked):
+    if adapted := read_earlier_probe(args.details, asked):
         log.info("%s: known from %s; make probe asks anew", config.name, args.details)
         write_json(args.probe, adapted)
         return
-    adapted, details = asyncio.run(probe_all(config, args.server.parent))
+    adapted, details = asyncio.run(probe_server(config, args.server.parent))
     write_json(args.details, details | {"asked": asked, "adapted": adapted})
     write_json(args.probe, adapted)
     log.info("%s: %s", config.name, adapted)

@@ -17,15 +17,15 @@ from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
 from prep.serving.server_config import ServerConfig, read_server_config
 
-LOOK = 1.0  # seconds between two looks at whether the server lives
+CHECK_EVERY_S = 1.0  # between two liveness checks
 
 
 @contextlib.contextmanager
-def key_file(path: Path) -> Iterator[Callable[[str], None]]:
-    """Give a function that writes a key to `path`, readable by its owner alone; the end removes it.
+def open_key_file(path: Path) -> Iterator[Callable[[str], None]]:
+    """Lock `path`, readable by its owner alone, and yield a function that writes a key; remove it at the end.
 
-    Raises Failure while another program serves with this file. One that was killed leaves the file, but
-    not its lock, and the key in it opens nothing any more.
+    Raises Failure while another program holds the lock. A killed program leaves the file but no lock, and
+    its key is no longer valid.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -49,8 +49,8 @@ def key_file(path: Path) -> Iterator[Callable[[str], None]]:
             path.unlink(missing_ok=True)
 
 
-def usage(config: ServerConfig, endpoints: list[Endpoint], key: Path) -> str:
-    """How other runs use the server, to be pasted."""
+def describe_usage(config: ServerConfig, endpoints: list[Endpoint], key: Path) -> str:
+    """Return the configuration by which other runs use the server, to be pasted."""
     name, urls = config.name, json.dumps([endpoint.base_url for endpoint in endpoints])
     variable = re.sub(r"\W", "_", name.upper(), flags=re.ASCII) + "_API_KEY"
     if config.host in ("0.0.0.0", "::"):
@@ -68,13 +68,13 @@ and in that run's configuration:
 
 
 async def serve(config: ServerConfig, folder: Path, key: Path) -> None:
-    """Serve for ever. A server that dies is started again at the same address, with the same key."""
-    with key_file(key) as write, Server(config, folder, stay=True) as server:
+    """Serve until interrupted. A server that dies restarts at the same address, with the same key."""
+    with open_key_file(key) as write, Server(config, folder, stay=True) as server:
         endpoints = await server.endpoints()
         write(endpoints[0].api_key)
-        print(usage(config, endpoints, key.resolve()), flush=True)
+        print(describe_usage(config, endpoints, key.resolve()), flush=True)
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_EVERY_S)
             await server.endpoints()
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     config = read_server_config(args.server)
     if config.mode == "external":
         raise Failure(f"{config.name} is external: it runs elsewhere, there is nothing to start")
-    # The end of the terminal is the end of the foreground, unless it is to be survived (nohup).
+    # A closed terminal ends the server, unless nohup ignores SIGHUP.
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     asyncio.run(serve(config, args.server.parent, args.key_file))

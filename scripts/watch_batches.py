@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show the batches that servers are asked about, live, from what their jobs write; Ctrl-C ends it."""
+"""Live progress table of the batches that jobs ask servers about; Ctrl-C ends it."""
 
 import contextlib
 import sys
@@ -14,13 +14,13 @@ from tabulate import tabulate
 from prep.runtime import program
 from prep.storage.atomic import read_json
 
-EVERY = 2.0  # seconds between two looks; a job writes every five
-SILENT = 120.0  # seconds after which a job that says it runs may not: it was killed, or its machine is gone
+REFRESH_S = 2.0  # a job writes every five seconds
+SILENT_S = 120.0  # after so long, a running job may have been killed, or its machine is gone
 CLEAR = "\x1b[H\x1b[J"
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each job of `folder` (`<rule>/<batch>.json`) last said; what cannot be read is passed over."""
+def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the last progress of each job in `folder` (`<rule>/<batch>.json`); skip unreadable files."""
     said = {}
     for path in sorted(folder.glob("*/*.json")):
         with contextlib.suppress(ValueError, FileNotFoundError):
@@ -28,8 +28,8 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     return said
 
 
-def line(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """A running job's line of the table."""
+def format_job(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Format the table row of a running job."""
     silent = now - datetime.fromisoformat(said["updated"])
     left = said["eta_seconds"]
     return {
@@ -41,22 +41,22 @@ def line(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
         "requests/s": f"{said['requests_per_second']:.2f}",
         "tokens/s": f"{said['completion_tokens_per_second']:,.0f}",
         "to go": "" if left is None else str(timedelta(seconds=left)),
-        "": f"silent for {timedelta(seconds=int(silent.total_seconds()))}" if _lost(silent) else "",
+        "": f"silent for {timedelta(seconds=int(silent.total_seconds()))}" if _is_silent(silent) else "",
     }
 
 
-def table(said: dict[str, dict[str, Any]], now: datetime) -> str:
-    """The jobs that run, and how many do not."""
+def format_jobs(said: dict[str, dict[str, Any]], now: datetime) -> str:
+    """Format the table of running jobs, and the number of jobs in each state."""
     states = Counter(each["state"] for each in said.values())
-    running = [line(job, each, now) for job, each in said.items() if each["state"] == "running"]
+    running = [format_job(job, each, now) for job, each in said.items() if each["state"] == "running"]
     shown = (
         tabulate(running, headers="keys", disable_numparse=True) if running else "No batch is being asked."
     )
     return f"{shown}\n\n{states['done']} done, {states['failed']} failed, {states['running']} running"
 
 
-def _lost(silent: timedelta) -> bool:
-    return silent.total_seconds() > SILENT
+def _is_silent(silent: timedelta) -> bool:
+    return silent.total_seconds() > SILENT_S
 
 
 def main() -> None:
@@ -68,10 +68,12 @@ def main() -> None:
     live = sys.stdout.isatty()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            print(f"{CLEAR if live else ''}{table(read(folder), datetime.now(UTC))}", flush=True)
+            print(
+                f"{CLEAR if live else ''}{format_jobs(read_progress(folder), datetime.now(UTC))}", flush=True
+            )
             if not live:
                 break
-            time.sleep(EVERY)
+            time.sleep(REFRESH_S)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,15 @@ from prep.serving.endpoint import Endpoint, get_json
 from prep.serving.launch import build_command, find_free_port
 from prep.serving.replica import Replica
 from prep.storage.atomic import write_json
-from probe_server import Asker, context_length, obeys, probe, probe_all, thinking_field, transformers_version
+from probe_server import (
+    Asker,
+    find_thinking,
+    find_transformers_version,
+    obeys_schema,
+    probe_endpoint,
+    probe_server,
+    read_context_length,
+)
 from server_config import stand_in_config
 from stand_in_server import processes, starts, until
 
@@ -49,7 +57,7 @@ def quick(monkeypatch):
     ],
 )
 def test_what_the_client_adapts_to(tmp_path, behaviour, adapted):
-    found, _ = asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour), tmp_path))
+    found, _ = asyncio.run(probe_server(stand_in_config(tmp_path, *behaviour), tmp_path))
     assert found == adapted
 
 
@@ -81,16 +89,13 @@ def test_what_was_asked_before_is_not_asked_again(tmp_path):
     assert known["empty_think"] is False
     (tmp_path / "probe.json").unlink()
     assert run_program(tmp_path, "code", launcher=["no-such-launcher"]) == known
-    for changes in (
-        {"code": "other code"},
-        {"samplings": {"text_reasoning.sampling.thinking": {"temperature": 0.5}}},
-    ):
-        assert run_program(tmp_path, **{"code": "code"} | changes)["empty_think"] is True
-        run_program(tmp_path, "again", "--no-block")
+    asked = {"samplings": {"text_reasoning.sampling.thinking": {"temperature": 0.5}}}
+    assert run_program(tmp_path, "code", **asked)["empty_think"] is True
+    assert run_program(tmp_path, "other code", "--no-block", **asked)["empty_think"] is False
 
 
 def test_a_second_probe_says_the_same(tmp_path):
-    first, second = (asyncio.run(probe_all(stand_in_config(tmp_path), tmp_path)) for _ in range(2))
+    first, second = (asyncio.run(probe_server(stand_in_config(tmp_path), tmp_path)) for _ in range(2))
     assert first == second
     assert len(starts(tmp_path)) == 2
 
@@ -123,7 +128,7 @@ def _listens(url: str) -> bool:
 
 def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, elsewhere):
     config = stand_in_config(tmp_path, mode="external", base_urls=[elsewhere(), elsewhere("--blind")])
-    adapted, details = asyncio.run(probe_all(config, tmp_path))
+    adapted, details = asyncio.run(probe_server(config, tmp_path))
     assert adapted == {"thinking": "content", "schema": True, "empty_think": True}
     assert details["server_version"] is None
     assert details["picture"] is True
@@ -132,7 +137,7 @@ def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, else
 def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsewhere):
     urls = [elsewhere(), elsewhere("--thinking", "reasoning")]
     with pytest.raises(Failure, match=f"do not behave alike: {urls[0]} .*'content'.*{urls[1]} .*'reasoning'"):
-        asyncio.run(probe_all(stand_in_config(tmp_path, mode="external", base_urls=urls), tmp_path))
+        asyncio.run(probe_server(stand_in_config(tmp_path, mode="external", base_urls=urls), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -159,8 +164,8 @@ def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsew
         ('{"verdict": "pass", "score": 4, "reason": "it says </think>"}', "stop", True),
     ],
 )
-def test_obeys(content, reason, obeyed):
-    assert obeys(content, reason) is obeyed
+def test_obeys_schema(content, reason, obeyed):
+    assert obeys_schema(content, reason) is obeyed
 
 
 @pytest.mark.parametrize(
@@ -176,14 +181,14 @@ def test_obeys(content, reason, obeyed):
         ("", {}, "none"),
     ],
 )
-def test_thinking_field(content, fields, where):
-    assert thinking_field(content, fields) == where
+def test_find_thinking(content, fields, where):
+    assert find_thinking(content, fields) == where
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
 def test_a_server_that_cannot_chat_is_one_failure(tmp_path, status):
     with pytest.raises(Failure, match=r"does not answer a plain question.*the chat template is broken"):
-        asyncio.run(probe_all(stand_in_config(tmp_path, "--refuse-chat", str(status)), tmp_path))
+        asyncio.run(probe_server(stand_in_config(tmp_path, "--refuse-chat", str(status)), tmp_path))
 
 
 ASKED = {"text_reasoning.sampling.thinking": {"temperature": 0.6, "top_k": 20}}
@@ -209,7 +214,7 @@ SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
 )
 def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, samplings, words):
     with pytest.raises(Failure, match=rf"toy: http://\S+ {words}"):
-        asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
+        asyncio.run(probe_server(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, 
     ],
 )
 def test_what_is_not_asked_of_a_server_it_need_not_do(tmp_path, behaviour, samplings):
-    asyncio.run(probe_all(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
+    asyncio.run(probe_server(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
 
 
 FAULTS = [
@@ -248,7 +253,7 @@ def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault)
     config = replace(CONFIG, samplings=ASKED, request_timeout=0.5)
 
     def found(server: FaultServer) -> dict:
-        return asyncio.run(probe(Endpoint(server.base_url), config))[0]
+        return asyncio.run(probe_endpoint(Endpoint(server.base_url), config))[0]
 
     with FaultServer() as server:
         undisturbed, asked = found(server), server.attempts
@@ -261,7 +266,7 @@ def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault)
 def test_the_probe_gives_up_when_the_client_would(fault):
     with FaultServer(lambda ask: fault) as server:
         with pytest.raises(Failure, match="does not answer a plain question"):
-            asyncio.run(probe(Endpoint(server.base_url), CONFIG))
+            asyncio.run(probe_endpoint(Endpoint(server.base_url), CONFIG))
         reason = {"cut_json": Reason.CUT_JSON, "reset": Reason.TRANSPORT}.get(fault.kind, Reason.RATE_LIMITED)
         assert server.attempts.total() == TRIES[reason]
 
@@ -272,7 +277,7 @@ def test_a_server_that_refuses_pictures_alone_is_one_without_eyes(status):
         return Reply(status=status if isinstance(ask.body["messages"][0]["content"], list) else 200)
 
     with FaultServer(plan) as server:
-        _, details = asyncio.run(probe(Endpoint(server.base_url), replace(CONFIG, samplings=ASKED)))
+        _, details = asyncio.run(probe_endpoint(Endpoint(server.base_url), replace(CONFIG, samplings=ASKED)))
     assert details["picture"] is False
     assert f"HTTP {status}" in details["answers"]["picture"]
 
@@ -283,10 +288,10 @@ def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
     launcher.write_text("#!/bin/sh\n")
     launcher.chmod(0o755)
     config = stand_in_config(tmp_path, launcher=[str(launcher), "serve"])
-    assert transformers_version(config) is None
+    assert find_transformers_version(config) is None
     (tmp_path / "env/lib/python3.11/site-packages/transformers-4.52.3.dist-info").mkdir(parents=True)
-    assert transformers_version(config) == "4.52.3"
-    assert transformers_version(replace(config, mode="external")) is None
+    assert find_transformers_version(config) == "4.52.3"
+    assert find_transformers_version(replace(config, mode="external")) is None
 
 
 @pytest.mark.parametrize(
@@ -294,8 +299,8 @@ def test_the_transformers_version_is_that_beside_the_launcher(tmp_path):
 )
 def test_a_context_is_a_number_of_tokens(told, found):
     body = {"data": [{"id": "other", "max_model_len": 1}, {"id": "model", "max_model_len": told}]}
-    assert context_length(body, "model") == found
-    assert context_length({"data": [{"id": "model"}]}, "model") is None
+    assert read_context_length(body, "model") == found
+    assert read_context_length({"data": [{"id": "model"}]}, "model") is None
 
 
 def test_an_answer_that_is_no_text_is_a_fault_and_half_a_character_is_none(tmp_path):

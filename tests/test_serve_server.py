@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from prep.serving.endpoint import Endpoint, get_json
 from prep.storage.atomic import write_json
-from serve_server import usage
+from serve_server import describe_usage
 from server_config import stand_in_config
 from stand_in_server import processes, starts, until
 
@@ -116,7 +116,7 @@ def test_an_external_server_cannot_be_served(serve):
     [("127.0.0.1", "//127.0.0.1:80/"), ("0.0.0.0", f"//{os.uname().nodename}:80/")],
 )
 def test_usage_names_the_machine_where_others_can_reach_it(tmp_path, host, name):
-    words = usage(
+    words = describe_usage(
         stand_in_config(tmp_path, host=host), [Endpoint("http://127.0.0.1:80/v1", "k3y")], tmp_path / "key"
     )
     assert f'base_urls: ["http:{name}v1"]' in words

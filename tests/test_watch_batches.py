@@ -19,7 +19,7 @@ from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.storage.atomic import read_json, write_json
 from running import run
-from watch_batches import read, table
+from watch_batches import format_jobs, read_progress
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,11 @@ def stats(tmp_path_factory):
 
 def test_a_running_batch_has_a_line(stats, tmp_path):
     folder, seen = stats
-    assert read(folder)["answer_text/00007"]["state"] == "done"
+    assert read_progress(folder)["answer_text/00007"]["state"] == "done"
     write_json(tmp_path / "answer_text/00007.json", seen)
-    shown = table(read(tmp_path), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3))
+    shown = format_jobs(
+        read_progress(tmp_path), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3)
+    )
     assert "answer_text/00007" in shown
     assert "30 of 40" in shown
     assert "teacher" in shown
@@ -70,7 +72,7 @@ def test_a_running_batch_has_a_line(stats, tmp_path):
 
 def test_one_that_says_nothing_more_is_called_silent(stats):
     _, seen = stats
-    shown = table({"a/b": seen}, datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
+    shown = format_jobs({"a/b": seen}, datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
     assert "silent for 2:00:00" in shown
 
 

@@ -1,1 +1,1 @@
-"""The parts of the embedded server: what the model may write, and what is read in pictures."""
+"""The parts of the embedded server: chat completions, grammars, the model, OCR."""

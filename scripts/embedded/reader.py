@@ -1,4 +1,4 @@
-"""What can be read in a picture: optical character recognition in place of eyes."""
+"""OCR of the pictures in a request."""
 
 import base64
 import binascii
@@ -11,17 +11,17 @@ from prep.records.image_format import FORMATS, PILLOW_MAX_PIXELS
 from prep.report.ocr import OcrEngine
 
 _LONGEST, _SHORTEST = 1600, 240
-"""Limits of a picture's longer side before reading: time above, letters too small to be found below."""
-_CHARACTERS = 400
-"""The most text that is passed on: the model takes 10 ms for each token of it on one thread."""
+"""Limits of a picture's longer side: above it takes too long, below letters are too small."""
+_MAX_CHARS = 400
+"""Of the text that is passed on: the model takes 10 ms for each token on one thread."""
 
 
 class UnreadablePicture(ValueError):
-    """A picture that cannot be had: not sent in the request, not a format we read, broken, too large."""
+    """A picture that cannot be read: not in the request, of another format, broken, or too large."""
 
 
 class Reader:
-    """Reads pictures, one at a time; the recognition models are loaded at the first."""
+    """Reads pictures, one at a time. The first loads the OCR models."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -29,28 +29,28 @@ class Reader:
         self._engine: OcrEngine | None = None
 
     def read(self, url: str) -> str:
-        """The text in the picture of a data URL, row by row, cut after some 400 characters; may be empty.
+        """Return the text in the picture of a data URL, row by row, up to 400 characters; it may be empty.
 
         Raises UnreadablePicture; ImportError where the recognition library is not installed.
         """
         with self._lock:
-            picture = _fitted(_decoded(url))
+            picture = _resize_picture(_decode_picture(url))
             if self._engine is None:
                 self._engine = OcrEngine(self._threads)
-            return _cut(self._engine.read_lines(picture))
+            return _truncate_lines(self._engine.read_lines(picture))
 
 
-def _cut(lines: list[str]) -> str:
-    """The lines as one text, without those that go beyond the limit."""
+def _truncate_lines(lines: list[str]) -> str:
+    """Join the lines that fit into the limit."""
     text = ""
     for line in lines:
-        if len(text) + len(line) > _CHARACTERS:
+        if len(text) + len(line) > _MAX_CHARS:
             return text + "…"
         text += line + "\n"
     return text.rstrip("\n")
 
 
-def _decoded(url: str) -> Image.Image:
+def _decode_picture(url: str) -> Image.Image:
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
         raise UnreadablePicture("send it in the request, as data:image/…;base64,…")
@@ -71,8 +71,8 @@ def _decoded(url: str) -> Image.Image:
     return picture
 
 
-def _fitted(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, on white where it is transparent, its longer side within the limits."""
+def _resize_picture(picture: Image.Image) -> Image.Image:
+    """Return the picture in RGB, on white where it is transparent, its longer side within the limits."""
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

@@ -189,7 +189,7 @@ class Replica:
     async def _warn_if_open(self, root: str) -> None:
         status, _ = await fetch_json(f"{root}/v1/models")
         if status == 200:
-            log.warning("%s: the server wants no key; have its launcher hand on %s", self.name, KEY_VARIABLE)
+            log.warning("%s: the server wants no key; its launcher must pass on %s", self.name, KEY_VARIABLE)
 
     def _describe_failure(self, process: GuardedProcess, what: str) -> Failure:
         """Make a Failure that ends in the last lines of the server's output."""
