@@ -46,7 +46,9 @@ def pictures_of(table: pa.Table) -> list[bytes | None]:
 def test_every_nasty_cell_has_its_fate_in_every_shape(check: str, missing_tag: str, tmp_path: Path) -> None:
     table, fates = nasty.whole_llava(check, missing_tag)
     source, pictures = table.column("id").cast(pa.binary()).to_pylist(), pictures_of(table)
-    for name, shaped in nasty.shapes(table).items():
+    # How a column is stored does not matter to decoders, which take most of the time.
+    shapes = nasty.shapes(table) if check == "header" else {"as it is": table}
+    for name, shaped in shapes.items():
         raw = written(shaped, tmp_path, row_group_size=30)
         out = converted.llava(raw, tmp_path / name, missing_tag, check=check)
         assert out.fates == spelled(fates), name
@@ -64,7 +66,7 @@ def test_every_nasty_cell_has_its_fate_in_every_shape(check: str, missing_tag: s
 def test_the_answer_is_the_same_for_any_number_of_processes(tmp_path: Path) -> None:
     """Rows, rejects and the files' sha256: a part is not made anew because a machine has more cores."""
     table, _ = nasty.whole_llava("decode", "prepend")
-    for size in (7, 50, len(table)):
+    for size in (7, len(table)):
         raw = written(table, tmp_path, row_group_size=size)
         outs = [converted.llava(raw, tmp_path / str(threads), threads=threads) for threads in (1, 2, 5)]
         assert len({out.summary.read_text() for out in outs}) == 1, size
