@@ -57,10 +57,10 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
 
 
 def _convert(raw: Path, out: Path, check: str) -> list[object]:
-    identity = raw.with_suffix(".json")
-    write_json(identity, {"files": {"raw": {"path": f"data/{raw.name}", "sha256": ""}}})
+    summary = raw.with_suffix(".json")
+    write_json(summary, {"files": {"raw": {"path": f"data/{raw.name}", "sha256": ""}}})
     return [
-        *(ROOT / "scripts/convert_llava.py", "--raw", raw, "--identity", identity, "--name", "bench"),
+        *(ROOT / "scripts/convert_llava.py", "--raw", raw, "--raw-summary", summary, "--name", "bench"),
         *("--take", -1, "--missing-tag", "prepend", "--check", check, "--max-pixels", 89_478_485),
         *("--on-bad-shard", "fail", "--threads", 2, "--shard", out / f"{check}.parquet"),
         *("--rejects", out / f"{check}.rejects.parquet", "--summary", out / f"{check}.json"),

@@ -18,7 +18,7 @@ rule convert_llava:
         # For params, which tell what of it decides.
         listing=ancient("work/list_shards/{source}.json"),
         raw=ancient("raw/{source}/{shard}.parquet"),
-        identity="work/fetch_shard/{source}/{shard}.parquet.json",
+        raw_summary="work/fetch_shard/{source}/{shard}.parquet.json",
     output:
         shard="work/convert_llava/{source}/{shard}.parquet",
         rejects="work/convert_llava/{source}/{shard}.rejects.parquet",
@@ -40,13 +40,13 @@ rule convert_llava:
             lambda wildcards: {
                 "take": rows_to_read(wildcards),
                 "missing_tag": sources.missing_tag(NAMES.onevision.get(wildcards.source)),
-                **image_settings(config),
+                **image_settings(config, wildcards.source),
             }
         ),
     shell:
-        "exec {params.program} --raw {input.raw:q} --identity {input.identity:q} --name {wildcards.source:q}"
-        " --settings {params.settings:q} --threads {threads} --shard {output.shard:q}"
-        " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
+        "exec {params.program} --raw {input.raw:q} --raw-summary {input.raw_summary:q}"
+        " --name {wildcards.source:q} --settings {params.settings:q} --threads {threads}"
+        " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
 use rule convert_llava as convert_synthdog with:
@@ -66,7 +66,7 @@ use rule convert_llava as convert_synthdog with:
             lambda wildcards: {
                 "take": rows_to_read(wildcards),
                 "language": wildcards.source.removeprefix("synthdog_"),
-                **image_settings(config, sources.SYNTHDOG_MAX_PIXELS),
+                **image_settings(config, wildcards.source),
             }
         ),
 
@@ -89,7 +89,7 @@ checkpoint gather_parts:
     params:
         code=code("gather_parts.py"),
     shell:
-        "exec gather_parts.py --parts {input.parts:q} --gathered {output.gathered:q} 2> {log:q}"
+        "exec gather_parts.py --parts {input.parts:q} --summary {output.gathered:q} 2> {log:q}"
 
 
 rule assemble_artifact:

@@ -2,7 +2,7 @@
 
 in:   the hub at a revision, or hub.mirror
 mid:  work/resolve_revision/{repo}@{revision}.json, work/list_shards/{source}.json,
-      work/fetch_shard/{source}/{shard}.json (a shard's identity)
+      work/fetch_shard/{source}/{shard}.json (a shard's summary)
 out:  raw/{source}/{shard}
 """
 
@@ -62,7 +62,7 @@ rule fetch_shard:
         listing=ancient("work/list_shards/{source}.json"),
     output:
         raw=("raw/{source}/{shard}" if config["keep_raw"] else temp("raw/{source}/{shard}")),
-        identity="work/fetch_shard/{source}/{shard}.json",
+        summary="work/fetch_shard/{source}/{shard}.json",
     log:
         "logs/fetch_shard/{source}/{shard}.log",
     conda:
@@ -76,4 +76,4 @@ rule fetch_shard:
         sha256=lambda wildcards: listed_file(wildcards.source, wildcards.shard)["sha256"],
     shell:
         "exec fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
-        " --identity {output.identity:q} 2> {log:q}"
+        " --summary {output.summary:q} 2> {log:q}"

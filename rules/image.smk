@@ -16,7 +16,7 @@ rule sample_images:
         summary="work/assemble_artifact/{name}.json",
     output:
         samples="work/sample_images/{name}.parquet",
-        identity="work/sample_images/{name}.json",
+        summary="work/sample_images/{name}.json",
     log:
         "logs/sample_images/{name}.log",
     wildcard_constraints:
@@ -38,18 +38,18 @@ rule sample_images:
     shell:
         "exec sample_images.py --artifact {input.artifact:q} --name {wildcards.name:q}"
         " --settings {params.settings:q} --samples {output.samples:q}"
-        " --identity {output.identity:q} 2> {log:q}"
+        " --summary {output.summary:q} 2> {log:q}"
 
 
 use rule answer_text as answer_image with:
     """Ask the vision teacher about the pictures of a batch that are not in the journal."""
     input:
         questions=samples,
-        identities=sample_identities,
+        summaries=sample_summaries,
         probe=IMAGE_TEACHER.probe,
     output:
         answers="work/answer_image/{batch}.parquet",
-        identity="work/answer_image/{batch}.json",
+        summary="work/answer_image/{batch}.json",
     log:
         "logs/answer_image/{batch}.log",
     conda:
@@ -70,13 +70,13 @@ use rule judge_text as judge_image with:
     """Ask the judge, with the picture, about every answer of a batch that has the right form."""
     input:
         questions=samples,
-        identities=sample_identities,
+        summaries=sample_summaries,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         probe=IMAGE_JUDGE.probe,
     output:
         verdicts="work/judge_image/{batch}.parquet",
-        identity="work/judge_image/{batch}.json",
+        summary="work/judge_image/{batch}.json",
     log:
         "logs/judge_image/{batch}.log",
     conda:
@@ -98,7 +98,7 @@ rule select_image:
     """Keep what the judge passed, with the original picture and question."""
     input:
         questions=samples,
-        identities=sample_identities,
+        summaries=sample_summaries,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         verdicts=ancient("work/judge_image/{batch}.parquet"),

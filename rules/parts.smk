@@ -46,12 +46,12 @@ def rows_to_read(wildcards):
 
 
 def raw_questions(wildcards):
-    """The raw files of a source of questions; their identities alone say whether they changed."""
+    """The raw files of a source of questions; their summaries alone say whether they changed."""
     return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed_shards(wildcards.questions)]
 
 
-def question_identities(wildcards):
-    """The identities of a source's raw files."""
+def question_summaries(wildcards):
+    """The summaries of a source's raw files."""
     return [
         f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed_shards(wildcards.questions)
     ]
@@ -68,23 +68,23 @@ IMAGE_BATCHES = cut_batches(list(NAMES.onevision), IMAGE["batch_size"] // IMAGE[
 
 
 def samples(wildcards):
-    """The pictures of a batch; they are large, so their identities alone say whether they changed."""
+    """The pictures of a batch; they are large, so their summaries alone say whether they changed."""
     return [ancient(f"work/sample_images/{name}.parquet") for name in IMAGE_BATCHES[wildcards.batch]]
 
 
-def sample_identities(wildcards):
-    """The identities of a batch's pictures."""
+def sample_summaries(wildcards):
+    """The summaries of a batch's pictures."""
     return [f"work/sample_images/{name}.json" for name in IMAGE_BATCHES[wildcards.batch]]
 
 
 def judged(rule):
     """An input function: by what a batch's verdicts are known; what follows is decided anew then."""
 
-    def identity(wildcards):
+    def summary(wildcards):
         think_again()
         return f"work/{rule}/{wildcards.batch}.json"
 
-    return identity
+    return summary
 
 
 def parts(wildcards):

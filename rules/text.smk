@@ -13,7 +13,7 @@ rule read_questions:
     """Read the questions of a source; empty and broken ones are rejected."""
     input:
         raw=raw_questions,
-        identities=question_identities,
+        raw_summaries=question_summaries,
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",
@@ -29,7 +29,7 @@ rule read_questions:
         code=code("read_questions.py"),
         settings=as_json(lambda wildcards: question_settings(config, NAMES.questions[wildcards.questions])),
     shell:
-        "exec read_questions.py --raw {input.raw:q} --identities {input.identities:q}"
+        "exec read_questions.py --raw {input.raw:q} --raw-summaries {input.raw_summaries:q}"
         " --settings {params.settings:q} --questions {output.questions:q}"
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
@@ -69,11 +69,11 @@ rule answer_text:
     input:
         batches=ancient("work/batch_questions"),
         questions=ancient("work/batch_questions/{batch}.parquet"),
-        identity="work/batch_questions/{batch}.json",
+        batch_summary="work/batch_questions/{batch}.json",
         probe=TEXT_TEACHER.probe,
     output:
         answers="work/answer_text/{batch}.parquet",
-        identity="work/answer_text/{batch}.json",
+        summary="work/answer_text/{batch}.json",
     log:
         "logs/answer_text/{batch}.log",
     conda:
@@ -91,7 +91,7 @@ rule answer_text:
     shell:
         "exec {params.program} --questions {input.questions:q} --settings {params.settings:q}"
         " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress {params.progress:q} --answers {output.answers:q} --identity {output.identity:q}"
+        " --progress {params.progress:q} --answers {output.answers:q} --summary {output.summary:q}"
         " 2> {log:q}"
 
 
@@ -99,13 +99,13 @@ checkpoint judge_text:
     """Ask the judge about every answer of a batch that has the right form."""
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
-        identity="work/batch_questions/{batch}.json",
+        batch_summary="work/batch_questions/{batch}.json",
         answers=ancient("work/answer_text/{batch}.parquet"),
         answered="work/answer_text/{batch}.json",
         probe=TEXT_JUDGE.probe,
     output:
         verdicts="work/judge_text/{batch}.parquet",
-        identity="work/judge_text/{batch}.json",
+        summary="work/judge_text/{batch}.json",
     log:
         "logs/judge_text/{batch}.log",
     conda:
@@ -125,14 +125,14 @@ checkpoint judge_text:
         "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
         " --settings {params.settings:q} --prompt {params.prompt:q} --server {params.server:q}"
         " --probe {input.probe:q} --journal {params.journal:q} --progress {params.progress:q}"
-        " --verdicts {output.verdicts:q} --identity {output.identity:q} 2> {log:q}"
+        " --verdicts {output.verdicts:q} --summary {output.summary:q} 2> {log:q}"
 
 
 rule render_text:
     """Keep what the judge passed, and draw its questions as pages."""
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
-        identity="work/batch_questions/{batch}.json",
+        batch_summary="work/batch_questions/{batch}.json",
         answers=ancient("work/answer_text/{batch}.parquet"),
         answered="work/answer_text/{batch}.json",
         verdicts=ancient("work/judge_text/{batch}.parquet"),

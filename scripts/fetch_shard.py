@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--listing", type=Path, required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--raw", type=Path, required=True, help="out: the shard, under its listed name")
-    parser.add_argument("--identity", type=Path, required=True, help="out: its summary: path, bytes, sha256")
+    parser.add_argument("--summary", type=Path, required=True, help="out: its summary: path, bytes, sha256")
     return parser.parse_args()
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     shard = HubFile(file["file"], file["bytes"], file["sha256"])
     dataset.fetch(listing["commit"], shard, args.raw)
     raw = {"path": shard.path, "bytes": shard.bytes, "sha256": shard.sha256}
-    write_summary(args.identity, {"raw": raw})
+    write_summary(args.summary, {"raw": raw})
 
 
 if __name__ == "__main__":

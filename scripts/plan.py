@@ -125,8 +125,8 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
 
 def count_pictures(name: str, rows: int, folder: Path, most: int) -> int:
     """How many rows of an artifact are sampled: those that were, else as many as there may be."""
-    identity = folder / f"{name}.json"
-    return read_json(identity)["files"]["samples"]["rows"] if identity.is_file() else min(rows, most)
+    summary = folder / f"{name}.json"
+    return read_json(summary)["files"]["samples"]["rows"] if summary.is_file() else min(rows, most)
 
 
 def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]:

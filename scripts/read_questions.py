@@ -98,7 +98,7 @@ def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[Sp
     """The questions and the rejected rows of all files, in order; `states` gets the state of each file."""
     columns = list_columns(args.question, args.reference)
     left = None if args.max_questions < 0 else args.max_questions
-    for path, summary in zip(args.raw, args.identities, strict=True):
+    for path, summary in zip(args.raw, args.raw_summaries, strict=True):
         file = read_json(summary)["files"]["raw"]["path"]
         states[file] = {"state": "unneeded"} if left == 0 else check_file(path, columns, args.on_bad_shard)
         if states[file]["state"] != "read":
@@ -113,7 +113,7 @@ def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[Sp
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--raw", type=Path, nargs="*", required=True, help="the raw files, in order")
-    parser.add_argument("--identities", type=Path, nargs="*", required=True, help="their summaries")
+    parser.add_argument("--raw-summaries", type=Path, nargs="*", required=True, help="their summaries")
     parser.add_argument("--repo", required=True)
     parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
     parser.add_argument("--reference", nargs="?", help="column of the source's own answer, if it has one")

@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--count", type=int, required=True, help="rows to sample")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--samples", type=Path, required=True, help="out: the sampled rows as questions")
-    parser.add_argument("--identity", type=Path, required=True, help="out: the summary of the samples")
+    parser.add_argument("--summary", type=Path, required=True, help="out: the summary of the samples")
     return parser.parse_args()
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     rows = parquet.read_rows_at(args.artifact, positions)
     questions = (build_question(row, args.name, args.folder) for row in rows)
     samples = parquet.write_rows(args.samples, questions, QUESTIONS)
-    write_summary(args.identity, {"samples": samples})
+    write_summary(args.summary, {"samples": samples})
     log.info("%s: sampled %d rows", args.name, samples.rows)
 
 

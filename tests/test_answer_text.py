@@ -94,7 +94,7 @@ def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
         assert server.attempts.total() == 40
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     known = {"rows": 40, "sha256": sha256(tmp_path / "b.parquet")}
-    assert read_json(tmp_path / "identity.json") == {"files": {"rows": known}}
+    assert read_json(tmp_path / "summary.json") == {"files": {"rows": known}}
     rows = batch.rows("a.parquet")
     assert [row["id"] for row in rows] == [
         f"set/file:{number}#{mode}.0" for number in range(20) for mode in ("thinking", "no_thinking")

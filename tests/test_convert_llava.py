@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import converted
 import nasty
 from convert_llava import COLUMNS, build_text, build_texts, decode_turn
-from converted import FILE, broken_invariants, identity, outputs, spelled
+from converted import FILE, broken_invariants, outputs, raw_summary, spelled
 from prep.convert.shard import Text
 from prep.records.reason import Reason
 from prep.storage import parquet
@@ -98,7 +98,8 @@ def test_the_program_converts_a_nasty_shard(missing_tag: str, tmp_path: Path) ->
     table, fates = nasty.whole_llava("decode", missing_tag)
     pq.write_table(table, raw, row_group_size=40)
     done = run(
-        *("convert_llava.py", "--raw", raw, "--identity", identity(raw), "--name", "NAME", "--take", -1),
+        *("convert_llava.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
+        *("--name", "NAME", "--take", -1),
         *("--missing-tag", missing_tag, "--check", "decode", "--max-pixels", 89_478_485, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import converted
 import nasty
 from convert_synthdog import PROMPTS, build_text, parse_page_text
-from converted import broken_invariants, identity, outputs
+from converted import broken_invariants, outputs, raw_summary
 from prep.convert.shard import Text
 from prep.records.reason import Reason
 from running import run
@@ -125,7 +125,8 @@ def test_the_program_converts_a_nasty_shard_and_evaluates_nothing(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     done = run(
-        *("convert_synthdog.py", "--raw", raw, "--identity", identity(raw), "--name", "NAME", "--take", -1),
+        *("convert_synthdog.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
+        *("--name", "NAME", "--take", -1),
         *("--language", language, "--check", "decode", "--max-pixels", 50_000_000, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

@@ -44,7 +44,7 @@ def arguments(folder: Path, hub: Hub, mirror: Path | None = None) -> list[str]:
     where = {"mirror": mirror and str(mirror), "endpoint": hub.endpoint}
     for name, value in {"listing.json": listing, "hub.json": where}.items():
         (folder / name).write_text(json.dumps(value))
-    flags = "--listing listing.json --hub hub.json --identity out/identity.json --raw"
+    flags = "--listing listing.json --hub hub.json --summary out/summary.json --raw"
     return ["fetch_shard.py", *flags.split(), RAW]
 
 
@@ -69,11 +69,11 @@ def test_the_program_fetches_a_shard(hub: Hub, corpus: Path, tmp_path: Path) -> 
     program = launch(tmp_path, *arguments(tmp_path, hub), HF_TOKEN=TOKEN)
     said = "".join(program.communicate(timeout=30))
     assert program.returncode == 0, said
-    assert left(tmp_path) == ["out/identity.json", RAW]
+    assert left(tmp_path) == ["out/summary.json", RAW]
     assert (tmp_path / RAW).read_bytes() == (corpus / REPO / SHARD).read_bytes()
-    identity = json.loads((tmp_path / "out/identity.json").read_text())
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
     raw = {"path": SHARD, "bytes": SIZE, "sha256": sha256(corpus / REPO / SHARD)}
-    assert identity == {"files": {"raw": raw}}
+    assert summary == {"files": {"raw": raw}}
     assert TOKEN not in said
     assert [made.path.split("/")[1] for made in hub.requests] == ["datasets", "lfs"]
 
@@ -81,7 +81,7 @@ def test_the_program_fetches_a_shard(hub: Hub, corpus: Path, tmp_path: Path) -> 
 def test_the_program_links_a_mirrored_shard(hub: Hub, corpus: Path, tmp_path: Path) -> None:
     program = launch(tmp_path, *arguments(tmp_path, hub, mirror=corpus))
     assert program.wait(timeout=30) == 0, program.communicate()
-    assert left(tmp_path) == ["out/identity.json", RAW]
+    assert left(tmp_path) == ["out/summary.json", RAW]
     assert (tmp_path / RAW).readlink() == (corpus / REPO / SHARD).resolve()
     assert hub.requests == []
 
@@ -105,7 +105,7 @@ def test_a_stopped_download_goes_on_where_it_was(hub: Hub, corpus: Path, tmp_pat
 
     program = launch(tmp_path, *arguments(tmp_path, hub))
     assert program.wait(timeout=30) == 0, program.communicate()
-    assert left(tmp_path) == ["out/identity.json", RAW]
+    assert left(tmp_path) == ["out/summary.json", RAW]
     assert (tmp_path / RAW).read_bytes() == (corpus / REPO / SHARD).read_bytes()
     again = hub.seen("/lfs/")[1:]
     assert [(made.range, made.sent) for made in again] == [(f"bytes={come}-", SIZE - come)]

@@ -8,7 +8,7 @@ from running import run
 
 def gathered(folder: Path, *parts: Path) -> dict[str, str]:
     out = folder / "gathered.json"
-    done = run("gather_parts.py", "--parts", *parts, "--gathered", out)
+    done = run("gather_parts.py", "--parts", *parts, "--summary", out)
     assert done.returncode == 0, done.stderr
     return {path: file["sha256"] for path, file in read_json(out)["files"].items()}
 
@@ -28,7 +28,7 @@ def test_an_artifact_of_no_parts_is_one_too(tmp_path):
 
 
 def test_a_part_that_is_gone_is_one_line(tmp_path):
-    done = run("gather_parts.py", "--parts", tmp_path / "gone.json", "--gathered", tmp_path / "gathered.json")
+    done = run("gather_parts.py", "--parts", tmp_path / "gone.json", "--summary", tmp_path / "gathered.json")
     assert done.returncode == 1
     assert "gone.json" in done.last
     assert not (tmp_path / "gathered.json").exists()

@@ -59,14 +59,14 @@ def raw(tmp_path: Path) -> Path:
 
 def read(tmp_path: Path, raw: list[Path], count=-1, bad="fail", question=("input",), reference="content"):
     """Run the program over some files that stand in a repository's folder `data`."""
-    identities = []
+    summaries = []
     for path in raw:
-        identities.append(path.with_name(f"{path.name}.json"))
-        identities[-1].write_text(json.dumps({"files": {"raw": {"path": f"data/{path.name}"}}}))
+        summaries.append(path.with_name(f"{path.name}.json"))
+        summaries[-1].write_text(json.dumps({"files": {"raw": {"path": f"data/{path.name}"}}}))
     out = {kind: tmp_path / f"out.{kind}" for kind in ("questions", "rejects", "summary")}
     done = run(
         "read_questions.py",
-        *("--raw", *raw, "--identities", *identities, "--repo", "org/set"),
+        *("--raw", *raw, "--raw-summaries", *summaries, "--repo", "org/set"),
         *("--question", *question, "--reference", *([reference] if reference else [])),
         *("--max-questions", count, "--on-bad-shard", bad),
         *(word for kind, path in out.items() for word in (f"--{kind}", path)),

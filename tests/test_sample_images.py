@@ -50,15 +50,15 @@ def artifact(tmp_path: Path) -> Path:
 
 
 def sample(tmp_path: Path, artifact: Path, count: int, seed: int = 42) -> list[dict]:
-    out, identity = tmp_path / "out.parquet", tmp_path / "out.json"
+    out, summary = tmp_path / "out.parquet", tmp_path / "out.json"
     done = run(
         "sample_images.py",
         *("--artifact", artifact, "--name", NAME, "--folder", "sroie(x)", "--count", count),
-        *("--seed", seed, "--samples", out, "--identity", identity),
+        *("--seed", seed, "--samples", out, "--summary", summary),
     )
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(out).to_pylist()
-    assert read_json(identity) == {"files": {"samples": {"rows": len(rows), "sha256": sha256(out)}}}
+    assert read_json(summary) == {"files": {"samples": {"rows": len(rows), "sha256": sha256(out)}}}
     return rows
 
 

@@ -18,7 +18,7 @@ import pytest
 import convert_llava
 import converted
 import nasty
-from converted import FILE, Converted, broken_invariants, identity, outputs, spelled
+from converted import FILE, Converted, broken_invariants, outputs, raw_summary, spelled
 from prep.convert import shard
 from prep.convert.shard import Job
 from prep.records.reason import Reason
@@ -208,7 +208,7 @@ def test_a_missing_file_is_no_bad_shard(tmp_path: Path) -> None:
 
 def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
     given = {
-        **{"raw": raw, "identity": identity(raw), "name": "NAME", "take": -1, "missing-tag": "prepend"},
+        **{"raw": raw, "raw-summary": raw_summary(raw), "name": "NAME", "take": -1, "missing-tag": "prepend"},
         **{"check": "decode", "max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
         **{"shard": out.shard, "rejects": out.rejects, "summary": out.summary},
         **changes,

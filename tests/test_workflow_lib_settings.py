@@ -10,7 +10,14 @@ from test_workflow_lib_config import checked
 from workflow_lib.card import card_settings, notice_of
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names
-from workflow_lib.settings import as_json, content_sha256, prompt_sha256, prompt_text, write_settings
+from workflow_lib.settings import (
+    as_json,
+    content_sha256,
+    image_settings,
+    prompt_sha256,
+    prompt_text,
+    write_settings,
+)
 
 
 def test_only_what_decides_content_changes_the_digest(tmp_path: Path) -> None:
@@ -24,12 +31,20 @@ def test_only_what_decides_content_changes_the_digest(tmp_path: Path) -> None:
             {"servers": {"qwen3": {"model": "other"}}},
             {"servers": {"qwen3": {"max_model_len": 4096}}},
             {"render": {"fonts": [str(tmp_path / "a.ttf")]}},
+            {"sources": {"synthdog_en": {"max_pixels": 1000}}},
         )
     }
-    assert len(digests) == 6
+    assert len(digests) == 7
     placed = {"concurrency": 3, "mode": "managed", "args": ["-tp", "2"], "devices": "0,1"}
     same = checked({"servers": {"qwen3": placed}, "text_reasoning": {"batch_size": 9}})
     assert content_sha256(same) == content_sha256(checked({}))
+
+
+def test_the_smaller_pixel_limit_of_a_source_and_of_all_pictures_holds() -> None:
+    for limit, own, expected in ((100, 70, 70), (50, 70, 50)):
+        config = checked({"images": {"max_pixels": limit}, "sources": {"synthdog_en": {"max_pixels": own}}})
+        assert image_settings(config, "synthdog_en")["max_pixels"] == expected
+        assert image_settings(config, "llavaonevision_converted/iiit5k")["max_pixels"] == limit
 
 
 @pytest.mark.parametrize(

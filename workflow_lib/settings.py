@@ -72,10 +72,11 @@ def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, 
     }
 
 
-def image_settings(config: dict[str, Any], max_pixels: int | None = None) -> dict[str, Any]:
-    """Which pictures of a shard are kept; `max_pixels` is a limit of the source."""
+def image_settings(config: dict[str, Any], source: str) -> dict[str, Any]:
+    """Which pictures of a shard are kept; a source may have a pixel limit of its own."""
     limit = config["images"]["max_pixels"]
-    images = config["images"] | {"max_pixels": min(limit, max_pixels or limit)}
+    own = config["sources"].get(source, {}).get("max_pixels", limit)
+    images = config["images"] | {"max_pixels": min(limit, own)}
     return images | {"on_bad_shard": config["on_bad_shard"]}
 
 

@@ -12,7 +12,6 @@ from workflow_lib.names import Names
 
 # Other .json files of a repository are metadata.
 QUESTION_FILES = ("data/train-*.parquet", "train-*.parquet", "*.jsonl", "data/train-*.json", "train-*.json")
-SYNTHDOG_MAX_PIXELS = 50_000_000
 
 Source = dict[str, Any]
 """A source's `repo`, `revision`, `patterns` of files, and `max_rows`, -1 for all."""

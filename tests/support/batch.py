@@ -60,7 +60,7 @@ class Batch:
             *("--settings", '{"model": "model", "max_model_len": 8192, "seed": 42}'),
             *("--probe", self.folder / "probe.json", "--journal", self.folder / "journal"),
             *("--progress", self.folder / "progress.json"),
-            *("--longer-budget", 0, "--repetition", 0, "--identity", self.folder / "identity.json"),
+            *("--longer-budget", 0, "--repetition", 0, "--summary", self.folder / "summary.json"),
         ]
 
     def ask(self, program: str, *arguments: object) -> Done:

@@ -66,9 +66,9 @@ def outputs(folder: Path) -> Converted:
     return Converted(*(folder / name for name in ("part.parquet", "part.rejects.parquet", "part.json")))
 
 
-def identity(raw: Path) -> Path:
+def raw_summary(raw: Path) -> Path:
     """What fetching a raw shard leaves beside it."""
-    path = raw.with_name("identity.json")
+    path = raw.with_name("raw.json")
     write_summary(path, {"raw": {"path": FILE, "bytes": raw.stat().st_size, "sha256": "the sha256 listed"}})
     return path
 

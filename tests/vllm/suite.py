@@ -171,7 +171,7 @@ class Job:
             "--journal": "journal",
             "--progress": "progress.json",
             "--answers": "answers.parquet",
-            "--identity": "answers.json",
+            "--summary": "answers.json",
         }
         sampling = json.dumps({"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0})
         command = ["answer_text.py", "--model", str(MODELS / "qwen3"), "--seed", "42", "--samples", "1"]

@@ -73,7 +73,7 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
     """The flags of a converting program: those that all share, and one of its own, as (flag, choices)."""
     parser = program.parser(doc)
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
-    parser.add_argument("--identity", type=Path, required=True, help="its summary")
+    parser.add_argument("--raw-summary", type=Path, required=True, help="its summary")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
     parser.add_argument("--take", type=int, required=True, help="read so many rows from the first; -1: all")
     parser.add_argument("--check", choices=("decode", "header"), required=True)
@@ -89,7 +89,7 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
 
 def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts: TextBuilder) -> None:
     """Convert the shard that `parse_arguments` names; see Job for `columns` and `build_texts`."""
-    raw = read_json(args.identity)["files"]["raw"]
+    raw = read_json(args.raw_summary)["files"]["raw"]
     job = Job(
         raw=args.raw,
         file=raw["path"],

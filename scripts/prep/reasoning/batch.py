@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--longer-budget", type=float, required=True, help="of max_tokens; 0: never")
     parser.add_argument("--repetition", type=int, required=True, help="characters; 0: not looked for")
-    parser.add_argument("--identity", type=Path, required=True, help="out: rows, sha256")
+    parser.add_argument("--summary", type=Path, required=True, help="out: rows, sha256")
 
 
 def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +134,7 @@ def write_answers(
                 "detail": with_note(detail, broken.get(request.id, "")),
             }
 
-    write_batch(args.answers, args.identity, rows(), ANSWERS)
+    write_batch(args.answers, args.summary, rows(), ANSWERS)
 
 
 def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
@@ -170,7 +170,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             )
 
     rows = (verdict.build_verdict_row(sent.id, response) for sent, response in send_requests(args, requests))
-    write_batch(args.verdicts, args.identity, rows, VERDICTS)
+    write_batch(args.verdicts, args.summary, rows, VERDICTS)
 
 
 def send_requests(
