@@ -52,11 +52,13 @@ def syntax_tree(file: Path) -> ast.Module:
 def canonical(node: Any) -> Any:
     """A syntax tree as nested lists, without positions and docstrings.
 
-    Empty fields are left out, since Python versions differ in which ones a node has.
+    Empty fields are left out, since Python versions differ in which ones a node has; and `ctx`, which follows
+    from where a node stands.
     """
     if isinstance(node, ast.AST):
-        fields = [(key, canonical(value)) for key, value in ast.iter_fields(node) if value not in (None, [])]
-        return [type(node).__name__, *fields]
+        fields = [(key, getattr(node, key, None)) for key in node._fields if key != "ctx"]
+        kept = [(key, canonical(value)) for key, value in fields if value is not None and value != []]
+        return [type(node).__name__, *kept]
     if isinstance(node, list):
         return [canonical(each) for each in node if not is_docstring(each)]
     return node
