@@ -41,8 +41,9 @@ demo: env
 	$(SNAKEMAKE) --cores 2 --quiet rules --configfile demo/config.yaml --directory demo
 	PYTHONPATH=scripts $(BIN)/python demo/show.py demo/data
 
+# The tests of a file share what its fixtures build, so a file goes to one process.
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
