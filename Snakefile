@@ -24,22 +24,6 @@ include: "rules/publish.smk"
 include: "rules/plan.smk"
 
 
-# Temporary files stay for as long as any checkpoint waits: where raw shards are, none waits for pictures.
-if not config["keep_raw"]:
-    for late in ("gather_parts", "judge_text", "judge_image"):
-        workflow.get_rule(late).is_checkpoint = False
-
-
-localrules:
-    all,
-    stage1,
-    stage2,
-    stage3,
-    plan,
-    refresh,
-    targets,
-
-
 rule all:
     """Every artifact, with its manifest, rejects, card and report."""
     default_target: True
@@ -66,6 +50,19 @@ rule stage3:
         stage_files(NAMES.stages["stage3"]),
 
 
+rule shards:
+    """Every converted shard: a call before `all`, which then assembles only what changed (make build)."""
+    input:
+        expand("work/gather_parts/{name}.json", name=NAMES.converted),
+
+
+rule verdicts:
+    """Every verdict of the judges: a call before `all`, which then draws and assembles only what changed."""
+    input:
+        lambda wildcards: [f"work/judge_text/{batch}.json" for batch in text_batches()],
+        [f"work/judge_image/{batch}.json" for batch in IMAGE_BATCHES],
+
+
 rule refresh:
     """Ask anew which commits branches and tags name: `snakemake refresh --forcerun resolve_revision`."""
     input:
@@ -76,6 +73,7 @@ rule targets:
     """Print what can be built or run by name."""
     log:
         "logs/targets.log",
+    localrule: True
     conda:
         "envs/base.yaml"
     params:
@@ -85,19 +83,13 @@ rule targets:
 
 
 onstart:
-    planned = list(workflow.dag.needrun_jobs())
-    starting = {job.rule.name for job in planned}
-    # Printing names must not change the settings of a run that goes on in this folder.
-    if starting - {"targets"}:
-        write_settings(
-            config,
-            NAMES,
-            MIRROR,
-            manifest_jobs=[job.wildcards.name for job in planned if job.rule.name == "manifest_artifact"],
-        )
-    if "probe" in starting:
-        forget_probes(config)
+    write_settings(config, NAMES, MIRROR)
+
+
+onsuccess:
+    write_missing_manifests()
 
 
 onerror:
     report_failures(since=STARTED)
+    write_missing_manifests()

@@ -39,7 +39,6 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
     baselines = ROOT / "bench/baselines.py"
     part = out / "decode.json"
     artifact = out / "artifact.parquet"
-    write_json(out / "names.json", {"names": ["artifact"], "manifest_jobs": ["bench"]})
     return {
         COPY: ["cp", raw, out / "copy.parquet"],
         PASS: [python, baselines, "pass_through", raw, out / "pass.parquet"],
@@ -49,8 +48,7 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
         ASSEMBLE: [
             *(python, ROOT / "scripts/assemble_artifact.py", "--parts", part, "--kind", "converted"),
             *("--notice", "", "--artifact", artifact, "--rejects", out / "rejects.parquet"),
-            *("--summary", out / "artifact.json", "--name", "bench", "--listings", "--states"),
-            *("--manifest", out / "manifest.json", "--register", out / "names.json", "--data", out),
+            *("--summary", out / "artifact.json"),
         ],
         MAP: [python, baselines, "datasets_map", raw, out / "map/map.parquet"],
     }

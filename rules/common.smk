@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from workflow_lib import sources
+from workflow_lib import manifests, sources
 from workflow_lib.card import card_settings, notice_of
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, fail, resolve_paths
@@ -24,7 +24,6 @@ from workflow_lib.settings import (
     as_json,
     content_sha256,
     fonts_sha256,
-    forget_probes,
     image_settings,
     judge_settings,
     question_settings,

@@ -7,7 +7,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 
 in:   raw/{source}/{shard}.parquet
 mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json},
-      work/gather_parts/{name}.json
+      work/gather_parts/{name}.json (by which alone an artifact is assembled again)
 out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
 """
 
@@ -71,16 +71,15 @@ use rule convert_llava as convert_synthdog with:
         ),
 
 
-checkpoint gather_parts:
-    """Say what a converted artifact is made of, and whether what follows has a reason to run."""
+rule gather_parts:
+    """Write the checksums of an artifact's parts, by which the next run knows whether to assemble it."""
     input:
         parts=parts,
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         gathered="work/gather_parts/{name}.json",
     log:
         "logs/gather_parts/{name}.log",
-    wildcard_constraints:
-        name=one_of(NAMES.converted),
     conda:
         "../envs/base.yaml"
     resources:
@@ -95,16 +94,13 @@ checkpoint gather_parts:
 rule assemble_artifact:
     """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another.
 
-    It writes the registration too, and the manifest where no job of the run does, so that one artifact as
-    target is usable at once. They are outputs of publish_registration and manifest_artifact: a further
-    artifact, or a new revision of the same files, changes them alone.
+    Its parts are ancient(): their checksums say whether they changed.
     """
     input:
-        parts=parts,
+        gathered="work/gather_parts/{name}.json",
+        parts=lambda wildcards: [ancient(part) for part in parts(wildcards)],
         files=part_files,
-        gathered=gathered,
-        listings=lambda wildcards: [ancient(file) for file in listings_of(wildcards.name)],
-        states=lambda wildcards: [ancient(file) for file in other_states_of(wildcards.name)],
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         artifact="data/{name}.parquet",
         rejects="data/rejects/{name}.parquet",
@@ -121,8 +117,6 @@ rule assemble_artifact:
         kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),
         notice=lambda wildcards: notice_of(config, wildcards.name),
     shell:
-        "exec assemble_artifact.py --name {wildcards.name:q} --parts {input.parts:q} --kind {params.kind}"
-        " --notice {params.notice:q} --listings {input.listings:q} --states {input.states:q}"
-        " --artifact {output.artifact:q} --rejects {output.rejects:q} --summary {output.summary:q}"
-        " --manifest data/manifest/{wildcards.name:q}.json --register work/registration.json --data data"
-        " 2> {log:q}"
+        "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind}"
+        " --notice {params.notice:q} --artifact {output.artifact:q} --rejects {output.rejects:q}"
+        " --summary {output.summary:q} 2> {log:q}"

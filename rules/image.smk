@@ -14,6 +14,7 @@ rule sample_images:
     input:
         artifact=ancient("data/{name}.parquet"),
         summary="work/assemble_artifact/{name}.json",
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         samples="work/sample_images/{name}.parquet",
         summary="work/sample_images/{name}.json",
@@ -46,6 +47,7 @@ use rule answer_text as answer_image with:
     input:
         questions=samples,
         summaries=sample_summaries,
+        checkpoints=sample_checkpoints,
         probe=IMAGE_TEACHER.probe,
     output:
         answers="work/answer_image/{batch}.parquet",
@@ -71,6 +73,7 @@ use rule judge_text as judge_image with:
     input:
         questions=samples,
         summaries=sample_summaries,
+        checkpoints=sample_checkpoints,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         probe=IMAGE_JUDGE.probe,
@@ -99,10 +102,11 @@ rule select_image:
     input:
         questions=samples,
         summaries=sample_summaries,
+        checkpoints=sample_checkpoints,
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         verdicts=ancient("work/judge_image/{batch}.parquet"),
-        judged=judged("judge_image"),
+        judged="work/judge_image/{batch}.json",
     output:
         shard="work/select_image/{batch}.parquet",
         rejects="work/select_image/{batch}.rejects.parquet",

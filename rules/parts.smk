@@ -7,20 +7,6 @@ def resolved_revision(wildcards):
     return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
 
 
-def think_again():
-    """Let Snakemake decide anew which jobs that are still to start have a reason to.
-
-    When a checkpoint has run, Snakemake compares all inputs again, but a job that was planned because one
-    before it was to run stays planned, even where that has written what stood there. The reasons are not of
-    Snakemake's public face: where they are not found, such jobs run, and change nothing.
-    """
-    dag = getattr(workflow, "_dag", None)
-    running = getattr(dag, "_running", None)
-    for job, reason in getattr(dag, "_reason", {}).items():
-        if running is not None and job not in running and not reason.finished:
-            reason.clear()
-
-
 def listed(source):
     """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
     return sources.read_listing(Path(checkpoints.list_shards.get(source=source).output.listing))
@@ -28,7 +14,6 @@ def listed(source):
 
 def needed_shards(source):
     """The names of the shards that are read, for input functions."""
-    think_again()
     return [name for name, file in listed(source).items() if file["take"] != 0]
 
 
@@ -60,7 +45,6 @@ def question_summaries(wildcards):
 def text_batches():
     """The batches of questions, once they are cut (the DAG waits for that)."""
     folder = Path(checkpoints.batch_questions.get().output.folder)
-    think_again()
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
@@ -77,14 +61,9 @@ def sample_summaries(wildcards):
     return [f"work/sample_images/{name}.json" for name in IMAGE_BATCHES[wildcards.batch]]
 
 
-def judged(rule):
-    """An input function: by what a batch's verdicts are known; what follows is decided anew then."""
-
-    def summary(wildcards):
-        think_again()
-        return f"work/{rule}/{wildcards.batch}.json"
-
-    return summary
+def sample_checkpoints(wildcards):
+    """The checkpoints that a batch's pictures follow."""
+    return checkpoints_of(*IMAGE_BATCHES[wildcards.batch])
 
 
 def parts(wildcards):
@@ -99,23 +78,17 @@ def parts(wildcards):
     return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
 
 
-def gathered(wildcards):
-    """What a converted artifact waits for besides its parts, to see whether these have changed."""
-    return [f"work/gather_parts/{wildcards.name}.json"] if wildcards.name in NAMES.converted else []
-
-
 def part_files(wildcards):
-    """What stands beside the summaries, which alone say whether it changed; and raw shards, for pictures.
+    """The files of an artifact's parts, and the raw shards that hold their pictures.
 
-    The folder of batches is named, so that text2image always waits for it to be cut.
+    They are ancient(): the checksums that gather_parts writes alone say whether they changed.
     """
     stems = [part.removesuffix(".json") for part in parts(wildcards)]
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
     raw = [f"raw/{name}/{shard}" for shard in needed_shards(name)] if name in NAMES.converted else []
-    batches = ["work/batch_questions"] if name == "text2image" else []
-    return [ancient(file) for file in rows + rejects + raw + batches]
+    return [ancient(file) for file in rows + rejects + raw]
 
 
 def listings_of(name):
@@ -123,9 +96,29 @@ def listings_of(name):
     return [f"work/list_shards/{source}.json" for source in NAMES.sources_of(name)]
 
 
+def checkpoints_of(*names):
+    """The outputs of the checkpoints that some artifacts follow, ancient(), for what follows them in turn.
+
+    When a checkpoint ends, Snakemake decides anew whether the jobs must run that have its output as input,
+    and only these: any other that was planned because of it runs, even where it wrote what stood there.
+    """
+    listings = dict.fromkeys(listing for name in names for listing in listings_of(name))
+    batches = ["work/batch_questions"] if "text2image" in names else []
+    return [ancient(file) for file in [*listings, *batches]]
+
+
 def other_states_of(name):
     """The summaries of the other artifacts whose assembly says what became of those sources' files."""
     return [f"work/assemble_artifact/{each}.json" for each in NAMES.onevision if name == "image_thinking"]
+
+
+def write_missing_manifests():
+    """Give each artifact that was built as a target alone its manifest, and register all artifacts."""
+    lacking = [name for name in NAMES.artifacts if manifests.lacks_manifest(name)]
+    for name in lacking:
+        manifests.write_manifest(BASE / "scripts", name, listings_of(name), other_states_of(name))
+    if lacking:
+        manifests.register(BASE / "scripts", NAMES.artifacts)
 
 
 def memory_to_convert(wildcards, attempt):

@@ -11,6 +11,7 @@ rule plan:
         listings=expand("work/list_shards/{source}.json", source=SOURCES),
     log:
         "logs/plan.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:

@@ -11,10 +11,6 @@ out:  data/manifest/{name}.json, data/legibility.json, and what work/publish hol
 """
 
 
-localrules:
-    publish_built,
-
-
 # Who asks for data/report.html means that of all artifacts.
 ruleorder: publish_manifest > publish_manifest_built
 ruleorder: publish_report > publish_report_built
@@ -26,6 +22,7 @@ rule manifest_artifact:
         summary="work/assemble_artifact/{name}.json",
         listings=lambda wildcards: listings_of(wildcards.name),
         states=lambda wildcards: other_states_of(wildcards.name),
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         manifest="data/manifest/{name}.json",
     log:
@@ -65,6 +62,7 @@ rule publish_manifest:
     """Put all manifests into one."""
     input:
         manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
+        checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         manifest="work/publish/manifest.json",
         installed="data/manifest.json",
@@ -88,6 +86,7 @@ rule publish_card:
     """Write the dataset card."""
     input:
         manifest="work/publish/manifest.json",
+        checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         card="work/publish/README.md",
     log:
@@ -111,6 +110,7 @@ rule read_pages:
         summary="work/assemble_artifact/text2image.json",
         artifact=ancient("data/text2image.parquet"),
         questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
+        checkpoints=checkpoints_of("text2image"),
     output:
         legibility="data/legibility.json",
     log:
@@ -137,6 +137,7 @@ rule publish_report:
         artifacts=ancient(expand("data/{name}.parquet", name=NAMES.artifacts)),
         rejects=ancient(expand("data/rejects/{name}.parquet", name=NAMES.artifacts)),
         legibility="data/legibility.json",
+        checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         report="work/publish/report.html",
         installed="data/report.html",

@@ -5,14 +5,10 @@ mid:  work/servers/{name}/server.json (written when a run starts; what places a 
 out:  work/servers/{name}/probe.json (what the client adapts to), details.json (the rest, to read)
 """
 
-
-localrules:
-    probe,
-
-
 for server_name, server in SERVERS.items():
     # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
-    workflow.global_resources.setdefault(f"server_{server_name}", 1)
+    if f"server_{server_name}" not in workflow.resource_settings.resources:
+        workflow.register_resource(f"server_{server_name}", 1)
 
     rule:
         """Ask a server a few greedy questions, and write down what the client adapts to."""
@@ -55,12 +51,26 @@ for server_name, server in SERVERS.items():
             "exec serve_server.py --server {params.server:q} --key-file {params.key:q} 2> >(tee {log:q} >&2)"
 
 
+rule forget_probes:
+    """Forget what the servers said: the next probe of each asks anew (make probe)."""
+    log:
+        "logs/forget_probes.log",
+    localrule: True
+    conda:
+        "../envs/base.yaml"
+    params:
+        details=[f"work/servers/{server_name}/details.json" for server_name in SERVERS],
+    shell:
+        "rm -f {params.details:q} 2> {log:q}"
+
+
 rule probe:
     """Ask every server, and show what the client adapts to."""
     input:
         [server.probe for server in SERVERS.values()],
     log:
         "logs/probe.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     shell:

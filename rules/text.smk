@@ -95,7 +95,7 @@ rule answer_text:
         " 2> {log:q}"
 
 
-checkpoint judge_text:
+rule judge_text:
     """Ask the judge about every answer of a batch that has the right form."""
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
@@ -136,7 +136,7 @@ rule render_text:
         answers=ancient("work/answer_text/{batch}.parquet"),
         answered="work/answer_text/{batch}.json",
         verdicts=ancient("work/judge_text/{batch}.parquet"),
-        judged=judged("judge_text"),
+        judged="work/judge_text/{batch}.json",
     output:
         shard="work/render_text/{batch}.parquet",
         rejects="work/render_text/{batch}.rejects.parquet",

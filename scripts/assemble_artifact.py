@@ -11,12 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prep.report.manifest import build_manifest
-from prep.report.registration import register
 from prep.runtime import process_pool, program
 from prep.runtime.program import Failure
 from prep.storage import parquet
-from prep.storage.atomic import read_json, write_json
+from prep.storage.atomic import read_json
 from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
 from prep.storage.summary import write_summary
 
@@ -121,24 +119,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts, checksum, states")
-    parser.add_argument("--name", required=True, help="the artifact's name")
-    parser.add_argument("--listings", type=Path, nargs="*", required=True, help="its sources' listings")
-    parser.add_argument("--states", type=Path, nargs="*", required=True, help="other summaries of its files")
-    parser.add_argument("--manifest", type=Path, required=True, help="out: the manifest")
-    parser.add_argument(
-        "--register",
-        type=Path,
-        required=True,
-        help="JSON: all artifacts, and which have a job for their manifest",
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder that they are registered in")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    told = read_json(args.register)
-    register(told["names"], args.data)
     parts = {path: read_json(path) for path in args.parts}
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}
@@ -165,10 +150,6 @@ def main() -> None:
         rejected=dict(sorted(reasons.items())),
         notice=args.notice or None,
     )
-    if args.name not in told["manifest_jobs"]:
-        listings = [read_json(path) for path in args.listings]
-        summary, *states = [read_json(path) for path in (args.summary, *args.states)]
-        write_json(args.manifest, build_manifest(args.name, summary, listings, [summary, *states]))
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 
 

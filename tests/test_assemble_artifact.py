@@ -19,7 +19,7 @@ from assemble_artifact import append_batches, join_pictures, merge_sources, read
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.storage import parquet
-from prep.storage.atomic import read_json, sha256, write_json
+from prep.storage.atomic import read_json, sha256
 from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
 from prep.storage.summary import write_summary
 from running import Done, run
@@ -57,17 +57,10 @@ def part(
 
 def assemble(folder: Path, parts: list[Path], kind: str = "converted", notice: str = "") -> Done:
     out = folder / "data"
-    states = [state for path in parts for state in read_json(path)["sources"].get("a", {})]
-    files = [{"file": file, "bytes": 9, "sha256": "0", "rows": 1, "take": None} for file in states]
-    listing = {"source": "a", "repo": "some/a", "revision": "main", "commit": None, "missing": []}
-    write_json(folder / "names.json", {"names": ["a", "folder/b"], "manifest_jobs": ["folder/b"]})
-    write_json(folder / "listing.json", listing | {"files": files})
     return run(
         *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),
         *("--artifact", out / "a.parquet", "--rejects", out / "rejects/a.parquet"),
-        *("--summary", folder / "summary.json", "--name", "a", "--listings", folder / "listing.json"),
-        *("--states", "--manifest", out / "manifest/a.json"),
-        *("--register", folder / "names.json", "--data", out),
+        *("--summary", folder / "summary.json"),
     )
 
 
@@ -104,10 +97,6 @@ def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
         },
         "notice": None,
     }
-    manifest = read_json(tmp_path / "data/manifest/a.json")
-    assert list(read_json(tmp_path / "data/dataset_info.json")) == ["a", "b"]
-    assert (manifest["name"], manifest["read"], manifest["kept"]) == ("a", 6, 3)
-    assert [source["file"] for source in manifest["sources"]] == [f"{part.stem}.parquet" for part in parts]
 
 
 def test_schema_and_features_are_the_artifacts(tmp_path: Path) -> None:

@@ -49,13 +49,9 @@ def test_both_read_the_same(old: Path, tmp_path: Path) -> None:
         tmp_path / "artifact.parquet",
         converted.llava(tmp_path / "raw.parquet", tmp_path / "part"),
     )
-    names = tmp_path / "names.json"
-    names.write_text(json.dumps({"names": ["a"], "manifest_jobs": ["a"]}))
     done = run(
         *("assemble_artifact.py", "--parts", part.summary, "--kind", "converted", "--notice", ""),
         *("--artifact", artifact, "--rejects", tmp_path / "r.parquet", "--summary", tmp_path / "s.json"),
-        *("--name", "a", "--listings", "--states", "--manifest", tmp_path / "m.json"),
-        *("--register", names, "--data", tmp_path / "data"),
     )
     assert done.returncode == 0, done.stderr
     said = []

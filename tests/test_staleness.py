@@ -2,6 +2,7 @@
 
 Each row changes something, plans or runs, and leaves the build as it found it. Rows that Snakemake plans
 exactly are planned; where a checkpoint must run first, the row runs on a copy and looks at what really ran.
+Within one run all that follows a job runs after it; between two runs, what came out as it was is left alone.
 """
 
 import contextlib
@@ -44,9 +45,9 @@ def jobs(rules: str, *values: str) -> set[str]:
 
 
 def down(*names: str) -> set[str]:
-    """What follows when an artifact is assembled anew."""
+    """What follows when a part of an artifact is made anew."""
     read = {"read_pages"} if "text2image" in names else set()
-    return jobs("assemble_artifact manifest_artifact", *names) | PUBLISH | read
+    return jobs("gather_parts assemble_artifact manifest_artifact", *names) | PUBLISH | read
 
 
 class Teachers:
@@ -113,14 +114,14 @@ class Copy:
         self.built, self.folder = built, folder
         shutil.copytree(built.folder, folder, symlinks=True)
 
-    def run(self, **changes: Any) -> tuple[set[str], Counter[str]]:
+    def run(self, target: str = "all", **changes: Any) -> tuple[set[str], Counter[str]]:
         """What ran, and how many requests of which kind were sent; none was ever sent before."""
         before = len(self.built.teachers.bodies)
-        done = self.command("all", **changes)
+        done = self.command(target, **changes)
         bodies = self.built.teachers.bodies[before:]
         again = [body for body in bodies if kind(body) != "probe" and json.dumps(body) in self.built.asked]
         assert not again, again[:3]
-        return done.work, Counter(map(kind, bodies))
+        return done.work - {target}, Counter(map(kind, bodies))
 
     def command(self, *arguments: str, **changes: Any) -> Run:
         done = Build(self.folder, self.built.changed(changes), self.built.clone).run(*arguments)
@@ -237,7 +238,7 @@ def test_intermediate_files_deleted(copy: Copy) -> None:
 def test_mirror_files_touched(built: Built, copy: Copy) -> None:
     with touched(files(built.mirror)):
         ran, asked = copy.run()
-    assert ran == jobs("list_shards", *CONVERTED, *QUESTIONS)
+    assert ran == jobs("list_shards", *CONVERTED, *QUESTIONS) | {"batch_questions"}
     assert not asked
 
 
@@ -245,10 +246,7 @@ def test_a_program_edited(built: Built) -> None:
     with edited(built, "render_text.py", "convert_synthdog.py"):
         planned = built.plan()
     assert planned == (
-        jobs("render_text", *TEXT_BATCHES)
-        | down("text2image", *PAGES)
-        | conversions(built, *PAGES)
-        | jobs("gather_parts", *PAGES)
+        jobs("render_text", *TEXT_BATCHES) | down("text2image", *PAGES) | conversions(built, *PAGES)
     )
 
 
@@ -289,7 +287,7 @@ def test_mirror_shards_replaced(built: Built, copy: Copy, tmp_path: Path) -> Non
         ran, asked = copy.run()
     both = ("LLaVA_ReCap_CC3M", name)
     assert ran == (
-        jobs("list_shards gather_parts", *both)
+        jobs("list_shards", *both)
         | jobs("fetch_shard", f"{both[0]}/{captions.name}", f"{name}/{science.name}")
         | jobs("convert_llava", f"{both[0]}/{captions.stem}", f"{name}/{science.stem}")
         | down(*both, "image_thinking")
@@ -306,22 +304,30 @@ def largest(copy: Copy, name: str) -> int:
 
 
 def test_pictures_checked_otherwise(built: Built, copy: Copy) -> None:
+    ran, asked = copy.run(images={"check": "header"})
+    pictures = jobs("sample_images", *map(artifact_of, PICTURES))
+    assert ran == conversions(built, *CONVERTED) | down(*CONVERTED) | pictures | ANSWERS["image"]
+    assert not asked
+
+
+def test_pictures_checked_otherwise_in_two_calls(built: Built, copy: Copy) -> None:
+    """As make build does: what is assembled is seen once all shards are converted."""
     limit = max(largest(copy, name) for name in CONVERTED if name not in PAGES)
     changed = [name for name in PAGES if largest(copy, name) > limit]
     assert changed
-    ran, asked = copy.run(images={"check": "header", "max_pixels": limit})
-    # What another's gathering has shown to be as it was needs none of its own.
-    gathered = jobs("gather_parts", *CONVERTED)
-    assert jobs("gather_parts", *changed) <= ran
-    assert ran - gathered == conversions(built, *CONVERTED) | down(*changed)
-    assert not asked
+    otherwise = {"images": {"check": "header", "max_pixels": limit}}
+    assert copy.run("shards", **otherwise) == (
+        conversions(built, *CONVERTED) | jobs("gather_parts", *CONVERTED),
+        {},
+    )
+    assert copy.run(**otherwise) == (down(*changed) - jobs("gather_parts", *changed), {})
 
 
 def test_max_samples_lowered_and_raised(built: Built, copy: Copy) -> None:
     name = "LLaVA_ReCap_CC12M"
     rows = [file["rows"] for file in read_json(built.folder / f"work/list_shards/{name}.json")["files"]]
     cut = shards(built, name)[1]
-    expected = jobs("list_shards gather_parts", name) | jobs("convert_llava", f"{name}/{cut}") | down(name)
+    expected = jobs("list_shards", name) | jobs("convert_llava", f"{name}/{cut}") | down(name)
     lowered, asked = copy.run(sources={name: {"max_samples": rows[0] + 1}})
     assert (lowered, asked) == (expected, {})
     assert Build(copy.folder, {}).manifest(name)["read"] == rows[0] + 1
@@ -340,14 +346,6 @@ def without(rules: str) -> set[str]:
     """Both kinds of reasoning, without the jobs of some rules."""
     left_out = jobs(rules, *TEXT_BATCHES)
     return (ANSWERS["text"] | ANSWERS["image"]) - left_out
-
-
-def ran_all_that_changes(ran: set[str], expected: set[str], same: str) -> bool:
-    """Whether what was expected ran; what follows from an artifact that comes out as it was may be left out.
-
-    That it does is seen in time where a checkpoint of the other kind of reasoning ends after it.
-    """
-    return expected - (down(same) - PUBLISH) <= ran <= expected
 
 
 def due(built: Built, kind_: str) -> int:
@@ -379,7 +377,7 @@ def test_the_judges_prompt_of_texts_and_the_sampling_of_images(built: Built, cop
     prompt = built.clone / "prompts/judge_text.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(image_reasoning={"sampling": {"thinking": {"temperature": 0.81}}})
-    assert ran_all_that_changes(ran, without("answer_text"), same="text2image")
+    assert ran == without("answer_text")
     assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "image", "judge image")}
 
 
@@ -387,9 +385,21 @@ def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: 
     prompt = built.clone / "prompts/judge_image.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(text_reasoning={"min_score": 2}, render={"max_font_px": 24})
-    assert ran_all_that_changes(ran, without("answer_text judge_text answer_image"), same="image_thinking")
+    assert ran == without("answer_text judge_text answer_image")
     assert asked == {"judge image": due(built, "judge image")}
     assert copy.rows("text2image")
+
+
+def test_the_judges_prompts_in_two_calls(built: Built, copy: Copy) -> None:
+    """Verdicts that come out as they were draw and assemble nothing in the next run."""
+    prompts = [built.clone / f"prompts/judge_{of}.md" for of in ("text", "image")]
+    with contextlib.ExitStack() as stack:
+        for prompt in prompts:
+            stack.enter_context(replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"))
+        ran, asked = copy.run("verdicts")
+        assert ran == jobs("judge_text", *TEXT_BATCHES) | jobs("judge_image", *IMAGE_BATCHES)
+        assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "judge image")}
+        assert copy.run() == (set(), {})
 
 
 def test_max_questions_lowered_and_raised(built: Built, copy: Copy) -> None:
@@ -417,9 +427,8 @@ def added(name: str) -> set[str]:
 def of_conversion(ran: set[str]) -> set[str]:
     """Those of the jobs that are listing, fetching, converting and assembling converted artifacts."""
     rules = ("list_shards", "fetch_shard", "convert_", "gather_parts", "assemble_artifact", "sample_images")
-    return {job for job in ran if job.startswith(rules)} - jobs(
-        "assemble_artifact", "text2image", "image_thinking"
-    )
+    reasoned = jobs("gather_parts assemble_artifact", "text2image", "image_thinking")
+    return {job for job in ran if job.startswith(rules)} - reasoned
 
 
 def test_batches_cut_otherwise_and_a_config_added_at_the_end(copy: Copy) -> None:

@@ -245,14 +245,15 @@ def test_one_artifact_builds_only_what_it_needs(tmp_path):
 
 def test_one_artifact_as_target_is_usable_at_once(tmp_path):
     """Its manifest, rejects and registration stand beside it, and are those of a run of the stage."""
-    name = "LLaVA_ReCap_558K"
+    name, other = "LLaVA_ReCap_558K", artifact_of("iiit5k")
     build = Build(tmp_path, config("http://127.0.0.1:9/v1"))
-    done = build.run(f"data/{name}.parquet")
+    done = build.run(f"data/{name}.parquet", f"data/{other}.parquet")
     assert done.returncode == 0, done.output[-3000:]
     assert "manifest_artifact" not in done.jobs
     manifest = build.manifest(name)
     assert manifest["sha256"] == sha256(tmp_path / manifest["file"])
     assert [source["state"] for source in manifest["sources"]] == ["read"] * 2
+    assert build.manifest(other)["sha256"] == sha256(tmp_path / f"data/{other}.parquet")
     assert name in json.loads((tmp_path / "data/dataset_info.json").read_text())
     assert build.run("stage1").returncode == 0
     assert build.manifest(name) == manifest
@@ -299,6 +300,25 @@ def test_raw_shards_go_once_their_artifact_is_assembled(tmp_path):
     assert {"fetch_shard", "convert_llava"} <= set(again.jobs)
     assert (tmp_path / target).read_bytes() == before
     assert not list((tmp_path / "raw").rglob("*.parquet"))
+
+
+def test_raw_shards_stay_from_one_call_of_make_build_to_the_next(tmp_path):
+    build = Build(tmp_path, config("http://127.0.0.1:9/v1", keep_raw=False))
+    shards, target = "work/gather_parts/LLaVA_ReCap_CC3M.json", "data/LLaVA_ReCap_CC3M.parquet"
+
+    def raw() -> list[Path]:
+        return list((tmp_path / "raw").rglob("*.parquet"))
+
+    assert build.run(shards, "--notemp").returncode == 0
+    assert raw()
+    assert build.run(target).jobs == ["assemble_artifact"]
+    assert not raw()
+    build.config["images"] = {"check": "header"}
+    assert build.run(shards, "--notemp").returncode == 0
+    assert raw()
+    assert "Nothing to be done" in build.run(target).output
+    assert build.run(target, "--delete-temp-output").returncode == 0
+    assert not raw()
 
 
 @pytest.mark.parametrize("stage", ["stage1", "stage2", "stage3"])

@@ -60,11 +60,11 @@ def test_a_prompt_that_judges_nothing(content: bytes, said: str, tmp_path: Path)
 def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = checked({})
-    write_settings(config, Names(config), tmp_path, manifest_jobs=["synthdog_en"])
+    write_settings(config, Names(config), tmp_path)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     servers = {f"work/servers/{name}/server.json" for name in config["servers"]}
     prompts = {f"work/prompts/{task}_reasoning.md" for task in ("text", "image")}
-    assert written == {"work/hub.json", "work/plan.json", "work/registration.json"} | servers | prompts
+    assert written == {"work/hub.json", "work/plan.json"} | servers | prompts
     qwen3 = json.loads(Path("work/servers/qwen3/server.json").read_text())
     assert qwen3["name"] == "qwen3"
     kinds = {"thinking", "no_thinking", "judge"}

@@ -112,13 +112,10 @@ def as_json(value: Any) -> Callable[[Any], str]:
     return lambda wildcards: json.dumps(value(wildcards) if callable(value) else value)
 
 
-def write_settings(
-    config: dict[str, Any], names: Names, mirror: Path | None, manifest_jobs: list[str]
-) -> None:
+def write_settings(config: dict[str, Any], names: Names, mirror: Path | None) -> None:
     """Write the files that programs read besides declared inputs: where things are, what the plan assumes.
 
     They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
-    `manifest_jobs` are the artifacts whose manifest a job of this run writes, so that assembling need not.
     """
     hub = {
         "mirror": mirror and str(mirror),
@@ -126,7 +123,6 @@ def write_settings(
         "keep": config["keep_raw"],
     }
     settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
-    settings["work/registration.json"] = {"names": names.artifacts, "manifest_jobs": manifest_jobs}
     for name, server in config["servers"].items():
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
         settings[f"work/servers/{name}/server.json"] = {"name": name} | server | own
@@ -137,12 +133,6 @@ def write_settings(
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-
-
-def forget_probes(config: dict[str, Any]) -> None:
-    """Have servers asked anew: where nothing is known of an earlier probe, the next one asks."""
-    for name in config["servers"]:
-        Path(f"work/servers/{name}/details.json").unlink(missing_ok=True)
 
 
 def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:

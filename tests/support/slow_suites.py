@@ -26,6 +26,13 @@ SUITES = {
         "scripts/prep/convert/shard.py",
         "scripts/assemble_artifact.py",
     ),
+    "snakemake": (
+        "tests/test_newest_snakemake.py",
+        "tests/support/full_size.py",
+        "Snakefile",
+        "rules/*.smk",
+        "workflow_lib/*.py",
+    ),
     "vllm": (
         "tests/vllm/*.*",
         "envs/vllm-*",

@@ -1,0 +1,51 @@
+"""End-of-run hook: the manifest and the registration of artifacts that were built as targets alone.
+
+Snakemake builds what a target such as `data/synthdog_en.parquet` needs, and runs no job that needs it. So the
+hooks of a run's end call the programs of those rules, in the environment of Snakemake.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+
+def lacks_manifest(name: str) -> bool:
+    """Whether an artifact stands, and its manifest is missing or tells of an earlier one."""
+    summary, manifest = Path(f"work/assemble_artifact/{name}.json"), Path(f"data/manifest/{name}.json")
+    if not summary.exists() or not Path(f"data/{name}.parquet").exists():
+        return False
+    # A summary without it is of earlier code, and what is assembled anew has its manifest written then.
+    artifact = json.loads(summary.read_text(encoding="utf-8"))["files"].get("artifact")
+    told = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    return artifact is not None and told.get("sha256") != artifact["sha256"]
+
+
+def write_manifest(scripts: Path, name: str, listings: list[str], states: list[str]) -> None:
+    """Write an artifact's manifest; raises WorkflowError as `run_program` does."""
+    manifest = f"data/manifest/{name}.json"
+    flags = ["--name", name, "--summary", f"work/assemble_artifact/{name}.json", "--manifest", manifest]
+    flags += ["--listings", *listings, "--states", *states]
+    run_program(scripts / "manifest_artifact.py", flags, Path(f"logs/manifest_artifact/{name}.log"), manifest)
+
+
+def register(scripts: Path, names: list[str]) -> None:
+    """Register every artifact for LLaMA-Factory; raises WorkflowError as `run_program` does.
+
+    The declared output of the rule is left to it, so that it runs when a further artifact is configured.
+    """
+    flags = ["--publish", "work/publish_built/dataset_info.json", "--data", "data", "--names", *names]
+    target = "work/publish/dataset_info.json"
+    run_program(scripts / "publish_registration.py", flags, Path("logs/publish_registration.log"), target)
+
+
+def run_program(program: Path, flags: list[str], log: Path, target: str) -> None:
+    """Run a program. Raises WorkflowError with its last line, and the target to build once that is mended."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as told:
+        done = subprocess.run([sys.executable, program, *flags], stderr=told, check=False)
+    if done.returncode:
+        last = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+        raise WorkflowError(f"{last}\nOnce this is mended, build {target}")
