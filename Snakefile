@@ -5,12 +5,18 @@ questions -> batches -> answers -> verdicts -> pages -> data/text2image.parquet 
 artifacts -> samples -> answers -> verdicts -> data/image_thinking.parquet        (stage 3)
 """
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+# The folder of this Snakefile, also where another workflow includes it as a module.
+BASE = Path(str(workflow.current_basedir))
+
+
+configfile: f"{BASE}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -80,6 +86,11 @@ rule targets:
         names=target_lines(NAMES, config["servers"]),
     shell:
         "printf '%s\n' {params.names:q} | tee {log:q}"
+
+
+# A module's hooks run only where the workflow that includes it calls them.
+if BASE != Path(workflow.basedir):
+    write_settings(config, NAMES, MIRROR)
 
 
 onstart:

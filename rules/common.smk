@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import yaml
+from snakemake.utils import update_config
 
 from workflow_lib import manifests, sources
 from workflow_lib.card import card_settings, notice_of
@@ -33,8 +34,12 @@ from workflow_lib.settings import (
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
 gc.set_threshold(1_000_000)
 
-BASE = Path(workflow.basedir)
 STARTED = time.time()
+
+# The config that a module is given is merged over the checkout's, as a --configfile is.
+base_config = yaml.safe_load((BASE / "config.yaml").read_text(encoding="utf-8"))
+update_config(base_config, config)
+config = base_config
 
 check_folders(BASE)
 check_schema(config, yaml.safe_load((BASE / "config.schema.yaml").read_text(encoding="utf-8")))

@@ -129,6 +129,8 @@ def write_settings(config: dict[str, Any], names: Names, mirror: Path | None) ->
     texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
     texts |= {f"work/prompts/{task}.md": prompt_text(config, task) for task in TASKS}
     for path, text in texts.items():
+        if Path(path).is_file() and Path(path).read_text(encoding="utf-8") == text:
+            continue
         part = Path(f"{path}.{os.getpid()}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
