@@ -77,16 +77,11 @@ def count_errors(text: str, read: str) -> tuple[int, int]:
 
     Blanks and compatibility forms (NFKC), such as wide letters, are ignored: OCR does not tell them apart.
     """
-    import numpy as np
+    from rapidfuzz.distance import Levenshtein
 
-    wanted, found = _codes(text), np.array(_codes(read), dtype=np.int64)
-    above = np.arange(len(found) + 1)
-    for number, code in enumerate(wanted, start=1):
-        row = np.minimum(above[:-1] + (found != code), above[1:] + 1)
-        row = np.concatenate(([number], row)) - np.arange(len(found) + 1)
-        above = np.minimum.accumulate(row) + np.arange(len(found) + 1)
-    return int(above[-1]), len(wanted)
+    wanted = _normalise(text)
+    return Levenshtein.distance(wanted, _normalise(read)), len(wanted)
 
 
-def _codes(text: str) -> list[int]:
-    return [ord(c) for c in unicodedata.normalize("NFKC", text) if not c.isspace()]
+def _normalise(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split())
