@@ -7,11 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prep.inference import journal as journal_module
-from prep.inference.journal import Journal, _Places
+from prep.inference.journal import Journal
 from prep.runtime.program import Failure
 from running import python_environment
 
@@ -156,25 +154,3 @@ def test_what_a_killed_process_appended_is_there(tmp_path):
     assert subprocess.run(command, env=python_environment(), check=False).returncode == -9
     with Journal(tmp_path) as journal:
         assert journal.get(key(1)) == {"text": "x" * 100000}
-
-
-@given(
-    st.dictionaries(st.integers(0, 2**64 - 1), st.integers(0, 2**50), max_size=3000),
-    st.integers(0, 2**64 - 1),
-)
-def test_the_table_of_places_is_a_dictionary(entries, other):
-    table = _Places()
-    for digest, place in entries.items():
-        table.put(digest, place + 1)
-        table.put(digest, place)
-    assert len(table) == len(entries)
-    assert all(table.get(digest) == place for digest, place in entries.items())
-    assert table.get(other) == entries.get(other)
-
-
-@given(st.lists(st.integers(0, 2**11).map(lambda n: n << 40), unique=True))
-def test_the_table_of_places_with_keys_that_fall_on_one_slot(digests):
-    table = _Places()
-    for number, digest in enumerate(digests):
-        table.put(digest, number)
-    assert [table.get(digest) for digest in digests] == list(range(len(digests)))

@@ -16,7 +16,6 @@ import os
 import re
 import secrets
 import socket
-from array import array
 from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +35,7 @@ HEX = re.compile(rb"[0-9a-f]{64}").fullmatch
 
 CHUNK = 1 << 18  # bytes read at once when a folder is opened
 PIECE = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
-FULL = 0.8  # of the table of places, until it doubles
+OFFSETS = 1 << 44  # bytes that a file has at most
 OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job that ever ran
 
 
@@ -52,7 +51,7 @@ class Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
         # Names begin with the time, so that a later line for the same key replaces an earlier one.
         self._paths = sorted(self._folder.glob("*.jsonl"))
-        self._places = _Places()
+        self._places: dict[bytes, int] = {}  # digest of a key -> number of its file times OFFSETS + offset
         self._readers: OrderedDict[int, int] = OrderedDict()  # number of a file -> descriptor
         self._own = None
         self._end = 0  # where the next line of our own file begins
@@ -60,21 +59,19 @@ class Journal:
             self._scan(number, path)
 
     def __contains__(self, key: str) -> bool:
-        return self._places.get(_digest(key)) is not None
+        return bytes.fromhex(key) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The record of a finished request, or None."""
-        place = self._places.get(_digest(key))
+        place = self._places.get(bytes.fromhex(key))
         if place is None:
             return None
-        number, offset = divmod(place, _Places.OFFSETS)
+        number, offset = divmod(place, OFFSETS)
         line = self._line(number, offset)
         try:
-            if line[KEY].decode() != key:
-                return None  # another key with the same first 64 bits
             return json.loads(line[BODY:-1].decode("utf-8", "surrogatepass"))
         except ValueError as error:
             path = self._paths[number]
@@ -89,7 +86,7 @@ class Journal:
         with name_file_in_errors(self._paths[-1]):
             self._own.write(line)
             self._own.flush()
-        self._places.put(_digest(key), (len(self._paths) - 1) * _Places.OFFSETS + self._end)
+        self._places[bytes.fromhex(key)] = (len(self._paths) - 1) * OFFSETS + self._end
         self._end += len(line)
 
     def close(self) -> None:
@@ -115,7 +112,7 @@ class Journal:
 
     def _scan(self, number: int, path: Path) -> None:
         """Take down where each whole line of a file begins."""
-        place = number * _Places.OFFSETS  # of the first byte of `block`
+        place = number * OFFSETS  # of the first byte of `block`
         rest = b""
         with path.open("rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
@@ -127,7 +124,7 @@ class Journal:
                     if holes and block.find(b"\0", begin, end) >= 0:
                         log.warning("%s: a line with a hole is left out, and asked for again", path)
                     else:
-                        self._places.put(_digest(_key(path, block, begin, end)), place + begin)
+                        self._places[_digest(path, block, begin, end)] = place + begin
                     begin = end + 1
                 rest = block[begin:]
                 place += begin
@@ -157,60 +154,11 @@ class Journal:
         return b"".join(pieces)
 
 
-class _Places:
-    """Where each key's line is: an open-addressed table of two machine words an entry.
-
-    A dict takes 150 bytes an entry, this 20 to 40. Keys are the first 64 bits of a sha256: with a
-    million of them, two are alike once in 37 million times, and the reader checks the whole key.
-    """
-
-    OFFSETS = 1 << 44  # a place is file number times OFFSETS + offset: a million files of 16 TB
-
-    def __init__(self) -> None:
-        self._used = 0
-        self._make(1 << 10)
-
-    def __len__(self) -> int:
-        return self._used
-
-    def get(self, digest: int) -> int | None:
-        place = self._values[self._slot(digest)]
-        return place - 1 if place else None
-
-    def put(self, digest: int, place: int) -> None:
-        slot = self._slot(digest)
-        self._used += self._values[slot] == 0
-        self._keys[slot], self._values[slot] = digest, place + 1  # 0 is an empty slot
-        if self._used > FULL * len(self._keys):
-            keys, values = self._keys, self._values
-            self._make(2 * len(keys))
-            for key, value in zip(keys, values, strict=True):
-                if value:
-                    slot = self._slot(key)
-                    self._keys[slot], self._values[slot] = key, value
-
-    def _make(self, slots: int) -> None:
-        self._keys, self._values = array("Q", [0]) * slots, array("Q", [0]) * slots
-        self._mask = slots - 1
-
-    def _slot(self, digest: int) -> int:
-        """The slot that holds the key, or the empty one where it belongs."""
-        keys, values, mask = self._keys, self._values, self._mask
-        slot = digest & mask
-        while values[slot] and keys[slot] != digest:
-            slot = (slot + 1) & mask
-        return slot
-
-
-def _digest(key: str | bytes) -> int:
-    return int(key[:16], 16)
-
-
-def _key(path: Path, block: bytes, begin: int, end: int) -> bytes:
-    """The key of the line at block[begin:end]; Failure when the line is not one of this format."""
+def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
+    """The key of the line at block[begin:end], in bytes; Failure when it is not one of this format."""
     key = block[begin + KEY.start : begin + KEY.stop]
     if block.startswith(HEAD, begin) and block.startswith(MIDDLE, begin + KEY.stop) and HEX(key):
-        return key
+        return bytes.fromhex(key.decode())
     found = re.match(rb'\{"v": ?(\d+)', block[begin:end])
     if found is None:
         what = "that is not of a journal"
