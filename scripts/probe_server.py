@@ -20,9 +20,9 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from prep.inference import errors
-from prep.inference.client import send_with_retries
-from prep.inference.errors import Fault, storable
-from prep.inference.transport import Wire, time_limit
+from prep.inference.client import send_with_backoff
+from prep.inference.errors import RequestError, storable
+from prep.inference.transport import ChatTransport, time_limit
 from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
 from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
@@ -80,16 +80,16 @@ class Asker:
 
     def __init__(self, endpoint: Endpoint, config: ServerConfig, budget: int):
         self._model, self._budget, self._limit = config.model, budget, time_limit(config, budget)
-        self._wire = Wire(endpoint)
+        self._transport = ChatTransport(endpoint)
 
     async def __aenter__(self) -> "Asker":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._wire.close()
+        await self._transport.close()
 
     async def ask(self, content: str | list[dict], **options: Any) -> dict[str, Any]:
-        """The answer as a plain dict: content, fields, finish_reason. Raises Fault.
+        """The answer as a plain dict: content, fields, finish_reason. Raises RequestError.
 
         Options are what goes into the request's body besides, or in place of, greedy sampling.
         """
@@ -103,10 +103,10 @@ class Asker:
         }
 
         async def send() -> tuple[Any, dict[str, Any]]:
-            answer = await self._wire.post(body, self._limit)
-            return answer, errors.read(answer, self._wire.url)
+            answer = await self._transport.post(body, self._limit)
+            return answer, errors.parse_completion(answer, self._transport.url)
 
-        answer, found = await send_with_retries(send, _pause)
+        answer, found = await send_with_backoff(send, _pause)
         message = answer["choices"][0]["message"]
         older = message.get("reasoning_content") and not message.get("reasoning")
         thinking = found["reasoning"] and storable(found["reasoning"])
@@ -120,10 +120,10 @@ class Asker:
         """Ask; return the answer, or the reason why the server refuses, where a refusal is acceptable."""
         try:
             return await self.ask(content, **options)
-        except Fault as fault:
-            if not fault.row and fault.reason is not Reason.SERVER_ERROR:
+        except RequestError as error:
+            if not error.row and error.reason is not Reason.SERVER_ERROR:
                 raise
-            return fault.detail
+            return error.detail
 
 
 def sanitize_texts(said: Any) -> Any:
@@ -133,9 +133,9 @@ def sanitize_texts(said: Any) -> Any:
     return sanitize(said) if isinstance(said, str) else said
 
 
-async def _pause(fault: Fault, seconds: float) -> None:
+async def _pause(error: RequestError, seconds: float) -> None:
     """Wait before a retry: the Retry-After of the server, else the backoff."""
-    await asyncio.sleep(seconds if fault.retry_after is None else fault.retry_after)
+    await asyncio.sleep(seconds if error.retry_after is None else error.retry_after)
 
 
 def read_context_length(body: Any, model: str) -> int | None:
@@ -164,7 +164,7 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
                 key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL_TOKENS})
                 for key, sampling in config.samplings.items()
             }
-    except (Fault, Failure) as error:
+    except (RequestError, Failure) as error:
         raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
     for key, answer in tried.items():
         if isinstance(answer, str):

@@ -24,7 +24,7 @@ from prep.inference import endpoint_pool
 from prep.inference import progress as progress_module
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
-from prep.inference.errors import TRIES
+from prep.inference.errors import MAX_ATTEMPTS
 from prep.inference.journal import Journal
 from prep.inference.request import Request, Response
 from prep.records.reason import Reason
@@ -39,11 +39,11 @@ JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
     """Short waits between tries: what is tested is their order and number."""
-    monkeypatch.setattr(client_module, "FIRST_DELAY", 0.005)
-    monkeypatch.setattr(client_module, "LONGEST_DELAY", 0.05)
-    monkeypatch.setattr(endpoint_pool, "REST", 0.02)
-    monkeypatch.setattr(endpoint_pool, "LONGEST_REST", 0.1)
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 5.0)
+    monkeypatch.setattr(client_module, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(client_module, "LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN", 0.02)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN", 0.1)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 5.0)
 
 
 @pytest.fixture
@@ -278,14 +278,14 @@ def test_a_request_that_always_fails_is_sent_as_often_as_its_reason_deserves(
 
     with FaultServer(plan) as server:
         came = ask([request(n) for n in range(10)], server, share=0.1, request_timeout=0.3)
-        assert server.attempts.pop("question 3") == TRIES[reason]
+        assert server.attempts.pop("question 3") == MAX_ATTEMPTS[reason]
         assert set(server.attempts.values()) == {1}
     failed = came.pop(3)[1]
     assert failed.failure is reason
     assert failed.detail.startswith(detail)
     assert all(response.failure is None for _, response in came)
     assert progress(tmp_path)["failed"] == {reason: 1}
-    assert sum(progress(tmp_path)["retries"].values()) == TRIES[reason] - 1
+    assert sum(progress(tmp_path)["retries"].values()) == MAX_ATTEMPTS[reason] - 1
 
 
 def test_a_failed_request_is_asked_again_by_the_next_run_and_no_other_is(ask):
@@ -349,9 +349,9 @@ def test_retry_after_rests_the_whole_endpoint(ask):
 
 
 def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
-    monkeypatch.setattr(endpoint_pool, "REST", 0.1)
-    monkeypatch.setattr(endpoint_pool, "LONGEST_REST", 0.2)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
+    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN", 0.1)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN", 0.2)
     with FaultServer(lambda seen: Reply(status=503)) as server:
         with pytest.raises(Failure, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
             ask([request(n) for n in range(1000)], server, concurrency=64)
@@ -360,7 +360,7 @@ def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monke
 
 
 def test_after_a_time_of_refusal_all_slots_are_used_again(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 600.0)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 600.0)
 
     def plan(seen: Ask) -> Reply:
         if len(server.arrivals) <= 50:
@@ -505,7 +505,7 @@ def test_after_a_failure_no_new_request_is_sent(ask, tmp_path):
     with FaultServer(plan) as server:
         with pytest.raises(Failure, match=r"1 of 300 requests failed, more than max_failed_share"):
             ask([request(n) for n in range(300)], server, concurrency=4)
-        assert server.attempts["question 0"] == TRIES[Reason.RATE_LIMITED]
+        assert server.attempts["question 0"] == MAX_ATTEMPTS[Reason.RATE_LIMITED]
         assert server.attempts.total() < 200
         assert server.unfinished == 0
         assert journaled_prompts(tmp_path / "journal") == set(server.attempts) - {"question 0"}
@@ -565,7 +565,7 @@ def test_rows_that_fail_while_others_are_answered_are_rejected_and_not_held_agai
         came = ask(requests, server, share=0.0)
         assert {n for n, (_, response) in enumerate(came) if response.failure} == bad
         (reason,) = {came[n][1].failure for n in bad}
-        assert all(server.attempts[f"question {n}"] == TRIES[reason] for n in bad)
+        assert all(server.attempts[f"question {n}"] == MAX_ATTEMPTS[reason] for n in bad)
     assert progress(tmp_path)["failed"] == {reason: 3}
 
 
@@ -594,8 +594,8 @@ def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask
 @pytest.mark.parametrize(("bad", "share"), [(1, 0.0), (60, 0.0), (60, 0.1)])
 def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkeypatch, bad, share):
     """With what it asks for, they are rejected."""
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 600.0)
-    monkeypatch.setattr(endpoint_pool, "SILENCE", 0.2)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 600.0)
+    monkeypatch.setattr(endpoint_pool, "DOUBT_AFTER", 0.2)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
         ask(requests[bad:], server)
@@ -610,7 +610,7 @@ def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkey
 
 
 def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_that_it_lives(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < 60 else 200)) as server:
         ask(requests[60:], server)
@@ -619,7 +619,7 @@ def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_th
 
 
 def test_a_server_that_fails_all_it_answered_before_is_not_cleared_of_it(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 0.5)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
     with FaultServer() as server:
         ask([request(n) for n in range(20)], server)
         server.plan = lambda seen: Reply(status=500)
@@ -734,7 +734,7 @@ def test_time_in_our_own_queue_is_not_held_against_a_request(ask):
 @pytest.mark.parametrize("first", [0, 60, 188])
 def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, monkeypatch, first):
     """More in a row than there are slots, at the begin, in between and at the end; then alone."""
-    monkeypatch.setattr(endpoint_pool, "PATIENCE", 1.0)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 1.0)
     never = range(first, first + 12)
 
     def plan(seen: Ask) -> Reply:
@@ -750,8 +750,8 @@ def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, mon
 
 
 def test_while_requests_wait_for_their_next_try_all_others_are_sent(ask, monkeypatch):
-    monkeypatch.setattr(client_module, "FIRST_DELAY", 4.0)
-    monkeypatch.setattr(client_module, "LONGEST_DELAY", 4.0)
+    monkeypatch.setattr(client_module, "FIRST_BACKOFF", 4.0)
+    monkeypatch.setattr(client_module, "LONGEST_BACKOFF", 4.0)
     seen = []
 
     def plan(asked: Ask) -> Reply:
@@ -954,7 +954,7 @@ def test_a_stream_without_a_finish_reason_is_asked_for_once_and_never_again(ask)
 CIRCLES = "A thought. " + "Wait, is it? " * 200
 
 
-def test_circles_are_stopped_named_and_never_mixed_up_with_whole_answers(ask, tmp_path):
+def test_repetition_is_stopped_named_and_never_mixed_up_with_whole_answers(ask, tmp_path):
     def plan(seen: Ask) -> Reply:
         if seen.prompt != "question 1":
             return Reply()

@@ -3,22 +3,22 @@
 import pytest
 
 from prep.inference import endpoint_pool
-from prep.inference.endpoint_pool import PATIENCE, Line
-from prep.inference.errors import Fault, Refusal
+from prep.inference.endpoint_pool import GIVE_UP_AFTER, PooledEndpoint
+from prep.inference.errors import Refusal, RequestError
 from prep.records.reason import Reason
 from prep.serving.endpoint import Endpoint
 
-BUSY = Fault(Reason.SERVER_ERROR, "HTTP 503")
+BUSY = RequestError(Reason.SERVER_ERROR, "HTTP 503")
 ENDPOINT = Endpoint("http://127.0.0.1:1/v1")
 
 
 @pytest.fixture
 def line(monkeypatch):
     monkeypatch.setattr(endpoint_pool.random, "uniform", lambda low, high: 1.0)
-    return Line(ENDPOINT, 64, 0.0)
+    return PooledEndpoint(ENDPOINT, 64, 0.0)
 
 
-def send(line: Line, count: int) -> None:
+def send(line: PooledEndpoint, count: int) -> None:
     line.in_flight += count
 
 
@@ -35,8 +35,8 @@ def test_one_incident_halves_once_whatever_was_on_its_way(line):
     send(line, 64)
     for _ in range(64):
         line.failed(BUSY, sent=0.0, now=10.0)
-    assert (line.limit, line.in_flight) == (32, 0)
-    assert line.rests_until == 11.0
+    assert (line.concurrency_limit, line.in_flight) == (32, 0)
+    assert line.cooldown_until == 11.0
     assert not line.free(10.9)
     assert line.free(11.0)
 
@@ -47,25 +47,25 @@ def test_each_failure_after_a_rest_rests_twice_as_long(line):
         while line.free(now):
             send(line, 1)
             line.failed(BUSY, sent=now, now=now)
-        rests.append(line.rests_until - now)
-        now = line.rests_until
+        rests.append(line.cooldown_until - now)
+        now = line.cooldown_until
     assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    assert line.limit == 1
+    assert line.concurrency_limit == 1
 
 
 def test_success_ends_the_rests_and_the_limit_climbs_back(line):
     send(line, 6)
     for _ in range(6):
         line.failed(BUSY, sent=0.0, now=0.0)
-    assert line.limit == 32
+    assert line.concurrency_limit == 32
     for _ in range(8 * 32):
         send(line, 1)
         line.succeeded(2.0)
-    assert line.limit == 64
+    assert line.concurrency_limit == 64
     send(line, 6)
     for _ in range(6):
         line.failed(BUSY, sent=3.0, now=3.0)
-    assert line.rests_until == 4.0
+    assert line.cooldown_until == 4.0
 
 
 def test_failures_among_successes_do_not_slow_down(line):
@@ -75,33 +75,33 @@ def test_failures_among_successes_do_not_slow_down(line):
             line.failed(BUSY, sent=step, now=step)
         else:
             line.succeeded(step)
-    assert (line.limit, line.rests_until) == (64, 0.0)
+    assert (line.concurrency_limit, line.cooldown_until) == (64, 0.0)
 
 
 def test_a_refused_request_shows_that_the_server_lives(line):
     for step in range(100):
         send(line, 1)
-        line.failed(Fault(Reason.BAD_REQUEST, "HTTP 400"), sent=step, now=step)
-    assert (line.limit, line.in_flight) == (64, 0)
+        line.failed(RequestError(Reason.BAD_REQUEST, "HTTP 400"), sent=step, now=step)
+    assert (line.concurrency_limit, line.in_flight) == (64, 0)
     assert not line.hopeless(10**6)
 
 
 def test_retry_after_is_honoured_at_once_and_the_longest_counts(line):
     send(line, 2)
-    line.failed(Fault(Reason.RATE_LIMITED, "", retry_after=7), sent=0.0, now=1.0)
-    line.failed(Fault(Reason.RATE_LIMITED, "", retry_after=2), sent=0.0, now=1.0)
-    assert line.rests_until == 8.0
+    line.failed(RequestError(Reason.RATE_LIMITED, "", retry_after=7), sent=0.0, now=1.0)
+    line.failed(RequestError(Reason.RATE_LIMITED, "", retry_after=2), sent=0.0, now=1.0)
+    assert line.cooldown_until == 8.0
 
 
 def test_there_is_hope_while_something_is_on_its_way(line):
     send(line, 7)
     for _ in range(6):
         line.failed(BUSY, sent=0.0, now=0.0)
-    late = PATIENCE + 1
+    late = GIVE_UP_AFTER + 1
     assert not line.hopeless(late)
     line.failed(BUSY, sent=0.0, now=late)
     assert line.hopeless(late)
-    assert not line.hopeless(PATIENCE - 1)
+    assert not line.hopeless(GIVE_UP_AFTER - 1)
 
 
 def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(line):
@@ -109,20 +109,20 @@ def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(li
     line.succeeded(2.0)
     for _ in range(19):
         line.failed(BUSY, sent=3.0, now=3.0, before=1.0)
-    assert (line.limit, line.rests_until, line.in_flight) == (64, 0.0, 0)
-    for fault in (BUSY, Fault(Reason.TRANSPORT, "gone")):
+    assert (line.concurrency_limit, line.cooldown_until, line.in_flight) == (64, 0.0, 0)
+    for fault in (BUSY, RequestError(Reason.TRANSPORT, "gone")):
         send(line, 6)
         for _ in range(6):
             line.failed(fault, sent=5.0, now=5.0, before=4.0 if fault is BUSY else 1.0)
-        assert line.rests_until > 5.0
-        line.rests_until = 0.0
+        assert line.cooldown_until > 5.0
+        line.cooldown_until = 0.0
 
 
 def test_a_refusal_is_counted_until_something_is_answered(line):
     send(line, 4)
     for _ in range(3):
         line.failed(Refusal("HTTP 403", "refuses the key"), sent=0.0, now=1.0)
-    assert (line.refusals, line.sound, line.in_flight, line.limit) == (3, False, 1, 64)
+    assert (line.refusals, line.sound, line.in_flight, line.concurrency_limit) == (3, False, 1, 64)
     line.succeeded(2.0)
     assert (line.refusals, line.sound, line.in_flight) == (0, True, 0)
 
@@ -133,11 +133,11 @@ def test_a_line_that_was_silent_for_long_is_in_doubt_until_it_answers_a_plain_qu
     for _ in range(40):
         line.failed(BUSY, sent=2.0, now=2.0)
     assert not line.in_doubt
-    late = 2.0 + endpoint_pool.SILENCE
+    late = 2.0 + endpoint_pool.DOUBT_AFTER
     line.failed(BUSY, sent=late, now=late)
     assert line.in_doubt
     line.revive(late + 1)
-    assert (line.in_doubt, line.limit, line.free(late + 1)) == (False, 64, True)
+    assert (line.in_doubt, line.concurrency_limit, line.free(late + 1)) == (False, 64, True)
     # The question was none of the batch's requests, so rows that fail may still be the server's fault.
     assert line.succeeded_since(0.5)
     assert not line.succeeded_since(1.0)

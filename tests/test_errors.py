@@ -9,16 +9,16 @@ from hypothesis import given
 
 from completions import ANY_COMPLETION
 from prep.inference.errors import (
+    MAX_ATTEMPTS,
     RETRY_AFTER,
-    TRIES,
-    Fault,
     Refusal,
+    RequestError,
     _retry_after,
+    error_of_body,
+    error_of_status,
     message,
-    of_error,
-    of_status,
-    parsed,
-    read,
+    parse_completion,
+    parse_json,
     storable,
 )
 from prep.records.reason import Reason
@@ -31,7 +31,7 @@ def completion(finish="stop", usage=None, **message) -> str:
 
 
 def read_text(text: str) -> dict:
-    return read(parsed(text.encode()))
+    return parse_completion(parse_json(text.encode()))
 
 
 def test_what_is_read_of_a_completion():
@@ -78,7 +78,7 @@ def test_what_is_read_of_a_completion():
     ],
 )
 def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
-    with pytest.raises(Fault) as fault:
+    with pytest.raises(RequestError) as fault:
         read_text(text)
     assert fault.value.reason == reason
     assert not fault.value.row
@@ -173,11 +173,11 @@ def test_texts_are_read_however_a_server_wraps_them(message, content, reasoning)
     ],
 )
 def test_an_error_object_in_an_answer_is_read_like_a_status(error, status):
-    fault = of_error(error, "url")
+    fault = error_of_body(error, "url")
     if status is None:
         assert fault is None
     else:
-        assert fault.reason is of_status(status, {}, b"", "url").reason
+        assert fault.reason is error_of_status(status, {}, b"", "url").reason
         assert fault.detail.startswith(f"HTTP 200 with error {status}: ")
 
 
@@ -197,8 +197,8 @@ def test_of_an_answer_with_an_error_object_the_code_decides_and_is_shown(error, 
         {"choices": [choice], "error": error},
         {"choices": [choice | {"error": error}]},
     ):
-        with pytest.raises(Fault, match=r"HTTP 200 with error [45]00: m") as fault:
-            read(body)
+        with pytest.raises(RequestError, match=r"HTTP 200 with error [45]00: m") as fault:
+            parse_completion(body)
         assert fault.value.reason == reason
 
 
@@ -206,7 +206,7 @@ def test_of_an_answer_with_an_error_object_the_code_decides_and_is_shown(error, 
 def test_whatever_comes_is_a_completion_or_a_fault(body):
     try:
         found = read_text(json.dumps(body))
-    except Fault as fault:
+    except RequestError as fault:
         found = {"content": "", "reasoning": None, "finish_reason": fault.detail, "tokens": [0, 0]}
     assert isinstance(found["content"], str)
     assert isinstance(found["reasoning"], str | None)
@@ -216,20 +216,22 @@ def test_whatever_comes_is_a_completion_or_a_fault(body):
 
 def test_an_error_may_nest_as_deep_as_it_likes():
     for depth in (10, *range(900, 1100), 100_000):
-        assert of_status(500, {}, b"[" * depth + b"1" + b"]" * depth, "url").reason is Reason.SERVER_ERROR
+        assert (
+            error_of_status(500, {}, b"[" * depth + b"1" + b"]" * depth, "url").reason is Reason.SERVER_ERROR
+        )
 
 
 def test_the_detail_is_one_short_line():
-    fault = Fault(Reason.SERVER_ERROR, "a\nb  c" + "x" * 1000)
+    fault = RequestError(Reason.SERVER_ERROR, "a\nb  c" + "x" * 1000)
     assert fault.detail.startswith("a b cxxx")
     assert len(fault.detail) == 300
-    assert Fault(Reason.SERVER_ERROR, "half of \ud83d").detail == "half of ?"
+    assert RequestError(Reason.SERVER_ERROR, "half of \ud83d").detail == "half of ?"
 
 
 def test_only_refused_requests_are_the_row_s_own_and_they_are_never_repeated():
-    own = [reason for reason in TRIES if Fault(reason, "").row]
+    own = [reason for reason in MAX_ATTEMPTS if RequestError(reason, "").row]
     assert own == [Reason.BAD_REQUEST, Reason.LENGTH]
-    assert [TRIES[reason] for reason in own] == [1, 1]
+    assert [MAX_ATTEMPTS[reason] for reason in own] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_what_a_server_says_of_an_error(body, said):
     ],
 )
 def test_what_an_error_status_means(status, said, reason):
-    fault = of_status(status, {}, json.dumps({"error": {"message": said}}).encode(), "url")
+    fault = error_of_status(status, {}, json.dumps({"error": {"message": said}}).encode(), "url")
     assert fault.reason == reason
     assert said in fault.detail
 
@@ -284,8 +286,8 @@ def test_what_an_error_status_means(status, said, reason):
 )
 def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
     for refuse in (
-        lambda: of_status(status, {}, b'{"message": "no"}', "http://u/v1"),
-        lambda: read({"error": {"message": "no", "code": status}}, "http://u/v1"),
+        lambda: error_of_status(status, {}, b'{"message": "no"}', "http://u/v1"),
+        lambda: parse_completion({"error": {"message": "no", "code": status}}, "http://u/v1"),
     ):
         with pytest.raises(Refusal) as refusal:
             refuse()
@@ -296,7 +298,7 @@ def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
 
 def test_a_redirect_is_the_user_s_to_mend():
     with pytest.raises(Failure, match="sends us on to https://there; mend base_urls"):
-        of_status(307, {"Location": "https://there"}, b"", "url")
+        error_of_status(307, {"Location": "https://there"}, b"", "url")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from conftest import ROOT
 from asked import CONFIG
 from fault_server import FaultServer, Reply
 from prep.inference import client
-from prep.inference.errors import TRIES, Fault
+from prep.inference.errors import MAX_ATTEMPTS, RequestError
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint, get_json
@@ -36,8 +36,8 @@ from stand_in_server import processes, starts, until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(Replica, "poll_s", 0.05)
-    monkeypatch.setattr(client, "FIRST_DELAY", 0.005)
-    monkeypatch.setattr(client, "LONGEST_DELAY", 0.05)
+    monkeypatch.setattr(client, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(client, "LONGEST_BACKOFF", 0.05)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_the_probe_gives_up_when_the_client_would(fault):
         with pytest.raises(Failure, match="does not answer a plain question"):
             asyncio.run(probe_endpoint(Endpoint(server.base_url), CONFIG))
         reason = {"cut_json": Reason.CUT_JSON, "reset": Reason.TRANSPORT}.get(fault.kind, Reason.RATE_LIMITED)
-        assert server.attempts.total() == TRIES[reason]
+        assert server.attempts.total() == MAX_ATTEMPTS[reason]
 
 
 @pytest.mark.parametrize("status", [403, 404, 405])
@@ -312,7 +312,7 @@ def test_an_answer_that_is_no_text_is_a_fault_and_half_a_character_is_none(tmp_p
             for number in range(len(said)):
                 try:
                     found.append((await asker.ask(str(number)))["content"])
-                except Fault as fault:
+                except RequestError as fault:
                     found.append(fault.reason)
         return found
 

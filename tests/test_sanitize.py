@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.inference.errors import DETAIL, Fault, of_status
+from prep.inference.errors import DETAIL, RequestError, error_of_status
 from prep.records.reason import Reason
 from prep.runtime import sanitize as module
 from prep.runtime.program import Failure
@@ -131,7 +131,7 @@ def test_what_the_environment_holds_is_masked(monkeypatch):
 def test_a_secret_at_the_cut_of_a_detail_is_masked_before_it_is_cut():
     register_secret(PLAIN)
     for before in range(DETAIL - len(PLAIN) - 2, DETAIL + 1):
-        fault = Fault(Reason.BAD_REQUEST, "x" * before + PLAIN + " and more")
+        fault = RequestError(Reason.BAD_REQUEST, "x" * before + PLAIN + " and more")
         assert PLAIN[:4] not in fault.detail
         assert len(fault.detail) <= DETAIL
 
@@ -142,7 +142,7 @@ def test_no_error_of_a_server_repeats_a_secret(status, body):
     register_secret(PLAIN)
     said = body if isinstance(body, str) else json.dumps(body)
     try:
-        fault = of_status(status, {"Location": f"https://x/?key={PLAIN}"}, said.encode(), "url")
+        fault = error_of_status(status, {"Location": f"https://x/?key={PLAIN}"}, said.encode(), "url")
         told = fault.detail
     except Failure as failure:
         told = str(failure)

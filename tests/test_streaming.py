@@ -1,4 +1,4 @@
-"""Going round in circles: what counts as that, wherever and in whatever pieces it comes."""
+"""Repetition: what counts as that, wherever and in whatever pieces it comes."""
 
 import json
 import random
@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from completions import ANY_CHUNK
-from prep.inference.errors import Fault, read
-from prep.inference.streaming import EventReader, Gathered, Incoming, circles
+from prep.inference.errors import RequestError, parse_completion
+from prep.inference.streaming import EventReader, ResponseReader, StreamedCompletion, find_repetition
 from prep.records.reason import Reason
 
 WINDOW = 256
@@ -20,7 +20,7 @@ WINDOW = 256
 )
 def test_the_same_passage_over_and_over_is_a_circle(passage):
     before = "".join(random.Random(1).choices("abcdefgh ", k=1000))
-    end = circles(before + passage * (4 * WINDOW // len(passage)), WINDOW)
+    end = find_repetition(before + passage * (4 * WINDOW // len(passage)), WINDOW)
     assert end is not None
     assert 1000 < end <= 1000 + WINDOW + WINDOW // 4
 
@@ -37,7 +37,7 @@ def test_the_same_passage_over_and_over_is_a_circle(passage):
     ],
 )
 def test_what_goes_on_is_no_circle(text):
-    assert circles(text, WINDOW) is None
+    assert find_repetition(text, WINDOW) is None
 
 
 @given(
@@ -49,8 +49,8 @@ def test_what_goes_on_is_no_circle(text):
 @example(["a", "bc"], 24, [5], 65)  # the last piece is short, and ends where the text is looked at
 def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times, sizes, window):
     text = "".join(passages) * times
-    expected = circles(text, window)
-    gathered, begin, stopped, turn = Gathered(window), 0, False, 0
+    expected = find_repetition(text, window)
+    gathered, begin, stopped, turn = StreamedCompletion(window), 0, False, 0
     while begin < len(text) and not stopped:
         piece = text[begin : begin + sizes[turn % len(sizes)]]
         begin, turn = begin + len(piece), turn + 1
@@ -65,7 +65,7 @@ def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times
     "text", ["\U0001f600", "a\U0001f600\U0001f601b", "\ud83d", "\ude00\ud83d.", "\ud83d\U0001f600"]
 )
 def test_a_character_may_come_in_two_halves(text):
-    gathered = Gathered(64)
+    gathered = StreamedCompletion(64)
     units = memoryview(text.encode("utf-16", "surrogatepass")[2:]).cast("H")  # as servers of UTF-16 count
     for unit in units:
         gathered._add({"choices": [{"delta": {"content": chr(unit)}}]})
@@ -83,18 +83,18 @@ def test_a_character_may_come_in_two_halves(text):
     ],
 )
 def test_what_is_no_chunk_is_malformed(chunk):
-    with pytest.raises(Fault) as fault:
-        Gathered(None).add([chunk])
+    with pytest.raises(RequestError) as fault:
+        StreamedCompletion(None).add([chunk])
     assert fault.value.reason is Reason.MALFORMED
 
 
 @given(st.lists(ANY_CHUNK, max_size=4), st.none() | st.integers(16, 64))
 def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
-    gathered = Gathered(window)
+    gathered = StreamedCompletion(window)
     try:
         gathered.add(json.dumps(chunk).encode() for chunk in chunks)
-        read(gathered.completion())
-    except Fault:
+        parse_completion(gathered.completion())
+    except RequestError:
         pass
 
 
@@ -131,7 +131,7 @@ def event(**choice) -> bytes:
 
 
 def test_parts_of_a_streamed_content_are_put_together():
-    incoming = Incoming()
+    incoming = ResponseReader()
     for content in (
         [{"type": "thinking", "thinking": [{"text": "r"}]}],
         [{"type": "text", "text": "a"}],
@@ -139,7 +139,7 @@ def test_parts_of_a_streamed_content_are_put_together():
     ):
         incoming.feed(event(delta={"content": content}))
     incoming.feed(event(delta={"reasoning_content": {"text": "s"}}, finish_reason="STOP"))
-    assert read(incoming.completion()) == {
+    assert parse_completion(incoming.completion()) == {
         "content": "ab",
         "reasoning": "r",
         "finish_reason": "stop",
@@ -148,22 +148,22 @@ def test_parts_of_a_streamed_content_are_put_together():
 
 
 def test_an_error_of_a_choice_is_one_of_the_stream():
-    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
-        Incoming().feed(event(delta={}, finish_reason="error", error={"code": 400, "message": "no"}))
+    with pytest.raises(RequestError, match="HTTP 200 with error 400: no") as fault:
+        ResponseReader().feed(event(delta={}, finish_reason="error", error={"code": 400, "message": "no"}))
     assert fault.value.reason is Reason.BAD_REQUEST
 
 
 @pytest.mark.parametrize("kind", [{"object": "error"}, {"type": "error"}])
 def test_an_error_may_be_a_chunk_of_its_own(kind):
     error = {**kind, "message": "no", "code": 400}
-    with pytest.raises(Fault, match="HTTP 200 with error 400: no") as fault:
-        Incoming().feed(b"event: error\ndata: %b\n\n" % json.dumps(error).encode())
+    with pytest.raises(RequestError, match="HTTP 200 with error 400: no") as fault:
+        ResponseReader().feed(b"event: error\ndata: %b\n\n" % json.dumps(error).encode())
     assert fault.value.reason is Reason.BAD_REQUEST
 
 
 def test_a_chunk_that_says_how_the_answer_ended_may_not_be_malformed_itself():
-    with pytest.raises(Fault) as fault:
-        Incoming().feed(event(delta={"content": 5}, finish_reason="stop"))
+    with pytest.raises(RequestError) as fault:
+        ResponseReader().feed(event(delta={"content": 5}, finish_reason="stop"))
     assert fault.value.reason is Reason.MALFORMED
 
 
@@ -177,29 +177,29 @@ def test_what_comes_shows_at_its_first_bytes_however_they_come(begin):
         (b":\n\n" + chunks, True),
         (b"id:7\n" + chunks, True),
     ):
-        incoming = Incoming()
+        incoming = ResponseReader()
         for byte in (begin if streams else begin.strip()) + text:
             incoming.feed(bytes([byte]))
         assert incoming.streams is streams
-        assert read(incoming.completion())["content"] == "a"
+        assert parse_completion(incoming.completion())["content"] == "a"
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'data: {"choices": [', event(delta={"content": "a"})])
 def test_what_is_not_whole_is_not_rescued(text):
-    incoming = Incoming()
+    incoming = ResponseReader()
     incoming.feed(text)
     assert incoming.rescued() is None
 
 
 @given(st.lists(ANY_CHUNK | st.binary(max_size=9), max_size=4), st.sampled_from([b"\n\n", b"\r", b"\n"]))
 def test_whatever_is_fed_is_a_completion_or_a_fault(chunks, end):
-    incoming = Incoming(16)
+    incoming = ResponseReader(16)
     incoming.rescued()
     try:
         for chunk in chunks:
             data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
             incoming.feed(b"data: " + data + end)
         incoming.rescued()
-        read(incoming.completion())
-    except Fault:
+        parse_completion(incoming.completion())
+    except RequestError:
         pass

@@ -8,8 +8,8 @@ import pytest
 
 from fault_server import FaultServer, Reply
 from prep.inference import transport
-from prep.inference.errors import Fault, read
-from prep.inference.transport import STREAM, Wire, proxy, time_limit
+from prep.inference.errors import RequestError, parse_completion
+from prep.inference.transport import STREAM, ChatTransport, proxy, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint
@@ -22,11 +22,11 @@ def post(server: FaultServer, times: int = 1, *, pause: float = 0.0, limit: floa
     body = BODY | (STREAM if how else {})
 
     async def main() -> list[dict]:
-        connected = Wire(Endpoint(server.base_url, "key"))
+        connected = ChatTransport(Endpoint(server.base_url, "key"))
         came = []
         try:
             for _ in range(times):
-                came.append(read(await connected.post(body, limit, **how)))
+                came.append(parse_completion(await connected.post(body, limit, **how)))
                 await asyncio.sleep(pause)
         finally:
             await connected.close()
@@ -75,7 +75,7 @@ def test_large_answers_and_requests_come_whole(monkeypatch):
 @pytest.mark.parametrize("kind", ["reset", "cut", "garbage"])
 @pytest.mark.parametrize("stall", [None, 5])
 def test_what_ends_early_is_a_fault_of_the_connection(kind, stall):
-    with FaultServer(lambda ask: Reply(kind=kind)) as server, pytest.raises(Fault) as fault:
+    with FaultServer(lambda ask: Reply(kind=kind)) as server, pytest.raises(RequestError) as fault:
         post(server, stall=stall)
     assert fault.value.reason is Reason.TRANSPORT
 
@@ -91,7 +91,7 @@ def test_a_cookie_is_not_sent_back():
 def test_no_server_is_a_fault_of_the_connection():
     with FaultServer() as server:
         pass
-    with pytest.raises(Fault, match=r"no connection, .*127\.0\.0\.1") as fault:
+    with pytest.raises(RequestError, match=r"no connection, .*127\.0\.0\.1") as fault:
         post(server)
     assert fault.value.reason is Reason.TRANSPORT
 
@@ -107,7 +107,7 @@ def test_a_redirect_is_not_followed():
 
 def test_a_request_that_took_too_long_is_taken_back_from_the_server():
     with FaultServer(lambda ask: Reply(kind="hang")) as server:
-        with pytest.raises(Fault, match=r"no answer in 0.1 s") as fault:
+        with pytest.raises(RequestError, match=r"no answer in 0.1 s") as fault:
             post(server, limit=0.1)
         assert fault.value.reason is Reason.TIMEOUT
 
@@ -158,14 +158,14 @@ def test_a_streamed_answer_is_the_one_that_comes_whole(reply):
     ],
 )
 def test_what_goes_wrong_with_a_stream_has_its_name(reply, reason):
-    with FaultServer(lambda ask: reply) as server, pytest.raises(Fault) as fault:
+    with FaultServer(lambda ask: reply) as server, pytest.raises(RequestError) as fault:
         post(server, limit=0.3 if reply.kind == "hang" else 60, stall=60)
     assert fault.value.reason is reason
 
 
 def test_a_stream_that_stalls_is_given_up_long_before_the_time_limit():
     with FaultServer(lambda ask: Reply(stall=3)) as server:
-        with pytest.raises(Fault, match=r"the stream stalled for 0.1 s") as fault:
+        with pytest.raises(RequestError, match=r"the stream stalled for 0.1 s") as fault:
             post(server, limit=60, stall=0.1)
         assert fault.value.reason is Reason.TIMEOUT
 
@@ -176,7 +176,7 @@ def test_a_slow_stream_is_none_that_stalls_and_neither_is_a_late_one():
         assert post(server, limit=60, stall=0.4)[0]["content"] == words
 
 
-def test_an_answer_that_goes_round_in_circles_is_stopped():
+def test_an_answer_that_repeats_itself_is_stopped():
     reply = Reply(content="A beginning. " + "Wait, let me think again. " * 3000)
     with FaultServer(lambda ask: reply) as server:
         (came,) = post(server, limit=60, window=256)
@@ -325,7 +325,7 @@ def test_an_error_in_a_stream_is_read_like_a_status(code, reason):
 
     with (
         FaultServer(lambda ask: Reply(edit=fails)) as server,
-        pytest.raises(Fault, match=r"with error .*as planned") as fault,
+        pytest.raises(RequestError, match=r"with error .*as planned") as fault,
     ):
         post(server, stall=5)
     assert fault.value.reason == reason
@@ -342,7 +342,7 @@ def test_a_long_header_costs_nothing():
 def test_a_header_that_is_too_long_is_not_tried_as_often_as_a_lost_connection():
     with (
         FaultServer(lambda ask: Reply(headers={"X-Policy": "a" * 300_000})) as server,
-        pytest.raises(Fault, match="a header of more than") as fault,
+        pytest.raises(RequestError, match="a header of more than") as fault,
     ):
         post(server)
     assert fault.value.reason is Reason.MALFORMED
@@ -352,7 +352,7 @@ def test_a_header_that_is_too_long_is_not_tried_as_often_as_a_lost_connection():
 def test_an_error_status_counts_however_the_connection_ends(impatient, end):
     with (
         FaultServer(lambda ask: Reply(status=400, chunked=True, end=end)) as server,
-        pytest.raises(Fault, match="HTTP 400: as planned") as fault,
+        pytest.raises(RequestError, match="HTTP 400: as planned") as fault,
     ):
         post(server)
     assert fault.value.reason is Reason.BAD_REQUEST

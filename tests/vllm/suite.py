@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 
 from batch import question
-from prep.inference.transport import STREAM, Wire
+from prep.inference.transport import STREAM, ChatTransport
 from prep.runtime.program import Failure
 from prep.serving import replica
 from prep.serving.endpoint import Endpoint
@@ -77,7 +77,7 @@ def tiny_config(model: str | Path, **changes) -> ServerConfig:
 async def said(endpoint: Endpoint) -> list[dict]:
     """The same answer in one piece, and read from a stream."""
     body = {"model": str(MODELS / "qwen3"), "messages": [{"role": "user", "content": "2 + 3?"}], "seed": 1}
-    wire = Wire(endpoint)
+    wire = ChatTransport(endpoint)
     try:
         return [await wire.post(body | how, 60, 60) for how in ({}, STREAM)]
     finally:

@@ -1,4 +1,4 @@
-"""Which of the answers in a journal counts for a request, so that answers got under other rules never mix.
+"""Cache policy of answers: which journaled answer counts for a request, so that rules never mix.
 
 What decides an answer is in its request's key; how a request travels (time limits, concurrency, endpoints,
 streaming) is not. Three things decide an answer beside the request, and are kept apart in this way:
@@ -7,7 +7,7 @@ streaming) is not. Three things decide an answer beside the request, and are kep
   longer.
 - A second try with a larger budget is another request, with that budget in its key. Whether it is made
   depends on what the journal has for the first, so every run decides it alike.
-- An answer that was stopped for going round in circles stands under a key that names the length that was
+- An answer that was stopped for repetition stands under a key that names the length that was
   looked for. Where no circles are looked for it does not count, and the whole answer is asked for; where
   they are, an answer that came whole is held to them too, and counts as if it had been stopped.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from prep.inference.errors import finish_reason
 from prep.inference.journal import Journal
 from prep.inference.request import Request, Response, manner
-from prep.inference.streaming import circles
+from prep.inference.streaming import find_repetition
 from prep.records.reason import Reason
 
 
@@ -27,7 +27,7 @@ class Answers:
 
     `context`: the tokens of prompt and answer together. `longer_budget`: an answer that its own budget cut is
     asked for once more with so many times the tokens, as far as the context has room. `window`: an answer
-    that goes round in circles for so many characters is no answer.
+    that repeats itself for so many characters is no answer.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Answers:
         if self._longer_budget is None or request.budget is None:
             return request
         record = self._journal.get(self.key(request))
-        if record is None or record["finish_reason"] != "length" or self._goes_round(record):
+        if record is None or record["finish_reason"] != "length" or self._repeats(record):
             return request
         room = self._context - record["tokens"][0]
         budget = min(int(request.budget * self._longer_budget), room)
@@ -83,7 +83,7 @@ class Answers:
 
     def response(self, record: dict[str, Any]) -> Response:
         """What an answer is to those who asked."""
-        if self._goes_round(record):
+        if self._repeats(record):
             detail = f"went round in circles for {self.window} characters"
             return Response("", None, None, Reason.REPETITION, detail)
         # Journals of earlier versions hold other servers' names of it.
@@ -94,13 +94,13 @@ class Answers:
         record = self._journal.get(_cut_key(key))
         return record if record and record["max_model_len"] >= self._context else None
 
-    def _goes_round(self, record: dict[str, Any]) -> bool:
-        """Whether an answer goes round in circles, if that is looked for."""
+    def _repeats(self, record: dict[str, Any]) -> bool:
+        """Whether an answer repeats itself, if that is looked for."""
         texts = (record["content"], record["reasoning"] or "")
-        return self.window is not None and any(circles(text, self.window) for text in texts)
+        return self.window is not None and any(find_repetition(text, self.window) for text in texts)
 
     def _stopped_key(self, key: str) -> str:
-        """Under which an answer is journaled that was stopped for going round in circles."""
+        """Under which an answer is journaled that was stopped for repetition."""
         return hashlib.sha256(f"{key} stopped after {self.window} characters".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Ask a server for everything that no journal holds: each request is paid for once, and none is lost.
+"""Client of chat endpoints with retries, backoff and a journal: it asks only what no journal holds.
 
 Requests are made as they are sent, answers are journaled as they come, and what `Client.ask` gives comes
 from the journal in the order of the requests: a run that was killed goes on where it was, and the order
@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from prep.inference import errors
 from prep.inference import progress as reports
 from prep.inference.answer_policy import Answers
-from prep.inference.endpoint_pool import ANSWERED, Line, Lines
-from prep.inference.errors import Fault, Refusal
+from prep.inference.endpoint_pool import ANSWERED, EndpointPool, PooledEndpoint
+from prep.inference.errors import Refusal, RequestError
 from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
 from prep.inference.transport import STREAM, time_limit
@@ -31,12 +31,12 @@ from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
-FIRST_DELAY = 1.0  # seconds before a request is sent again; twice as long after each further fault
-LONGEST_DELAY = 30.0
+FIRST_BACKOFF = 1.0  # seconds before a request is sent again; twice as long after each further error
+LONGEST_BACKOFF = 30.0
 WAITING = 4  # times concurrency: requests begun and unfinished, while others are sent in the place of some
 REFUSALS = 50  # so many refused requests and not one answered: it may not be the rows
 OF_THE_ROW = (*ANSWERED, Reason.TRANSPORT)
-"""Faults that are the row's own when it alone meets them, again and again."""
+"""Errors that are the row's own when it alone meets them, again and again."""
 
 QUESTION = Request(
     "plain",
@@ -54,24 +54,24 @@ class Stopped(Exception):
     """The run is to end: nothing more is sent."""
 
 
-async def send_with_retries(
-    send: Callable[[], Awaitable[Result]], pause: Callable[[Fault, float], Awaitable[None]]
+async def send_with_backoff(
+    send: Callable[[], Awaitable[Result]], pause: Callable[[RequestError, float], Awaitable[None]]
 ) -> Result:
-    """What `send` gives. After a Fault it is called again, as often as TRIES says of the reason.
+    """What `send` gives; it is called again after a RequestError, up to MAX_ATTEMPTS of the error's reason.
 
-    `pause(fault, seconds)` waits before that. Raises the last Fault when there were too many of its reason.
+    `pause(error, seconds)` waits for the exponential backoff with jitter. Raises the last RequestError.
     """
     met: Counter[Reason] = Counter()
     while True:
         try:
             return await send()
-        except Fault as caught:
-            fault = caught
-        met[fault.reason] += 1
-        if met[fault.reason] >= errors.TRIES[fault.reason]:
-            raise fault
-        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (met.total() - 1))
-        await pause(fault, delay * random.uniform(0.5, 1))
+        except RequestError as caught:
+            error = caught
+        met[error.reason] += 1
+        if met[error.reason] >= errors.MAX_ATTEMPTS[error.reason]:
+            raise error
+        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (met.total() - 1))
+        await pause(error, delay * random.uniform(0.5, 1))
 
 
 class Client:
@@ -79,7 +79,7 @@ class Client:
 
     Of the configuration it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
     the time that a request may take (see prep.inference.transport) `request_timeout` and `floor_rate`. An
-    answer that goes round in circles for the window of `answers` is stopped (see prep.inference.streaming).
+    answer that repeats itself for the window of `answers` is stopped (see prep.inference.streaming).
     """
 
     def __init__(self, config: ServerConfig, server: Any, answers: Answers, progress: Path):
@@ -150,7 +150,7 @@ class Client:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
         most = self._config.concurrency
         self._progress = progress
-        self._lines = lines = Lines(self._server, most)
+        self._pool = pool = EndpointPool(self._server, most)
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
@@ -182,7 +182,7 @@ class Client:
                 worker.cancel()
 
         async def start() -> None:
-            await lines.renew()
+            await pool.refresh()
             beside.append(group.create_task(guarded(tell)))
             for _ in range(most):
                 begin(work)
@@ -207,7 +207,7 @@ class Client:
 
         async def watch() -> None:
             while True:
-                progress.mark("running", lines.in_flight)
+                progress.mark("running", pool.in_flight)
                 await asyncio.to_thread(progress.saving())  # a shared file system may take its time
                 await asyncio.sleep(reports.EVERY)
 
@@ -215,7 +215,7 @@ class Client:
             while True:
                 await asyncio.sleep(reports.TOLD)
                 progress.report()
-                await lines.renew()  # a server that was away may be back
+                await pool.refresh()  # a server that was away may be back
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -224,11 +224,11 @@ class Client:
                 while workers:
                     await asyncio.wait(workers)
                 if self._error is None:
-                    await guarded(self._check_lines)
+                    await guarded(self._check_endpoints)
                 for task in beside:
                     task.cancel()
         finally:
-            await lines.close()
+            await pool.close()
         if self._error is not None:
             raise self._error
 
@@ -250,69 +250,70 @@ class Client:
                 if self._answers.latest(request).budget == asked[-1].budget:
                     break
                 self._progress.again(Reason.LENGTH, answer)  # once, with a larger budget
-        except Fault as fault:
-            failed = Response("", None, None, fault.reason, fault.detail)
+        except RequestError as error:
+            failed = Response("", None, None, error.reason, error.detail)
             self._failures[self._answers.key(asked[-1])] = failed
-            self._progress.fail(fault)
-            self._examples[fault.reason] = fault.detail
+            self._progress.fail(error)
+            self._examples[error.reason] = error.detail
         else:
             self._progress.answer(answer)
         self._asking.difference_update(map(self._answers.key, asked))
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
-        """The answer to a request; raises the last Fault when there was none too often."""
+        """The answer to a request; raises the last RequestError when there was none too often."""
         limit, stall = time_limit(self._config, request.budget), self._config.stall_timeout
         how = STREAM if stall or self._answers.window else {}
         failed: float | None = None  # when it failed
         alone = True  # whether others were answered between each two of its failures
-        tried: list[Line] = []
+        tried: list[PooledEndpoint] = []
 
         async def send() -> dict[str, Any]:
             nonlocal request, failed, alone
             self._check_running()
             body = request.body(self._model, **how)
-            line, sent = await self._lines.take(tried)
+            endpoint, sent = await self._pool.acquire(tried)
             try:
-                answer = await self._post(line, body, limit, stall)
-            except Fault as fault:
-                before, failed = failed, self._lines.failed(line, fault, sent, failed)
-                tried.append(line)
-                alone = alone and fault.reason in OF_THE_ROW
+                answer = await self._post(endpoint, body, limit, stall)
+            except RequestError as error:
+                before, failed = failed, self._pool.failed(endpoint, error, sent, failed)
+                tried.append(endpoint)
+                alone = alone and error.reason in OF_THE_ROW
                 if before is not None:
-                    alone = alone and line.succeeded_since(before)
-                    fault.row = fault.row or alone
+                    alone = alone and endpoint.succeeded_since(before)
+                    error.row = error.row or alone
                 self._check_running()
-                await self._check_hope(line, fault)
-                if fault.reason is not Reason.LENGTH or request.budget is None:
+                await self._check_hope(endpoint, error)
+                if error.reason is not Reason.LENGTH or request.budget is None:
                     raise
                 # The context has less room than the budget: without one, the server gives what there is.
                 request = request.with_budget(None)
-                self._progress.again(fault.reason)
+                self._progress.again(error.reason)
                 return await send()
-            self._lines.succeeded(line)
+            self._pool.succeeded(endpoint)
             return answer
 
-        async def pause(fault: Fault, seconds: float) -> None:
-            self._progress.again(fault.reason)
-            if fault.reason is Reason.TRANSPORT:
-                await self._lines.renew()
-            if fault.retry_after is None:  # else the endpoint rests as long as it asked for
+        async def pause(error: RequestError, seconds: float) -> None:
+            self._progress.again(error.reason)
+            if error.reason is Reason.TRANSPORT:
+                await self._pool.refresh()
+            if error.retry_after is None:  # else the endpoint rests as long as it asked for
                 await wait(seconds)
 
-        return await send_with_retries(send, pause)
+        return await send_with_backoff(send, pause)
 
     async def _post(
-        self, line: Line, body: dict[str, Any], limit: float, stall: float | None
+        self, endpoint: PooledEndpoint, body: dict[str, Any], limit: float, stall: float | None
     ) -> dict[str, Any]:
-        """What a line that was taken answers; raises Fault. When the run ends, this is let finish."""
+        """What an acquired endpoint answers; raises RequestError. When the run ends, this is let finish."""
         task = asyncio.current_task()
         self._sending.add(task)
         try:
-            return errors.read(await line.wire.post(body, limit, stall, self._answers.window), line.wire.url)
-        except Fault:
+            answer = await endpoint.transport.post(body, limit, stall, self._answers.window)
+            return errors.parse_completion(answer, endpoint.transport.url)
+        except RequestError:
             raise
         except BaseException:
-            line.left()
+            endpoint.release()
             raise
         finally:
             self._sending.discard(task)
@@ -327,51 +328,52 @@ class Client:
             self._ended.clear()
             await self._ended.wait()
 
-    async def _answers_question(self, line: Line) -> bool:
-        """Whether a line answers a plain question, and something of the batch was answered before."""
+    async def _answers_question(self, endpoint: PooledEndpoint) -> bool:
+        """Whether an endpoint answers a plain question, and something of the batch was answered before."""
         self._check_running()
         if self._known.find() is None:
             return False
-        line.in_flight += 1
+        endpoint.in_flight += 1
         try:
             body = QUESTION.body(self._model)
-            await self._post(line, body, time_limit(self._config, QUESTION.budget), None)
-        except Fault as fault:
-            if isinstance(fault, Refusal) or not fault.row:
-                line.left()
+            await self._post(endpoint, body, time_limit(self._config, QUESTION.budget), None)
+        except RequestError as error:
+            if isinstance(error, Refusal) or not error.row:
+                endpoint.release()
                 return False
-        self._lines.revive(line)
+        self._pool.revive(endpoint)
         return True
 
-    async def _check_lines(self) -> None:
-        """Look after the last request whether the lines that refused the last ones were right to."""
-        for line in self._lines:
-            await self._check_line(line, 0)
+    async def _check_endpoints(self) -> None:
+        """Look after the last request whether the endpoints that refused the last ones were right to."""
+        for endpoint in self._pool:
+            await self._check_endpoint(endpoint, 0)
 
-    async def _check_line(self, line: Line, refusals: int) -> None:
-        """Raise Failure when a line has met more refusals in a row than some, and they are not the rows' own.
+    async def _check_endpoint(self, endpoint: PooledEndpoint, refusals: int) -> None:
+        """Raise Failure when an endpoint met too many refusals in a row that are not the rows' own.
 
         They are when a plain question is answered.
         """
         async with self._checking:
-            if line.refusals > (refusals if line.sound else 0) and not await self._answers_question(line):
-                raise Failure(str(line.refusal))
+            doubtful = endpoint.refusals > (refusals if endpoint.sound else 0)
+            if doubtful and not await self._answers_question(endpoint):
+                raise Failure(str(endpoint.refusal))
 
-    async def _check_hope(self, line: Line, fault: Fault) -> None:
-        """Raise Failure when a fault is one too many: there is no hope for the line, or for any."""
-        if isinstance(fault, Refusal):
+    async def _check_hope(self, endpoint: PooledEndpoint, error: RequestError) -> None:
+        """Raise Failure when a error is one too many: there is no hope for the endpoint, or for any."""
+        if isinstance(error, Refusal):
             await self._wait_for_answer()
-            await self._check_line(line, REFUSALS - 1)
-        elif fault.reason not in ANSWERED:
-            self._lines.check_hope(fault)
+            await self._check_endpoint(endpoint, REFUSALS - 1)
+        elif error.reason not in ANSWERED:
+            self._pool.check_hope(error)
         else:
             # A server that is there may fail all that is left, if that is no more than may fail.
             unbearable = self._progress.left + self._progress.held.total() > self._bearable
-            hopeless = unbearable and self._lines.hopeless()
-            if line.in_doubt or hopeless:
-                line.in_doubt = False
-                if not await self._answers_question(line) and hopeless:
-                    self._lines.check_hope(fault)
+            hopeless = unbearable and self._pool.hopeless()
+            if endpoint.in_doubt or hopeless:
+                endpoint.in_doubt = False
+                if not await self._answers_question(endpoint) and hopeless:
+                    self._pool.check_hope(error)
 
     def _check_refusals(self) -> None:
         """Raise Failure when the server refuses whatever it is asked: that is not the rows' fault."""
@@ -396,7 +398,7 @@ class Client:
         )
         what = f"{count} of {progress.total} requests failed, more than max_failed_share allows: {top}."
         async with self._checking:
-            if not progress.answered and any([await self._answers_question(line) for line in self._lines]):
+            if not progress.answered and any([await self._answers_question(each) for each in self._pool]):
                 share = math.ceil(self._known.missing() / progress.total * 10_000) / 10_000
                 raise Failure(
                     f"{what} The server answers others, so it is these rows: with max_failed_share {share:g}"

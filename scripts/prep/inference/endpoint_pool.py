@@ -1,9 +1,9 @@
-"""How much is asked of each endpoint, and when: the limits and rests that all requests share.
+"""Per-endpoint adaptive concurrency (AIMD) with cooldown.
 
 Requests of one endpoint succeed and fail together, so they slow down together. While most of what was
-sent of late fails, an endpoint's limit is halved and it rests, longer each time nothing has succeeded
-since; what was already on its way then changes nothing more. Each success lets the limit grow by an
-eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
+sent of late fails, an endpoint's concurrency limit is halved and a cooldown begins, longer each time nothing
+has succeeded since; what was already on its way then changes nothing more. Each success raises the limit by
+an eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
 
 A request may also fail for what it is. One that fails again, with a server that answers and has answered
 others since, says nothing of the server. Where nothing has succeeded for a while the endpoint is in doubt:
@@ -16,35 +16,35 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterator
 
-from prep.inference.errors import Fault, Refusal
-from prep.inference.transport import Wire
+from prep.inference.errors import Refusal, RequestError
+from prep.inference.transport import ChatTransport
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.serving.endpoint import Endpoint
 
 log = logging.getLogger("prep")
 
-REST = 1.0  # seconds of the first rest; each further one without a success between is twice as long
-LONGEST_REST = 60.0
-PATIENCE = 600.0  # seconds without one success, and nothing on its way, until the run gives up
-SILENCE = 20.0  # seconds without one success, until an endpoint is to show that it answers anything
+FIRST_COOLDOWN = 1.0  # seconds; each further one without a success between is twice as long
+LONGEST_COOLDOWN = 60.0
+GIVE_UP_AFTER = 600.0  # seconds without one success, and nothing on its way, until the run gives up
+DOUBT_AFTER = 20.0  # seconds without one success, until an endpoint is to show that it answers anything
 WEIGHT = 1 / 8  # of the newest result in the share of failures
 ANSWERED = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
-"""Faults of a server that is there, and may be at odds with this one request."""
+"""Errors of a server that is there, and may be at odds with this one request."""
 
 
-class Line:
-    """One endpoint: its wire, how many requests are on their way to it, and how many may be."""
+class PooledEndpoint:
+    """One endpoint: its transport, how many requests are in flight to it, and how many may be."""
 
     def __init__(self, endpoint: Endpoint, most: int, now: float):
-        self.wire = Wire(endpoint)
+        self.transport = ChatTransport(endpoint)
         self.endpoint = endpoint
         self.in_flight = 0
-        self.limit = float(most)
-        self.rests_until = now
+        self.concurrency_limit = float(most)
+        self.cooldown_until = now
         self._most = most
         self._failing = 0.0  # share of the late results that were failures
-        self._rests = 0  # since the last success
+        self._cooldowns = 0  # since the last success
         self._slowed = now
         self.good = now  # when it last succeeded, or began
         self._answered = -math.inf  # when it last did with a request of the batch
@@ -53,18 +53,22 @@ class Line:
         self.refusal: Refusal | None = None  # the last
         self.in_doubt = False  # whether it is to show that it still answers something
 
+    @property
+    def load(self) -> float:
+        return self.in_flight / self.concurrency_limit
+
     def free(self, now: float) -> bool:
-        return now >= self.rests_until and self.in_flight < int(self.limit)
+        return now >= self.cooldown_until and self.in_flight < int(self.concurrency_limit)
 
     def succeeded(self, now: float) -> None:
         self.in_flight -= 1
         self._failing *= 1 - WEIGHT
-        self._rests = 0
+        self._cooldowns = 0
         self.good = self._answered = now
         self.sound = True
         self.refusals = 0
         self.in_doubt = False
-        self.limit = min(self._most, self.limit + WEIGHT)
+        self.concurrency_limit = min(self._most, self.concurrency_limit + WEIGHT)
 
     def revive(self, now: float) -> None:
         """Take note that it answered a plain question: what fails is not its fault."""
@@ -72,93 +76,93 @@ class Line:
         self.succeeded(now)
         self._answered = answered
         self._failing = 0.0
-        self.limit = float(self._most)
-        self.rests_until = now
+        self.concurrency_limit = float(self._most)
+        self.cooldown_until = now
 
     def succeeded_since(self, then: float) -> bool:
         """Whether it has answered a request of the batch since `then`."""
         return self._answered > then
 
-    def failed(self, fault: Fault, sent: float, now: float, before: float | None = None) -> None:
-        """Take note of a fault of a request that was sent at `sent`, and had failed `before`."""
-        if fault.row and not isinstance(fault, Refusal):
+    def failed(self, error: RequestError, sent: float, now: float, before: float | None = None) -> None:
+        """Take note of an error of a request that was sent at `sent`, and had failed `before`."""
+        if error.row and not isinstance(error, Refusal):
             return self.succeeded(now)  # the server lives and judges
         self.in_flight -= 1
-        if isinstance(fault, Refusal):
+        if isinstance(error, Refusal):
             self.refusals += 1
-            self.refusal = fault
+            self.refusal = error
             return None
-        if before is not None and fault.reason in ANSWERED and self.good > before:
+        if before is not None and error.reason in ANSWERED and self.good > before:
             return None
-        if fault.retry_after is not None:
-            self.rests_until = max(self.rests_until, now + fault.retry_after)
+        if error.retry_after is not None:
+            self.cooldown_until = max(self.cooldown_until, now + error.retry_after)
         if sent < self._slowed:
             return None
         self._failing += (1 - self._failing) * WEIGHT
         if self._failing > 0.5:
             # Other jobs may have met the same trouble: they should not all come back at once.
-            rest = min(LONGEST_REST, REST * 2**self._rests) * random.uniform(0.75, 1.25)
-            self._rests += 1
-            self.in_doubt = now - self.good > SILENCE
+            cooldown = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2**self._cooldowns) * random.uniform(0.75, 1.25)
+            self._cooldowns += 1
+            self.in_doubt = now - self.good > DOUBT_AFTER
             self._slowed = now
-            self.limit = max(1.0, self.limit / 2)
-            self.rests_until = max(self.rests_until, now + rest)
+            self.concurrency_limit = max(1.0, self.concurrency_limit / 2)
+            self.cooldown_until = max(self.cooldown_until, now + cooldown)
             log.warning(
-                "%s: most requests fail (the last: %s); resting %.1f s, then at most %d at once",
+                "%s: most requests fail (the last: %s); cooldown of %.1f s, then at most %d at once",
                 self.endpoint.base_url,
-                fault.detail,
-                rest,
-                self.limit,
+                error.detail,
+                cooldown,
+                self.concurrency_limit,
             )
         return None
 
     def hopeless(self, now: float) -> bool:
         """Whether nothing has succeeded for long, and nothing that is on its way might."""
-        return self.in_flight == 0 and self._rests > 0 and now - self.good > PATIENCE
+        return self.in_flight == 0 and self._cooldowns > 0 and now - self.good > GIVE_UP_AFTER
 
-    def left(self) -> None:
+    def release(self) -> None:
         """A request was given up from outside."""
         self.in_flight -= 1
 
 
-class Lines:
-    """The lines to all endpoints of a server, inside one event loop."""
+class EndpointPool:
+    """The endpoints of a server, inside one event loop."""
 
     def __init__(self, server, most: int):
         self._server = server
         self._most = most
-        self._lines: list[Line] = []
-        self._retired: list[Line] = []
-        self._turn = asyncio.Lock()  # who waits for a free line, first come, first served
+        self._endpoints: list[PooledEndpoint] = []
+        self._retired: list[PooledEndpoint] = []
+        self._turn = asyncio.Lock()  # who waits for a free endpoint, first come, first served
         self._change = asyncio.Event()
         self._renewal: asyncio.Task | None = None
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     @property
     def in_flight(self) -> int:
-        return sum(line.in_flight for line in self._lines)
+        return sum(endpoint.in_flight for endpoint in self._endpoints)
 
-    def __iter__(self) -> Iterator[Line]:
-        return iter(self._lines)
+    def __iter__(self) -> Iterator[PooledEndpoint]:
+        return iter(self._endpoints)
 
-    async def take(self, tried: Collection[Line] = ()) -> tuple[Line, float]:
-        """The line with the least on it, waiting for one that is free; and the time now.
+    async def acquire(self, tried: Collection[PooledEndpoint] = ()) -> tuple[PooledEndpoint, float]:
+        """The endpoint with the least on it, waiting for one that is free; and the time now.
 
-        One that was not `tried` goes before. No more than `most` requests are on their way over all lines.
+        One that was not `tried` goes before. At most `most` requests are in flight over all endpoints.
         """
         await self._turn.acquire()
         try:
             while True:
                 now = self._now()
-                free = [line for line in self._lines if self.in_flight < self._most and line.free(now)]
+                free = [each for each in self._endpoints if self.in_flight < self._most and each.free(now)]
                 if free and self._renewal is None:
-                    line = min(free, key=lambda each: (each in tried, each.in_flight / each.limit))
-                    line.in_flight += 1
-                    return line, now
+                    endpoint = min(free, key=lambda each: (each in tried, each.load))
+                    endpoint.in_flight += 1
+                    return endpoint, now
                 self._change.clear()
-                rests = [line.rests_until for line in self._lines if line.rests_until > now]
+                cooldowns = [each.cooldown_until for each in self._endpoints if each.cooldown_until > now]
                 try:
-                    async with asyncio.timeout_at(min(rests, default=None)):
+                    async with asyncio.timeout_at(min(cooldowns, default=None)):
                         await self._change.wait()
                 except TimeoutError:
                     pass
@@ -167,37 +171,39 @@ class Lines:
             # made ready before the first of them goes, and their answers come at one moment again.
             asyncio.get_running_loop().call_soon(self._turn.release)
 
-    def succeeded(self, line: Line) -> None:
-        line.succeeded(self._now())
+    def succeeded(self, endpoint: PooledEndpoint) -> None:
+        endpoint.succeeded(self._now())
         self._change.set()
 
-    def revive(self, line: Line) -> None:
-        line.revive(self._now())
+    def revive(self, endpoint: PooledEndpoint) -> None:
+        endpoint.revive(self._now())
         self._change.set()
 
-    def failed(self, line: Line, fault: Fault, sent: float, before: float | None) -> float:
-        """Take note of a fault of a request sent at `sent` that had failed `before`; gives the time now."""
+    def failed(
+        self, endpoint: PooledEndpoint, error: RequestError, sent: float, before: float | None
+    ) -> float:
+        """Take note of an error of a request sent at `sent` that had failed `before`; gives the time now."""
         now = self._now()
-        line.failed(fault, sent, now, before)
+        endpoint.failed(error, sent, now, before)
         self._change.set()
         return now
 
     def hopeless(self) -> bool:
-        """Whether there is no more hope for any line."""
+        """Whether there is no more hope for any endpoint."""
         now = self._now()
-        return all(each.hopeless(now) for each in self._lines)
+        return all(each.hopeless(now) for each in self._endpoints)
 
-    def check_hope(self, fault: Fault) -> None:
-        """Raise Failure when there is no more hope for any line; `fault`: the last."""
+    def check_hope(self, error: RequestError) -> None:
+        """Raise Failure when there is no more hope for any endpoint; `error`: the last."""
         now = self._now()
         if self.hopeless():
-            since = now - max(each.good for each in self._lines)
+            since = now - max(each.good for each in self._endpoints)
             raise Failure(
-                f"no request has succeeded for {since:.0f} s, the last: {fault.reason} ({fault.detail});"
+                f"no request has succeeded for {since:.0f} s, the last: {error.reason} ({error.detail});"
                 " mend the server and run again: only what is missing is asked"
             )
 
-    async def renew(self) -> None:
+    async def refresh(self) -> None:
         """Ask the server for its endpoints (it may start again for that) and keep to those.
 
         All that call while it is under way wait for the same answer.
@@ -210,10 +216,11 @@ class Lines:
     def _renewed(self, renewal: asyncio.Task) -> None:
         self._renewal = None
         if not renewal.cancelled() and renewal.exception() is None:
-            known = {line.endpoint: line for line in self._lines}
+            known = {each.endpoint: each for each in self._endpoints}
             wanted = dict.fromkeys(renewal.result())
-            self._retired += [line for endpoint, line in known.items() if endpoint not in wanted]
-            self._lines = [known.get(each) or Line(each, self._most, self._now()) for each in wanted]
+            self._retired += [known[each] for each in known if each not in wanted]
+            now = self._now()
+            self._endpoints = [known.get(each) or PooledEndpoint(each, self._most, now) for each in wanted]
         self._change.set()
 
     async def close(self) -> None:
@@ -221,5 +228,5 @@ class Lines:
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
-        for line in [*self._lines, *self._retired]:
-            await line.wire.close()
+        for endpoint in [*self._endpoints, *self._retired]:
+            await endpoint.transport.close()

@@ -1,4 +1,4 @@
-"""What can go wrong with a request: each fault by its name, and whether and how often it is tried again."""
+"""Request errors: parser of completions and error responses, Retry-After, and attempts for each reason."""
 
 import email.utils
 import json
@@ -13,8 +13,8 @@ from prep.records.reason import Reason
 from prep.runtime.program import Failure
 from prep.runtime.sanitize import sanitize
 
-# How often a request is sent when it meets nothing but faults of one reason.
-TRIES = {
+# How often a request is sent when it meets nothing but errors of one reason.
+MAX_ATTEMPTS = {
     Reason.TRANSPORT: 7,
     Reason.RATE_LIMITED: 8,
     Reason.SERVER_ERROR: 4,
@@ -25,7 +25,7 @@ TRIES = {
     Reason.LENGTH: 1,
 }
 RETRY_AFTER = 3600.0  # seconds; a server that asks for more is tried again after this
-DETAIL = 300  # characters of what a server says of a fault
+DETAIL = 300  # characters of what a server says of an error
 # How vLLM, SGLang, llama.cpp, TGI and OpenAI word that prompt and budget do not fit into the context.
 CONTEXT = re.compile(
     r"\bcontext|maximum (model|input|sequence) length|max_tokens must be at least|max_new_tokens", re.I
@@ -68,7 +68,7 @@ STATUSES = {_error_name(status.phrase): status.value for status in HTTPStatus if
 }
 
 
-class Fault(Exception):
+class RequestError(Exception):
     """A request that came to nothing: its reason, and one line of detail.
 
     `retry_after` is the seconds for which the server asks to be left alone, or None. `row`: whether it is
@@ -82,7 +82,7 @@ class Fault(Exception):
         self.row = reason in OWN
 
 
-class Refusal(Fault, Failure):
+class Refusal(RequestError, Failure):
     """A refusal that every request meets where key, model or address are wrong, and that one row may meet.
 
     A gateway says 403 to a prompt that it flags, a firewall 405. As long as no request was answered it is
@@ -95,23 +95,23 @@ class Refusal(Fault, Failure):
 
 
 OWN = (Reason.BAD_REQUEST, Reason.LENGTH)
-"""Faults that are the row's own: the server lives, and refuses this one."""
+"""Errors that are the row's own: the server lives, and refuses this one."""
 
 
-def of_status(status: int, headers: Mapping[str, str], body: bytes, url: str) -> Fault:
-    """The fault of an answer with an error status; raises Refusal where it may be the run's settings."""
+def error_of_status(status: int, headers: Mapping[str, str], body: bytes, url: str) -> RequestError:
+    """The error of an answer with an error status; raises Refusal where it may be the run's settings."""
     text = body.decode(errors="replace")
     try:
-        said = message(parsed(body))
-    except Fault:
+        said = message(parse_json(body))
+    except RequestError:
         said = text
     return _meaning(status, f"HTTP {status}: {said or 'nothing more'}", text, headers, url)
 
 
-def of_error(body: Any, url: str) -> Fault | None:
-    """The fault that an error object in an answer of status 200 tells of: its code is read like a status.
+def error_of_body(body: Any, url: str) -> RequestError | None:
+    """What an error object in an answer of status 200 tells of: its code is read like a status.
 
-    None when it has no code that can be read. Raises Refusal as of_status does.
+    None when it has no code that can be read. Raises Refusal as error_of_status does.
     """
     try:
         text = json.dumps(body)
@@ -137,8 +137,8 @@ def _error_status(body: Any) -> int | None:
     return None
 
 
-def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], url: str) -> Fault:
-    """The fault that an error status stands for; `text`: all that the server said."""
+def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], url: str) -> RequestError:
+    """The error that an error status stands for; `text`: all that the server said."""
     shown = one_line(detail)
     if status == 401:
         raise Refusal(detail, f"{url} refuses the key ({shown}); see api_key_env")
@@ -153,31 +153,31 @@ def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], ur
         raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")
     after = _retry_after(headers)
     if status == 429:
-        return Fault(Reason.RATE_LIMITED, detail, after)
+        return RequestError(Reason.RATE_LIMITED, detail, after)
     if status == 408:
-        return Fault(Reason.TIMEOUT, detail, after)
+        return RequestError(Reason.TIMEOUT, detail, after)
     if status in (400, 413, 422) and CONTEXT.search(text):
-        return Fault(Reason.LENGTH, f"prompt and answer do not fit into the context: {detail}")
+        return RequestError(Reason.LENGTH, f"prompt and answer do not fit into the context: {detail}")
     if 400 <= status < 500 and status not in (409, 425):
-        return Fault(Reason.BAD_REQUEST, detail)
-    return Fault(Reason.SERVER_ERROR, detail, after)
+        return RequestError(Reason.BAD_REQUEST, detail)
+    return RequestError(Reason.SERVER_ERROR, detail, after)
 
 
-def parsed(text: bytes) -> Any:
-    """JSON that a server sent; raises Fault when it is none."""
+def parse_json(text: bytes) -> Any:
+    """JSON that a server sent; raises RequestError when it is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Fault(Reason.CUT_JSON, f"not JSON: {error}") from error
+        raise RequestError(Reason.CUT_JSON, f"not JSON: {error}") from error
 
 
-def read(body: Any, url: str = "the server") -> dict[str, Any]:
+def parse_completion(body: Any, url: str = "the server") -> dict[str, Any]:
     """The parts of a chat completion that are kept: content, reasoning, finish_reason, tokens.
 
     The thinking is taken from `reasoning` or `reasoning_content`, the older name, where a server splits
-    it off, or from parts of the content. Token counts that cannot be read are 0. Raises Fault for anything
-    else than a finished completion: `abort`, `error` or no reason at all is how servers that are going down
-    end what they have begun. An error object's code is read like an HTTP status of `url`.
+    it off, or from parts of the content. Token counts that cannot be read are 0. Raises RequestError for
+    anything else than a finished completion: `abort`, `error` or no reason at all is how servers that are
+    going down end what they have begun. An error object's code is read like an HTTP status of `url`.
     """
     try:
         choice = body["choices"][0]
@@ -188,14 +188,14 @@ def read(body: Any, url: str = "the server") -> dict[str, Any]:
         finish = finish_reason(choice.get("finish_reason"))
         usage = body.get("usage")
     except (LookupError, TypeError, AttributeError) as error:
-        if fault := of_error(body, url):
-            raise fault from error
+        if told := error_of_body(body, url):
+            raise told from error
         what = message(body) or f"{type(error).__name__}: {error}"
-        raise Fault(Reason.MALFORMED, f"not a chat completion: {what}") from error
+        raise RequestError(Reason.MALFORMED, f"not a chat completion: {what}") from error
     if finish is None or finish in BROKEN_OFF:
-        if fault := next((of_error(each, url) for each in (choice, body) if each.get("error")), None):
-            raise fault
-        raise Fault(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
+        if told := next((error_of_body(each, url) for each in (choice, body) if each.get("error")), None):
+            raise told
+        raise RequestError(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
     counts = usage if isinstance(usage, dict) else {}
     tokens = [_count(counts.get(name)) for name in ("prompt_tokens", "completion_tokens")]
     return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}

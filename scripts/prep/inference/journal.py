@@ -1,4 +1,4 @@
-"""What was paid for: every finished request of a server, in append-only files that all jobs share.
+"""Append-only journal of finished requests, which all jobs of a server share.
 
 A journal is a folder of `*.jsonl` files. Each process appends to a file of its own and finds what any
 process ever wrote: no locks, no mmap, so a shared file system will do. One line is one finished request:

@@ -1,4 +1,4 @@
-"""How far a batch is: a line a minute in the log, and a small JSON file for whoever watches."""
+"""Progress report of a batch: a line a minute in the log, and a small JSON file."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prep.inference.errors import Fault
+from prep.inference.errors import RequestError
 from prep.records.reason import Reason
 from prep.serving.server_config import ServerConfig
 from prep.storage.atomic import write_json
@@ -54,11 +54,11 @@ class Progress:
         self._finished[record["finish_reason"]] += 1
         self._spend(record)
 
-    def fail(self, fault: Fault) -> None:
+    def fail(self, error: RequestError) -> None:
         """Count a request that has failed for good."""
-        self.failed[fault.reason] += 1
-        if not fault.row:
-            self.held[fault.reason] += 1
+        self.failed[error.reason] += 1
+        if not error.row:
+            self.held[error.reason] += 1
 
     def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
         """Count a request that is sent again, and what the answer cost that was of no use."""

@@ -1,4 +1,4 @@
-"""What is asked of a server, and what comes of it."""
+"""Chat requests with their cache keys and bodies, and responses."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from prep.inference.errors import Fault
+from prep.inference.errors import RequestError
 from prep.records.reason import Reason
 
 # Media types by a file's first bytes; WebP has its name at byte 8.
@@ -78,7 +78,7 @@ class Request:
     def body(self, model: str, **more: Any) -> dict[str, Any]:
         """What is sent as JSON. Without a budget, the server uses what its context has left.
 
-        Raises Fault when the picture is of no known format, or a text cannot be encoded.
+        Raises RequestError when the picture is of no known format, or a text cannot be encoded.
         """
         body = {"model": model, "messages": self.messages, **self.sampling, "seed": self.seed, **more}
         if self.response_format is not None:
@@ -86,7 +86,7 @@ class Request:
         try:
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise Fault(Reason.BAD_REQUEST, f"cannot be sent: {error}") from error
+            raise RequestError(Reason.BAD_REQUEST, f"cannot be sent: {error}") from error
         if self.image is not None:
             body["messages"] = _with_picture(self.messages, self.image)
         return body
@@ -130,4 +130,4 @@ def _media_type(image: bytes) -> str:
     for signature, name in SIGNATURES.items():
         if image.startswith(signature):
             return name
-    raise Fault(Reason.BAD_REQUEST, "the picture is of no format that can be sent")
+    raise RequestError(Reason.BAD_REQUEST, "the picture is of no format that can be sent")

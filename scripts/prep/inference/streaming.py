@@ -1,8 +1,8 @@
-"""An answer that comes in pieces: read, put together, and looked at for going round in circles.
+"""Reader of responses and server-sent events, with detection of repetition.
 
-Nothing here knows what carries the pieces: `Incoming` is fed with the bytes of a body as they come.
+Nothing here knows what carries the pieces: `ResponseReader` is fed with the bytes of a body as they come.
 
-Whether an answer goes round in circles depends on its text alone, not on the pieces that it came in or on
+Whether an answer repeats itself depends on its text alone, not on the pieces that it came in or on
 whether it was streamed at all. So an answer that stands whole in a journal is judged as it would have been
 while it came.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prep.inference import errors
-from prep.inference.errors import Fault
+from prep.inference.errors import RequestError
 from prep.records.reason import Reason
 
 FIELDS = ("content", "reasoning", "reasoning_content")
@@ -25,8 +25,8 @@ COMMENT = re.compile(rb":.*|[A-Za-z][\w .-]*", re.DOTALL)
 """What keeps a connection alive though it comes as data: a comment, or words such as `ping`."""
 
 
-def circles(text: str, window: int, checked: int = 0) -> int | None:
-    """The length at which a text has gone round in circles, or None if it does not.
+def find_repetition(text: str, window: int, checked: int = 0) -> int | None:
+    """The length at which a text began to repeat itself for good, or None if it does not.
 
     It does when three quarters of its last `window` characters stand in them once more, further to the
     front: then one passage, of at most a quarter of them, makes up these and more, over and over. That is
@@ -92,7 +92,7 @@ class EventReader:
         return b"\n".join(data) if data else None
 
 
-class Incoming:
+class ResponseReader:
     """The body of an answer of status 200 as it comes: a chat completion, in one piece or as a stream.
 
     Which of both it is shows at its first bytes, whatever the server calls it. `url`: of the server, for what
@@ -103,7 +103,7 @@ class Incoming:
         self._begin = b""  # until it shows
         self._pieces: list[bytes] = []  # of an answer in one piece
         self._events = EventReader()
-        self._gathered = Gathered(window, url)
+        self._gathered = StreamedCompletion(window, url)
         self.streams: bool | None = None
 
     @property
@@ -117,7 +117,7 @@ class Incoming:
         return self._gathered.finished
 
     def feed(self, piece: bytes) -> bool:
-        """Take the next bytes; True when no more are needed. Raises Fault for what is no answer."""
+        """Take the next bytes; True when no more are needed. Raises RequestError for what is no answer."""
         if self.streams is None:
             self._begin += piece
             begin = self._begin.removeprefix(BOM).lstrip()
@@ -131,9 +131,9 @@ class Incoming:
         return False
 
     def completion(self) -> Any:
-        """What came, as the JSON of one chat completion. Raises Fault when it is none."""
+        """What came, as the JSON of one chat completion. Raises RequestError when it is none."""
         if not self.streams:
-            return errors.parsed(b"".join([self._begin, *self._pieces]))
+            return errors.parse_json(b"".join([self._begin, *self._pieces]))
         if not self.done:
             self._gathered.add(self._events.close())
         return self._gathered.completion()
@@ -142,13 +142,13 @@ class Incoming:
         """The chat completion, if all of it had come when the connection broke; else None."""
         try:
             came = self.completion()
-        except Fault:
+        except RequestError:
             return None
         return came if self.finished or not self.streams else None
 
 
-class Gathered:
-    """A streamed chat completion as far as it has come; with a `window`, watched for circles.
+class StreamedCompletion:
+    """A streamed chat completion as far as it has come; with a `window`, watched for repetition.
 
     `[DONE]` ends it, and so does whatever goes wrong once a finish_reason has come.
     """
@@ -171,11 +171,11 @@ class Gathered:
     def add(self, events: Iterable[bytes]) -> bool:
         """Take the data of some events, in order; True when no more are needed, or should be.
 
-        Raises Fault for what is not a chunk of a chat completion.
+        Raises RequestError for what is not a chunk of a chat completion.
         """
         try:
             return any(self.done or self._event(data.strip()) for data in events)
-        except Fault:
+        except RequestError:
             if self._finish is None:
                 raise
             self.done = True
@@ -199,8 +199,8 @@ class Gathered:
         if not data or COMMENT.fullmatch(data):
             return False
         try:
-            chunk = errors.parsed(data)
-        except Fault:
+            chunk = errors.parse_json(data)
+        except RequestError:
             if b"\n" not in data:
                 raise
             # A server that leaves no line between its events.
@@ -220,14 +220,14 @@ class Gathered:
                     return True
                 self._finish = errors.finish_reason(choice.get("finish_reason")) or self._finish
         except (AttributeError, TypeError) as error:
-            raise Fault(Reason.MALFORMED, f"not a chunk of a chat completion: {error}") from error
+            raise RequestError(Reason.MALFORMED, f"not a chunk of a chat completion: {error}") from error
         return False
 
     def _check_error(self, part: dict[str, Any]) -> None:
-        """Raise the fault that an error object in a chunk or a choice tells of."""
+        """Raise the error that an error object in a chunk or a choice tells of."""
         if part.get("error") or "error" in (part.get("object"), part.get("type")):
-            told = errors.of_error(part, self._url)
-            raise told or Fault(Reason.SERVER_ERROR, f"broken off: {errors.message(part)}")
+            told = errors.error_of_body(part, self._url)
+            raise told or RequestError(Reason.SERVER_ERROR, f"broken off: {errors.message(part)}")
 
     def _take(self, name: str, piece: str) -> bool:
         pieces = self._texts.setdefault(name, [])
@@ -237,14 +237,14 @@ class Gathered:
             piece = (half + piece).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         pieces.append(piece)
         self._lengths[name] += len(piece)
-        return self._window is not None and self._circles(name)
+        return self._window is not None and self._repeats(name)
 
-    def _circles(self, name: str) -> bool:
+    def _repeats(self, name: str) -> bool:
         step = _step(self._window)
         if self._lengths[name] // step == self._checked[name] // step:
             return False
         text = "".join(self._texts[name])
-        end = circles(text, self._window, self._checked[name])
+        end = find_repetition(text, self._window, self._checked[name])
         self._texts[name], self._checked[name] = [text[:end]], len(text)
         if end is None:
             return False

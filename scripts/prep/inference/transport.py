@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from prep.inference import errors
-from prep.inference.errors import Fault
-from prep.inference.streaming import Incoming
+from prep.inference.errors import RequestError
+from prep.inference.streaming import ResponseReader
 from prep.records.reason import Reason
 from prep.serving.endpoint import Endpoint, is_loopback
 from prep.serving.server_config import ServerConfig
@@ -50,7 +50,7 @@ CONNECTION_ERRORS = (aiohttp.ClientError, OSError, zlib.error)
 """What is at the root of the library's errors when a connection fails, or what came cannot be unpacked."""
 
 
-class Wire:
+class ChatTransport:
     """The connections to one endpoint, as many as there are requests at once; inside one event loop.
 
     A request that is cancelled closes its connection, which tells the server to stop.
@@ -64,17 +64,16 @@ class Wire:
     async def post(
         self, body: dict[str, Any], limit: float, stall: float | None = None, window: int | None = None
     ) -> Any:
-        """The JSON that the server answers a chat request with, within `limit` seconds; else raises Fault.
+        """The JSON that the server answers a chat request with, within `limit` seconds; raises RequestError.
 
         An answer that is streamed is put together to what it would be in one piece. It is given up when
-        nothing more comes for `stall` seconds, and ends with the finish_reason `repetition` when it goes
-        round in circles (see prep.inference.streaming). An answer that came whole counts, however the
-        connection ends.
+        nothing more comes for `stall` seconds, and ends with the finish_reason `repetition` when it repeats
+        itself (see prep.inference.streaming). An answer that came whole counts, however the connection ends.
         """
         import openai  # takes a second
 
         self._client = self._client or _client(self.endpoint)
-        incoming = Incoming(window, self.url)
+        incoming = ResponseReader(window, self.url)
         how = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
         try:
             async with (
@@ -85,15 +84,17 @@ class Wire:
                 await _receive(pieces, incoming, stall)
         except openai.APIStatusError as error:
             answer = error.response
-            raise errors.of_status(answer.status_code, answer.headers, answer.content, self.url) from error
-        except Fault:
+            raise errors.error_of_status(
+                answer.status_code, answer.headers, answer.content, self.url
+            ) from error
+        except RequestError:
             raise
         except Exception as error:
             if (broken := _connection_error(error)) is None:
                 raise
             if (came := incoming.rescued()) is not None:
                 return came
-            raise _fault(broken, limit) from error
+            raise _request_error(broken, limit) from error
         return incoming.completion()
 
     async def close(self) -> None:
@@ -112,7 +113,7 @@ def time_limit(config: ServerConfig, budget: int | None) -> float:
     return config.request_timeout + tokens / config.floor_rate
 
 
-async def _receive(pieces: AsyncIterator[bytes], incoming: Incoming, stall: float | None) -> None:
+async def _receive(pieces: AsyncIterator[bytes], incoming: ResponseReader, stall: float | None) -> None:
     """Feed `incoming` until no more is needed."""
     now = asyncio.get_running_loop().time
     try:
@@ -127,7 +128,7 @@ async def _receive(pieces: AsyncIterator[bytes], incoming: Incoming, stall: floa
                     patience.reschedule(now() + stall)
     except TimeoutError as error:
         if not incoming.finished:
-            raise Fault(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
+            raise RequestError(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
     if incoming.done:
         # Most servers end the response right after it: then the connection can be used again.
         await _rest(pieces, LAST_CHUNK)
@@ -167,14 +168,14 @@ def _connection_error(error: BaseException | None) -> BaseException | None:
     return error
 
 
-def _fault(error: BaseException, limit: float) -> Fault:
-    """The fault of a request that the connection failed."""
+def _request_error(error: BaseException, limit: float) -> RequestError:
+    """The error of a request that the connection failed."""
     if type(error) is TimeoutError:  # aiohttp's own are of other kinds
-        return Fault(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
+        return RequestError(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
     words = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError) and "Got more than" in error.message:
-        return Fault(Reason.MALFORMED, f"a header of more than {HEADER} bytes: {words}")
-    return Fault(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")
+        return RequestError(Reason.MALFORMED, f"a header of more than {HEADER} bytes: {words}")
+    return RequestError(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")
 
 
 def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
