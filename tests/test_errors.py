@@ -1,8 +1,6 @@
 """Names of faults, and what is read from a server's answer."""
 
-import email.utils
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -10,10 +8,8 @@ from hypothesis import given
 from completions import ANY_COMPLETION
 from prep.inference.errors import (
     MAX_ATTEMPTS,
-    RETRY_AFTER,
     Refusal,
     RequestError,
-    _retry_after,
     error_of_body,
     error_of_status,
     message,
@@ -299,26 +295,3 @@ def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
 def test_a_redirect_is_the_user_s_to_mend():
     with pytest.raises(Failure, match="sends us on to https://there; mend base_urls"):
         error_of_status(307, {"Location": "https://there"}, b"", "url")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("2", 2.0),
-        ("0.5", 0.5),
-        ("-3", 0.0),
-        ("99999999", RETRY_AFTER),
-        ("soon", None),
-        ("nan", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after_in_seconds(text, seconds):
-    assert _retry_after({} if text is None else {"Retry-After": text}) == seconds
-
-
-def test_retry_after_as_a_date():
-    date = email.utils.formatdate(time.time() + 100, usegmt=True)
-    assert 97 < _retry_after({"Retry-After": date}) <= 100
-    assert _retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0

@@ -8,6 +8,7 @@ from huggingface_hub import errors
 from huggingface_hub.utils import parse_ratelimit_headers
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from prep.runtime.retry_after import parse_retry_after
 from prep.runtime.sanitize import sanitize
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ def choose_pause(state: RetryCallState) -> float:
     """Seconds until the next try: what the server asks for, else exponential backoff."""
     headers = getattr(getattr(state.outcome.exception(), "response", None), "headers", {})
     limit = parse_ratelimit_headers(headers)
-    if (asked := headers.get("Retry-After", "").strip()).isdecimal():
-        return min(int(asked), LONGEST_PAUSE)
+    if (asked := parse_retry_after(headers)) is not None:
+        return min(asked, LONGEST_PAUSE)
     if limit and limit.remaining == 0:
         return min(limit.reset_in_seconds, LONGEST_PAUSE)
     return BACKOFF(state)

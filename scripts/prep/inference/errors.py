@@ -1,16 +1,14 @@
 """Request errors: parser of completions and error responses, Retry-After, and attempts for each reason."""
 
-import email.utils
 import json
-import math
 import re
-import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from prep.records.reason import Reason
 from prep.runtime.program import Failure
+from prep.runtime.retry_after import parse_retry_after
 from prep.runtime.sanitize import sanitize
 
 # How often a request is sent when it meets nothing but errors of one reason.
@@ -24,7 +22,6 @@ MAX_ATTEMPTS = {
     Reason.BAD_REQUEST: 1,
     Reason.LENGTH: 1,
 }
-RETRY_AFTER = 3600.0  # seconds; a server that asks for more is tried again after this
 DETAIL = 300  # characters of what a server says of an error
 # How vLLM, SGLang, llama.cpp, TGI and OpenAI word that prompt and budget do not fit into the context.
 CONTEXT = re.compile(
@@ -151,7 +148,7 @@ def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], ur
     if 300 <= status < 400:
         there = one_line(str(headers.get("Location")))
         raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")
-    after = _retry_after(headers)
+    after = parse_retry_after(headers)
     if status == 429:
         return RequestError(Reason.RATE_LIMITED, detail, after)
     if status == 408:
@@ -261,18 +258,3 @@ def storable(text: str) -> str:
 def one_line(text: str) -> str:
     """What a server says, as one short line that can be stored; no secret is cut before it is masked."""
     return sanitize(" ".join(text.split()))[:DETAIL]
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header, which gives them or a date (RFC 9110, 10.2.3)."""
-    text = headers.get("Retry-After")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
-            return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER)

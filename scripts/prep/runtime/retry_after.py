@@ -1,0 +1,26 @@
+"""Parser of the Retry-After header (RFC 9110, 10.2.3), for every client that retries."""
+
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+
+LONGEST = 3600.0  # seconds; a server that asks for more is tried again after this
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, which gives them or a date; None: it asks for nothing.
+
+    A date that is past asks for nothing: a clock is wrong, and the caller's own backoff is better.
+    """
+    text = headers.get("Retry-After", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+        if seconds < 0:
+            return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST)

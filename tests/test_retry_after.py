@@ -1,0 +1,31 @@
+"""Retry-After, as all clients that retry read it."""
+
+import email.utils
+import time
+
+import pytest
+
+from prep.runtime.retry_after import LONGEST, parse_retry_after
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("99999999", LONGEST),
+        ("soon", None),
+        ("nan", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_in_seconds(text, seconds):
+    assert parse_retry_after({} if text is None else {"Retry-After": text}) == seconds
+
+
+def test_retry_after_as_a_date():
+    date = email.utils.formatdate(time.time() + 100, usegmt=True)
+    assert 97 < parse_retry_after({"Retry-After": date}) <= 100
+    assert parse_retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) is None
