@@ -8,7 +8,6 @@ pictures where they are asked about.
 """
 
 import asyncio
-import base64
 import io
 import json
 import logging
@@ -22,6 +21,7 @@ from PIL import Image, ImageDraw
 from prep.inference import errors
 from prep.inference.client import send_with_backoff
 from prep.inference.errors import RequestError, storable
+from prep.inference.request import Request
 from prep.inference.transport import ChatTransport, time_limit
 from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
 from prep.records.reason import Reason
@@ -66,13 +66,13 @@ def obeys_schema(content: str, finish_reason: str | None) -> bool:
     return isinstance(alone, dict) and alone == parse_verdict(content)
 
 
-def draw_picture() -> str:
-    """Draw a small page with one word; return it as a data URL."""
+def draw_picture() -> bytes:
+    """Draw a small page with one word; return it as a PNG file."""
     page = Image.new("RGB", (224, 112), "white")
     ImageDraw.Draw(page).text((60, 30), "HELLO", fill="black", font_size=36)
     data = io.BytesIO()
     page.save(data, "PNG")
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    return data.getvalue()
 
 
 class Asker:
@@ -88,19 +88,14 @@ class Asker:
     async def __aexit__(self, *_: object) -> None:
         await self._transport.close()
 
-    async def ask(self, content: str | list[dict], **options: Any) -> dict[str, Any]:
+    async def ask(self, text: str, image: bytes | None = None, **options: Any) -> dict[str, Any]:
         """The answer as a plain dict: content, fields, finish_reason. Raises RequestError.
 
         Options are what goes into the request's body besides, or in place of, greedy sampling.
         """
-        body = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": content}],
-            "temperature": 0.0,
-            "seed": 0,
-            "max_tokens": self._budget,
-            **options,
-        }
+        sampling = {"temperature": 0.0, "max_tokens": self._budget, **options}
+        request = Request("probe", "probe", [{"role": "user", "content": text}], sampling, 0, image=image)
+        body = request.body(self._model)
 
         async def send() -> tuple[Any, dict[str, Any]]:
             answer = await self._transport.post(body, self._limit)
@@ -116,10 +111,10 @@ class Asker:
             "finish_reason": found["finish_reason"],
         }
 
-    async def try_to_ask(self, content: str | list[dict], **options: Any) -> dict[str, Any] | str:
+    async def try_to_ask(self, *what: Any, **options: Any) -> dict[str, Any] | str:
         """Ask; return the answer, or the reason why the server refuses, where a refusal is acceptable."""
         try:
-            return await self.ask(content, **options)
+            return await self.ask(*what, **options)
         except RequestError as error:
             if not error.row and error.reason is not Reason.SERVER_ERROR:
                 raise
@@ -155,11 +150,7 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
             thinking = await asker.ask(SUM)
             no_think = await asker.ask(SUM + NO_THINK)
             verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
-            parts = [
-                {"type": "image_url", "image_url": {"url": draw_picture()}},
-                {"type": "text", "text": PICTURE},
-            ]
-            seen = await asker.try_to_ask(parts)
+            seen = await asker.try_to_ask(PICTURE, draw_picture())
             tried = {
                 key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL_TOKENS})
                 for key, sampling in config.samplings.items()
