@@ -20,7 +20,7 @@ from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.inference.request import Request
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 from prep.serving.endpoint import Endpoint
 from server_config import server_config
 
@@ -126,7 +126,7 @@ def measured(role: str, name: str, folder: Path) -> dict[str, float]:
         done = subprocess.run([*own, role, "--url", url], stdout=subprocess.PIPE, text=True, check=False)
         said, _ = server.communicate()
     if done.returncode or server.returncode:
-        raise Failure(f"{name}: the {role} client or its server failed")
+        raise UserError(f"{name}: the {role} client or its server failed")
     return json.loads(done.stdout) | json.loads(said)
 
 

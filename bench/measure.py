@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 INTERVAL = 0.03
 """Seconds between two looks at the memory, at least: short programs have short peaks."""
@@ -31,7 +31,7 @@ class Measured:
 
 
 def measured(command: Sequence[object], log: Path) -> Measured:
-    """Run a command to its end, what it says into `log`; raises Failure when it fails."""
+    """Run a command to its end, what it says into `log`; raises UserError when it fails."""
     os.sync()  # what others have still to write is not its to wait for
     seen, ended = [0], threading.Event()
     with log.open("wb") as said:
@@ -45,7 +45,7 @@ def measured(command: Sequence[object], log: Path) -> Measured:
     ended.set()
     watch.join()
     if process.returncode:
-        raise Failure(f"{command[0]} failed, see {log}")
+        raise UserError(f"{command[0]} failed, see {log}")
     return Measured(seconds, max(usage.ru_maxrss * 1024, *seen) / 1e6)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import full_size
 from measure import Measured, measured
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,10 +42,10 @@ def build(folder: Path) -> None:
 
 
 def best(command: list[object], log: Path, says: str) -> Measured:
-    """The best time of some rounds, and the largest memory; Failure where the command says something else."""
+    """The best time of some rounds, and the largest memory; UserError where the command says otherwise."""
     rounds = [measured(command, log) for _ in range(ROUNDS)]
     if says not in log.read_text():
-        raise Failure(f"{log} does not say {says!r}")
+        raise UserError(f"{log} does not say {says!r}")
     return Measured(min(one.seconds for one in rounds), max(one.peak for one in rounds))
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from layout import TITLE, build_card, build_manifest, encode_shard
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 from rows import Shard, all_shards
 
 log = logging.getLogger("prep")
@@ -30,19 +30,19 @@ def build_files(shards: list[Shard]) -> dict[str, bytes]:
 
 
 def refuse_foreign(hub: Path) -> None:
-    """Raise Failure when the folder `hub` holds anything that is not a corpus written by this program."""
+    """Raise UserError when the folder `hub` holds anything that is not a corpus written by this program."""
     if not hub.exists() or not any(hub.iterdir()):
         return
     path = hub / MANIFEST
     if not path.is_file() or not path.read_bytes().startswith(TITLE.encode()):
-        raise Failure(f"{hub} holds something else: name another folder, or one that is empty")
+        raise UserError(f"{hub} holds something else: name another folder, or one that is empty")
 
 
 def write_corpus(files: dict[str, bytes], hub: Path) -> bool:
     """Make the folder `hub` hold these files and no others; whether anything had to be done.
 
     The folder is written beside and renamed. When the program is killed between its two renames there is no
-    `hub`, which the next run mends. Raises Failure like refuse_foreign.
+    `hub`, which the next run mends. Raises UserError like refuse_foreign.
     """
     refuse_foreign(hub)
     standing = [path for path in hub.rglob("*") if path.is_file()]

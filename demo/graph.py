@@ -13,7 +13,7 @@ from pathlib import Path
 
 import networkx
 
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 from prep.storage.atomic import atomic_write
 
 COLOURS = {
@@ -65,10 +65,10 @@ def node_label(rule: str, files: list[str]) -> str:
 
 
 def draw_graph(dot: str) -> str:
-    """The graph in the dot language, coloured and transitively reduced; raises Failure without one."""
+    """The graph in the dot language, coloured and transitively reduced; raises UserError without one."""
     found = read_nodes(dot)
     if not found:
-        raise Failure("there is no graph on standard input; what does Snakemake say?")
+        raise UserError("there is no graph on standard input; what does Snakemake say?")
     shown = {number: rule for number, (rule, _) in sorted(found.items()) if rule != LEFT_OUT}
     edges = re.findall(r"^\s*(\d+) -> (\d+)", dot, re.MULTILINE)
     edges = [(one, other) for one, other in edges if {one, other} <= shown.keys()]
@@ -93,9 +93,9 @@ def draw_graph(dot: str) -> str:
 
 
 def layout_svg(text: str) -> bytes:
-    """A graph as SVG, by Graphviz; raises Failure where it is not installed."""
+    """A graph as SVG, by Graphviz; raises UserError where it is not installed."""
     if shutil.which("dot") is None:
-        raise Failure("dot is not found; install Graphviz, which has it")
+        raise UserError("dot is not found; install Graphviz, which has it")
     return subprocess.run(["dot", "-Tsvg"], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prep.runtime import process_pool, program
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json
 from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
@@ -27,12 +27,12 @@ def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBa
     """The training rows of a part; none where it has no file of them.
 
     `path` holds the rows. Where their pictures are still in the raw shard, that must be the one that was
-    converted, else Failure.
+    converted, else UserError.
     """
     if part["raw"]:
         raw = parquet.Source(part["raw"]["path"], [parquet.PICTURE])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
-            raise Failure(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
+            raise UserError(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
         yield from join_pictures(read_stored(path, KEPT), raw.batches(find_last_row(path) + 1))
     elif part["files"]["shard"]:
         yield from read_stored(path, schema)
@@ -57,7 +57,7 @@ def read_stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def join_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Merge join of KEPT rows with the pictures of the raw shard, by row number; Arrow copies the pictures.
 
-    Both are streams, and `raw` is read only to the last row that is kept. Raises Failure when `raw` ends
+    Both are streams, and `raw` is read only to the last row that is kept. Raises UserError when `raw` ends
     before that: no row is left out silently.
     """
     ahead, start = pa.Table.from_batches([], KEPT), 0
@@ -74,7 +74,7 @@ def join_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch])
         yield from _add_pictures(rows, batch.column("image"), start).to_batches()
         start = stop
     if ahead.num_rows or next(kept, None) is not None:
-        raise Failure(f"a raw shard ends after {start} rows, and more were converted; convert it again")
+        raise UserError(f"a raw shard ends after {start} rows, and more were converted; convert it again")
 
 
 def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
@@ -87,7 +87,7 @@ def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table
 def append_batches(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
     """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
 
-    Raises Failure when a file that they are read from is not whole, or was made by other code.
+    Raises UserError when a file that they are read from is not whole, or was made by other code.
     """
     reasons = Counter()
     try:
@@ -96,7 +96,7 @@ def append_batches(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Cou
                 reasons.update(batch.column("reason").to_pylist())
             sink.add(batch.replace_schema_metadata(sink.schema.metadata))
     except parquet.BadShard as bad:
-        raise Failure(f"{bad}; delete it and run again") from bad
+        raise UserError(f"{bad}; delete it and run again") from bad
     return reasons
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from prep.convert import shard
 from prep.convert.shard import Text
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.records.tags import IMAGE_TAG, MEDIA_TAG
 from prep.runtime import program
 from prep.storage import parquet
@@ -20,7 +20,7 @@ PROMPTS = {
 }
 
 
-def parse_page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Defect:
+def parse_page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Rejection:
     """The stripped `gt_parse.text_sequence` of a page's ground truth, or what is wrong with it.
 
     The cell is parsed as JSON and never evaluated; how deep it nests is limited by the parser.

@@ -24,7 +24,7 @@ from typing import Any
 from embedded.chat import ApiError, Chat
 from embedded.model import CONTEXT, Model, describe_version
 from embedded.reader import Reader
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 
 log = logging.getLogger("embedded_server")
 
@@ -46,7 +46,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             self.server_bind()
         except (OSError, OverflowError) as error:
-            raise Failure(f"cannot listen on {host}:{port}: {error}") from error
+            raise UserError(f"cannot listen on {host}:{port}: {error}") from error
 
     def activate(self, key: str, routes: dict[str, Route]) -> None:
         """Listen and serve the routes; those under /v1/ require the key."""
@@ -163,9 +163,9 @@ def main() -> None:
     args = parse_args()
     key = os.environ.get("VLLM_API_KEY")
     if not key:
-        raise Failure("VLLM_API_KEY is not set: it holds the key that requests must carry")
+        raise UserError("VLLM_API_KEY is not set: it holds the key that requests must carry")
     if args.threads < 1:
-        raise Failure(f"--threads {args.threads}: at least 1 is needed")
+        raise UserError(f"--threads {args.threads}: at least 1 is needed")
     # An orderly end would wait for the model to finish its answer. There is nothing to clean up.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))

@@ -7,7 +7,7 @@ from pathlib import Path
 from prep.hub.dataset import open_dataset
 from prep.hub.listing import HubFile
 from prep.runtime import program
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage.atomic import read_json
 from prep.storage.summary import write_summary
 
@@ -16,7 +16,7 @@ def find_file(listing: dict, name: str) -> dict:
     """The listed file of this name (the last part of its path)."""
     found = [file for file in listing["files"] if file["file"].split("/")[-1] == name]
     if len(found) != 1:
-        raise Failure(f"{listing['repo']} lists {len(found)} files named {name}, and there must be one")
+        raise UserError(f"{listing['repo']} lists {len(found)} files named {name}, and there must be one")
     return found[0]
 
 

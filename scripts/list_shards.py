@@ -19,7 +19,7 @@ from prep.hub.listing import HubFile
 from prep.hub.numbered_files import SHOWN, find_doubled_files, find_missing_files, shorten_names
 from prep.runtime import program
 from prep.runtime.ordered_map import ordered_map
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -130,32 +130,34 @@ def list_missing(names: list[HubFile]) -> list[str]:
 
 
 def check_whole(names: list[HubFile], where: str) -> None:
-    """Raise Failure where a name leads to no file, or numbered files are not one whole set."""
+    """Raise UserError where a name leads to no file, or numbered files are not one whole set."""
     advice = "or set hub.incomplete: accept to read what is there"
     if dangling := [file.path for file in names if file.bytes is None]:
         line = f"{shorten_names(dangling)}: no file there, but a dangling link; restore it, {advice}"
-        raise Failure(f"{where}: {line}")
+        raise UserError(f"{where}: {line}")
     paths = [file.path for file in names]
     if doubled := find_doubled_files(paths):
         line = f"rows would be read twice: {'; '.join(doubled[:SHOWN])}; leave one set there, {advice}"
-        raise Failure(f"{where}: {line}")
+        raise UserError(f"{where}: {line}")
     if missing := find_missing_files(paths):
-        raise Failure(f"{where}: files are missing: {shorten_names(missing)}; fetch them, {advice}")
+        raise UserError(f"{where}: files are missing: {shorten_names(missing)}; fetch them, {advice}")
 
 
 def check_names(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
     """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
     if not found and missing:
-        raise Failure(f"{where}: every file is missing, and none is there to read: {shorten_names(missing)}")
+        raise UserError(
+            f"{where}: every file is missing, and none is there to read: {shorten_names(missing)}"
+        )
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
-        raise Failure(line)
+        raise UserError(line)
     names = Counter(PurePosixPath(file.path).stem for file in found)
     name, count = names.most_common(1)[0]
     if count > 1:
         same = " and ".join(file.path for file in found if PurePosixPath(file.path).stem == name)
         line = f"{where} has several files of one name, by which rows are known: {same}"
-        raise Failure(f"{line}; leave all but one out in the source's files")
+        raise UserError(f"{line}; leave all but one out in the source's files")
 
 
 def parse_args() -> argparse.Namespace:

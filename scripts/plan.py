@@ -118,7 +118,9 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
         return len(ids), sum(seeding.is_chosen(about["seed"], id_, share) for id_ in ids)
     rows = count_source_rows(listing, about["rates"]["rows"])
     if rows is None:
-        raise program.Failure(f"{listing['repo']}: its rows are not known before it is read; give plan.rows")
+        raise program.UserError(
+            f"{listing['repo']}: its rows are not known before it is read; give plan.rows"
+        )
     rows = rows if most is None else min(rows, most)
     return rows, math.ceil(rows * share)
 

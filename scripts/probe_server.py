@@ -26,7 +26,7 @@ from prep.inference.transport import ChatTransport, time_limit
 from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
 from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, fetch_json, list_models
 from prep.serving.server import Server
@@ -140,7 +140,7 @@ def read_context_length(body: Any, model: str) -> int | None:
 
 
 async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Probe an endpoint; return the probe and the details. Raises Failure if the pipeline cannot use it."""
+    """Probe an endpoint; return the probe and the details. Raises UserError if the pipeline cannot use it."""
     name, url = config.name, endpoint.base_url
     _, body = await fetch_json(f"{url}/models", endpoint.api_key, config.request_timeout)
     context = read_context_length(body, config.model)
@@ -155,12 +155,12 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
                 key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL_TOKENS})
                 for key, sampling in config.samplings.items()
             }
-    except (RequestError, Failure) as error:
-        raise Failure(f"{name}: {url} does not answer a plain question: {error}") from error
+    except (RequestError, UserError) as error:
+        raise UserError(f"{name}: {url} does not answer a plain question: {error}") from error
     for key, answer in tried.items():
         if isinstance(answer, str):
             sampling = json.dumps(config.samplings[key])
-            raise Failure(f"{name}: {url} refuses {key} {sampling}: {answer}")
+            raise UserError(f"{name}: {url} refuses {key} {sampling}: {answer}")
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
         "thinking": find_thinking(thinking["content"], thinking["fields"]),
@@ -180,7 +180,7 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
         ),
     }
     if trouble := find_misfit(adapted, details, config):
-        raise Failure(f"{name}: {url} {trouble}")
+        raise UserError(f"{name}: {url} {trouble}")
     return adapted, details
 
 
@@ -220,14 +220,14 @@ async def ask_version(endpoint: Endpoint) -> str | None:
 
 
 async def probe_server(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Probe each endpoint of the server. Raises Failure where their probes differ."""
+    """Probe each endpoint of the server. Raises UserError where their probes differ."""
     with Server(config, folder) as server:
         endpoints = await server.endpoints()
         found = await asyncio.gather(*(probe_endpoint(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]
     for endpoint, (other, _) in zip(endpoints, found, strict=True):
         if other != adapted:
-            raise Failure(
+            raise UserError(
                 f"{config.name}: its servers do not behave alike: {endpoints[0].base_url} {adapted},"
                 f" {endpoint.base_url} {other}; serve both in the same way"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prep.runtime import program
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage.atomic import read_json, write_json
 from prep.storage.install import install
 
@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 def merge_manifests(manifests: list[dict], config_sha256: str) -> dict[str, Any]:
     """All manifests by the artifact's name, in the order given.
 
-    Raises Failure when there is none, two are of one artifact, or the digest is not one.
+    Raises UserError when there is none, two are of one artifact, or the digest is not one.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", config_sha256):
-        raise Failure(f"--config-sha256 {config_sha256!r} is not a sha256: 64 hex digits are")
+        raise UserError(f"--config-sha256 {config_sha256!r} is not a sha256: 64 hex digits are")
     if not manifests:
-        raise Failure(
+        raise UserError(
             "no artifact stood when this run began: build one first, and call publish_built alone after it"
         )
     artifacts: dict[str, dict] = {}
     for manifest in manifests:
         if manifest["name"] in artifacts:
-            raise Failure(f"two manifests are of {manifest['name']}: give one")
+            raise UserError(f"two manifests are of {manifest['name']}: give one")
         artifacts[manifest["name"]] = manifest
     return {"artifacts": artifacts, "config_sha256": config_sha256}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prep.records import json_rows
 from prep.records.ids import file_prefix, question_source
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.runtime import program
 from prep.storage import parquet
 from prep.storage.atomic import read_json
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 Cell = str | UnicodeDecodeError | None
 
 
-def build_question(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | Defect:
-    """The question, its columns joined by a line break where not empty, and the reference; or a defect."""
+def build_question(cells: list[Cell], reference: Cell) -> tuple[str, str | None] | Rejection:
+    """The question, its columns joined by a line break where not empty, and the reference; or a rejection."""
     for cell in (*cells, reference):
         if isinstance(cell, UnicodeDecodeError):
             return Reason.TEXT_NOT_UTF8, str(cell)[-200:]
@@ -40,7 +40,7 @@ def build_question(cells: list[Cell], reference: Cell) -> tuple[str, str | None]
     return question, reference
 
 
-def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Defect]:
+def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Rejection]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
         for batch in parquet.Source(path, columns).batches():

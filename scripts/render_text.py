@@ -10,7 +10,7 @@ from itertools import islice
 
 from prep.reasoning import selection
 from prep.reasoning.selection import JudgedAnswer
-from prep.records.reason import Defect
+from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter, is_english
@@ -37,9 +37,9 @@ def typesetter(config: RenderConfig, seed: int) -> Typesetter:
 
 def render_questions(
     questions: list[tuple[str, str]], config: RenderConfig, seed: int
-) -> list[Rendering | Defect]:
-    """Render questions, each a text and its answer's id; a defect for one that cannot be rendered."""
-    found: list[Rendering | Defect] = []
+) -> list[Rendering | Rejection]:
+    """Render questions, each a text and its answer's id; a rejection for one that cannot be rendered."""
+    found: list[Rendering | Rejection] = []
     for text, id in questions:
         try:
             found.append(typesetter(config, seed).render(text, id))
@@ -50,13 +50,13 @@ def render_questions(
 
 def kept_questions(chunk: list[JudgedAnswer]) -> list[tuple[str, str]]:
     """The text and the answer's id of each answer that is kept."""
-    return [(each.question.text, each.answer["id"]) for each in chunk if not each.defect]
+    return [(each.question.text, each.answer["id"]) for each in chunk if not each.rejection]
 
 
 def render_answers(
     pool: Executor, every: Iterator[JudgedAnswer], config: RenderConfig, seed: int
-) -> Iterator[tuple[JudgedAnswer, Rendering | Defect]]:
-    """Each answer with its question's pages, or with the defect for which there are none.
+) -> Iterator[tuple[JudgedAnswer, Rendering | Rejection]]:
+    """Each answer with its question's pages, or with the rejection for which there are none.
 
     Each task of a process is several questions and nothing else, since passing data takes time too.
     """
@@ -65,7 +65,7 @@ def render_answers(
     for chunk, found in ordered_map(pool, render, chunks, ahead=16, payload=kept_questions):
         pages = iter(found)
         for selected in chunk:
-            yield selected, selected.defect or next(pages)
+            yield selected, selected.rejection or next(pages)
 
 
 def build_row(selected: JudgedAnswer, pages: list[Page]) -> dict:
@@ -79,9 +79,9 @@ def build_row(selected: JudgedAnswer, pages: list[Page]) -> dict:
 
 
 def build_rows(
-    rendered: Iterable[tuple[JudgedAnswer, Rendering | Defect]],
-) -> Iterator[tuple[JudgedAnswer, dict | Defect]]:
-    """Each answer's training row or defect; logs the markup that is shown as literal text."""
+    rendered: Iterable[tuple[JudgedAnswer, Rendering | Rejection]],
+) -> Iterator[tuple[JudgedAnswer, dict | Rejection]]:
+    """Each answer's training row or rejection; logs the markup that is shown as literal text."""
     for selected, found in rendered:
         if isinstance(found, Rendering):
             if found.detail:

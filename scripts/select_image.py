@@ -18,7 +18,7 @@ def main() -> None:
     selection.add_arguments(parser)
     args = parser.parse_args()
     answers = selection.read_judged_answers(args)
-    selection.write_selection(args, ((each, each.defect or build_training_row(each)) for each in answers))
+    selection.write_selection(args, ((each, each.rejection or build_training_row(each)) for each in answers))
 
 
 if __name__ == "__main__":

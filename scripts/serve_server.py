@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from prep.runtime.program import Failure, parser, run
+from prep.runtime.program import UserError, parser, run
 from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
 from prep.serving.server_config import ServerConfig, read_server_config
@@ -24,7 +24,7 @@ CHECK_EVERY_S = 1.0  # between two liveness checks
 def open_key_file(path: Path) -> Iterator[Callable[[str], None]]:
     """Lock `path`, readable by its owner alone, and yield a function that writes a key; remove it at the end.
 
-    Raises Failure while another program holds the lock. A killed program leaves the file but no lock, and
+    Raises UserError while another program holds the lock. A killed program leaves the file but no lock, and
     its key is no longer valid.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def open_key_file(path: Path) -> Iterator[Callable[[str], None]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Failure(f"{path} is in use: this server is served already; stop it, or use it") from None
+            raise UserError(f"{path} is in use: this server is served already; stop it, or use it") from None
         os.fchmod(file.fileno(), 0o600)
 
         def write(key: str) -> None:
@@ -85,7 +85,7 @@ def main() -> None:
     args = flags.parse_args()
     config = read_server_config(args.server)
     if config.mode == "external":
-        raise Failure(f"{config.name} is external: it runs elsewhere, there is nothing to start")
+        raise UserError(f"{config.name} is external: it runs elsewhere, there is nothing to start")
     # A closed terminal ends the server, unless nohup ignores SIGHUP.
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

@@ -64,7 +64,7 @@ def main() -> None:
     flags.add_argument("--stats", type=Path, required=True, help="folder of the jobs' files: work/stats")
     folder = flags.parse_args().stats
     if not folder.is_dir():
-        raise program.Failure(f"{folder}: no such folder; no batch was asked about there yet")
+        raise program.UserError(f"{folder}: no such folder; no batch was asked about there yet")
     live = sys.stdout.isatty()
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -17,7 +17,7 @@ import converted
 import nasty
 from assemble_artifact import append_batches, join_pictures, merge_sources, read_stored
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256
 from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
@@ -176,7 +176,7 @@ def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
 def test_append_wants_the_same_columns(tmp_path: Path) -> None:
     part(tmp_path, "a", [], [])
     with (
-        pytest.raises(Failure, match="delete it"),
+        pytest.raises(UserError, match="delete it"),
         parquet.open_sink(tmp_path / "t.parquet", REASONED) as sink,
     ):
         append_batches(sink, read_stored(tmp_path / "a.parquet", REASONED))
@@ -205,7 +205,7 @@ def test_no_kept_row_is_left_out_where_pictures_end_early(rows: int) -> None:
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in (1, 4)]
     kept = pa.Table.from_pylist(texts, KEPT).to_batches(1)
     raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
-    with pytest.raises(Failure, match=f"ends after {rows} rows"):
+    with pytest.raises(UserError, match=f"ends after {rows} rows"):
         list(join_pictures(iter(kept), iter(raw.to_batches(2))))
 
 

@@ -28,7 +28,7 @@ from prep.inference.errors import MAX_ATTEMPTS
 from prep.inference.journal import Journal
 from prep.inference.request import Request, Response
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
 from running import python_environment
@@ -303,7 +303,7 @@ def test_too_many_failures_fail_the_batch_and_keep_what_was_answered(ask):
         return Reply(status=429) if int(seen.prompt.split()[1]) % 10 == 0 else Reply()
 
     with FaultServer(plan) as server:
-        with pytest.raises(Failure, match="of 40 requests failed, more than max_failed_share") as failure:
+        with pytest.raises(UserError, match="of 40 requests failed, more than max_failed_share") as failure:
             ask(requests, server, share=0.05)
         assert "rate_limited 3 (such as: HTTP 429: as planned)" in str(failure.value)
         assert "only what is missing is asked" in str(failure.value)
@@ -323,7 +323,7 @@ def test_failures_of_the_rows_own_do_not_count_as_failed_share(ask):
 @pytest.mark.parametrize(("status", "word"), [(401, "api_key_env"), (403, "api_key_env"), (404, "see model")])
 def test_a_wrong_key_or_model_fails_the_run_at_once(ask, status, word):
     with FaultServer(lambda seen: Reply(status=status, delay=0.01)) as server:
-        with pytest.raises(Failure, match=word):
+        with pytest.raises(UserError, match=word):
             ask([request(n) for n in range(100)], server)
         assert server.attempts.total() <= 8
 
@@ -331,7 +331,7 @@ def test_a_wrong_key_or_model_fails_the_run_at_once(ask, status, word):
 def test_the_key_is_shown(ask):
     with FaultServer(key="secret") as server:
         assert ask([request(1)], endpoints=Endpoints(server, key="secret"))[0][1].failure is None
-        with pytest.raises(Failure, match="refuses the key"):
+        with pytest.raises(UserError, match="refuses the key"):
             ask([request(2)], endpoints=Endpoints(server, key="other"))
 
 
@@ -353,7 +353,7 @@ def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monke
     monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN", 0.1)
     monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN", 0.2)
     with FaultServer(lambda seen: Reply(status=503)) as server:
-        with pytest.raises(Failure, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
+        with pytest.raises(UserError, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
             ask([request(n) for n in range(1000)], server, concurrency=64)
         # 64, then 32, 16, … at once, with rests between: not each of 64 every few milliseconds.
         assert server.attempts.total() < 64 * 2 + 20
@@ -413,7 +413,7 @@ def test_a_refusal_before_any_answer_waits_for_those_on_their_way(ask, tmp_path,
 def test_a_refusal_of_all_that_is_on_its_way_ends_the_run(ask, tmp_path, refusal):
     slow = replace(refusal, delay=0.2)
     with FaultServer(lambda seen: refusal if number(seen) == 0 else slow) as server:
-        with pytest.raises(Failure, match=LINES):
+        with pytest.raises(UserError, match=LINES):
             ask([request(n) for n in range(40)], server)
         assert server.attempts == {f"question {n}": 1 for n in range(8)}
         assert server.unfinished == 0
@@ -461,7 +461,7 @@ def test_more_refused_rows_than_a_wrong_key_explains_are_the_rows(ask, tmp_path)
 def test_a_key_revoked_midway_ends_the_run_and_rejects_nothing(ask, tmp_path, refusal, rows):
     requests = [request(n) for n in range(rows)]
     with FaultServer(lambda seen: Reply() if len(server.arrivals) <= 20 else refusal) as server:
-        with pytest.raises(Failure, match=LINES):
+        with pytest.raises(UserError, match=LINES):
             ask(requests, server, concurrency=4)
         assert server.attempts.total() <= 20 + client_module.REFUSALS + 2 * 4
         assert len(journaled_prompts(tmp_path / "journal")) == 20
@@ -474,7 +474,7 @@ def test_one_endpoint_that_refuses_what_the_other_answers_ends_the_run(ask, tmp_
         FaultServer(lambda seen: Reply(delay=0.02)) as good,
         FaultServer(lambda seen: Reply(status=404, delay=0.1)) as bad,
     ):
-        with pytest.raises(Failure, match=f"{bad.base_url}/chat/completions does not serve the model"):
+        with pytest.raises(UserError, match=f"{bad.base_url}/chat/completions does not serve the model"):
             ask([request(n) for n in range(400)], good, bad)
         assert good.unfinished == 0
         assert journaled_prompts(tmp_path / "journal") == set(good.finished)
@@ -490,7 +490,7 @@ def test_too_many_failures_let_finish_what_is_on_its_way(ask, tmp_path, reply):
 
     requests = [replace(request(n), sampling={**SAMPLING, "max_tokens": 3}) for n in range(6)]
     with FaultServer(plan) as server:
-        with pytest.raises(Failure, match=r"1 of 6 requests failed, more than max_failed_share"):
+        with pytest.raises(UserError, match=r"1 of 6 requests failed, more than max_failed_share"):
             ask(requests, server, longer_budget=2)
         assert server.attempts == {f"question {n}": 1 if n else 4 for n in range(6)}
         assert server.unfinished == 0
@@ -503,7 +503,7 @@ def test_after_a_failure_no_new_request_is_sent(ask, tmp_path):
         return Reply(status=429) if number(seen) == 0 else Reply(delay=0.05)
 
     with FaultServer(plan) as server:
-        with pytest.raises(Failure, match=r"1 of 300 requests failed, more than max_failed_share"):
+        with pytest.raises(UserError, match=r"1 of 300 requests failed, more than max_failed_share"):
             ask([request(n) for n in range(300)], server, concurrency=4)
         assert server.attempts["question 0"] == MAX_ATTEMPTS[Reason.RATE_LIMITED]
         assert server.attempts.total() < 200
@@ -516,7 +516,7 @@ def test_refusing_everything_lets_finish_what_is_on_its_way(ask, tmp_path, caplo
         return Reply(hold=lambda: "let finish" in caplog.text) if number(seen) < 3 else Reply(status=400)
 
     with FaultServer(plan) as server:
-        with pytest.raises(Failure, match="refused the first 50 requests"):
+        with pytest.raises(UserError, match="refused the first 50 requests"):
             ask([request(n) for n in range(200)], server)
         assert server.unfinished == 0
         assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in range(3)}
@@ -529,14 +529,14 @@ def test_a_server_that_is_lost_lets_finish_what_the_others_do(ask, tmp_path):
     class Lost(Endpoints):
         async def endpoints(self):
             if self.calls:
-                raise Failure("teacher: it died too often")
+                raise UserError("teacher: it died too often")
             return await super().endpoints()
 
     def plan(seen: Ask) -> Reply:
         return Reply(kind="reset", delay=0.01) if number(seen) == 0 else Reply(delay=0.2)
 
     with FaultServer(plan) as server:
-        with pytest.raises(Failure, match="it died too often"):
+        with pytest.raises(UserError, match="it died too often"):
             ask([request(n) for n in range(100)], endpoints=Lost(server), concurrency=4)
         assert server.unfinished == 0
         assert journaled_prompts(tmp_path / "journal") == {f"question {n}" for n in (1, 2, 3)}
@@ -586,7 +586,7 @@ def test_an_error_of_code_400_in_an_answer_is_the_row_s_own(ask, stall):
 def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask, reply):
     with (
         FaultServer(lambda seen: reply if number(seen) == 3 else Reply(delay=0.01)) as server,
-        pytest.raises(Failure, match=r"1 of 300 requests failed, more than max_failed_share"),
+        pytest.raises(UserError, match=r"1 of 300 requests failed, more than max_failed_share"),
     ):
         ask([request(n) for n in range(300)], server, request_timeout=0.05)
 
@@ -600,7 +600,7 @@ def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkey
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
         ask(requests[bad:], server)
         with pytest.raises(
-            Failure, match=r"The server answers others.*with max_failed_share [\d.]+"
+            UserError, match=r"The server answers others.*with max_failed_share [\d.]+"
         ) as failure:
             ask(requests, server, share=share)
         enough = float(re.search(r"share ([\d.]+) they are rejected", str(failure.value))[1])
@@ -614,7 +614,7 @@ def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_th
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < 60 else 200)) as server:
         ask(requests[60:], server)
-        with pytest.raises(Failure, match=r"more than max_failed_share"):
+        with pytest.raises(UserError, match=r"more than max_failed_share"):
             ask(requests, server, share=0.1)
 
 
@@ -623,7 +623,7 @@ def test_a_server_that_fails_all_it_answered_before_is_not_cleared_of_it(ask, mo
     with FaultServer() as server:
         ask([request(n) for n in range(20)], server)
         server.plan = lambda seen: Reply(status=500)
-        with pytest.raises(Failure, match=r"no request has succeeded for .*mend the server"):
+        with pytest.raises(UserError, match=r"no request has succeeded for .*mend the server"):
             ask([request(n) for n in range(100)], server, share=0.3)
 
 
@@ -708,9 +708,9 @@ def test_a_server_that_dies_is_renewed_and_what_was_on_its_way_is_asked_again(as
 def test_the_failure_of_the_server_is_that_of_the_run(ask):
     class Broken:
         async def endpoints(self):
-            raise Failure("teacher: it never got ready")
+            raise UserError("teacher: it never got ready")
 
-    with pytest.raises(Failure, match="teacher: it never got ready"):
+    with pytest.raises(UserError, match="teacher: it never got ready"):
         ask([request(1)], endpoints=Broken())
 
 

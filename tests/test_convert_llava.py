@@ -51,8 +51,8 @@ def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:
 def test_text_that_is_not_utf8_is_the_reason(source_id: bytes, turns: list | None) -> None:
     found = build_text(source_id, turns, True)
     assert found.messages is None
-    assert found.defect[0] == Reason.TEXT_NOT_UTF8
-    assert "0xff" in found.defect[1]
+    assert found.rejection[0] == Reason.TEXT_NOT_UTF8
+    assert "0xff" in found.rejection[1]
 
 
 def test_rows_of_a_batch_stay_in_order_and_apart() -> None:
@@ -68,7 +68,7 @@ def test_rows_of_a_batch_stay_in_order_and_apart() -> None:
     assert [text.source_id for text in found] == ["a", None, None, "b", "c"]
     assert [text.messages for text in found] == [MESSAGES, None, None, None, MESSAGES]
     reasons = [None, Reason.NO_CONVERSATION, Reason.TEXT_NOT_UTF8, Reason.ODD_TURNS, None]
-    assert [text.defect and text.defect[0] for text in found] == reasons
+    assert [text.rejection and text.rejection[0] for text in found] == reasons
 
 
 cells = st.none() | st.binary(max_size=8) | st.text(max_size=8).map(lambda text: text.encode())
@@ -86,7 +86,7 @@ fair = st.lists(st.tuples(cells, cells), min_size=1, max_size=2).map(
 @given(cells, st.none() | st.lists(turns, max_size=4) | fair, st.booleans())
 def test_any_row_has_messages_or_one_reason(source_id: bytes | None, conversation, prepend_tag: bool) -> None:
     found = build_text(source_id, conversation, prepend_tag)
-    assert (found.messages is None) != (found.defect is None)
+    assert (found.messages is None) != (found.rejection is None)
     if found.messages:
         assert broken_invariants({"messages": found.messages, "images": [{"bytes": b"a picture"}]}) == []
         assert found.source_id == (None if source_id is None else source_id.decode())

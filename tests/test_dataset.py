@@ -16,7 +16,7 @@ from prep.hub.dataset import open_dataset
 from prep.hub.listing import HubFile, find_folder, matches_any
 from prep.hub.mirror import Mirror
 from prep.hub.remote import Remote
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 REPO = "lmms-lab/LLaVA-OneVision-Data"
 ODD = ["ai2d(cauldron,llava_format)", "GeoQA+(MathV360K)", "with space", "100%, 中文 #1"]
@@ -68,7 +68,7 @@ def listed(dataset: Remote, pattern: str = SHARD) -> tuple[str, HubFile]:
 
 def failure(call, *args) -> str:
     """The line that a call fails with."""
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(UserError) as caught:
         call(*args)
     return str(caught.value)
 

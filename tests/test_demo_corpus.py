@@ -24,7 +24,7 @@ import wheels
 from prep.convert import image_check
 from prep.records import conversation
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from running import python_environment
 
 DEMO = Path(build_corpus.__file__).parent
@@ -178,8 +178,8 @@ def reason_of(shard: rows.Shard, row: rows.Row) -> str | None:
     if "image" not in row:
         question = row["instruction"] + row["input"] if "instruction" in row else row["input"]
         return None if question.strip() else Reason.QUESTION_EMPTY
-    if defect := image_check.find_defect(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
-        return defect[0]
+    if rejection := image_check.find_rejection(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
+        return rejection[0]
     if "ground_truth" in row:
         text = convert_synthdog.parse_page_text(row["ground_truth"])
         return None if isinstance(text, str) else text[0]
@@ -228,9 +228,9 @@ def test_terms_are_listed_for_the_photographs_used_and_for_no_others(files: dict
 
 
 def test_a_missing_wheel_or_file_is_named() -> None:
-    with pytest.raises(Failure, match="no-such-wheel is not installed"):
+    with pytest.raises(UserError, match="no-such-wheel is not installed"):
         wheels.find_wheel_file("no-such-wheel", "x")
-    with pytest.raises(Failure, match=r"scikit-image has no file skimage/data/x\.png"):
+    with pytest.raises(UserError, match=r"scikit-image has no file skimage/data/x\.png"):
         wheels.find_wheel_file("scikit-image", "skimage/data/x.png")
 
 

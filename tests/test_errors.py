@@ -18,7 +18,7 @@ from prep.inference.errors import (
     storable,
 )
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 
 def completion(finish="stop", usage=None, **message) -> str:
@@ -287,11 +287,11 @@ def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
     ):
         with pytest.raises(Refusal) as refusal:
             refuse()
-        assert isinstance(refusal.value, Failure)
+        assert isinstance(refusal.value, UserError)
         assert (refusal.value.reason, refusal.value.row) == (Reason.BAD_REQUEST, True)
         assert str(refusal.value).replace("HTTP 200 with error", "HTTP") == line
 
 
 def test_a_redirect_is_the_user_s_to_mend():
-    with pytest.raises(Failure, match="sends us on to https://there; mend base_urls"):
+    with pytest.raises(UserError, match="sends us on to https://there; mend base_urls"):
         error_of_status(307, {"Location": "https://there"}, b"", "url")

@@ -11,7 +11,7 @@ import pytest
 
 import fetch_shard
 from hub_server import Hub, launch, sha256, undisturbed
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 REPO = "lmms-lab/LLaVA-OneVision-Data"
 SHARD = "ai2d(cauldron,llava_format)/train-00000-of-00001.parquet"
@@ -60,7 +60,7 @@ def test_a_shard_is_found_by_its_name() -> None:
     assert fetch_shard.find_file(listing, "a.parquet") == {"file": "data/a.parquet"}
     assert fetch_shard.find_file(listing, "c.parquet") == {"file": "old/c.parquet"}
     for name, count in (("b.parquet", 2), ("d.parquet", 0), ("data/a.parquet", 0)):
-        with pytest.raises(Failure, match=f"lists {count} files named {name}"):
+        with pytest.raises(UserError, match=f"lists {count} files named {name}"):
             fetch_shard.find_file(listing, name)
 
 

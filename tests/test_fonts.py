@@ -3,7 +3,7 @@
 import pytest
 
 from prep.rendering import fonts, latex
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def test_extra_fonts_come_last(known: fonts.Fonts, tmp_path) -> None:
     mono = next(face for face in known.engine.fonts() if face.family == "Noto Sans CJK TC")
     again = fonts.Fonts((mono.path,))
     assert again.families == known.families
-    with pytest.raises(Failure, match=r"nothing\.ttf is not a font file"):
+    with pytest.raises(UserError, match=r"nothing\.ttf is not a font file"):
         fonts.Fonts((str(tmp_path / "nothing.ttf"),))
-    with pytest.raises(Failure, match="is not a font file, nor a folder"):
+    with pytest.raises(UserError, match="is not a font file, nor a folder"):
         fonts.Fonts((str(tmp_path),))
     (tmp_path / "broken.ttf").write_bytes(b"\x00\x01\x00\x00 not a font")
-    with pytest.raises(Failure, match=r"broken\.ttf cannot be read as a font"):
+    with pytest.raises(UserError, match=r"broken\.ttf cannot be read as a font"):
         fonts.Fonts((str(tmp_path),))

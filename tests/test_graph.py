@@ -66,7 +66,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
 
 
 def test_an_empty_graph_is_one_line():
-    with pytest.raises(graph.Failure, match="no graph on standard input"):
+    with pytest.raises(graph.UserError, match="no graph on standard input"):
         graph.draw_graph("Error: no such config\n")
 
 

@@ -30,23 +30,23 @@ PICTURES = nasty.pictures()
 @pytest.mark.parametrize("how", ["decode", "header"])
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 def test_each_picture_has_its_fate(picture: nasty.Picture, how: image_check.Check) -> None:
-    found = image_check.find_defect(picture.data, LIMIT, how)
+    found = image_check.find_rejection(picture.data, LIMIT, how)
     assert (found and found[0]) == picture.reason(how)
 
 
 def test_the_limit_is_the_last_size_that_is_kept() -> None:
     picture = nasty.encoded(nasty.photograph(30, 20), "PNG")
-    assert image_check.find_defect(picture, 600, "decode") is None
+    assert image_check.find_rejection(picture, 600, "decode") is None
     too_large = Reason.IMAGE_TOO_LARGE, "30x20 pixels, limit 599"
-    assert image_check.find_defect(picture, 599, "decode") == too_large
+    assert image_check.find_rejection(picture, 599, "decode") == too_large
 
 
 def test_a_detail_says_what_was_found_and_is_the_same_each_time() -> None:
-    assert image_check.find_defect(None, LIMIT, "header") == (Reason.IMAGE_MISSING, "null")
-    assert image_check.find_defect(b"", LIMIT, "header") == (Reason.IMAGE_MISSING, "zero bytes")
+    assert image_check.find_rejection(None, LIMIT, "header") == (Reason.IMAGE_MISSING, "null")
+    assert image_check.find_rejection(b"", LIMIT, "header") == (Reason.IMAGE_MISSING, "zero bytes")
     unknown = (Reason.IMAGE_UNREADABLE, "UnidentifiedImageError: cannot identify image file")
-    assert image_check.find_defect(nasty.SVG, LIMIT, "decode") == unknown
-    cut = image_check.find_defect(nasty.plain()[:-30], LIMIT, "decode")
+    assert image_check.find_rejection(nasty.SVG, LIMIT, "decode") == unknown
+    cut = image_check.find_rejection(nasty.plain()[:-30], LIMIT, "decode")
     assert "truncated" in cut[1]
 
 
@@ -58,7 +58,7 @@ def test_a_jpeg_at_an_eighth_of_its_scale_shows_the_same_cuts_as_a_whole_one(
     whole = nasty.encoded(nasty.photograph(123, 77, mode), "JPEG", progressive=progressive)
     cuts = [*range(40), *range(40, len(whole), 211)]
     files = [whole[: len(whole) - cut] for cut in cuts]
-    fates = [image_check.find_defect(file, LIMIT, "decode") is None for file in files]
+    fates = [image_check.find_rejection(file, LIMIT, "decode") is None for file in files]
     assert fates == [_loads(file) for file in files]
     assert fates[0]
     assert not fates[-1]
@@ -81,7 +81,7 @@ def test_any_bytes_are_kept_or_have_a_reason(data: st.DataObject) -> None:
     spoilt = bytearray(base or b"")
     for position in data.draw(st.lists(st.integers(0, max(0, len(spoilt) - 1)), max_size=5)):
         spoilt[position : position + 1] = data.draw(st.binary(max_size=3))
-    found = image_check.find_defect(bytes(spoilt), 1_000_000, "decode")
+    found = image_check.find_rejection(bytes(spoilt), 1_000_000, "decode")
     assert found is None or found[0] in (
         Reason.IMAGE_MISSING,
         Reason.IMAGE_UNREADABLE,
@@ -104,7 +104,7 @@ DATASETS = datasets.Image()
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sound_metadata_cost_no_picture(orientation: int) -> None:
     for name, data in nasty.with_exif(orientation).items():
-        assert image_check.find_defect(data, LIMIT, "decode") is None, name
+        assert image_check.find_rejection(data, LIMIT, "decode") is None, name
         assert dies(data) is None, name
 
 
@@ -114,7 +114,7 @@ def test_sound_metadata_cost_no_picture(orientation: int) -> None:
 def test_every_mode_is_turned(mode: str) -> None:
     picture = Image.new(mode, (24, 16))
     turned = nasty.encoded(picture, "TIFF", exif=nasty.exif(6))
-    assert image_check.find_defect(turned, LIMIT, "decode") is None
+    assert image_check.find_rejection(turned, LIMIT, "decode") is None
 
 
 def test_no_picture_that_is_kept_ends_a_training() -> None:
@@ -122,7 +122,7 @@ def test_no_picture_that_is_kept_ends_a_training() -> None:
     wrong, kept, unreadable = [], set(), set()
     for seed in range(5000):
         name, data = nasty.altered_metadata(seed)
-        found = image_check.find_defect(data, 1_000_000, "decode")
+        found = image_check.find_rejection(data, 1_000_000, "decode")
         if found and found[0] == Reason.IMAGE_TOO_LARGE:
             continue
         error = dies(data)
@@ -137,12 +137,12 @@ def test_no_picture_that_is_kept_ends_a_training() -> None:
 def test_pictures_whose_metadata_end_a_training_are_not_kept() -> None:
     folder = ROOT.parent / "shared/cases/hub/lmms-lab/LLaVA-OneVision-Data/exif"
     cells = pq.read_table(folder / "train-00000-of-00001.parquet").column("image").to_pylist()
-    found = [image_check.find_defect(cell["bytes"], LIMIT, "decode") for cell in cells]
-    assert [defect and defect[0] for defect in found] == [
+    found = [image_check.find_rejection(cell["bytes"], LIMIT, "decode") for cell in cells]
+    assert [rejection and rejection[0] for rejection in found] == [
         Reason.IMAGE_UNREADABLE if dies(cell["bytes"]) else None for cell in cells
     ]
-    assert sum(defect is not None for defect in found) >= 5
-    assert all(image_check.find_defect(cell["bytes"], LIMIT, "header") is None for cell in cells)
+    assert sum(rejection is not None for rejection in found) >= 5
+    assert all(image_check.find_rejection(cell["bytes"], LIMIT, "header") is None for cell in cells)
 
 
 def test_too_little_memory_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,12 +151,12 @@ def test_too_little_memory_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     with pytest.raises(MemoryError):
-        image_check.find_defect(nasty.encoded(nasty.photograph(), "BMP"), LIMIT, "decode")
+        image_check.find_rejection(nasty.encoded(nasty.photograph(), "BMP"), LIMIT, "decode")
 
 
 def test_many_threads_find_what_one_finds() -> None:
     files = [picture.data for picture in PICTURES] * 3
-    check = partial(image_check.find_defect, max_pixels=LIMIT, how="decode")
+    check = partial(image_check.find_rejection, max_pixels=LIMIT, how="decode")
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(check, files)) == [check(file) for file in files]
 
@@ -168,11 +168,11 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
     done = threading.Event()
 
     def check_large() -> None:
-        assert image_check.find_defect(large, LIMIT, "decode") is None
+        assert image_check.find_rejection(large, LIMIT, "decode") is None
         done.set()
 
     with process_pool.memory_lock:
-        assert image_check.find_defect(small, LIMIT, "decode") is None
+        assert image_check.find_rejection(small, LIMIT, "decode") is None
         waiting = threading.Thread(target=check_large)
         waiting.start()
         assert not done.wait(0.2)
@@ -187,7 +187,7 @@ from PIL import Image
 from prep.convert import image_check
 data = open({file!r}, "rb").read()
 if sys.argv[1] == "check":
-    print(image_check.find_defect(data, 10**8, "decode")[0])
+    print(image_check.find_rejection(data, 10**8, "decode")[0])
 else:
     try:
         Image.open(io.BytesIO(data)).load()

@@ -10,7 +10,7 @@ import pytest
 
 from prep.inference import journal as journal_module
 from prep.inference.journal import Journal
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from running import python_environment
 
 
@@ -99,7 +99,7 @@ def test_a_line_of_another_format_is_refused_by_name(tmp_path, line, word):
         journal.append(key(1), {})
     (path,) = tmp_path.glob("*.jsonl")
     path.write_bytes(path.read_bytes() + line + b"\n")
-    with pytest.raises(Failure, match=word) as failure:
+    with pytest.raises(UserError, match=word) as failure:
         Journal(tmp_path)
     assert str(path) in str(failure.value)
     assert "this program reads format 1" in str(failure.value)

@@ -20,7 +20,7 @@ from hub_server import Hub, closed_port, launch, sha256, undisturbed
 from prep.hub.listing import HubFile
 from prep.hub.mirror import Mirror
 from prep.hub.remote import Remote
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 REPO = "lmms-lab/LLaVA-ReCap-CC12M"
 SHARDS = 30
@@ -206,12 +206,12 @@ def test_a_source_must_have_files_and_one_of_each_name(tmp_path: Path) -> None:
     for folder in ("", "data"):
         shard(tmp_path / REPO / folder / "train-0.parquet", 1)
     dataset = Mirror(tmp_path, REPO)
-    with pytest.raises(Failure, match=r"no file of .*CC12M@main matches \*\.jsonl"):
+    with pytest.raises(UserError, match=r"no file of .*CC12M@main matches \*\.jsonl"):
         listing_of(dataset, "main", ["*.jsonl"], None)
-    with pytest.raises(Failure, match=r"one name.*: data/train-0\.parquet and train-0\.parquet; leave"):
+    with pytest.raises(UserError, match=r"one name.*: data/train-0\.parquet and train-0\.parquet; leave"):
         listing_of(dataset, "main", ["data/*.parquet", "*.parquet"], None)
     (tmp_path / REPO / "train-0.jsonl").write_text("{}\n")  # whose rows would have the same ids
-    with pytest.raises(Failure, match=r"one name.*: train-0\.jsonl and train-0\.parquet; leave"):
+    with pytest.raises(UserError, match=r"one name.*: train-0\.jsonl and train-0\.parquet; leave"):
         listing_of(dataset, "main", ["train-0.*"], None)
 
 
@@ -299,7 +299,7 @@ def test_an_incomplete_set_is_one_line_from_mirror_and_hub_alike(at, tmp_path, m
         mirror, remote = Mirror(tmp_path / "root", "some/set"), Remote(server.endpoint, "some/set")
         dataset = mirror if at == "mirror" else remote
         line = r"some/set@main: files are missing: data/train-00001-of-00003.parquet; .*incomplete: accept"
-        with pytest.raises(Failure, match=line):
+        with pytest.raises(UserError, match=line):
             listing_of(dataset, "main", ANY, None)
         assert not server.seen("resolve")  # nothing of a shard was read
         found = listing_of(dataset, "main", ANY, None, incomplete="accept")
@@ -312,7 +312,7 @@ def test_two_generations_are_one_line_that_names_both(tmp_path: Path) -> None:
         for number in range(2):
             shard(tmp_path / f"some/set/data/train-{number:05}-of-{count:05}.parquet", 1)
     with pytest.raises(
-        Failure, match=r"read twice: data/train-\*-of-00002 \(2\) and data/train-\*-of-00003 \(2\)"
+        UserError, match=r"read twice: data/train-\*-of-00002 \(2\) and data/train-\*-of-00003 \(2\)"
     ):
         listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
     found = listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")
@@ -329,7 +329,7 @@ def test_a_name_that_leads_to_no_file_is_one_line(leads_to: str, tmp_path: Path)
     else:
         link.symlink_to(link if leads_to == "itself" else tmp_path / "blobs/gone")
     with pytest.raises(
-        Failure, match=r"data/train-00001-of-00002.parquet: no file there, but a dangling link"
+        UserError, match=r"data/train-00001-of-00002.parquet: no file there, but a dangling link"
     ):
         listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
     found = listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")
@@ -343,7 +343,7 @@ def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
         tmp_path / "some/set/data/train-a.parquet",
         os.fsencode(tmp_path) + b"/some/set/data/train-\xff.parquet",
     )
-    with pytest.raises(Failure, match=r"the name 'data/train-\\udcff.parquet' is not UTF-8"):
+    with pytest.raises(UserError, match=r"the name 'data/train-\\udcff.parquet' is not UTF-8"):
         listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None)
 
 
@@ -351,5 +351,5 @@ def test_a_source_of_dangling_links_alone_is_said_to_be_missing(tmp_path: Path) 
     link = tmp_path / "some/set/data/train-00000-of-00001.parquet"
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "gone")
-    with pytest.raises(Failure, match=r"every file is missing.*: data/train-00000-of-00001.parquet"):
+    with pytest.raises(UserError, match=r"every file is missing.*: data/train-00000-of-00001.parquet"):
         listing_of(Mirror(tmp_path, "some/set"), "main", ANY, None, incomplete="accept")

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from prep.records.reason import Reason
 from prep.report.manifest import build_manifest, check_counts, list_sources
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 
 def summary(rows: int = 45, **changes: object) -> dict:
@@ -82,7 +82,7 @@ def test_a_notice_comes_last() -> None:
     ],
 )
 def test_counts_that_do_not_add_up_fail(changes: dict, words: str) -> None:
-    with pytest.raises(Failure, match=words):
+    with pytest.raises(UserError, match=words):
         check_counts("x", summary(**changes))
 
 
@@ -115,7 +115,7 @@ def test_a_bad_file_says_why_and_an_unneeded_one_needs_no_state() -> None:
 
 
 def test_a_file_that_was_to_be_read_and_has_no_state_fails() -> None:
-    with pytest.raises(Failure, match=r"naver-clova-ix/synthdog-en/data/b\.parquet"):
+    with pytest.raises(UserError, match=r"naver-clova-ix/synthdog-en/data/b\.parquet"):
         list_sources("x", [listing(listed("data/b.parquet"))], [summary()])
 
 

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nasty
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import parquet, schema
 from prep.storage.parquet import BadShard, Sink, Source
 from running import python_environment
@@ -416,7 +416,7 @@ def main():
     with parquet.open_sink({path!r}, schema.REJECTS) as sink:
         for _ in range(3):
             sink.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
-        raise program.Failure("it broke")
+        raise program.UserError("it broke")
 
 program.run(main)
 """
@@ -439,9 +439,9 @@ def test_an_older_file_stays_when_a_new_one_breaks(tmp_path: Path) -> None:
     def break_off() -> None:
         with parquet.open_sink(path, schema.REJECTS) as sink:
             sink.add(rejects(1200))
-            raise Failure("it broke")
+            raise UserError("it broke")
 
-    with pytest.raises(Failure, match="it broke"):
+    with pytest.raises(UserError, match="it broke"):
         break_off()
     assert [row["id"] for row in parquet.read_rows(path)] == ["old"]
     assert list(tmp_path.iterdir()) == [path]

@@ -215,7 +215,7 @@ def test_a_mirror_is_only_linked(tmp_path):
 
 
 def test_rows_that_nothing_tells_are_one_line(tmp_path):
-    with pytest.raises(plan.program.Failure, match=r"some/lines: .*plan\.rows"):
+    with pytest.raises(plan.program.UserError, match=r"some/lines: .*plan\.rows"):
         plan.count_questions(
             "lines",
             json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),

@@ -15,7 +15,7 @@ from fault_server import FaultServer, Reply
 from prep.inference import client
 from prep.inference.errors import MAX_ATTEMPTS, RequestError
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint, get_json
 from prep.serving.launch import build_command, find_free_port
 from prep.serving.replica import Replica
@@ -136,7 +136,9 @@ def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, else
 
 def test_external_servers_that_do_not_behave_alike_are_a_failure(tmp_path, elsewhere):
     urls = [elsewhere(), elsewhere("--thinking", "reasoning")]
-    with pytest.raises(Failure, match=f"do not behave alike: {urls[0]} .*'content'.*{urls[1]} .*'reasoning'"):
+    with pytest.raises(
+        UserError, match=f"do not behave alike: {urls[0]} .*'content'.*{urls[1]} .*'reasoning'"
+    ):
         asyncio.run(probe_server(stand_in_config(tmp_path, mode="external", base_urls=urls), tmp_path))
 
 
@@ -187,7 +189,7 @@ def test_find_thinking(content, fields, where):
 
 @pytest.mark.parametrize("status", [400, 404, 500])
 def test_a_server_that_cannot_chat_is_one_failure(tmp_path, status):
-    with pytest.raises(Failure, match=r"does not answer a plain question.*the chat template is broken"):
+    with pytest.raises(UserError, match=r"does not answer a plain question.*the chat template is broken"):
         asyncio.run(probe_server(stand_in_config(tmp_path, "--refuse-chat", str(status)), tmp_path))
 
 
@@ -213,7 +215,7 @@ SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
     ],
 )
 def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, samplings, words):
-    with pytest.raises(Failure, match=rf"toy: http://\S+ {words}"):
+    with pytest.raises(UserError, match=rf"toy: http://\S+ {words}"):
         asyncio.run(probe_server(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
 
 
@@ -265,7 +267,7 @@ def test_a_fault_that_passes_costs_the_probe_one_more_request_and_no_more(fault)
 @pytest.mark.parametrize("fault", [Reply(kind="cut_json"), Reply(kind="reset"), Reply(status=429)])
 def test_the_probe_gives_up_when_the_client_would(fault):
     with FaultServer(lambda ask: fault) as server:
-        with pytest.raises(Failure, match="does not answer a plain question"):
+        with pytest.raises(UserError, match="does not answer a plain question"):
             asyncio.run(probe_endpoint(Endpoint(server.base_url), CONFIG))
         reason = {"cut_json": Reason.CUT_JSON, "reset": Reason.TRANSPORT}.get(fault.kind, Reason.RATE_LIMITED)
         assert server.attempts.total() == MAX_ATTEMPTS[reason]

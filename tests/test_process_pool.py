@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from prep.runtime import process_pool
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from running import python_environment
 
 
@@ -27,7 +27,7 @@ def test_one_that_is_killed_is_a_line_not_a_traceback() -> None:
             os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
             pool.submit(abs, -1).result()
 
-    with pytest.raises(Failure, match="was killed, perhaps because memory ran out"):
+    with pytest.raises(UserError, match="was killed, perhaps because memory ran out"):
         work()
 
 
@@ -41,7 +41,7 @@ def test_one_that_is_killed_is_a_line_not_a_traceback() -> None:
 )
 def test_too_little_memory_is_told_with_the_file_and_the_key(error: Exception, what: str) -> None:
     with (
-        pytest.raises(Failure) as caught,
+        pytest.raises(UserError) as caught,
         process_pool.explain_out_of_memory("a.parquet", "convert_llava"),
     ):
         raise error

@@ -13,7 +13,7 @@ from running import python_environment
 
 PROGRAM = """
 import sys, time
-from prep.runtime.program import Failure, run
+from prep.runtime.program import UserError, run
 def main():
     {body}
 run(main)
@@ -35,7 +35,7 @@ def start(body: str) -> subprocess.Popen:
 @pytest.mark.parametrize(
     ("body", "line"),
     [
-        ('raise Failure("x.parquet: no column y;\\n add it")', "error: x.parquet: no column y; add it"),
+        ('raise UserError("x.parquet: no column y;\\n add it")', "error: x.parquet: no column y; add it"),
         ('open("/no/such/file")', "error: [Errno 2] No such file or directory: '/no/such/file'"),
         (
             'raise OSError(28, "No space left on device", "data/x.parquet")',

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 import publish_manifest
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -23,13 +23,13 @@ def test_manifests_are_gathered_in_order() -> None:
 
 
 def test_two_of_one_artifact_fail() -> None:
-    with pytest.raises(Failure, match="two manifests are of text2image"):
+    with pytest.raises(UserError, match="two manifests are of text2image"):
         publish_manifest.merge_manifests([{"name": "text2image"}, {"name": "text2image"}], DIGEST)
 
 
 @pytest.mark.parametrize("digest", ["", "abc", DIGEST.upper(), f"{DIGEST}0", f"{DIGEST}\n"])
 def test_what_is_no_digest_fails(digest: str) -> None:
-    with pytest.raises(Failure, match="64 hex digits"):
+    with pytest.raises(UserError, match="64 hex digits"):
         publish_manifest.merge_manifests([], digest)
 
 

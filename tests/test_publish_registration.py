@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prep.report import registration
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 NAMES = ["LLaVA_ReCap_558K", "llavaonevision_converted/GeoQA+_MathV360K", "text2image"]
 OURS = registration.build_entries(NAMES)
@@ -41,7 +41,7 @@ def test_an_entry_is_what_llama_factory_reads() -> None:
 
 
 def test_two_artifacts_with_one_key_fail() -> None:
-    with pytest.raises(Failure, match=r"text2image\.parquet and .*/text2image\.parquet .*'text2image'"):
+    with pytest.raises(UserError, match=r"text2image\.parquet and .*/text2image\.parquet .*'text2image'"):
         registration.build_entries(["text2image", "llavaonevision_converted/text2image"])
 
 

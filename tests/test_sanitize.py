@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prep.inference.errors import DETAIL, RequestError, error_of_status
 from prep.records.reason import Reason
 from prep.runtime import sanitize as module
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.sanitize import (
     MASK,
     SanitizingFormatter,
@@ -144,7 +144,7 @@ def test_no_error_of_a_server_repeats_a_secret(status, body):
     try:
         fault = error_of_status(status, {"Location": f"https://x/?key={PLAIN}"}, said.encode(), "url")
         told = fault.detail
-    except Failure as failure:
+    except UserError as failure:
         told = str(failure)
     assert PLAIN not in told
     assert MASK in told

@@ -14,7 +14,7 @@ from test_answer_text import FLAGS
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 from hub_server import Hub, launch
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.sanitize import MASK
 from prep.serving.replica import Replica
 from prep.storage.atomic import read_json, write_json
@@ -185,4 +185,4 @@ run(main)
     assert "Traceback" in done.stderr
     assert f"ValueError: a bug with {MASK} \n" in done.stderr
     assert KEY not in done.stderr
-    assert str(Failure("a \x1b[31mline")) == "a line"
+    assert str(UserError("a \x1b[31mline")) == "a line"

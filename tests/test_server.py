@@ -18,7 +18,7 @@ from conftest import ROOT
 
 from fault_server import FaultServer, Reply
 from prep.runtime import process_group
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving import endpoint as endpoint_module
 from prep.serving import replica as replica_module
 from prep.serving.endpoint import Endpoint, ExternalServers, describe_models, get_json, is_loopback
@@ -226,7 +226,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
 
 
 def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
-    with elsewhere() as other, pytest.raises(Failure, match=f"cannot listen on 127.0.0.1:{other.port}"):
+    with elsewhere() as other, pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{other.port}"):
         use(stand_in_config(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
     assert starts(tmp_path) == []
 
@@ -290,13 +290,13 @@ def test_the_run_goes_on_without_a_replica_that_is_lost_until_none_is_left(tmp_p
             while len(await server.endpoints()) > left:
                 await asyncio.sleep(0.02)
 
-    with pytest.raises(Failure, match=r"toy.[01]: the server died \(signal 9\)"):
+    with pytest.raises(UserError, match=r"toy.[01]: the server died \(signal 9\)"):
         use(stand_in_config(tmp_path, replicas=2, devices="0,1", restarts=0), tmp_path, work)
     assert "the run goes on without it" in caplog.text
 
 
 def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path):
-    with pytest.raises(Failure, match=r"toy.1: the server ended \(exit code 3\)"):
+    with pytest.raises(UserError, match=r"toy.1: the server ended \(exit code 3\)"):
         use(
             stand_in_config(tmp_path, "--die-on", "1", replicas=2, devices="0,1"),
             tmp_path,
@@ -332,7 +332,7 @@ def test_shares(tmp_path, monkeypatch, replicas, devices, own, expected):
     if isinstance(expected, list):
         assert split_devices(config) == expected
     else:
-        with pytest.raises(Failure, match=f"toy: 2 replicas {expected}"):
+        with pytest.raises(UserError, match=f"toy: 2 replicas {expected}"):
             split_devices(config)
 
 
@@ -387,8 +387,8 @@ def test_a_start_that_cannot_be_is_one_failure_for_all_callers(
 
     monkeypatch.setattr(replica_module, "fetch_json", fetch_json)
     failures = use(stand_in_config(tmp_path, *behaviour, **changes), tmp_path, work)
-    assert [type(failure) for failure in failures] == [Failure] * 5
-    with pytest.raises(Failure, match=words):
+    assert [type(failure) for failure in failures] == [UserError] * 5
+    with pytest.raises(UserError, match=words):
         raise failures[-1]
     assert len(starts(tmp_path)) <= 1
     until(lambda: not processes(tmp_path))
@@ -403,7 +403,7 @@ def test_a_server_that_keeps_dying_is_given_up_after_its_restarts(tmp_path):
         os.kill(starts(tmp_path)[-1], signal.SIGKILL)
         await until_restarted(server, tmp_path, 4)
 
-    with pytest.raises(Failure, match=r"the server died \(signal 9\)"):
+    with pytest.raises(UserError, match=r"the server died \(signal 9\)"):
         use(stand_in_config(tmp_path, restarts=2), tmp_path, work)
     assert len(starts(tmp_path)) == 3
 
@@ -582,7 +582,7 @@ def test_no_pid_file_is_left(program, tmp_path, ending):
 
 def test_a_pid_file_that_cannot_be_written_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(replica_module.secrets, "token_hex", lambda _: "no/folder")
-    with pytest.raises(Failure, match=r"cannot write .*no/folder.json: No such file or directory"):
+    with pytest.raises(UserError, match=r"cannot write .*no/folder.json: No such file or directory"):
         use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
     assert starts(tmp_path) == []
 
@@ -641,14 +641,14 @@ def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
     with elsewhere(key="open sesame") as server:
         config = external(server.base_url, api_key_env="TOY_KEY")
         monkeypatch.delenv("TOY_KEY", raising=False)
-        with pytest.raises(Failure, match="the variable TOY_KEY of api_key_env is not set"):
+        with pytest.raises(UserError, match="the variable TOY_KEY of api_key_env is not set"):
             use(config, tmp_path, lambda server: server.endpoints())
         monkeypatch.setenv("TOY_KEY", "wrong")
-        with pytest.raises(Failure, match=r"refuses the key \(401\)"):
+        with pytest.raises(UserError, match=r"refuses the key \(401\)"):
             use(config, tmp_path, lambda server: server.endpoints())
         for no_key in ("two\nlines", "schlüssel"):
             monkeypatch.setenv("TOY_KEY", no_key)
-            with pytest.raises(Failure, match="TOY_KEY of api_key_env holds no key") as failure:
+            with pytest.raises(UserError, match="TOY_KEY of api_key_env holds no key") as failure:
                 use(config, tmp_path, lambda server: server.endpoints())
             assert no_key not in str(failure.value)
         monkeypatch.setenv("TOY_KEY", "open sesame")
@@ -658,7 +658,7 @@ def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
 
 def test_no_external_server_that_answers_is_a_failure(tmp_path):
     url = f"http://127.0.0.1:{find_free_port('127.0.0.1')}/v1"
-    with pytest.raises(Failure, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
+    with pytest.raises(UserError, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
         use(external(url), tmp_path, lambda server: server.endpoints())
 
 
@@ -697,7 +697,7 @@ def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, 
     never = threading.Event()
     with elsewhere(wait=lambda: never.wait(60) and None) as server:
         try:
-            with pytest.raises(Failure, match=rf"no server answers \({server.base_url}: timed out\)"):
+            with pytest.raises(UserError, match=rf"no server answers \({server.base_url}: timed out\)"):
                 use(
                     external(server.base_url, request_timeout=0.2),
                     tmp_path,
@@ -747,14 +747,14 @@ def test_the_end_of_a_loop_does_not_wait_for_a_look():
 
 
 def test_external_without_base_urls_is_a_failure(tmp_path):
-    with pytest.raises(Failure, match="toy: base_urls is empty"):
+    with pytest.raises(UserError, match="toy: base_urls is empty"):
         use(external(), tmp_path, lambda server: server.endpoints())
 
 
 def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path):
     with elsewhere() as good, elsewhere(model="other/model") as other:
         config = external(good.base_url, other.base_url)
-        with pytest.raises(Failure, match=f"{other.base_url} does not serve toy/model, but other/model"):
+        with pytest.raises(UserError, match=f"{other.base_url} does not serve toy/model, but other/model"):
             use(config, tmp_path, lambda server: server.endpoints())
 
 
@@ -779,13 +779,13 @@ def test_command_line_of_the_embedded_server(tmp_path):
 
 @pytest.mark.parametrize("flag", ["--host", "--port=1", "--served-model-name", "--api-key=x"])
 def test_flags_that_are_decided_at_each_start_are_refused(tmp_path, flag):
-    with pytest.raises(Failure, match="args must not hold " + flag.partition("=")[0]):
+    with pytest.raises(UserError, match="args must not hold " + flag.partition("=")[0]):
         build_command(stand_in_config(tmp_path, flag), 8000)
 
 
 def test_free_port_refuses_one_that_is_listened_on():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with pytest.raises(Failure, match=r"cannot listen on 127\.0\.0\.1"):
+        with pytest.raises(UserError, match=r"cannot listen on 127\.0\.0\.1"):
             find_free_port("127.0.0.1", listener.getsockname()[1])
         port = find_free_port("127.0.0.1")
     assert port != listener

@@ -11,7 +11,7 @@ from prep.inference import transport
 from prep.inference.errors import RequestError, parse_completion
 from prep.inference.transport import STREAM, ChatTransport, proxy, time_limit
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint
 from server_config import server_config
 
@@ -100,7 +100,7 @@ def test_a_redirect_is_not_followed():
     moved = Reply(status=307, headers={"Location": "https://127.0.0.1/v1/chat/completions"})
     with (
         FaultServer(lambda ask: moved) as server,
-        pytest.raises(Failure, match=r"sends us on to https://127\.0\.0\.1"),
+        pytest.raises(UserError, match=r"sends us on to https://127\.0\.0\.1"),
     ):
         post(server)
 

@@ -30,7 +30,7 @@ from prep.rendering.document import Document
 from prep.rendering.engine import Engine
 from prep.rendering.typeset import RenderError, Typesetter, is_english
 from prep.report.ocr import OcrEngine
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from render_config import RENDER
 from running import python_environment
 
@@ -342,7 +342,7 @@ def test_a_font_with_broken_outlines_is_named_as_what_to_look_at(tmp_path: Path)
     broken[outlines.offset : outlines.offset + outlines.length] = b"\xff" * outlines.length
     (tmp_path / "broken.ttf").write_bytes(broken)
 
-    with pytest.raises(Failure, match=r'"Signs.*render\.fonts'):
+    with pytest.raises(UserError, match=r'"Signs.*render\.fonts'):
         Typesetter(replace(STYLE, fonts=(str(tmp_path / "broken.ttf"),)), 42).render("Read \U00013000.", "x")
 
 

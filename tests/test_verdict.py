@@ -238,7 +238,7 @@ def verdict(sample: int, said: str | None = "pass", score: int | None = 4, mode:
 
 def reasons(answers: list[dict], verdicts: list[dict]) -> list[str | None]:
     found = select_answers(answers, verdicts, 3)
-    return [defect and str(defect[0]) for _, defect in (found[answer["id"]] for answer in answers)]
+    return [rejection and str(rejection[0]) for _, rejection in (found[answer["id"]] for answer in answers)]
 
 
 @pytest.mark.parametrize(

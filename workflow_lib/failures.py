@@ -1,4 +1,4 @@
-"""Failure summary: the last line of each log that this run wrote and that ends in an error."""
+"""UserError summary: the last line of each log that this run wrote and that ends in an error."""
 
 import sys
 from pathlib import Path

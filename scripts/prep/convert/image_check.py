@@ -9,7 +9,7 @@ from typing import Literal
 from PIL import Image, ImageOps
 
 from prep.records.image_format import FORMATS, has_orientation
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.runtime import process_pool
 
 Check = Literal["decode", "header"]
@@ -23,7 +23,7 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def find_defect(data: bytes | None, max_pixels: int, how: Check) -> Defect | None:
+def find_rejection(data: bytes | None, max_pixels: int, how: Check) -> Rejection | None:
     """Why a picture cannot be kept, as (reason, detail), or None when it can.
 
     `header` opens the picture and compares its size with `max_pixels`; `decode` also reads it to its

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from prep.convert import image_check
 from prep.records.ids import file_prefix
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.runtime import process_pool, program
 from prep.storage import parquet
 from prep.storage.atomic import read_json
@@ -37,7 +37,7 @@ class Text:
 
     source_id: str | None
     messages: list[dict[str, str]] | None
-    defect: Defect | None = None
+    rejection: Rejection | None = None
 
 
 TextBuilder = Callable[[pa.RecordBatch], list[Text]]
@@ -202,20 +202,20 @@ def convert_rows(job: Job, rows: Rows) -> SplitRows:
     cells = zip(rows.pictures, rows.names, texts, strict=True)
     for row, (picture, name, text) in enumerate(cells, rows.start):
         origin = {"id": f"{prefix}{row}", "row": row}
-        if defect := find_picture_defect(picture, name, job.max_pixels, job.check) or text.defect:
-            reason, detail = defect
+        if rejection := find_picture_rejection(picture, name, job.max_pixels, job.check) or text.rejection:
+            reason, detail = rejection
             rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
         else:
             kept.append(origin | {"source_id": text.source_id, "messages": text.messages})
     return kept, rejected
 
 
-def find_picture_defect(
+def find_picture_rejection(
     data: bytes | None, name: bytes | None, max_pixels: int, how: image_check.Check
-) -> Defect | None:
+) -> Rejection | None:
     """Why a picture cannot be kept, or None where it can."""
     try:
         parquet.decode(name)
     except UnicodeDecodeError as error:
         return Reason.TEXT_NOT_UTF8, f"image.path: {error}"
-    return image_check.find_defect(data, max_pixels, how)
+    return image_check.find_rejection(data, max_pixels, how)

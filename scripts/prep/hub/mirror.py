@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prep.hub.listing import HubFile, matches_any
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import atomic
 
 
@@ -14,7 +14,7 @@ class Mirror:
         self.repo = repo
         self.root = folder / repo
         if not self.root.is_dir():
-            raise Failure(f"{repo}: no folder {self.root} in the mirror; check hub.mirror and the name")
+            raise UserError(f"{repo}: no folder {self.root} in the mirror; check hub.mirror and the name")
 
     def commit(self, revision: str) -> None:
         """A mirror knows no commits."""
@@ -24,7 +24,7 @@ class Mirror:
         sizes = {path.relative_to(self.root).as_posix(): measure_file(path) for path in found}
         for path in sizes:
             if path != path.encode(errors="replace").decode():
-                raise Failure(f"{self.root}: the name {path!a} is not UTF-8; rename the file")
+                raise UserError(f"{self.root}: the name {path!a} is not UTF-8; rename the file")
         return [
             HubFile(path, size, None) for path, size in sorted(sizes.items()) if matches_any(path, patterns)
         ]
@@ -41,7 +41,7 @@ class Mirror:
         """Link the file to `to`; nothing is copied, and the mirror is only read."""
         source = (self.root / file.path).resolve()
         if not source.is_file() or source.stat().st_size != file.bytes:
-            raise Failure(f"{self.root / file.path} is gone or changed since it was listed; run again")
+            raise UserError(f"{self.root / file.path} is gone or changed since it was listed; run again")
         to.parent.mkdir(parents=True, exist_ok=True)
         link = to.with_name(f".{to.name}.link")
         link.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from prep.hub import retry
 from prep.hub.listing import HubFile, find_folder, matches_any
 from prep.hub.retry import Result, describe_error, explain_error
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.sanitize import register_secret, register_url_password
 from prep.storage import atomic
 
@@ -59,7 +59,9 @@ class Remote:
         register_url_password(self.endpoint)
         parts = urlsplit(self.endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Failure("hub.endpoint (or HF_ENDPOINT) must be an address such as https://hub.example.org")
+            raise UserError(
+                "hub.endpoint (or HF_ENDPOINT) must be an address such as https://hub.example.org"
+            )
         # Without the user's name and password, where the address holds them.
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -114,7 +116,7 @@ class Remote:
         if found != file.sha256:
             part.unlink()
             line = f"sha256 is {found}, the hub lists {file.sha256}; run again"
-            raise Failure(f"{self._where(file.path)}: {line}")
+            raise UserError(f"{self._where(file.path)}: {line}")
         with part.open("rb+") as whole:
             os.fsync(whole.fileno())
         # Left by a download that was given up, and its file replaced at the hub since.
@@ -169,7 +171,7 @@ class Remote:
             place, size = map(int, span.groups()) if span else (0, response.headers.get("Content-Length"))
             if size is not None and int(size) != file.bytes:
                 line = f"it has {size} bytes, and had {file.bytes} when listed; delete its listing, run again"
-                raise Failure(f"{self._where(file.path)}: {line}")
+                raise UserError(f"{self._where(file.path)}: {line}")
             for chunk in response.iter_bytes():
                 yield chunk[max(start - place, 0) :]
                 place += len(chunk)
@@ -184,7 +186,7 @@ class Remote:
                 return read(response.json()), response.links.get("next", {}).get("url")
             except (ValueError, KeyError, TypeError) as error:
                 line = "answers, but not as a hub does; check hub.endpoint or HF_ENDPOINT"
-                raise Failure(f"{self.shown} {line}") from error
+                raise UserError(f"{self.shown} {line}") from error
 
         return retry.call_with_retries(ask, self.pause)
 
@@ -204,7 +206,7 @@ class Remote:
         try:
             yield
         except (errors.HTTPError, ConnectionError) as error:
-            raise Failure(f"{self._where(what)} {explain_error(error)}") from error
+            raise UserError(f"{self._where(what)} {explain_error(error)}") from error
 
 
 def parse_files(page: list[dict]) -> list[HubFile]:

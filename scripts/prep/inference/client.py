@@ -26,7 +26,7 @@ from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
 from prep.inference.transport import STREAM, time_limit
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
@@ -99,7 +99,7 @@ class Client:
         """Ask what is missing, all of it; then give every request with its response, in order.
 
         `requests` is called several times (to count, to ask, to give) and must give the same each time.
-        Raises Failure when more than `max_failed_share` of them failed for no reason of their own, or
+        Raises UserError when more than `max_failed_share` of them failed for no reason of their own, or
         when the server is of no use. What is on its way then is let finish, within its own time limit, and
         what was answered is journaled.
         """
@@ -350,17 +350,17 @@ class Client:
             await self._check_endpoint(endpoint, 0)
 
     async def _check_endpoint(self, endpoint: PooledEndpoint, refusals: int) -> None:
-        """Raise Failure when an endpoint met too many refusals in a row that are not the rows' own.
+        """Raise UserError when an endpoint met too many refusals in a row that are not the rows' own.
 
         They are when a plain question is answered.
         """
         async with self._checking:
             doubtful = endpoint.refusals > (refusals if endpoint.sound else 0)
             if doubtful and not await self._answers_question(endpoint):
-                raise Failure(str(endpoint.refusal))
+                raise UserError(str(endpoint.refusal))
 
     async def _check_hope(self, endpoint: PooledEndpoint, error: RequestError) -> None:
-        """Raise Failure when a error is one too many: there is no hope for the endpoint, or for any."""
+        """Raise UserError when a error is one too many: there is no hope for the endpoint, or for any."""
         if isinstance(error, Refusal):
             await self._wait_for_answer()
             await self._check_endpoint(endpoint, REFUSALS - 1)
@@ -376,18 +376,18 @@ class Client:
                     self._pool.check_hope(error)
 
     def _check_refusals(self) -> None:
-        """Raise Failure when the server refuses whatever it is asked: that is not the rows' fault."""
+        """Raise UserError when the server refuses whatever it is asked: that is not the rows' fault."""
         refused = sum(self._progress.failed[reason] for reason in errors.OWN)
         if refused < REFUSALS or self._known.find():
             return
         detail = next(each.detail for each in self._failures.values() if each.failure in errors.OWN)
-        raise Failure(
+        raise UserError(
             f"the server refused the first {refused} requests ({detail});"
             " see sampling, max_model_len and args"
         )
 
     async def _check_share(self) -> None:
-        """Raise Failure when more than bearable have failed for reasons that are not the row's own."""
+        """Raise UserError when more than bearable have failed for reasons that are not the row's own."""
         progress = self._progress
         count = progress.held.total()
         if count <= self._bearable:
@@ -400,11 +400,11 @@ class Client:
         async with self._checking:
             if not progress.answered and any([await self._answers_question(each) for each in self._pool]):
                 share = math.ceil(self._known.missing() / progress.total * 10_000) / 10_000
-                raise Failure(
+                raise UserError(
                     f"{what} The server answers others, so it is these rows: with max_failed_share {share:g}"
                     " they are rejected"
                 )
-        raise Failure(f"{what} Run again: only what is missing is asked")
+        raise UserError(f"{what} Run again: only what is missing is asked")
 
 
 class _Known:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.transport import ChatTransport
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint
 
 log = logging.getLogger("prep")
@@ -194,11 +194,11 @@ class EndpointPool:
         return all(each.hopeless(now) for each in self._endpoints)
 
     def check_hope(self, error: RequestError) -> None:
-        """Raise Failure when there is no more hope for any endpoint; `error`: the last."""
+        """Raise UserError when there is no more hope for any endpoint; `error`: the last."""
         now = self._now()
         if self.hopeless():
             since = now - max(each.good for each in self._endpoints)
-            raise Failure(
+            raise UserError(
                 f"no request has succeeded for {since:.0f} s, the last: {error.reason} ({error.detail});"
                 " mend the server and run again: only what is missing is asked"
             )

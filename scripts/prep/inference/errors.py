@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.retry_after import parse_retry_after
 from prep.runtime.sanitize import sanitize
 
@@ -79,7 +79,7 @@ class RequestError(Exception):
         self.row = reason in OWN
 
 
-class Refusal(RequestError, Failure):
+class Refusal(RequestError, UserError):
     """A refusal that every request meets where key, model or address are wrong, and that one row may meet.
 
     A gateway says 403 to a prompt that it flags, a firewall 405. As long as no request was answered it is

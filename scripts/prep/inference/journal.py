@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage.atomic import name_file_in_errors
 
 log = logging.getLogger("prep")
@@ -42,7 +42,7 @@ OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job tha
 class Journal:
     """The finished requests under `folder`, which is made if it is missing.
 
-    What other processes append after this one has opened the folder is not seen. Raises Failure when a
+    What other processes append after this one has opened the folder is not seen. Raises UserError when a
     file holds lines of another format.
     """
 
@@ -75,7 +75,7 @@ class Journal:
             return json.loads(line[BODY:-1].decode("utf-8", "surrogatepass"))
         except ValueError as error:
             path = self._paths[number]
-            raise Failure(f"{path}: the line at byte {offset} is damaged ({error}); remove it") from error
+            raise UserError(f"{path}: the line at byte {offset} is damaged ({error}); remove it") from error
 
     def append(self, key: str, record: dict[str, Any]) -> None:
         """Write down a finished request; once this returns, a killed process loses it no more."""
@@ -155,7 +155,7 @@ class Journal:
 
 
 def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
-    """The key of the line at block[begin:end], in bytes; Failure when it is not one of this format."""
+    """The key of the line at block[begin:end], in bytes; UserError when it is not one of this format."""
     key = block[begin + KEY.start : begin + KEY.stop]
     if block.startswith(HEAD, begin) and block.startswith(MIDDLE, begin + KEY.stop) and HEX(key):
         return bytes.fromhex(key.decode())
@@ -166,7 +166,7 @@ def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
         what = f"of journal format {int(found[1])}"
     else:
         what = "that is damaged"
-    raise Failure(
+    raise UserError(
         f"{path}: it holds a line {what}; this program reads format {VERSION}."
         " Move the file away (what it holds is then asked again), or use the version that wrote it"
     )

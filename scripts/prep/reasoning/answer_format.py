@@ -3,14 +3,14 @@
 import re
 
 from prep.inference.request import Response
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, EMPTY_THINK, MEDIA_TAG, THINK_END, THINK_START
 from prep.records.template_tokens import template_tokens
 
 _THOUGHT = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*)", re.DOTALL)
 
 
-def check_response(response: Response) -> Defect | None:
+def check_response(response: Response) -> Rejection | None:
     """Why an answer of any format is rejected, or None.
 
     It failed, did not stop, is empty, has a media tag or a template token, or cannot be stored.
@@ -44,13 +44,13 @@ def join_thinking(response: Response) -> str:
     return response.content
 
 
-def parse_text_answer(response: Response, mode: str) -> str | Defect:
+def parse_text_answer(response: Response, mode: str) -> str | Rejection:
     """A text teacher's answer, `<think>…</think>` and text, or why it is rejected.
 
     In mode `no_thinking` the think block is empty; it is restored where the server left it out.
     """
-    if defect := check_response(response):
-        return defect
+    if rejection := check_response(response):
+        return rejection
     text = join_thinking(response)
     if mode == "no_thinking" and "<think>" not in text and "</think>" not in text:
         text = EMPTY_THINK + text.lstrip()
@@ -64,14 +64,14 @@ def parse_text_answer(response: Response, mode: str) -> str | Defect:
     return text
 
 
-def parse_image_answer(response: Response) -> str | Defect:
+def parse_image_answer(response: Response) -> str | Rejection:
     """A vision teacher's answer without its answer and box tags, or why it is rejected.
 
     The format is that of GLM-4.1V-Thinking: `<think>…</think><answer>…</answer>`, where the last tag may be
     missing, and boxes `<|begin_of_box|>…<|end_of_box|>` in pairs.
     """
-    if defect := check_response(response):
-        return defect
+    if rejection := check_response(response):
+        return rejection
     text = join_thinking(response)
     for tag in (THINK_START, THINK_END):
         if text.count(tag) != 1:

@@ -20,10 +20,10 @@ from prep.reasoning import verdict
 from prep.reasoning.answer_format import strip_thinking
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
-from prep.records.reason import Defect
+from prep.records.reason import Rejection
 from prep.records.template_tokens import template_tokens, with_note
 from prep.runtime import program
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.server import Server
 from prep.serving.server_config import read_server_config
 from prep.storage import parquet
@@ -106,7 +106,7 @@ def write_answers(
     args: argparse.Namespace,
     sampling: dict[str, dict],
     no_think_share: float,
-    parse_answer: Callable[[Response, str], str | Defect],
+    parse_answer: Callable[[Response, str], str | Rejection],
 ) -> None:
     """Write one row of ANSWERS for each task, in order: the parsed text, or the reason why there is none.
 
@@ -142,11 +142,11 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
 
     `suffix` ends the prompt (see prep.reasoning.verdict.build_prompt).
     The judge sees the picture where the question has one.
-    Raises Failure where the prompt is not the one that is meant.
+    Raises UserError where the prompt is not the one that is meant.
     """
     prompt = args.prompt.read_text(encoding="utf-8")
     if hashlib.sha256(prompt.encode()).hexdigest() != args.prompt_sha256:
-        raise Failure(
+        raise UserError(
             f"{args.prompt} is not the prompt of this job: a run with another configuration was started in"
             " this folder; start this one again"
         )
@@ -179,7 +179,7 @@ def send_requests(
     """Send what the journal does not hold; gives (request, response) in the order of `requests`."""
     config = read_server_config(args.server)
     if config.model != args.model:
-        raise Failure(
+        raise UserError(
             f"{args.server} names the model {config.model}, and this job is for {args.model}: a run with"
             " another configuration was started in this folder; start this one again"
         )

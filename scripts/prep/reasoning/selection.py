@@ -8,7 +8,7 @@ from pathlib import Path
 from prep.reasoning import verdict
 from prep.records import question
 from prep.records.question import Question
-from prep.records.reason import Defect
+from prep.records.reason import Rejection
 from prep.records.template_tokens import with_note
 from prep.storage import parquet
 from prep.storage.part import SplitRows, write_part
@@ -18,12 +18,12 @@ from prep.storage.summary import write_summary
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """An answer with its question, its score, and its defect or None when it is kept."""
+    """An answer with its question, its score, and its rejection or None when it is kept."""
 
     question: Question
     answer: dict
     score: int | None
-    defect: Defect | None
+    rejection: Rejection | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +47,10 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
         yield JudgedAnswer(asked, answer, *found[answer["id"]])
 
 
-def write_selection(args: argparse.Namespace, results: Iterable[tuple[JudgedAnswer, dict | Defect]]) -> None:
-    """Write each result where it belongs: a training row, or a defect."""
+def write_selection(
+    args: argparse.Namespace, results: Iterable[tuple[JudgedAnswer, dict | Rejection]]
+) -> None:
+    """Write each result where it belongs: a training row, or a rejection."""
 
     def split() -> Iterator[SplitRows]:
         for batch in parquet.batch_rows(results, parquet.STREAMED_ROWS):
@@ -76,13 +78,13 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
     }
 
 
-def build_reject(judged: JudgedAnswer, defect: Defect) -> dict:
+def build_reject(judged: JudgedAnswer, rejection: Rejection) -> dict:
     """The reject of an answer, named by the training row that it would have been.
 
     What the detail of a whole answer tells of its request stands in it too (see
     prep.records.template_tokens).
     """
-    answer, (reason, detail) = judged.answer, defect
+    answer, (reason, detail) = judged.answer, rejection
     if answer["reason"] is None:
         detail = with_note(detail, judged.question.text)
     return {"id": answer["id"], **judged.question.origin(), "reason": reason, "detail": detail}

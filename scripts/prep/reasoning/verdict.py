@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from prep.inference.request import Response
 from prep.reasoning.answer_format import strip_thinking
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.records.tags import THINK_END
 from prep.records.template_tokens import break_template_tokens
 from prep.runtime.sanitize import sanitize
@@ -178,20 +178,20 @@ def build_verdict_row(id_: str, response: Response) -> dict:
 
 def select_answers(
     answers: Iterable[dict], verdicts: Iterable[dict], min_score: int
-) -> dict[str, tuple[int | None, Defect | None]]:
-    """Each answer's score, and its defect or None when it is kept, by the answer's id.
+) -> dict[str, tuple[int | None, Rejection | None]]:
+    """Each answer's score, and its rejection or None when it is kept, by the answer's id.
 
     Of an answer only id, question_id, mode, sample, reason and detail are looked at, so that a batch's
     texts need not be in memory. Verdicts are joined by id. Kept is, of each question and mode, what passed
     with the best score of at least `min_score`; among equals the lowest sample number.
     """
     by_id = {row["id"]: row for row in verdicts}
-    found: dict[str, tuple[int | None, Defect | None]] = {}
+    found: dict[str, tuple[int | None, Rejection | None]] = {}
     best: dict[tuple[str, str], tuple[int, int, str]] = {}
     for answer in answers:
-        id_, score, defect = answer["id"], *_score_answer(answer, by_id.get(answer["id"]), min_score)
-        found[id_] = score, defect
-        if defect is None:
+        id_, score, rejection = answer["id"], *_score_answer(answer, by_id.get(answer["id"]), min_score)
+        found[id_] = score, rejection
+        if rejection is None:
             rivals, rank = (answer["question_id"], answer["mode"]), (-score, answer["sample"], id_)
             worse = max(rank, best.get(rivals, rank))
             best[rivals] = min(rank, best.get(rivals, rank))
@@ -200,7 +200,7 @@ def select_answers(
     return found
 
 
-def _score_answer(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Defect | None]:
+def _score_answer(answer: dict, verdict: dict | None, min_score: int) -> tuple[int | None, Rejection | None]:
     if answer["reason"]:
         return None, (Reason(answer["reason"]), answer["detail"] or "")
     if verdict is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from prep.records.reason import Defect, Reason
+from prep.records.reason import Reason, Rejection
 from prep.storage.atomic import is_lfs_pointer
 from prep.storage.parquet import LFS_POINTER, BadShard
 
@@ -17,7 +17,7 @@ _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _NO_STRUCTURE = re.compile(rb'[^"\[\]{},]*+')
 
 
-def read_rows(path: Path) -> Iterator[dict | Defect]:
+def read_rows(path: Path) -> Iterator[dict | Rejection]:
     """Each row of the file, or what is wrong with the row.
 
     A file whose first character is `[` is an array, whatever its name; else each line that is not blank is a
@@ -104,7 +104,7 @@ def split_array(path: Path, file: IO[bytes]) -> Iterator[bytes]:
         rest = file.read(CHUNK_BYTES)
 
 
-def _read_element(path: Path, number: int, element: bytes) -> dict | Defect:
+def _read_element(path: Path, number: int, element: bytes) -> dict | Rejection:
     """An element, or what is wrong with it; raises BadShard if nobody can tell where the next one begins."""
     if not element.strip():
         return Reason.QUESTION_INVALID, "an empty element: a comma too many"
@@ -120,7 +120,7 @@ def _read_element(path: Path, number: int, element: bytes) -> dict | Defect:
     return row
 
 
-def _read_line(line: bytes) -> dict | Defect:
+def _read_line(line: bytes) -> dict | Rejection:
     row, stripped = _read_object(line), line.strip()
     if isinstance(row, dict) or not stripped.endswith(b","):
         return row
@@ -130,7 +130,7 @@ def _read_line(line: bytes) -> dict | Defect:
     )
 
 
-def _read_object(text: bytes) -> dict | Defect:
+def _read_object(text: bytes) -> dict | Rejection:
     try:
         row = json.loads(text.decode())
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prep.records.tags import IMAGE_TAG
 from prep.records.template_tokens import break_template_tokens
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import parquet
 
 
@@ -53,11 +53,11 @@ def read_questions(paths: Iterable[Path]) -> Iterator[Question]:
 def join_answers(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
     """Each answer with its question, joined by id: a merge of two streams in the same order of questions.
 
-    Raises Failure where the question of an answer is not there.
+    Raises UserError where the question of an answer is not there.
     """
     questions, asked = iter(questions), None
     for answer in answers:
         while asked is None or asked.id != answer["question_id"]:
             if (asked := next(questions, None)) is None:
-                raise Failure(f"{answer['id']}: its question is not there; delete the answers, run again")
+                raise UserError(f"{answer['id']}: its question is not there; delete the answers, run again")
         yield asked, answer

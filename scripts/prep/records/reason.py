@@ -57,5 +57,5 @@ class Reason(StrEnum):
     TOO_LONG_TO_RENDER = "too_long_to_render"
 
 
-Defect = tuple[Reason, str]
+Rejection = tuple[Reason, str]
 """Why a row is not kept: a reason, and what was found."""

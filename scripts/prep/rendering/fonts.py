@@ -15,7 +15,7 @@ import typst
 from fontTools.ttLib import TTFont
 
 from prep.rendering.scratch_folder import ScratchFolder
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 WHEELS = {
     "fontpkg-noto-sans": r"NotoSans.*\.ttf",
@@ -76,7 +76,7 @@ class Fonts:
         read = {Path(info.path).resolve() for info in self.engine.fonts() if info.path}
         for file in files:
             if file not in read:
-                raise Failure(f"{file} cannot be read as a font")
+                raise UserError(f"{file} cannot be read as a font")
         self._faces = _load_faces(self.engine)
         self.families = [face.family for face in self._faces]
         self._renderable: dict[str, bool] = {}
@@ -158,10 +158,10 @@ def _find_wheel_fonts() -> list[Path]:
         try:
             files = importlib.metadata.files(wheel) or []
         except importlib.metadata.PackageNotFoundError:
-            raise Failure(f"the fonts of {wheel} are not installed: pip install {wheel.lower()}") from None
+            raise UserError(f"the fonts of {wheel} are not installed: pip install {wheel.lower()}") from None
         paths = {f.name: Path(f.locate()) for f in files if re.search(pattern + r"\Z", str(f))}
         if not paths:
-            raise Failure(f"{wheel} holds no font that matches {pattern}: install the locked version")
+            raise UserError(f"{wheel} holds no font that matches {pattern}: install the locked version")
         found += [paths[name] for name in sorted(paths)]
     return found
 
@@ -172,7 +172,7 @@ def _find_fonts(paths: tuple[str, ...]) -> list[Path]:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         fonts = [file for file in files if file.suffix.lower() in _SUFFIXES and file.is_file()]
         if not fonts:
-            raise Failure(f"render.fonts: {path} is not a font file, nor a folder that holds one")
+            raise UserError(f"render.fonts: {path} is not a font file, nor a folder that holds one")
         found += fonts
     return found
 
@@ -194,4 +194,4 @@ def _read_widths(path: str, index: int) -> dict[int, float]:
             advances, units = font["hmtx"].metrics, font["head"].unitsPerEm
             return {code: advances[glyph][0] / units for code, glyph in (font.getBestCmap() or {}).items()}
     except Exception as error:  # fontTools raises whatever a broken table leads to
-        raise Failure(f"{path} cannot be read as a font: {error}") from error
+        raise UserError(f"{path} cannot be read as a font: {error}") from error

@@ -19,7 +19,7 @@ from prep.rendering.document import Document
 from prep.rendering.document import is_english as is_english
 from prep.rendering.engine import CompileError, Engine
 from prep.rendering.style import PageStyle, sample_style
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -192,7 +192,7 @@ class Typesetter:
         except CompileError as error:
             if document.is_plain:
                 line = f"a question cannot be drawn: {error} (is it a font of render.fonts?)"
-                raise Failure(line) from error
+                raise UserError(line) from error
             raise _DoesNotFit(str(error)) from error
         if document.is_plain_text or all(encode.has_clean_margins(page, style.margin) for page in pages):
             return pages

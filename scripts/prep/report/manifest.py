@@ -3,14 +3,14 @@
 from typing import Any
 
 from prep.records.reason import Reason
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 
 def build_manifest(name: str, summary: dict, listings: list[dict], states: list[dict]) -> dict[str, Any]:
     """Build the manifest of the artifact `name` from its assembly's summary.
 
     `listings` name every file of its sources, in the order in which they are shown; `states`, summaries
-    again, say what became of each file that was to be read. Raises Failure when the counts do not add up
+    again, say what became of each file that was to be read. Raises UserError when the counts do not add up
     or no state names such a file.
     """
     check_counts(name, summary)
@@ -33,16 +33,18 @@ def build_manifest(name: str, summary: dict, listings: list[dict], states: list[
 
 
 def check_counts(name: str, summary: dict) -> None:
-    """Raise Failure unless every row that was read is in the artifact or has a reason of ours."""
+    """Raise UserError unless every row that was read is in the artifact or has a reason of ours."""
     artifact = summary["files"]["artifact"]
     read, kept, rejected = (summary[key] for key in ("read", "kept", "rejected"))
     strange = sorted(set(rejected) - set(Reason))
     if strange:
-        raise Failure(f"{name}: rows are rejected for reasons that nobody knows: {', '.join(strange)}")
+        raise UserError(f"{name}: rows are rejected for reasons that nobody knows: {', '.join(strange)}")
     if artifact["rows"] != kept:
-        raise Failure(f"{name}: {artifact['path']} has {artifact['rows']} rows, but {kept} were kept")
+        raise UserError(f"{name}: {artifact['path']} has {artifact['rows']} rows, but {kept} were kept")
     if read != kept + sum(rejected.values()):
-        raise Failure(f"{name}: {read} rows were read, but {kept} kept and {sum(rejected.values())} rejected")
+        raise UserError(
+            f"{name}: {read} rows were read, but {kept} kept and {sum(rejected.values())} rejected"
+        )
 
 
 def list_sources(name: str, listings: list[dict], states: list[dict]) -> list[dict[str, Any]]:
@@ -60,7 +62,7 @@ def list_sources(name: str, listings: list[dict], states: list[dict]) -> list[di
             unneeded = {"state": "unneeded"} if file["take"] == 0 else None
             was = unneeded or seen.get((listing["source"], file["file"]))
             if was is None:
-                raise Failure(f"{name}: nothing says what became of {listing['repo']}/{file['file']}")
+                raise UserError(f"{name}: nothing says what became of {listing['repo']}/{file['file']}")
             found.append(describe_file(listing, file, was))
         unknown = {"bytes": None, "sha256": None, "rows": None}
         found += [

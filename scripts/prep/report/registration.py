@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage.install import install
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Member:
 def build_entries(names: list[str]) -> dict[str, dict]:
     """An entry for each artifact, by the last part of its name; LLaMA-Factory's data/README.md has the keys.
 
-    Raises Failure when two artifacts would share a key.
+    Raises UserError when two artifacts would share a key.
     """
     found: dict[str, dict] = {}
     for name in names:
@@ -46,7 +46,7 @@ def build_entries(names: list[str]) -> dict[str, dict]:
         }
         if key in found:
             other = found[key]["file_name"]
-            raise Failure(f"{other} and {name}.parquet would both be registered as {key!r}: leave one out")
+            raise UserError(f"{other} and {name}.parquet would both be registered as {key!r}: leave one out")
         found[key] = entry
     return found
 
@@ -124,7 +124,7 @@ def split_gap(gap: str) -> tuple[str, str]:
 def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
     """The content of the file at `path` with our entries merged in.
 
-    Raises Failure when what stands there is not a JSON object in UTF-8.
+    Raises UserError when what stands there is not a JSON object in UTF-8.
     """
     if not path.exists():
         return (json.dumps(ours, indent=2, ensure_ascii=False) + "\n").encode()
@@ -135,7 +135,7 @@ def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
         if not isinstance(standing, dict):
             raise ValueError(f"it is a {type(standing).__name__}")
     except (ValueError, RecursionError) as error:
-        raise Failure(
+        raise UserError(
             f"{path} is not a JSON object ({error}): nothing was registered; mend it or move it away"
         ) from error
     for key in ours.keys() & standing.keys():
@@ -147,7 +147,7 @@ def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
 def register(names: list[str], data: Path) -> None:
     """Register artifacts in the dataset_info.json of a folder; its other entries stay.
 
-    Several programs may do so at once, with the same names. Raises Failure like the functions above.
+    Several programs may do so at once, with the same names. Raises UserError like the functions above.
     """
     standing = data / "dataset_info.json"
     install(standing, merge_file(standing, build_entries(names)))

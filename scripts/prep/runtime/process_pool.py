@@ -13,10 +13,10 @@ from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 
 
-class WorkerKilled(Failure):
+class WorkerKilled(UserError):
     """A worker was killed from outside, or crashed."""
 
 
@@ -45,13 +45,13 @@ def open_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 @contextlib.contextmanager
 def explain_out_of_memory(path: str | Path, rule: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a Failure that names the file, and the resource of `rule` to raise."""
+    """Turn an out-of-memory error into a UserError that names the file and the resource of `rule`."""
     try:
         yield
     except (MemoryError, WorkerKilled) as error:
         what = "memory ran out" if isinstance(error, MemoryError) else "a process crashed or was killed"
         more = f"give the job more memory (--set-resources {rule}:mem_mb=16000), or more tries (--retries 2)"
-        raise Failure(f"{path}: {what}; {more}, each of which gets more") from error
+        raise UserError(f"{path}: {what}; {more}, each of which gets more") from error
 
 
 class _SignalSafePool(ProcessPoolExecutor):

@@ -16,7 +16,7 @@ from prep.runtime.sanitize import SanitizingFormatter, register_environment_secr
 log = logging.getLogger("prep")
 
 
-class Failure(Exception):
+class UserError(Exception):
     """An error that a user can cause and mend: one line that says what, where, and what to do.
 
     Its text is sanitized, since it may quote a server or a hub.
@@ -57,7 +57,7 @@ def parser(doc: str | None) -> Parser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program's main(); a Failure or an OSError ends in one clear last line and exit code 1.
+    """Run a program's main(); a UserError or an OSError ends in one clear last line and exit code 1.
 
     SIGTERM unwinds the stack like Ctrl-C, so that context managers close what they opened. Both exit with
     128 + the signal's number. The end of the workflow that runs the program is a SIGTERM too. Any other
@@ -74,13 +74,13 @@ def run(main: Callable[[], None]) -> None:
     end_with_parent()
     try:
         main()
-    except (Failure, OSError) as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
     except KeyboardInterrupt:
         sys.exit(_exit_code(signal.SIGINT, "interrupted"))
 
 
-def _words(error: Failure | OSError) -> str:
+def _words(error: UserError | OSError) -> str:
     """Return the message of an error, with advice where the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename or "a file"

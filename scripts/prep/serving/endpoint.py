@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.sanitize import register_secret
 from prep.serving.server_config import ServerConfig
 
@@ -51,20 +51,22 @@ class ExternalServers:
     async def endpoints(self) -> list[Endpoint]:
         """Return the servers that answer, at least one. The others are checked again during the run.
 
-        While no server answers, a busy one is waited for, up to `request_timeout` seconds. Raises Failure
+        While no server answers, a busy one is waited for, up to `request_timeout` seconds. Raises UserError
         when none answers, or when the first check finds one that serves another model or refuses the key.
         """
         name = self._config.name
         if not self._found:
             key = self._read_key()
             if not self._config.base_urls:
-                raise Failure(f"{name}: base_urls is empty; name where the external server runs")
+                raise UserError(f"{name}: base_urls is empty; name where the external server runs")
             self._missing = [Endpoint(url.rstrip("/"), key) for url in self._config.base_urls]
             absent, wrong = await self._check_first()
             if wrong:
-                raise Failure(f"{name}: {'; '.join(wrong)}")
+                raise UserError(f"{name}: {'; '.join(wrong)}")
             if not self._found:
-                raise Failure(f"{name}: no server answers ({'; '.join(absent)}); start one or mend base_urls")
+                raise UserError(
+                    f"{name}: no server answers ({'; '.join(absent)}); start one or mend base_urls"
+                )
             for error in absent:
                 log.warning("%s: goes on without %s", name, error)
         elif self._missing and (self._search is None or self._search.done()):
@@ -80,9 +82,9 @@ class ExternalServers:
         variable = self._config.api_key_env
         key = os.environ.get(variable, "").strip() if variable else NO_KEY
         if not key:
-            raise Failure(f"{self._config.name}: the variable {variable} of api_key_env is not set")
+            raise UserError(f"{self._config.name}: the variable {variable} of api_key_env is not set")
         if not (key.isascii() and key.isprintable()):
-            raise Failure(f"{self._config.name}: the variable {variable} of api_key_env holds no key")
+            raise UserError(f"{self._config.name}: the variable {variable} of api_key_env holds no key")
         return key
 
     async def _check_first(self) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.server_config import ServerConfig
 
 EMBEDDED_SERVER = Path(__file__).resolve().parents[2] / "embedded_server.py"
@@ -16,18 +16,20 @@ RESERVED_FLAGS = ("--host", "--port", "--served-model-name", "--api-key")  # dec
 
 
 def build_command(config: ServerConfig, port: int) -> list[str]:
-    """Build the command that serves the model on `port`. Raises Failure when the configuration is wrong."""
+    """Build the command that serves the model on `port`. Raises UserError when the configuration is wrong."""
     name, model, args = config.name, config.model, config.args
     for flag in (argument.partition("=")[0] for argument in args):
         if flag in RESERVED_FLAGS:
-            raise Failure(f"{name}: args must not hold {flag}: it is decided at each start")
+            raise UserError(f"{name}: args must not hold {flag}: it is decided at each start")
     address = ["--host", config.host, "--port", str(port)]
     if config.mode == "embedded":
         threads = str(config.threads or max(1, _count_cores() - 1))
         return [sys.executable, str(EMBEDDED_SERVER), "--model", model, *address, "--threads", threads]
     launcher = config.launcher
     if shutil.which(launcher[0]) is None:
-        raise Failure(f"{name}: launcher {launcher[0]!r} is not found; run with --sdm conda, or name another")
+        raise UserError(
+            f"{name}: launcher {launcher[0]!r} is not found; run with --sdm conda, or name another"
+        )
     length = str(config.max_model_len)
     return [*launcher, model, *address, "--served-model-name", model, "--max-model-len", length, *args]
 
@@ -35,14 +37,14 @@ def build_command(config: ServerConfig, port: int) -> list[str]:
 def split_devices(config: ServerConfig) -> list[str | None]:
     """Split `devices`, or else those of the job, into CUDA_VISIBLE_DEVICES of each replica.
 
-    None leaves the variable as it is (for one replica). Raises Failure where the split is not even.
+    None leaves the variable as it is (for one replica). Raises UserError where the split is not even.
     """
     replicas, devices = config.replicas, config.devices
     if replicas == 1:
         return [devices]
     each = [one for one in (devices or os.environ.get("CUDA_VISIBLE_DEVICES", "")).split(",") if one]
     if not each or len(each) % replicas:
-        raise Failure(
+        raise UserError(
             f"{config.name}: {replicas} replicas cannot share {len(each)} devices evenly;"
             ' name them in devices, such as "0,1,2,3"'
         )
@@ -70,7 +72,7 @@ def lease_folder(root: Path) -> tuple[Path, int]:
 def find_free_port(host: str, port: int = 0) -> int:
     """Return a port of `host` that is free at this moment: `port` itself, or any for 0.
 
-    Raises Failure when the port is taken, or the machine has no such host.
+    Raises UserError when the port is taken, or the machine has no such host.
     """
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
@@ -79,14 +81,14 @@ def find_free_port(host: str, port: int = 0) -> int:
             listener.bind((host, port))
             return listener.getsockname()[1]
     except OSError as error:
-        raise Failure(f"cannot listen on {host}:{port or '*'}: {error.strerror}") from error
+        raise UserError(f"cannot listen on {host}:{port or '*'}: {error.strerror}") from error
 
 
 def is_port_taken(host: str, port: int) -> bool:
     """Whether a process listens at the port."""
     try:
         find_free_port(host, port)
-    except Failure:
+    except UserError:
         return True
     return False
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from prep.runtime.process_group import GuardedProcess
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, describe_models, fetch_json, serves_model
 from prep.serving.launch import build_command, find_free_port, is_port_taken, lease_folder, url_host
@@ -89,7 +89,7 @@ class Replica:
         self.endpoint = None
 
     async def _run(self) -> None:
-        """Start until healthy. Raises Failure when it never was, or has died more than `restarts` times."""
+        """Start until healthy. Raises UserError when it never was, or has died more than `restarts` times."""
         if self._process is not None:
             how = self._process.describe_exit()
             await asyncio.to_thread(self._process.stop)
@@ -98,13 +98,13 @@ class Replica:
             try:
                 self.endpoint = await self._start()
                 return
-            except Failure as failure:
+            except UserError as failure:
                 # A server that never became healthy would not the next time either.
                 if self.endpoint is None:
                     raise
                 self._spend_restart(failure)
 
-    def _spend_restart(self, failure: Failure) -> None:
+    def _spend_restart(self, failure: UserError) -> None:
         if self._restarts == 0:
             raise failure
         self._restarts -= 1
@@ -134,7 +134,7 @@ class Replica:
                     process, f"the server ended ({process.describe_exit()}) before it was ready"
                 )
             log.warning("%s: another program took port %d first; trying another", self.name, port)
-        raise Failure(f"{self.name}: other programs took {self.port_attempts} free ports first")
+        raise UserError(f"{self.name}: other programs took {self.port_attempts} free ports first")
 
     def _spawn(self, port: int, key: str) -> GuardedProcess:
         command = build_command(self._config, port)
@@ -191,6 +191,6 @@ class Replica:
         if status == 200:
             log.warning("%s: the server wants no key; its launcher must pass on %s", self.name, KEY_VARIABLE)
 
-    def _describe_failure(self, process: GuardedProcess, what: str) -> Failure:
-        """Make a Failure that ends in the last lines of the server's output."""
-        return Failure(f"{self.name}: {what}; its last output: {process.summarize_output()}")
+    def _describe_failure(self, process: GuardedProcess, what: str) -> UserError:
+        """Make a UserError that ends in the last lines of the server's output."""
+        return UserError(f"{self.name}: {what}; its last output: {process.summarize_output()}")

@@ -12,7 +12,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint, ExternalServers
 from prep.serving.launch import split_devices
 from prep.serving.orphans import end_orphans
@@ -56,21 +56,21 @@ class Server:
         """Return the endpoints that serve the model now, at least one; start replicas that do not run.
 
         The first call waits until all replicas are healthy. Later calls wait only while none is. Raises
-        Failure when a replica never became healthy, all died more than `restarts` times, no external server
+        UserError when a replica never became healthy, all died more than `restarts` times, no external server
         answers, or one of them serves another model.
         """
         async with self._lock:
             if not self._open:
                 raise RuntimeError("a Server gives endpoints only inside its with block")
             if self._failure is not None:
-                raise Failure(self._failure)
+                raise UserError(self._failure)
             try:
                 if self._external is not None:
                     return await self._external.endpoints()
                 if not self._replicas:
                     await self._start_replicas()
                 return await self._live_endpoints()
-            except Failure as failure:
+            except UserError as failure:
                 self._failure = str(failure)
                 raise
 

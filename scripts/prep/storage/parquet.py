@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prep.runtime.program import Failure
+from prep.runtime.program import UserError
 from prep.storage import atomic
 from prep.storage.atomic import atomic_write
 
@@ -50,7 +50,7 @@ with contextlib.suppress(NotImplementedError):
 LFS_POINTER = "is a Git LFS pointer and not the file itself; call git lfs pull in the clone that it is of"
 
 
-class BadShard(Failure):
+class BadShard(UserError):
     """A source shard that cannot be read, or lacks a column: the fault is the file's, not a row's.
 
     `what` says it in our words, for manifests; `why` is the message of the library.
