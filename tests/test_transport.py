@@ -88,6 +88,16 @@ def test_a_cookie_is_not_sent_back():
     assert [headers.get("cookie") for headers in seen] == [None, None]
 
 
+def test_no_name_of_an_account_at_openai_is_sent_to_a_server(monkeypatch):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "private")
+    seen = []
+    with FaultServer(lambda ask: seen.append(ask.headers) or Reply()) as server:
+        post(server)
+    assert seen
+    assert [header for headers in seen for header in headers.items() if "private" in header[1]] == []
+
+
 def test_no_server_is_a_fault_of_the_connection():
     with FaultServer() as server:
         pass

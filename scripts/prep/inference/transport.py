@@ -188,7 +188,7 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
         event_hooks={"response": [_read_error]},
     )
     http._transport.client = lambda: _session(endpoint)
-    return openai.AsyncOpenAI(
+    client = openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key,
         max_retries=0,
@@ -196,6 +196,9 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
         default_headers={"Accept-Encoding": "gzip, deflate"},
         http_client=http,
     )
+    # The library reads these from OPENAI_ORG_ID and OPENAI_PROJECT_ID, and would send them to any server.
+    client.organization = client.project = None
+    return client
 
 
 def _session(endpoint: Endpoint) -> aiohttp.ClientSession:
