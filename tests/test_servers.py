@@ -101,6 +101,7 @@ def test_probe_asks_anew_and_makes_no_answer_stale(build, tmp_path):
     built = build()
     assert built.run("data/text2image.parquet").returncode == 0
     before = len(starts(tmp_path))
+    assert built.run("forget_probes").returncode == 0
     asked = built.run("--forceall", "probe")
     assert asked.returncode == 0, asked.output[-3000:]
     assert sorted(asked.jobs) == ["probe", "probe_glm41v", "probe_qwen3"]

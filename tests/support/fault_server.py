@@ -263,7 +263,7 @@ class _Connection(asyncio.Protocol):
         if reply.hold is None or reply.hold():
             self._reply(reply)
         else:
-            self.timer = asyncio.get_running_loop().call_later(0.002, self._wait, reply)
+            self.timer = asyncio.get_running_loop().call_later(0.02, self._wait, reply)
 
     def _room(self) -> int | None:
         """The tokens that an answer may have at most."""
