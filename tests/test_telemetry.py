@@ -13,7 +13,7 @@ import openai
 import pytest
 from conftest import ROOT
 from PIL import Image, ImageDraw, ImageFont
-from test_read_pages import ENGLISH, STYLE, build, run
+from test_read_pages import ENGLISH, build, run
 
 from connections import observed
 from fault_server import FaultServer
@@ -21,6 +21,7 @@ from hub_server import Hub, undisturbed
 from prep.rendering.typeset import Typesetter
 from prep.runtime import telemetry
 from prep.serving.server import Server
+from render_config import RENDER
 from server_config import stand_in_config
 from stand_in_server import starts
 from teachers import teach
@@ -74,7 +75,7 @@ for host in ("127.0.0.3", "host.invalid"):
 
 @linux
 def test_reading_pages_connects_to_nothing_and_leaves_nothing_at_home(tmp_path, home):
-    build(tmp_path, Typesetter(STYLE, 42), [ENGLISH], [ENGLISH])
+    build(tmp_path, Typesetter(RENDER, 42), [ENGLISH], [ENGLISH])
     (read,), found = observed(lambda: run(tmp_path, "questions.parquet"))
     assert read["pages"] == 1
     assert (found, left(home)) == (set(), [])
