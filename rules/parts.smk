@@ -2,7 +2,7 @@
 
 
 def resolved_revision(wildcards):
-    """Where it is written down which commit the source's revision names, unless it names itself."""
+    """The file that holds the commit of the source's revision; none where the revision is a commit."""
     name = "{repo}@{revision}".format(**SOURCES[wildcards.source])
     return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
 
@@ -81,7 +81,7 @@ def parts(wildcards):
 def part_files(wildcards):
     """The files of an artifact's parts, and the raw shards that hold their pictures.
 
-    They are ancient(): the checksums that gather_parts writes alone say whether they changed.
+    They are ancient(): only the checksums that gather_parts writes say whether they changed.
     """
     stems = [part.removesuffix(".json") for part in parts(wildcards)]
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
@@ -97,10 +97,10 @@ def listings_of(name):
 
 
 def checkpoints_of(*names):
-    """The outputs of the checkpoints that some artifacts follow, ancient(), for what follows them in turn.
+    """The outputs of the checkpoints before these artifacts, as ancient() inputs of the jobs that follow.
 
-    When a checkpoint ends, Snakemake decides anew whether the jobs must run that have its output as input,
-    and only these: any other that was planned because of it runs, even where it wrote what stood there.
+    When a checkpoint ends, Snakemake decides anew only about jobs that have its output as an input. Other jobs
+    that were planned because of it run, even if the checkpoint wrote the same as before.
     """
     listings = dict.fromkeys(listing for name in names for listing in listings_of(name))
     batches = ["work/batch_questions"] if "text2image" in names else []
@@ -108,7 +108,7 @@ def checkpoints_of(*names):
 
 
 def other_states_of(name):
-    """The summaries of the other artifacts whose assembly says what became of those sources' files."""
+    """The summaries of the OneVision artifacts, which hold the states of the files of image_thinking."""
     return [f"work/assemble_artifact/{each}.json" for each in NAMES.onevision if name == "image_thinking"]
 
 

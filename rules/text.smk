@@ -96,7 +96,10 @@ rule answer_text:
 
 
 rule judge_text:
-    """Ask the judge about every answer of a batch that has the right form."""
+    """Ask the judge about every answer of a batch that has the right form.
+
+    A verdict is stale when its question, its answer, the judge's probe, or a setting here changes.
+    """
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
         batch_summary="work/batch_questions/{batch}.json",

@@ -21,7 +21,10 @@ def is_eligible(messages: list[dict]) -> bool:
 
 
 def sample_positions(artifact: Path, count: int, seed: int) -> list[int]:
-    """The positions of the `count` eligible rows with the smallest hashes, in the artifact's order."""
+    """Choose the rows of an artifact that the teacher is asked about: their positions, in its order.
+
+    They are the `count` eligible rows with the smallest hashes of seed and id.
+    """
     rows = enumerate(parquet.read_rows(artifact, ["id", "messages"]))
     found = ((position, row["id"]) for position, row in rows if is_eligible(row["messages"]))
     return sorted(position for position, _ in seeding.sample_rows(seed, "sample", found, count))

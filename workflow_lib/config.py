@@ -49,10 +49,10 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     found = checker(schema).iter_errors(config)
     if error := jsonschema.exceptions.best_match(found):
         place = ".".join(map(str, error.absolute_path)) or "top level"
-        if place.endswith(".api_key_env"):  # a key that was put there is not repeated
+        if place.endswith(".api_key_env"):  # it may hold the key itself, which must not be shown
             fail(f"{place}: is no name of a variable; put the key into a variable, and its name here")
         fail(f"{place}: {error.message}")
-    # A key that another file names comes first; artifacts stay in the schema's order.
+    # Merging moves a key that a further file names to the front; artifacts keep the schema's order.
     order = schema["properties"]["sources"]["properties"]
     config["sources"] = {name: config["sources"][name] for name in order}
     server = schema["$defs"]["server"]["properties"]
@@ -77,7 +77,7 @@ def check_choices(config: dict[str, Any]) -> None:
 
 
 def check_url(key: str, url: str) -> None:
-    """Fail where a server's address is none, or has a password in it, which would be told in logs."""
+    """Fail where a server's address is not a URL, or holds a password, which logs would show."""
     if "@" in url:
         fail(f"{key}: an address has a name or password in it; see api_key_env")
     try:
@@ -89,9 +89,10 @@ def check_url(key: str, url: str) -> None:
 
 
 def resolve_paths(config: dict[str, Any], base: Path, files: Iterable[str | Path]) -> None:
-    """Make each path in the config absolute, in place: it starts at the last of the files that names it.
+    """Make each path in the config absolute, in place.
 
-    What none of the files names starts at `base`, the checkout, whose own config comes first.
+    A path is relative to the folder of the last config file that sets it; `base`, the checkout, is the folder
+    of the first.
     """
     own = base / "config.yaml"
     named = [

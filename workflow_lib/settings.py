@@ -38,7 +38,7 @@ def prompt_sha256(config: dict[str, Any], task: str) -> str:
 
 
 def fonts_sha256(config: dict[str, Any]) -> str | None:
-    """A digest of the font files that are named besides those of the requirements; None without any."""
+    """A digest of the fonts that the config adds to those of the requirements; None without any."""
     named = [Path(font) for font in config["render"]["fonts"]]
     for path in named:
         if not path.exists():
@@ -61,7 +61,7 @@ def content_sha256(config: dict[str, Any]) -> str:
 
 
 def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, Any]:
-    """What decides a server's answers in a task, besides the questions, and besides how each role asks."""
+    """The settings that decide the answers of a task's teacher or judge alike."""
     server = config["servers"][config[task][role]]
     return {
         "model": server["model"],
@@ -138,7 +138,7 @@ def write_settings(config: dict[str, Any], names: Names, mirror: Path | None) ->
 
 
 def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
-    """What is asked of a server, by the key that says so: `text_reasoning.sampling.thinking`, say."""
+    """The samplings that a server is asked with, by config key (`text_reasoning.sampling.thinking`)."""
     return {
         f"{task}.sampling.{kind}": values
         for task in TASKS

@@ -45,11 +45,11 @@ TextBuilder = Callable[[pa.RecordBatch], list[Text]]
 
 @dataclass(frozen=True)
 class Job:
-    """What converting one shard needs to know.
+    """The parameters of one shard's conversion.
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
-    read, from the first (None: all). `columns` are the source's own beside the picture (see shards.Source);
-    `build_texts` turns a batch of them into one Text a row. `threads` is how many processes decode.
+    read, from the first (None: all). `columns` are the source's own beside the picture (see parquet.Source);
+    `build_texts` turns a batch of them into one Text a row. `threads` is the number of processes that decode.
     """
 
     raw: Path
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts
 
 
 def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
-    """Write the kept rows, the rejects, and a summary: the shard's state, and by what it is known.
+    """Write the kept rows, the rejects, and the part summary (see prep.storage.summary).
 
     A shard that cannot be read raises BadShard, or, when `on_bad_shard` is `reject`, gives two empty
     files and a summary whose state is `bad`, with the detail.
@@ -134,7 +134,7 @@ def write_rows(
     """Write the kept and the rejected rows, in order.
 
     This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
-    pictures. To check a header takes less time than to hand the picture over, so a thread does it.
+    pictures. A header is checked in a thread: that takes less time than to send the picture to a process.
     """
     decoders = process_pool.open_pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
     with decoders as pool:

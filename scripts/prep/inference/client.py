@@ -33,10 +33,10 @@ log = logging.getLogger("prep")
 
 FIRST_BACKOFF = 1.0  # seconds before a request is sent again; twice as long after each further error
 LONGEST_BACKOFF = 30.0
-WAITING = 4  # times concurrency: requests begun and unfinished, while others are sent in the place of some
-REFUSALS = 50  # so many refused requests and not one answered: it may not be the rows
+WAITING = 4  # times the concurrency: unfinished requests, those that wait for a retry included
+REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
 OF_THE_ROW = (*ANSWERED, Reason.TRANSPORT)
-"""Errors that are the row's own when it alone meets them, again and again."""
+"""Errors that are the row's fault if they repeat for it while the server answers other rows."""
 
 QUESTION = Request(
     "plain",
@@ -91,7 +91,7 @@ class Client:
         self._asking: set[str] = set()  # keys on their way
         self._failures: dict[str, Response] = {}  # by key
         self._examples: dict[Reason, str] = {}  # the detail of the last failure of each reason
-        self._bearable = 0.0  # so many may fail for no reason of their own
+        self._bearable = 0.0  # failure budget: so many may fail for no fault of their own
 
     def ask(
         self, requests: Callable[[], Iterable[Request]], max_failed_share: float
@@ -100,8 +100,8 @@ class Client:
 
         `requests` is called several times (to count, to ask, to give) and must give the same each time.
         Raises UserError when more than `max_failed_share` of them failed for no reason of their own, or
-        when the server is of no use. What is on its way then is let finish, within its own time limit, and
-        what was answered is journaled.
+        when the server is of no use. Requests in flight then finish first, each within its own time limit,
+        and what was answered is journaled.
         """
         total = sum(1 for _ in requests())
         self._bearable = max_failed_share * total + 1e-6  # 0.29 of 100 is a little less than 29
@@ -260,7 +260,7 @@ class Client:
         self._asking.difference_update(map(self._answers.key, asked))
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
-        """The answer to a request; raises the last RequestError when there was none too often."""
+        """The answer to a request; raises the last RequestError when all attempts failed."""
         limit, stall = time_limit(self._config, request.budget), self._config.stall_timeout
         how = STREAM if stall or self._answers.window else {}
         failed: float | None = None  # when it failed
@@ -345,14 +345,14 @@ class Client:
         return True
 
     async def _check_endpoints(self) -> None:
-        """Look after the last request whether the endpoints that refused the last ones were right to."""
+        """After the last request, check the endpoints that refused the last requests that they got."""
         for endpoint in self._pool:
             await self._check_endpoint(endpoint, 0)
 
     async def _check_endpoint(self, endpoint: PooledEndpoint, refusals: int) -> None:
-        """Raise UserError when an endpoint met too many refusals in a row that are not the rows' own.
+        """Raise UserError when an endpoint refuses too many requests one after another.
 
-        They are when a plain question is answered.
+        If it answers a plain question, the refused rows are at fault, and nothing is raised.
         """
         async with self._checking:
             doubtful = endpoint.refusals > (refusals if endpoint.sound else 0)
@@ -360,14 +360,14 @@ class Client:
                 raise UserError(str(endpoint.refusal))
 
     async def _check_hope(self, endpoint: PooledEndpoint, error: RequestError) -> None:
-        """Raise UserError when a error is one too many: there is no hope for the endpoint, or for any."""
+        """Raise UserError when this error shows that the endpoint, or all of them, will not recover."""
         if isinstance(error, Refusal):
             await self._wait_for_answer()
             await self._check_endpoint(endpoint, REFUSALS - 1)
         elif error.reason not in ANSWERED:
             self._pool.check_hope(error)
         else:
-            # A server that is there may fail all that is left, if that is no more than may fail.
+            # The run goes on if the failure budget covers all requests that are left.
             unbearable = self._progress.left + self._progress.held.total() > self._bearable
             hopeless = unbearable and self._pool.hopeless()
             if endpoint.in_doubt or hopeless:
@@ -408,7 +408,7 @@ class Client:
 
 
 class _Known:
-    """Of the requests of a batch, one that was answered."""
+    """Whether any request of a batch was answered, now or in an earlier run."""
 
     def __init__(self, answers: Answers, requests: Callable[[], Iterable[Request]]):
         self._answers = answers

@@ -1,13 +1,14 @@
 """Per-endpoint adaptive concurrency (AIMD) with cooldown.
 
-Requests of one endpoint succeed and fail together, so they slow down together. While most of what was
-sent of late fails, an endpoint's concurrency limit is halved and a cooldown begins, longer each time nothing
-has succeeded since; what was already on its way then changes nothing more. Each success raises the limit by
-an eighth of a request. So a dead server is asked by one request in a while, not by all that wait.
+Requests of one endpoint succeed and fail together, so they slow down together. When most of the latest
+results are failures, the endpoint's concurrency limit is halved and a cooldown begins. Failures of requests
+that were in flight by then change nothing more. Without a success between, each cooldown is twice as long as
+the one before. Each success raises the limit by an eighth of a request. So a dead server gets one request
+in a while, not all that wait.
 
-A request may also fail for what it is. One that fails again, with a server that answers and has answered
-others since, says nothing of the server. Where nothing has succeeded for a while the endpoint is in doubt:
-the client then asks it a plain question, and one that answers that goes on at full speed.
+A request may also fail because of its own row. One that fails again while the server answers others says
+nothing of the server. Where nothing has succeeded for a while, the endpoint is in doubt: the client asks it a
+plain question, and if it answers, it goes on at full speed.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ log = logging.getLogger("prep")
 FIRST_COOLDOWN = 1.0  # seconds; each further one without a success between is twice as long
 LONGEST_COOLDOWN = 60.0
 GIVE_UP_AFTER = 600.0  # seconds without one success, and nothing on its way, until the run gives up
-DOUBT_AFTER = 20.0  # seconds without one success, until an endpoint is to show that it answers anything
+DOUBT_AFTER = 20.0  # seconds without one success, until the endpoint is asked a plain question
 WEIGHT = 1 / 8  # of the newest result in the share of failures
 ANSWERED = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 """Errors of a server that is there, and may be at odds with this one request."""
@@ -47,11 +48,11 @@ class PooledEndpoint:
         self._cooldowns = 0  # since the last success
         self._slowed = now
         self.good = now  # when it last succeeded, or began
-        self._answered = -math.inf  # when it last did with a request of the batch
+        self._answered = -math.inf  # when it last answered a request of the batch
         self.sound = False  # whether it ever succeeded
         self.refusals = 0  # since the last success
         self.refusal: Refusal | None = None  # the last
-        self.in_doubt = False  # whether it is to show that it still answers something
+        self.in_doubt = False  # whether the client must ask it a plain question
 
     @property
     def load(self) -> float:
@@ -167,8 +168,8 @@ class EndpointPool:
                 except TimeoutError:
                     pass
         finally:
-            # The next turn is once this request has gone out. Else all that could go at one moment would be
-            # made ready before the first of them goes, and their answers come at one moment again.
+            # The next waiter gets its turn once this request was sent. Otherwise a burst of requests would be
+            # prepared before the first is sent, and their answers would come as a burst again.
             asyncio.get_running_loop().call_soon(self._turn.release)
 
     def succeeded(self, endpoint: PooledEndpoint) -> None:

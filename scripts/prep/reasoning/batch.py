@@ -140,7 +140,7 @@ def write_answers(
 def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
     """Write one row of VERDICTS for each answer that has a text, in order; see parse_judge_arguments.
 
-    `suffix` ends the prompt (see prep.reasoning.verdict.build_prompt).
+    `suffix` is put behind the prompt that prep.reasoning.verdict.build_prompt makes.
     The judge sees the picture where the question has one.
     Raises UserError where the prompt is not the one that is meant.
     """

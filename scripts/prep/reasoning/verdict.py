@@ -46,7 +46,7 @@ def _reject_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 _DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_reject_repeated_keys)
-"""Takes control characters in strings as they are: vLLM's grammar of a string with a maxLength has them."""
+"""Accepts control characters in strings, which vLLM's grammar admits where a string has a maxLength."""
 _OBJECT = re.compile(r"\{\s*+(?:\"[^\"\\{}]*+\"\s*+:|\})")
 """How an object begins. Other braces are passed over, so that a text full of them is read in linear time."""
 _STRING = r"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
@@ -60,9 +60,9 @@ _BRACES = re.compile(rf"[{{}}]|{re.escape(THINK_END)}")
 def build_prompt(template: str, question: str, reference: str | None, answer: str) -> str:
     """The template with {question}, {reference} and {answer} filled in, each fenced, and a last line.
 
-    A fence is a pair of tags that end in 12 digits of a hash of the texts, so that no text can close it, and
-    the same texts make the same request. Template tokens in the texts are broken. The last line says what
-    was data.
+    A fence is a pair of tags that end in 12 hexadecimal digits of a hash of the texts. So no text can close
+    it, and the same texts make the same request. Template tokens in the texts are broken. The last line says
+    what was data.
     """
     values = {"question": question, "reference": reference or "", "answer": answer}
     texts = {name: break_template_tokens(text) for name, text in values.items()}
@@ -73,7 +73,7 @@ def build_prompt(template: str, question: str, reference: str | None, answer: st
 
 
 def build_empty_prompt(template: str) -> str:
-    """The prompt with empty texts: what all prompts of a template have in common, the fences included."""
+    """The prompt with empty texts, by which the journal tells the template and its fences."""
     return build_prompt(template, "", "", "")
 
 
@@ -182,8 +182,9 @@ def select_answers(
     """Each answer's score, and its rejection or None when it is kept, by the answer's id.
 
     Of an answer only id, question_id, mode, sample, reason and detail are looked at, so that a batch's
-    texts need not be in memory. Verdicts are joined by id. Kept is, of each question and mode, what passed
-    with the best score of at least `min_score`; among equals the lowest sample number.
+    texts need not be in memory. Verdicts are joined by id. Of each question and mode one answer is
+    kept: of those that passed with at least `min_score`, the one with the best score, then the lowest sample
+    number.
     """
     by_id = {row["id"]: row for row in verdicts}
     found: dict[str, tuple[int | None, Rejection | None]] = {}

@@ -122,7 +122,7 @@ class Typesetter:
         return plain, self._render_to_fit(plain, style)
 
     def _render_to_fit(self, document: Document, style: PageStyle) -> list[Image.Image]:
-        """Render one page if the text fits at a legible size, else as few pages as it takes."""
+        """Choose font size, page size and number of pages: one page if the text is legible so, else more."""
         budget, margin, leading = self.config.max_pixels, style.margin, style.leading
         smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
         size = style.size

@@ -195,7 +195,10 @@ def _can_signal(group: int) -> bool:
 
 
 def _guard(pipe: int, group: int, grace: float, pid_file: Path) -> None:
-    """Wait for the program's byte or its end. Signals to the whole process tree must not end the guard."""
+    """Watch for the parent's death (SIGKILL included) and end the group then; a byte says that all is done.
+
+    Signals to the whole process tree must not end the guard.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.dup2(2, 1)  # close the output pipe: it must end with the command

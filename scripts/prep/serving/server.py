@@ -27,7 +27,7 @@ class Server:
 
     The first `endpoints()` starts or contacts it. The end of the block stops what was started. With `stay`
     or a configured `port`, all replicas have one key, and address and key stay the same over restarts.
-    Replicas count up from the port. A failure is final: each later call raises it again.
+    Replica number n listens on the port + n. A failure is final: each later call raises it again.
     """
 
     def __init__(self, config: ServerConfig, folder: Path, stay: bool = False):
@@ -55,9 +55,9 @@ class Server:
     async def endpoints(self) -> list[Endpoint]:
         """Return the endpoints that serve the model now, at least one; start replicas that do not run.
 
-        The first call waits until all replicas are healthy. Later calls wait only while none is. Raises
-        UserError when a replica never became healthy, all died more than `restarts` times, no external server
-        answers, or one of them serves another model.
+        The first call waits until all replicas are healthy, later ones only while none is. Raises UserError
+        when a replica never became healthy, all died more than `restarts` times, no external server answers,
+        or one of them serves another model.
         """
         async with self._lock:
             if not self._open:

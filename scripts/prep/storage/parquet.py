@@ -26,7 +26,7 @@ GROUP_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 2 * 1024 * 1024
 """The size of a batch, about, whatever the row groups of the source."""
 READ_BYTES = 32 * 1024 * 1024
-"""The most that is read at a time, unless it is one row."""
+"""The most that is read at a time; a single larger row is read whole."""
 SMALL_ROW = 1024 * 1024
 FEW_ROWS = 4
 """Rows whose mean size is at most SMALL_ROW bytes are read at least FEW_ROWS at a time."""
@@ -110,7 +110,7 @@ class Source:
     def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
         """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
 
-        A batch has about BATCH_BYTES, and only the caller holds it. Raises BadShard where the file is broken.
+        A batch has about BATCH_BYTES; no reference to it is kept. Raises BadShard where the file is broken.
         """
         groups = self._groups(take)
         rows = sum(about.num_rows for about in groups)
@@ -182,8 +182,8 @@ class Source:
 def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
     """How many rows to read at a time: a power of two that divides GROUP_ROWS.
 
-    The footer counts a dictionary once, however often its values occur, so it bounds a row only by the size
-    of its row group. Small rows are never read one by one, which takes five times as long.
+    A row may be as large as its row group: the footer counts a dictionary once, however often its values
+    occur. Small rows are never read one by one, which takes five times as long.
     """
     largest = max((about.total_byte_size for about in groups), default=0)
     mean = max((about.total_byte_size // max(1, about.num_rows) for about in groups), default=0)
@@ -220,7 +220,7 @@ LISTS = (
 
 
 def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = False) -> str | None:
-    """The message that a column or nested field has a type that cannot be cast to the wanted one, or None."""
+    """Say that the type of a column or nested field cannot be cast to the wanted one; None if it can."""
     if pa.types.is_null(has):
         return None
     if pa.types.is_list(wants):
@@ -278,7 +278,7 @@ class Sink:
     def __init__(self, file: IO[bytes], schema: pa.Schema, hasher: Executor) -> None:
         self.schema, self.rows = schema, 0
         self._digest = hashlib.sha256()
-        self._hasher, self._hashing = hasher, hasher.submit(int)
+        self._hasher, self._hashing = hasher, hasher.submit(int)  # a first future, which is done at once
         self._file = file
         self._held: list[pa.Table] = []
         self._held_rows = self._held_bytes = 0
