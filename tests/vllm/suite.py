@@ -203,7 +203,7 @@ class Job:
     def process(self, guard: bool) -> int:
         """The process of the server, or of its guard, on whose command line the server's stands too."""
         lines = {pid: line for pid, line in processes("bin/vllm serve").items() if str(MODELS) in line}
-        return next(pid for pid, line in lines.items() if ("guard.py" in line) == guard)
+        return next(pid for pid, line in lines.items() if ("process_group.py" in line) == guard)
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_a_corrupt_model_is_one_line_that_ends_in_the_servers_own(tmp_path):
     shutil.copytree(MODELS / "qwen3", broken)
     (broken / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0not json")
     with pytest.raises(
-        UserError, match=r"tiny: the server ended \(exit code 1\) before it was ready; the last"
+        UserError, match=r"tiny: the server ended \(exit code 1\) before it was ready; its last output"
     ):
         asyncio.run(given(tiny_config(broken), tmp_path))
     nothing_is_left()
