@@ -80,7 +80,9 @@ def ours(what: Namespace, url: str, folder: Path) -> None:
     config = server_config("bench", "external", "model", concurrency=what.concurrency)
     with Journal(folder / "journal") as journal:
         client = Client(config, Running(), Answers(journal, "model", 8192), folder / "progress.json")
-        assert sum(response.failure is None for _, response in client.ask(lambda: requests(what), 0.0))
+        assert sum(
+            response.failure is None for _, response in client.ask(lambda with_pictures: requests(what), 0.0)
+        )
 
 
 def bare(what: Namespace, url: str, _: Path) -> None:

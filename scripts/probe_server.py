@@ -116,7 +116,7 @@ class Asker:
         try:
             return await self.ask(*what, **options)
         except RequestError as error:
-            if not error.row and error.reason is not Reason.SERVER_ERROR:
+            if not error.is_row_fault and error.reason is not Reason.SERVER_ERROR:
                 raise
             return error.detail
 

@@ -2,6 +2,7 @@
 """Sample single-round rows of a OneVision artifact by hash: those with the smallest hash of seed and id."""
 
 import argparse
+import hashlib
 import logging
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def build_question(row: dict, name: str, folder: str) -> dict:
         "row": number,
         "question": user["content"],
         "reference": assistant["content"],
+        "image_sha256": hashlib.sha256(row["images"][0]["bytes"]).hexdigest(),
         "image": row["images"][0],
     }
 

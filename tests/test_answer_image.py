@@ -46,9 +46,12 @@ def test_the_picture_goes_first_as_it_is(tmp_path):
 
 def test_what_requests_were_paid_for_stays_so():
     """See the test of the same name for texts."""
-    row = question(5, "<image>\nWhat is written?") | {"id": "llavaonevision_converted/iiit5k/train:5"}
+    picture = b"\xff\xd8\xff picture"
+    row = question(5, "<image>\nWhat is written?", picture) | {
+        "id": "llavaonevision_converted/iiit5k/train:5"
+    }
     row.pop("image")
-    asked = Question(**row, image=b"\xff\xd8\xff picture", image_path="p.jpg")
+    asked = Question(**row, image=picture, image_path="p.jpg")
     found = build_answer_request(AnswerTask(asked, "thinking", 0), {"thinking": {"temperature": 0.8}}, 42)
     key = "53d40274c0c99788d24c42eb1ac578e3d404ef27440513ba2473d083ef081d26"
     assert found.key("THUDM/GLM-4.1V-9B-Thinking") == key

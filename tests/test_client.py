@@ -64,7 +64,7 @@ def ask(tmp_path):
         with Journal(tmp_path / journal) as opened:
             answers = Answers(opened, "model", config.max_model_len, longer_budget, window)
             client = Client(config, endpoints, answers, tmp_path / "stats" / "000.json")
-            return list(client.ask(lambda: iter(requests), share))
+            return list(client.ask(lambda with_pictures: iter(requests), share))
 
     return ask
 
@@ -186,9 +186,9 @@ def test_responses_come_in_the_order_of_requests_whatever_the_order_of_answers(a
         came = ask(requests, server)
         assert set(server.attempts.values()) == {1}
         assert server.most_at_once == 8
-    assert [each for each, _ in came] == requests
-    for sent, response in came:
-        assert response == Response(answer_to(sent.body("model")), None, "stop")
+    assert [id_ for id_, _ in came] == [each.id for each in requests]
+    for each, (_, response) in zip(requests, came, strict=True):
+        assert response == Response(answer_to(each.body("model")), None, "stop")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,9 @@ def test_each_fault_of_a_first_attempt_costs_one_more_attempt_and_no_more(ask, r
     with FaultServer(by_first_tries(reply)) as server:
         came = ask([request(n) for n in range(4)], server, request_timeout=1 if reply.kind == "hang" else 60)
         assert set(server.attempts.values()) == {2}
-    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+    assert [response.content for _, response in came] == [
+        answer_to(request(n).body("model")) for n in range(len(came))
+    ]
 
 
 def test_a_fifth_of_first_attempts_fails_in_every_way_and_the_outcome_is_that_of_a_quiet_run(ask):
@@ -395,7 +397,7 @@ def number(seen: Ask) -> int:
 
 def is_plain(seen: Ask) -> bool:
     """Whether a request is the plain question that shows whether a server answers anything."""
-    return seen.prompt == client_module.QUESTION.messages[0]["content"]
+    return seen.prompt == client_module.HEALTH_CHECK.messages[0]["content"]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda reply: reply.status)
@@ -463,7 +465,7 @@ def test_a_key_revoked_midway_ends_the_run_and_rejects_nothing(ask, tmp_path, re
     with FaultServer(lambda seen: Reply() if len(server.arrivals) <= 20 else refusal) as server:
         with pytest.raises(UserError, match=LINES):
             ask(requests, server, concurrency=4)
-        assert server.attempts.total() <= 20 + client_module.REFUSALS + 2 * 4
+        assert server.attempts.total() <= 20 + client_module.MAX_REFUSALS + 2 * 4
         assert len(journaled_prompts(tmp_path / "journal")) == 20
         server.plan = lambda seen: Reply()
         assert all(response.failure is None for _, response in ask(requests, server))
@@ -595,7 +597,7 @@ def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask
 def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkeypatch, bad, share):
     """With what it asks for, they are rejected."""
     monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 600.0)
-    monkeypatch.setattr(endpoint_pool, "DOUBT_AFTER", 0.2)
+    monkeypatch.setattr(endpoint_pool, "SUSPECT_AFTER", 0.2)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
         ask(requests[bad:], server)
@@ -642,7 +644,7 @@ def test_requests_are_drawn_as_they_are_sent_and_never_more_are_on_their_way_tha
     drawn = Counter()
     most_ahead = 0
 
-    def requests():
+    def requests(with_pictures):
         nonlocal most_ahead
         drawn["passes"] += 1
         for n in range(200):
@@ -660,6 +662,23 @@ def test_requests_are_drawn_as_they_are_sent_and_never_more_are_on_their_way_tha
         assert server.most_at_once == 8
         assert server.connections == 8
     assert most_ahead <= 8 + 1
+
+
+def test_pictures_are_read_once_and_not_at_all_where_nothing_is_missing(tmp_path):
+    passes = []
+
+    def requests(with_pictures):
+        passes.append(with_pictures)
+        picture = b"\xff\xd8\xff picture"
+        digest = hashlib.sha256(picture).hexdigest()
+        yield replace(request(1), image=picture if with_pictures else None, image_sha256=digest)
+
+    with FaultServer() as server, Journal(tmp_path / "journal") as journal:
+        client = Client(CONFIG, Endpoints(server), Answers(journal, "model", 8192), tmp_path / "p.json")
+        first = list(client.ask(requests, 0.0))
+        assert passes == [False, True]
+        assert list(client.ask(requests, 0.0)) == first
+        assert passes == [False, True, False]
 
 
 def test_endpoints_share_the_load_and_one_limit(ask):
@@ -816,7 +835,7 @@ def test_the_same_request_of_two_rows_is_asked_once(ask):
     with FaultServer(lambda seen: Reply(delay=0.01)) as server:
         came = ask(requests, server)
         assert set(server.attempts.values()) == {1}
-    assert [sent for sent, _ in came] == requests
+    assert [id_ for id_, _ in came] == [each.id for each in requests]
     assert len({response.content for _, response in came}) == 2
 
 
@@ -942,7 +961,9 @@ def test_a_fifth_of_first_streams_fails_in_every_way_and_nothing_is_lost(ask):
             [request(n) for n in range(200)], server, request_timeout=0.5, stall_timeout=0.2, concurrency=16
         )
         assert Counter(server.attempts.values()) == {1: 160, 2: 40}
-    assert [response.content for _, response in came] == [answer_to(r.body("model")) for r, _ in came]
+    assert [response.content for _, response in came] == [
+        answer_to(request(n).body("model")) for n in range(len(came))
+    ]
 
 
 def test_a_stream_without_a_finish_reason_is_asked_for_once_and_never_again(ask):
@@ -1001,8 +1022,8 @@ def main():
     with Journal(folder / "journal") as journal:
         config = replace(CONFIG, concurrency=16)
         client = Client(config, Running(), Answers(journal, "model", 8192), folder / "progress.json")
-        came = client.ask(lambda: (request(n) for n in range(300)), 0.0)
-        write_text(folder / "out", "".join(f"{sent.id} {response.content}\\n" for sent, response in came))
+        came = client.ask(lambda with_pictures: (request(n) for n in range(300)), 0.0)
+        write_text(folder / "out", "".join(f"{id_} {response.content}\\n" for id_, response in came))
 
 run(main)
 """
@@ -1086,8 +1107,8 @@ def journaled_prompts(folder: Path) -> set[str]:
 
 
 def test_progress_says_how_far_it_is_while_it_runs_and_in_the_end(ask, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(progress_module, "EVERY", 0.02)
-    monkeypatch.setattr(progress_module, "TOLD", 0.05)
+    monkeypatch.setattr(progress_module, "WRITE_INTERVAL_S", 0.02)
+    monkeypatch.setattr(progress_module, "LOG_INTERVAL_S", 0.05)
     caplog.set_level(logging.INFO)
     seen_running = []
 

@@ -24,29 +24,29 @@ def send(line: PooledEndpoint, count: int) -> None:
 
 def test_a_line_is_free_up_to_its_limit(line):
     send(line, 63)
-    assert line.free(0.0)
+    assert line.is_free(0.0)
     send(line, 1)
-    assert not line.free(0.0)
-    line.succeeded(1.0)
-    assert line.free(1.0)
+    assert not line.is_free(0.0)
+    line.record_success(1.0)
+    assert line.is_free(1.0)
 
 
 def test_one_incident_halves_once_whatever_was_on_its_way(line):
     send(line, 64)
     for _ in range(64):
-        line.failed(BUSY, sent=0.0, now=10.0)
+        line.record_failure(BUSY, sent=0.0, now=10.0)
     assert (line.concurrency_limit, line.in_flight) == (32, 0)
     assert line.cooldown_until == 11.0
-    assert not line.free(10.9)
-    assert line.free(11.0)
+    assert not line.is_free(10.9)
+    assert line.is_free(11.0)
 
 
 def test_each_failure_after_a_rest_rests_twice_as_long(line):
     now, rests = 0.0, []
     for _ in range(10):
-        while line.free(now):
+        while line.is_free(now):
             send(line, 1)
-            line.failed(BUSY, sent=now, now=now)
+            line.record_failure(BUSY, sent=now, now=now)
         rests.append(line.cooldown_until - now)
         now = line.cooldown_until
     assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
@@ -56,15 +56,15 @@ def test_each_failure_after_a_rest_rests_twice_as_long(line):
 def test_success_ends_the_rests_and_the_limit_climbs_back(line):
     send(line, 6)
     for _ in range(6):
-        line.failed(BUSY, sent=0.0, now=0.0)
+        line.record_failure(BUSY, sent=0.0, now=0.0)
     assert line.concurrency_limit == 32
     for _ in range(8 * 32):
         send(line, 1)
-        line.succeeded(2.0)
+        line.record_success(2.0)
     assert line.concurrency_limit == 64
     send(line, 6)
     for _ in range(6):
-        line.failed(BUSY, sent=3.0, now=3.0)
+        line.record_failure(BUSY, sent=3.0, now=3.0)
     assert line.cooldown_until == 4.0
 
 
@@ -72,48 +72,48 @@ def test_failures_among_successes_do_not_slow_down(line):
     for step in range(1000):
         send(line, 1)
         if step % 4 == 0:
-            line.failed(BUSY, sent=step, now=step)
+            line.record_failure(BUSY, sent=step, now=step)
         else:
-            line.succeeded(step)
+            line.record_success(step)
     assert (line.concurrency_limit, line.cooldown_until) == (64, 0.0)
 
 
 def test_a_refused_request_shows_that_the_server_lives(line):
     for step in range(100):
         send(line, 1)
-        line.failed(RequestError(Reason.BAD_REQUEST, "HTTP 400"), sent=step, now=step)
+        line.record_failure(RequestError(Reason.BAD_REQUEST, "HTTP 400"), sent=step, now=step)
     assert (line.concurrency_limit, line.in_flight) == (64, 0)
-    assert not line.hopeless(10**6)
+    assert not line.is_dead(10**6)
 
 
 def test_retry_after_is_honoured_at_once_and_the_longest_counts(line):
     send(line, 2)
-    line.failed(RequestError(Reason.RATE_LIMITED, "", retry_after=7), sent=0.0, now=1.0)
-    line.failed(RequestError(Reason.RATE_LIMITED, "", retry_after=2), sent=0.0, now=1.0)
+    line.record_failure(RequestError(Reason.RATE_LIMITED, "", retry_after=7), sent=0.0, now=1.0)
+    line.record_failure(RequestError(Reason.RATE_LIMITED, "", retry_after=2), sent=0.0, now=1.0)
     assert line.cooldown_until == 8.0
 
 
 def test_there_is_hope_while_something_is_on_its_way(line):
     send(line, 7)
     for _ in range(6):
-        line.failed(BUSY, sent=0.0, now=0.0)
+        line.record_failure(BUSY, sent=0.0, now=0.0)
     late = GIVE_UP_AFTER + 1
-    assert not line.hopeless(late)
-    line.failed(BUSY, sent=0.0, now=late)
-    assert line.hopeless(late)
-    assert not line.hopeless(GIVE_UP_AFTER - 1)
+    assert not line.is_dead(late)
+    line.record_failure(BUSY, sent=0.0, now=late)
+    assert line.is_dead(late)
+    assert not line.is_dead(GIVE_UP_AFTER - 1)
 
 
 def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(line):
     send(line, 20)
-    line.succeeded(2.0)
+    line.record_success(2.0)
     for _ in range(19):
-        line.failed(BUSY, sent=3.0, now=3.0, before=1.0)
+        line.record_failure(BUSY, sent=3.0, now=3.0, before=1.0)
     assert (line.concurrency_limit, line.cooldown_until, line.in_flight) == (64, 0.0, 0)
     for fault in (BUSY, RequestError(Reason.TRANSPORT, "gone")):
         send(line, 6)
         for _ in range(6):
-            line.failed(fault, sent=5.0, now=5.0, before=4.0 if fault is BUSY else 1.0)
+            line.record_failure(fault, sent=5.0, now=5.0, before=4.0 if fault is BUSY else 1.0)
         assert line.cooldown_until > 5.0
         line.cooldown_until = 0.0
 
@@ -121,23 +121,23 @@ def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(li
 def test_a_refusal_is_counted_until_something_is_answered(line):
     send(line, 4)
     for _ in range(3):
-        line.failed(Refusal("HTTP 403", "refuses the key"), sent=0.0, now=1.0)
-    assert (line.refusals, line.sound, line.in_flight, line.concurrency_limit) == (3, False, 1, 64)
-    line.succeeded(2.0)
-    assert (line.refusals, line.sound, line.in_flight) == (0, True, 0)
+        line.record_failure(Refusal("HTTP 403", "refuses the key"), sent=0.0, now=1.0)
+    assert (line.refusals, line.has_succeeded, line.in_flight, line.concurrency_limit) == (3, False, 1, 64)
+    line.record_success(2.0)
+    assert (line.refusals, line.has_succeeded, line.in_flight) == (0, True, 0)
 
 
 def test_a_line_that_was_silent_for_long_is_in_doubt_until_it_answers_a_plain_question(line):
     send(line, 64)
-    line.succeeded(1.0)
+    line.record_success(1.0)
     for _ in range(40):
-        line.failed(BUSY, sent=2.0, now=2.0)
-    assert not line.in_doubt
-    late = 2.0 + endpoint_pool.DOUBT_AFTER
-    line.failed(BUSY, sent=late, now=late)
-    assert line.in_doubt
-    line.revive(late + 1)
-    assert (line.in_doubt, line.concurrency_limit, line.free(late + 1)) == (False, 64, True)
+        line.record_failure(BUSY, sent=2.0, now=2.0)
+    assert not line.is_suspect
+    late = 2.0 + endpoint_pool.SUSPECT_AFTER
+    line.record_failure(BUSY, sent=late, now=late)
+    assert line.is_suspect
+    line.reset(late + 1)
+    assert (line.is_suspect, line.concurrency_limit, line.is_free(late + 1)) == (False, 64, True)
     # The question was none of the batch's requests, so rows that fail may still be the server's fault.
     assert line.succeeded_since(0.5)
     assert not line.succeeded_since(1.0)

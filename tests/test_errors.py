@@ -77,7 +77,7 @@ def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
     with pytest.raises(RequestError) as fault:
         read_text(text)
     assert fault.value.reason == reason
-    assert not fault.value.row
+    assert not fault.value.is_row_fault
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_detail_is_one_short_line():
 
 
 def test_only_refused_requests_are_the_row_s_own_and_they_are_never_repeated():
-    own = [reason for reason in MAX_ATTEMPTS if RequestError(reason, "").row]
+    own = [reason for reason in MAX_ATTEMPTS if RequestError(reason, "").is_row_fault]
     assert own == [Reason.BAD_REQUEST, Reason.LENGTH]
     assert [MAX_ATTEMPTS[reason] for reason in own] == [1, 1]
 
@@ -288,7 +288,7 @@ def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
         with pytest.raises(Refusal) as refusal:
             refuse()
         assert isinstance(refusal.value, UserError)
-        assert (refusal.value.reason, refusal.value.row) == (Reason.BAD_REQUEST, True)
+        assert (refusal.value.reason, refusal.value.is_row_fault) == (Reason.BAD_REQUEST, True)
         assert str(refusal.value).replace("HTTP 200 with error", "HTTP") == line
 
 

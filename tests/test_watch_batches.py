@@ -36,12 +36,12 @@ def stats(tmp_path_factory):
             answers = Answers(journal, "model", 8192)
             config = replace(CONFIG, request_timeout=2)
             client = Client(config, Endpoints(server), answers, tmp_path / "stats/answer_text/00007.json")
-            asked.extend(client.ask(lambda: (request(n) for n in range(40)), 1.0))
+            asked.extend(client.ask(lambda with_pictures: (request(n) for n in range(40)), 1.0))
         held.set()
 
     asked = []
     with FaultServer(plan) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prep.inference.progress.EVERY", 0.02)
+        patch.setattr("prep.inference.progress.WRITE_INTERVAL_S", 0.02)
         running = threading.Thread(target=ask, daemon=True)
         running.start()
         path = tmp_path / "stats/answer_text/00007.json"

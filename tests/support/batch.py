@@ -1,5 +1,6 @@
 """A batch of stage 3 for the tests: questions in a file, a server, and a program run on them."""
 
+import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def question(number: int, text: str | None = None, image: bytes | None = None) -
         "row": number,
         "question": text or f"What is {number}?",
         "reference": f"It is {number}.",
+        "image_sha256": image and hashlib.sha256(image).hexdigest(),
         "image": image and {"bytes": image, "path": f"{number}.png"},
     }
 

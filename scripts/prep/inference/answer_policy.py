@@ -48,14 +48,12 @@ class Answers:
         """What tells a request from all others of any server."""
         return request.key(self._model)
 
-    def known(self, request: Request) -> bool:
-        """Whether there is an answer that counts."""
-        key = self.key(request)
+    def known(self, key: str) -> bool:
+        """Whether a request of this key has an answer that counts."""
         return key in self._journal or self._cut(key) is not None or self._stopped_key(key) in self._journal
 
-    def get(self, request: Request) -> dict[str, Any] | None:
-        """The answer that counts: content, reasoning, finish_reason, tokens."""
-        key = self.key(request)
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The answer that counts for a request of this key: content, reasoning, finish_reason, tokens."""
         return self._journal.get(key) or self._cut(key) or self._journal.get(self._stopped_key(key))
 
     def keep(self, request: Request, answer: dict[str, Any]) -> None:

@@ -13,14 +13,13 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 from prep.inference import errors
 from prep.inference import progress as reports
 from prep.inference.answer_policy import Answers
-from prep.inference.endpoint_pool import ANSWERED, EndpointPool, PooledEndpoint
+from prep.inference.endpoint_pool import SERVER_ALIVE, EndpointPool, PooledEndpoint
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
@@ -33,12 +32,12 @@ log = logging.getLogger("prep")
 
 FIRST_BACKOFF = 1.0  # seconds before a request is sent again; twice as long after each further error
 LONGEST_BACKOFF = 30.0
-WAITING = 4  # times the concurrency: unfinished requests, those that wait for a retry included
-REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
-OF_THE_ROW = (*ANSWERED, Reason.TRANSPORT)
+UNFINISHED_FACTOR = 4  # times the concurrency: unfinished requests, those that wait for a retry included
+MAX_REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
+ROW_SUSPECT = (*SERVER_ALIVE, Reason.TRANSPORT)
 """Errors that are the row's fault if they repeat for it while the server answers other rows."""
 
-QUESTION = Request(
+HEALTH_CHECK = Request(
     "plain",
     "thinking",
     [{"role": "user", "content": "Repeat 1000003"}],
@@ -88,62 +87,67 @@ class Client:
         self._server = server
         self._answers = answers
         self._progress_path = Path(progress)
-        self._asking: set[str] = set()  # keys on their way
         self._failures: dict[str, Response] = {}  # by key
+        self._latest: dict[str, str] = {}  # by key, the key of the request whose answer counts
         self._examples: dict[Reason, str] = {}  # the detail of the last failure of each reason
-        self._bearable = 0.0  # failure budget: so many may fail for no fault of their own
+        self._failure_budget = 0.0  # so many may fail for no fault of their own
+        self._any_answered = False  # whether any request of the batch was answered, in this run or before
 
     def ask(
-        self, requests: Callable[[], Iterable[Request]], max_failed_share: float
-    ) -> Iterator[tuple[Request, Response]]:
-        """Ask what is missing, all of it; then give every request with its response, in order.
+        self, requests: Callable[[bool], Iterable[Request]], max_failed_share: float
+    ) -> Iterator[tuple[str, Response]]:
+        """Ask what is missing, all of it; then give the id and the response of every request, in order.
 
-        `requests` is called several times (to count, to ask, to give) and must give the same each time.
+        `requests(with_pictures)` must give the same requests each time. Where it is called without, each
+        has the digest of its picture alone: pictures are read once, and only where an answer is missing.
         Raises UserError when more than `max_failed_share` of them failed for no reason of their own, or
         when the server is of no use. Requests in flight then finish first, each within its own time limit,
         and what was answered is journaled.
         """
-        total = sum(1 for _ in requests())
-        self._bearable = max_failed_share * total + 1e-6  # 0.29 of 100 is a little less than 29
-        self._asking.clear()
         self._failures.clear()
+        self._latest.clear()
         self._examples.clear()
-        progress = Progress(self._progress_path, self._config, total)
-        self._known = _Known(self._answers, requests)
-        missing = self._missing(requests(), progress)
+        due: list[tuple[str, str, str]] = []  # id, mode and key of each request
+        missing: set[str] = set()
+        self._any_answered = False
+        for request in requests(False):
+            key = self._answers.key(request)
+            due.append((request.id, request.mode, key))
+            latest = self._latest[key] = self._answers.key(self._answers.latest(request))
+            if self._answers.known(latest):
+                self._any_answered = True
+            else:
+                missing.add(key)
+        self._failure_budget = max_failed_share * len(due) + 1e-6  # 0.29 of 100 is a little less than 29
+        progress = Progress(self._progress_path, self._config, len(due))
+        # The same request once more gets the same answer.
+        progress.from_journal = len(due) - len(missing)
         state = "failed"
         try:
-            if (first := next(missing, None)) is not None:
-                _run(self._ask_all(chain([first], missing), progress))
+            if missing:
+                _run(self._ask_all(self._missing(requests(True), missing), progress))
             state = "done"
         finally:
             progress.mark(state, 0)
-            progress.saving()()
+            progress.snapshot()()
             progress.report()
-        for request in requests():
-            latest = self._answers.latest(request)
-            if failed := self._failures.get(self._answers.key(latest)):
-                yield request, failed
+        for id_, mode, key in due:
+            if failed := self._failures.get(key):
+                yield id_, failed
                 continue
-            record = self._answers.get(latest)
+            record = self._answers.get(self._latest[key])
             if record is None:
-                raise RuntimeError(f"{request.id}: requests() gave other requests than before")
-            progress.give(request.mode, record)
-            yield request, self._answers.response(record)
-        progress.saving()()
+                raise RuntimeError(f"{id_}: requests() gave other requests than before")
+            progress.give(mode, record)
+            yield id_, self._answers.response(record)
+        progress.snapshot()()
 
-    def _missing(self, requests: Iterable[Request], progress: Progress) -> Iterator[Request]:
-        """Those to send: they have no answer and are not on their way."""
+    def _missing(self, requests: Iterable[Request], missing: set[str]) -> Iterator[Request]:
+        """The requests to send, each once."""
         for request in requests:
-            latest = self._answers.latest(request)
-            key = self._answers.key(latest)
-            if key in self._asking or key in self._failures:
-                progress.from_journal += 1  # the same request once more gets the same answer
-            elif self._answers.known(latest):
-                progress.from_journal += 1
-                self._known.request = latest
-            else:
-                self._asking.add(key)
+            key = self._answers.key(request)
+            if key in missing:
+                missing.remove(key)
                 yield request
 
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
@@ -200,7 +204,7 @@ class Client:
             """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
             nonlocal waiting
             waiting += 1
-            if len(workers) < WAITING * most:
+            if len(workers) < UNFINISHED_FACTOR * most:
                 begin(work)
             await asyncio.sleep(seconds)
             waiting -= 1
@@ -208,12 +212,12 @@ class Client:
         async def watch() -> None:
             while True:
                 progress.mark("running", pool.in_flight)
-                await asyncio.to_thread(progress.saving())  # a shared file system may take its time
-                await asyncio.sleep(reports.EVERY)
+                await asyncio.to_thread(progress.snapshot())  # a shared file system may take its time
+                await asyncio.sleep(reports.WRITE_INTERVAL_S)
 
         async def tell() -> None:
             while True:
-                await asyncio.sleep(reports.TOLD)
+                await asyncio.sleep(reports.LOG_INTERVAL_S)
                 progress.report()
                 await pool.refresh()  # a server that was away may be back
 
@@ -239,25 +243,23 @@ class Client:
 
     async def _finish(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> None:
         """See one request to its end: an answer in the journal, or a failure."""
-        asked = []
+        key = self._answers.key(request)
         try:
             while True:
-                asked.append(self._answers.latest(request))
-                self._asking.add(self._answers.key(asked[-1]))
-                answer = await self._answer(asked[-1], wait)
-                self._answers.keep(asked[-1], answer)
-                self._known.request = asked[-1]
-                if self._answers.latest(request).budget == asked[-1].budget:
+                latest = self._answers.latest(request)
+                answer = await self._answer(latest, wait)
+                self._answers.keep(latest, answer)
+                self._any_answered = True
+                if self._answers.latest(request).budget == latest.budget:
                     break
                 self._progress.again(Reason.LENGTH, answer)  # once, with a larger budget
         except RequestError as error:
-            failed = Response("", None, None, error.reason, error.detail)
-            self._failures[self._answers.key(asked[-1])] = failed
+            self._failures[key] = Response("", None, None, error.reason, error.detail)
             self._progress.fail(error)
             self._examples[error.reason] = error.detail
         else:
+            self._latest[key] = self._answers.key(latest)
             self._progress.answer(answer)
-        self._asking.difference_update(map(self._answers.key, asked))
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
         """The answer to a request; raises the last RequestError when all attempts failed."""
@@ -275,21 +277,21 @@ class Client:
             try:
                 answer = await self._post(endpoint, body, limit, stall)
             except RequestError as error:
-                before, failed = failed, self._pool.failed(endpoint, error, sent, failed)
+                before, failed = failed, self._pool.record_failure(endpoint, error, sent, failed)
                 tried.append(endpoint)
-                alone = alone and error.reason in OF_THE_ROW
+                alone = alone and error.reason in ROW_SUSPECT
                 if before is not None:
                     alone = alone and endpoint.succeeded_since(before)
-                    error.row = error.row or alone
+                    error.is_row_fault = error.is_row_fault or alone
                 self._check_running()
-                await self._check_hope(endpoint, error)
+                await self._check_error(endpoint, error)
                 if error.reason is not Reason.LENGTH or request.budget is None:
                     raise
                 # The context has less room than the budget: without one, the server gives what there is.
                 request = request.with_budget(None)
                 self._progress.again(error.reason)
                 return await send()
-            self._pool.succeeded(endpoint)
+            self._pool.record_success(endpoint)
             return answer
 
         async def pause(error: RequestError, seconds: float) -> None:
@@ -324,24 +326,24 @@ class Client:
 
         A gateway refuses a prompt at once, and a model takes its time for the first answer.
         """
-        while self._known.find() is None and self._sending:
+        while not self._any_answered and self._sending:
             self._ended.clear()
             await self._ended.wait()
 
-    async def _answers_question(self, endpoint: PooledEndpoint) -> bool:
+    async def _passes_health_check(self, endpoint: PooledEndpoint) -> bool:
         """Whether an endpoint answers a plain question, and something of the batch was answered before."""
         self._check_running()
-        if self._known.find() is None:
+        if not self._any_answered:
             return False
         endpoint.in_flight += 1
         try:
-            body = QUESTION.body(self._model)
-            await self._post(endpoint, body, time_limit(self._config, QUESTION.budget), None)
+            body = HEALTH_CHECK.body(self._model)
+            await self._post(endpoint, body, time_limit(self._config, HEALTH_CHECK.budget), None)
         except RequestError as error:
-            if isinstance(error, Refusal) or not error.row:
+            if isinstance(error, Refusal) or not error.is_row_fault:
                 endpoint.release()
                 return False
-        self._pool.revive(endpoint)
+        self._pool.reset(endpoint)
         return True
 
     async def _check_endpoints(self) -> None:
@@ -355,32 +357,32 @@ class Client:
         If it answers a plain question, the refused rows are at fault, and nothing is raised.
         """
         async with self._checking:
-            doubtful = endpoint.refusals > (refusals if endpoint.sound else 0)
-            if doubtful and not await self._answers_question(endpoint):
+            doubtful = endpoint.refusals > (refusals if endpoint.has_succeeded else 0)
+            if doubtful and not await self._passes_health_check(endpoint):
                 raise UserError(str(endpoint.refusal))
 
-    async def _check_hope(self, endpoint: PooledEndpoint, error: RequestError) -> None:
+    async def _check_error(self, endpoint: PooledEndpoint, error: RequestError) -> None:
         """Raise UserError when this error shows that the endpoint, or all of them, will not recover."""
         if isinstance(error, Refusal):
             await self._wait_for_answer()
-            await self._check_endpoint(endpoint, REFUSALS - 1)
-        elif error.reason not in ANSWERED:
-            self._pool.check_hope(error)
+            await self._check_endpoint(endpoint, MAX_REFUSALS - 1)
+        elif error.reason not in SERVER_ALIVE:
+            self._pool.raise_if_dead(error)
         else:
             # The run goes on if the failure budget covers all requests that are left.
-            unbearable = self._progress.left + self._progress.held.total() > self._bearable
-            hopeless = unbearable and self._pool.hopeless()
-            if endpoint.in_doubt or hopeless:
-                endpoint.in_doubt = False
-                if not await self._answers_question(endpoint) and hopeless:
-                    self._pool.check_hope(error)
+            over_budget = self._progress.left + self._progress.server_failures.total() > self._failure_budget
+            is_dead = over_budget and self._pool.is_dead()
+            if endpoint.is_suspect or is_dead:
+                endpoint.is_suspect = False
+                if not await self._passes_health_check(endpoint) and is_dead:
+                    self._pool.raise_if_dead(error)
 
     def _check_refusals(self) -> None:
         """Raise UserError when the server refuses whatever it is asked: that is not the rows' fault."""
-        refused = sum(self._progress.failed[reason] for reason in errors.OWN)
-        if refused < REFUSALS or self._known.find():
+        refused = sum(self._progress.failed[reason] for reason in errors.ROW_ERRORS)
+        if refused < MAX_REFUSALS or self._any_answered:
             return
-        detail = next(each.detail for each in self._failures.values() if each.failure in errors.OWN)
+        detail = next(each.detail for each in self._failures.values() if each.failure in errors.ROW_ERRORS)
         raise UserError(
             f"the server refused the first {refused} requests ({detail});"
             " see sampling, max_model_len and args"
@@ -389,44 +391,23 @@ class Client:
     async def _check_share(self) -> None:
         """Raise UserError when more than bearable have failed for reasons that are not the row's own."""
         progress = self._progress
-        count = progress.held.total()
-        if count <= self._bearable:
+        count = progress.server_failures.total()
+        if count <= self._failure_budget:
             return
         top = "; ".join(
             f"{reason} {number} (such as: {self._examples[reason]})"
-            for reason, number in progress.held.most_common()
+            for reason, number in progress.server_failures.most_common()
         )
         what = f"{count} of {progress.total} requests failed, more than max_failed_share allows: {top}."
         async with self._checking:
-            if not progress.answered and any([await self._answers_question(each) for each in self._pool]):
-                share = math.ceil(self._known.missing() / progress.total * 10_000) / 10_000
+            if not progress.answered and any([await self._passes_health_check(each) for each in self._pool]):
+                unanswered = progress.left + progress.failed.total()
+                share = math.ceil(unanswered / progress.total * 10_000) / 10_000
                 raise UserError(
                     f"{what} The server answers others, so it is these rows: with max_failed_share {share:g}"
                     " they are rejected"
                 )
         raise UserError(f"{what} Run again: only what is missing is asked")
-
-
-class _Known:
-    """Whether any request of a batch was answered, now or in an earlier run."""
-
-    def __init__(self, answers: Answers, requests: Callable[[], Iterable[Request]]):
-        self._answers = answers
-        self._requests = requests
-        self._searched = False
-        self.request: Request | None = None
-
-    def find(self) -> Request | None:
-        """The last one that was answered, or else any that the journal has an answer to; None: none was."""
-        if self.request is None and not self._searched:
-            self._searched = True
-            latest = map(self._answers.latest, self._requests())
-            self.request = next(filter(self._answers.known, latest), None)
-        return self.request
-
-    def missing(self) -> int:
-        """How many requests have no answer."""
-        return sum(not self._answers.known(self._answers.latest(each)) for each in self._requests())
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

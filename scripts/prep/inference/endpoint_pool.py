@@ -28,84 +28,88 @@ log = logging.getLogger("prep")
 FIRST_COOLDOWN = 1.0  # seconds; each further one without a success between is twice as long
 LONGEST_COOLDOWN = 60.0
 GIVE_UP_AFTER = 600.0  # seconds without one success, and nothing on its way, until the run gives up
-DOUBT_AFTER = 20.0  # seconds without one success, until the endpoint is asked a plain question
-WEIGHT = 1 / 8  # of the newest result in the share of failures
-ANSWERED = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
+SUSPECT_AFTER = 20.0  # seconds without one success, until the endpoint is asked a plain question
+NEWEST_WEIGHT = 1 / 8  # of the newest result in the failure rate, a moving average (EWMA)
+INCREASE = 1 / 8  # of a request, by which each success raises the concurrency limit
+SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 """Errors of a server that is there, and may be at odds with this one request."""
 
 
 class PooledEndpoint:
     """One endpoint: its transport, how many requests are in flight to it, and how many may be."""
 
-    def __init__(self, endpoint: Endpoint, most: int, now: float):
+    def __init__(self, endpoint: Endpoint, max_concurrency: int, now: float):
         self.transport = ChatTransport(endpoint)
         self.endpoint = endpoint
         self.in_flight = 0
-        self.concurrency_limit = float(most)
+        self.concurrency_limit = float(max_concurrency)
         self.cooldown_until = now
-        self._most = most
-        self._failing = 0.0  # share of the late results that were failures
+        self._max_concurrency = max_concurrency
+        self._failure_rate = 0.0  # share of the late results that were failures
         self._cooldowns = 0  # since the last success
-        self._slowed = now
-        self.good = now  # when it last succeeded, or began
-        self._answered = -math.inf  # when it last answered a request of the batch
-        self.sound = False  # whether it ever succeeded
+        self._last_decrease = now
+        self.last_success = now  # when it last succeeded, or began
+        self._last_answer = -math.inf  # when it last answered a request of the batch
+        self.has_succeeded = False  # whether it ever succeeded
         self.refusals = 0  # since the last success
         self.refusal: Refusal | None = None  # the last
-        self.in_doubt = False  # whether the client must ask it a plain question
+        self.is_suspect = False  # whether the client must ask it a plain question
 
     @property
     def load(self) -> float:
         return self.in_flight / self.concurrency_limit
 
-    def free(self, now: float) -> bool:
+    def is_free(self, now: float) -> bool:
         return now >= self.cooldown_until and self.in_flight < int(self.concurrency_limit)
 
-    def succeeded(self, now: float) -> None:
+    def record_success(self, now: float) -> None:
         self.in_flight -= 1
-        self._failing *= 1 - WEIGHT
+        self._failure_rate *= 1 - NEWEST_WEIGHT
         self._cooldowns = 0
-        self.good = self._answered = now
-        self.sound = True
+        self.last_success = self._last_answer = now
+        self.has_succeeded = True
         self.refusals = 0
-        self.in_doubt = False
-        self.concurrency_limit = min(self._most, self.concurrency_limit + WEIGHT)
+        self.is_suspect = False
+        self.concurrency_limit = min(self._max_concurrency, self.concurrency_limit + INCREASE)
 
-    def revive(self, now: float) -> None:
-        """Take note that it answered a plain question: what fails is not its fault."""
-        answered = self._answered
-        self.succeeded(now)
-        self._answered = answered
-        self._failing = 0.0
-        self.concurrency_limit = float(self._most)
+    def reset(self, now: float) -> None:
+        """Record that it passed a health check: what fails is not its fault."""
+        last_answer = self._last_answer
+        self.record_success(now)
+        self._last_answer = last_answer
+        self._failure_rate = 0.0
+        self.concurrency_limit = float(self._max_concurrency)
         self.cooldown_until = now
 
     def succeeded_since(self, then: float) -> bool:
         """Whether it has answered a request of the batch since `then`."""
-        return self._answered > then
+        return self._last_answer > then
 
-    def failed(self, error: RequestError, sent: float, now: float, before: float | None = None) -> None:
-        """Take note of an error of a request that was sent at `sent`, and had failed `before`."""
-        if error.row and not isinstance(error, Refusal):
-            return self.succeeded(now)  # the server lives and judges
+    def record_failure(
+        self, error: RequestError, sent: float, now: float, before: float | None = None
+    ) -> None:
+        """Record an error of a request that was sent at `sent` and had failed `before` (None: it had not)."""
+        if error.is_row_fault and not isinstance(error, Refusal):
+            self.record_success(now)  # the server lives and judges
+            return
         self.in_flight -= 1
         if isinstance(error, Refusal):
             self.refusals += 1
             self.refusal = error
-            return None
-        if before is not None and error.reason in ANSWERED and self.good > before:
-            return None
+            return
+        if before is not None and error.reason in SERVER_ALIVE and self.last_success > before:
+            return
         if error.retry_after is not None:
             self.cooldown_until = max(self.cooldown_until, now + error.retry_after)
-        if sent < self._slowed:
-            return None
-        self._failing += (1 - self._failing) * WEIGHT
-        if self._failing > 0.5:
+        if sent < self._last_decrease:
+            return
+        self._failure_rate += (1 - self._failure_rate) * NEWEST_WEIGHT
+        if self._failure_rate > 0.5:
             # Other jobs may have met the same trouble: they should not all come back at once.
             cooldown = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2**self._cooldowns) * random.uniform(0.75, 1.25)
             self._cooldowns += 1
-            self.in_doubt = now - self.good > DOUBT_AFTER
-            self._slowed = now
+            self.is_suspect = now - self.last_success > SUSPECT_AFTER
+            self._last_decrease = now
             self.concurrency_limit = max(1.0, self.concurrency_limit / 2)
             self.cooldown_until = max(self.cooldown_until, now + cooldown)
             log.warning(
@@ -115,23 +119,22 @@ class PooledEndpoint:
                 cooldown,
                 self.concurrency_limit,
             )
-        return None
 
-    def hopeless(self, now: float) -> bool:
-        """Whether nothing has succeeded for long, and nothing that is on its way might."""
-        return self.in_flight == 0 and self._cooldowns > 0 and now - self.good > GIVE_UP_AFTER
+    def is_dead(self, now: float) -> bool:
+        """Whether nothing has succeeded for long, and nothing is in flight that might."""
+        return self.in_flight == 0 and self._cooldowns > 0 and now - self.last_success > GIVE_UP_AFTER
 
     def release(self) -> None:
-        """A request was given up from outside."""
+        """Record that a request was cancelled."""
         self.in_flight -= 1
 
 
 class EndpointPool:
     """The endpoints of a server, inside one event loop."""
 
-    def __init__(self, server, most: int):
+    def __init__(self, server, max_concurrency: int):
         self._server = server
-        self._most = most
+        self._max_concurrency = max_concurrency
         self._endpoints: list[PooledEndpoint] = []
         self._retired: list[PooledEndpoint] = []
         self._turn = asyncio.Lock()  # who waits for a free endpoint, first come, first served
@@ -149,13 +152,17 @@ class EndpointPool:
     async def acquire(self, tried: Collection[PooledEndpoint] = ()) -> tuple[PooledEndpoint, float]:
         """The endpoint with the least on it, waiting for one that is free; and the time now.
 
-        One that was not `tried` goes before. At most `most` requests are in flight over all endpoints.
+        One that was not `tried` goes before. Over all endpoints, at most `max_concurrency` are in flight.
         """
         await self._turn.acquire()
         try:
             while True:
                 now = self._now()
-                free = [each for each in self._endpoints if self.in_flight < self._most and each.free(now)]
+                free = [
+                    each
+                    for each in self._endpoints
+                    if self.in_flight < self._max_concurrency and each.is_free(now)
+                ]
                 if free and self._renewal is None:
                     endpoint = min(free, key=lambda each: (each in tried, each.load))
                     endpoint.in_flight += 1
@@ -172,33 +179,33 @@ class EndpointPool:
             # prepared before the first is sent, and their answers would come as a burst again.
             asyncio.get_running_loop().call_soon(self._turn.release)
 
-    def succeeded(self, endpoint: PooledEndpoint) -> None:
-        endpoint.succeeded(self._now())
+    def record_success(self, endpoint: PooledEndpoint) -> None:
+        endpoint.record_success(self._now())
         self._change.set()
 
-    def revive(self, endpoint: PooledEndpoint) -> None:
-        endpoint.revive(self._now())
+    def reset(self, endpoint: PooledEndpoint) -> None:
+        endpoint.reset(self._now())
         self._change.set()
 
-    def failed(
+    def record_failure(
         self, endpoint: PooledEndpoint, error: RequestError, sent: float, before: float | None
     ) -> float:
-        """Take note of an error of a request sent at `sent` that had failed `before`; gives the time now."""
+        """Record an error of a request sent at `sent` that had failed at `before`; gives the time now."""
         now = self._now()
-        endpoint.failed(error, sent, now, before)
+        endpoint.record_failure(error, sent, now, before)
         self._change.set()
         return now
 
-    def hopeless(self) -> bool:
-        """Whether there is no more hope for any endpoint."""
+    def is_dead(self) -> bool:
+        """Whether the run must give up all endpoints."""
         now = self._now()
-        return all(each.hopeless(now) for each in self._endpoints)
+        return all(each.is_dead(now) for each in self._endpoints)
 
-    def check_hope(self, error: RequestError) -> None:
-        """Raise UserError when there is no more hope for any endpoint; `error`: the last."""
+    def raise_if_dead(self, error: RequestError) -> None:
+        """Raise UserError when the run must give up all endpoints; `error` was the last."""
         now = self._now()
-        if self.hopeless():
-            since = now - max(each.good for each in self._endpoints)
+        if self.is_dead():
+            since = now - max(each.last_success for each in self._endpoints)
             raise UserError(
                 f"no request has succeeded for {since:.0f} s, the last: {error.reason} ({error.detail});"
                 " mend the server and run again: only what is missing is asked"
@@ -221,7 +228,9 @@ class EndpointPool:
             wanted = dict.fromkeys(renewal.result())
             self._retired += [known[each] for each in known if each not in wanted]
             now = self._now()
-            self._endpoints = [known.get(each) or PooledEndpoint(each, self._most, now) for each in wanted]
+            self._endpoints = [
+                known.get(each) or PooledEndpoint(each, self._max_concurrency, now) for each in wanted
+            ]
         self._change.set()
 
     async def close(self) -> None:

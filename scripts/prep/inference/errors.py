@@ -68,15 +68,15 @@ STATUSES = {_error_name(status.phrase): status.value for status in HTTPStatus if
 class RequestError(Exception):
     """A request that came to nothing: its reason, and one line of detail.
 
-    `retry_after` is the seconds for which the server asks to be left alone, or None. `row`: whether it is
-    the row's own, so that no other request need suffer it.
+    `retry_after` is the seconds for which the server asks to be left alone, or None. `is_row_fault` says that
+    the row is at fault, so that no other request need suffer.
     """
 
     def __init__(self, reason: Reason, detail: str, retry_after: float | None = None):
         super().__init__(detail)
         self.reason, self.retry_after = reason, retry_after
         self.detail = one_line(detail)
-        self.row = reason in OWN
+        self.is_row_fault = reason in ROW_ERRORS
 
 
 class Refusal(RequestError, UserError):
@@ -91,7 +91,7 @@ class Refusal(RequestError, UserError):
         self.args = (line,)
 
 
-OWN = (Reason.BAD_REQUEST, Reason.LENGTH)
+ROW_ERRORS = (Reason.BAD_REQUEST, Reason.LENGTH)
 """Errors that are the row's own: the server lives, and refuses this one."""
 
 

@@ -15,8 +15,8 @@ from prep.storage.atomic import write_json
 
 log = logging.getLogger("prep")
 
-EVERY = 5.0  # seconds between two times that the file is written
-TOLD = 60.0  # seconds between two lines of the log
+WRITE_INTERVAL_S = 5.0  # seconds between two times that the file is written
+LOG_INTERVAL_S = 60.0  # seconds between two lines of the log
 
 
 class Progress:
@@ -33,14 +33,14 @@ class Progress:
         self.from_journal = 0
         self.answered = 0
         self.failed: Counter[Reason] = Counter()
-        self.held: Counter[Reason] = Counter()  # of these, what is held against the server
+        self.server_failures: Counter[Reason] = Counter()  # of these, what is held against the server
         self._retries: Counter[Reason] = Counter()
         self._finished: Counter[str] = Counter()
         self._tokens = [0, 0]
         self._modes: dict[str, Counter[str]] = {}
         self._started = time.monotonic()
         # When, answered and tokens out, as each time the file was written in the last minute.
-        self._marks = deque([(self._started, 0, 0)], maxlen=round(TOLD / EVERY) + 1)
+        self._marks = deque([(self._started, 0, 0)], maxlen=round(LOG_INTERVAL_S / WRITE_INTERVAL_S) + 1)
         self._state, self._in_flight = "running", 0
 
     @property
@@ -57,8 +57,8 @@ class Progress:
     def fail(self, error: RequestError) -> None:
         """Count a request that has failed for good."""
         self.failed[error.reason] += 1
-        if not error.row:
-            self.held[error.reason] += 1
+        if not error.is_row_fault:
+            self.server_failures[error.reason] += 1
 
     def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
         """Count a request that is sent again, and what the answer cost that was of no use."""
@@ -96,7 +96,7 @@ class Progress:
         self._state, self._in_flight = state, in_flight
         self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
 
-    def saving(self) -> Callable[[], None]:
+    def snapshot(self) -> Callable[[], None]:
         """What writes down the counts as they are now; it may take its time, in a thread of its own."""
         rate, token_rate, left = self._rates()
         return partial(

@@ -26,9 +26,10 @@ class Request:
     """A chat completion to ask for.
 
     `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
-    user message, as it is. Sampling may name whatever the server understands, `top_k` and `min_p` too.
-    `mode` is what tokens are counted by: `thinking`, `no_thinking` or `judge`. `template` is what the
-    messages were made from, where they were; a journal tells of it, so that a plan knows it again.
+    user message, as it is. With its digest alone (`image_sha256`) a request has its key and cannot be sent.
+    Sampling may name whatever the server understands, `top_k` and `min_p` too. `mode` is what tokens are
+    counted by: `thinking`, `no_thinking` or `judge`. `template` is what the messages were made from, where
+    they were; a journal tells of it, so that a plan knows it again.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Request:
     seed: int
     sample: int = 0
     image: bytes | None = None
+    image_sha256: str | None = None
     response_format: dict[str, Any] | None = None
     template: str | None = None
 
@@ -52,7 +54,9 @@ class Request:
         return {}
 
     def _key(self, model: str) -> str:
-        picture = None if self.image is None else hashlib.sha256(self.image).hexdigest()
+        picture = self.image_sha256
+        if picture is None and self.image is not None:
+            picture = hashlib.sha256(self.image).hexdigest()
         decides = {
             "model": model,
             "messages": self.messages,

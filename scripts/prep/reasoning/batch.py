@@ -99,6 +99,7 @@ def build_answer_request(task: AnswerTask, sampling: dict[str, dict], seed: int)
         seed=seeding.request_seed(seed, asked.id, mode, sample),
         sample=sample,
         image=asked.image,
+        image_sha256=asked.image_sha256,
     )
 
 
@@ -114,8 +115,8 @@ def write_answers(
     """
     broken: dict[str, str] = {}  # questions with template tokens, by request
 
-    def requests() -> Iterator[Request]:
-        questions = question.read_questions(args.questions)
+    def requests(with_pictures: bool) -> Iterator[Request]:
+        questions = question.read_questions(args.questions, with_pictures)
         for task in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
             request = build_answer_request(task, sampling, args.seed)
             if template_tokens(task.question.text):
@@ -123,15 +124,16 @@ def write_answers(
             yield request
 
     def rows() -> Iterator[dict]:
-        for request, response in send_requests(args, requests):
-            found = parse_answer(response, request.mode)
+        for id_, response in send_requests(args, requests):
+            parts = ids.parse_answer_id(id_)
+            found = parse_answer(response, parts.mode)
             text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
-                "id": request.id,
-                **ids.parse_answer_id(request.id)._asdict(),
+                "id": id_,
+                **parts._asdict(),
                 "text": text,
                 "reason": reason,
-                "detail": with_note(detail, broken.get(request.id, "")),
+                "detail": with_note(detail, broken.get(id_, "")),
             }
 
     write_batch(args.answers, args.summary, rows(), ANSWERS)
@@ -152,8 +154,8 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
         )
     constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
 
-    def requests() -> Iterator[Request]:
-        questions = question.read_questions(args.questions)
+    def requests(with_pictures: bool) -> Iterator[Request]:
+        questions = question.read_questions(args.questions, with_pictures)
         for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
             if answer["text"] is None:
                 continue
@@ -165,18 +167,19 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
                 sampling=args.sampling,
                 seed=seeding.request_seed(args.seed, answer["id"], "judge", 0),
                 image=asked.image,
+                image_sha256=asked.image_sha256,
                 response_format=verdict.RESPONSE_FORMAT if constrained else None,
                 template=template,
             )
 
-    rows = (verdict.build_verdict_row(sent.id, response) for sent, response in send_requests(args, requests))
+    rows = (verdict.build_verdict_row(id_, response) for id_, response in send_requests(args, requests))
     write_batch(args.verdicts, args.summary, rows, VERDICTS)
 
 
 def send_requests(
-    args: argparse.Namespace, requests: Callable[[], Iterable[Request]]
-) -> Iterator[tuple[Request, Response]]:
-    """Send what the journal does not hold; gives (request, response) in the order of `requests`."""
+    args: argparse.Namespace, requests: Callable[[bool], Iterable[Request]]
+) -> Iterator[tuple[str, Response]]:
+    """Send what the journal does not hold; gives (id, response) in the order of `requests`."""
     config = read_server_config(args.server)
     if config.model != args.model:
         raise UserError(

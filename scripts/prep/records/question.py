@@ -8,13 +8,15 @@ from prep.records.tags import IMAGE_TAG
 from prep.records.template_tokens import break_template_tokens
 from prep.runtime.program import UserError
 from prep.storage import parquet
+from prep.storage.schema import QUESTIONS
 
 
 @dataclass(frozen=True)
 class Question:
     """A text question, or a user turn beside its picture; see prep.storage.schema.QUESTIONS for the fields.
 
-    `question` is the text as the source has it, tag included; `image` the picture's encoded bytes.
+    `question` is the text as the source has it, tag included; `image` the picture's encoded bytes, where they
+    were read.
     """
 
     id: str
@@ -24,13 +26,14 @@ class Question:
     row: int
     question: str
     reference: str | None
-    image: bytes | None
-    image_path: str | None
+    image_sha256: str | None
+    image: bytes | None = None
+    image_path: str | None = None
 
     @property
     def text(self) -> str:
         """The question without its picture's tag: what a teacher and a judge are asked."""
-        return self.question.replace(IMAGE_TAG, "").strip() if self.image else self.question
+        return self.question.replace(IMAGE_TAG, "").strip() if self.image_sha256 else self.question
 
     @property
     def request_text(self) -> str:
@@ -42,11 +45,12 @@ class Question:
         return {"source_file": self.source_file, "row": self.row}
 
 
-def read_questions(paths: Iterable[Path]) -> Iterator[Question]:
-    """The questions of some files in order, a row group in memory at a time."""
+def read_questions(paths: Iterable[Path], with_pictures: bool = True) -> Iterator[Question]:
+    """The questions of some files in order, a row group in memory at a time; without pictures, much less."""
+    columns = QUESTIONS.names if with_pictures else [name for name in QUESTIONS.names if name != "image"]
     for path in paths:
-        for row in parquet.read_rows(path):
-            image = row.pop("image") or {}
+        for row in parquet.read_rows(path, columns):
+            image = row.pop("image", None) or {}
             yield Question(**row, image=image.get("bytes"), image_path=image.get("path"))
 
 

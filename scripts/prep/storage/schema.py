@@ -71,6 +71,7 @@ QUESTIONS = pa.schema(
         ("row", pa.int64()),
         ("question", pa.string()),
         ("reference", pa.string()),
+        ("image_sha256", pa.string()),
         ("image", IMAGE),
     ]
 )
