@@ -4,7 +4,7 @@
 import argparse
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from prep.hub.numbered_files import shorten_names
 from prep.inference import request
+from prep.inference.journal import Journal
 from prep.reasoning import verdict
 from prep.records import seeding
 from prep.records.ids import parse_answer_id
@@ -24,26 +25,20 @@ Held = dict[str, dict[str, int]]
 """What a journal holds: the tokens of each row that was asked, by the kind of request (request.manner)."""
 
 
-def read_records(folder: Path) -> Iterator[dict]:
-    """The whole lines of a journal's files (see prep.inference.journal), of which the last may be torn."""
-    for path in sorted(folder.glob("*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"}\n"):
-                    yield json.loads(line)["record"]
-
-
 def read_held_tokens(folder: Path, seed: int) -> Held:
     """What a journal holds of requests with a seed."""
     found: Held = {}
-    for record in read_records(folder):
-        asked = record.get("asked")
-        if asked is None:
-            continue  # a line of an early version
-        id_ = record["id"]
-        of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
-        if asked.pop("seed") == seeding.request_seed(seed, *of):
-            found.setdefault(_encode_manner(asked), {})[record["id"]] = sum(record["tokens"])
+    if not folder.is_dir():
+        return found
+    with Journal(folder) as journal:
+        for record in map(journal.get, journal):
+            asked = record.get("asked")
+            if asked is None:
+                continue  # a line of an early version
+            id_ = record["id"]
+            of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
+            if asked.pop("seed") == seeding.request_seed(seed, *of):
+                found.setdefault(_encode_manner(asked), {})[record["id"]] = sum(record["tokens"])
     return found
 
 

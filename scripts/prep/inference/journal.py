@@ -17,6 +17,7 @@ import re
 import secrets
 import socket
 from collections import OrderedDict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,9 @@ class Journal:
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return (key.hex() for key in self._places)
 
     def __len__(self) -> int:
         return len(self._places)
