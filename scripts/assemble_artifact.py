@@ -30,7 +30,7 @@ def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBa
     converted, else UserError.
     """
     if part["raw"]:
-        raw = parquet.Source(part["raw"]["path"], [parquet.PICTURE])
+        raw = parquet.Reader(part["raw"]["path"], [parquet.PICTURE])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
             raise UserError(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
         yield from join_pictures(read_stored(path, KEPT), raw.batches(find_last_row(path) + 1))
@@ -41,15 +41,15 @@ def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBa
 def find_last_row(path: Path) -> int:
     """The number of the last row that is kept; -1 where none is."""
     last = -1
-    for batch in parquet.Source(path, [KEPT.field("row")]).batches():
+    for batch in parquet.Reader(path, [KEPT.field("row")]).batches():
         last = batch.column("row")[-1].as_py()
     return last
 
 
 def read_stored(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of a file of ours, in batches; raises BadShard where it is not whole, or has other columns."""
-    file = parquet.Source(path, list(schema))
-    if not file.found.equals(schema):
+    file = parquet.Reader(path, list(schema))
+    if not file.file_schema.equals(schema):
         raise parquet.BadShard(path, "its columns are not those of today's code")
     yield from file.batches()
 
@@ -84,7 +84,7 @@ def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 
 
-def append_batches(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Counter:
+def append_batches(writer: parquet.Writer, batches: Iterable[pa.RecordBatch]) -> Counter:
     """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
 
     Raises UserError when a file that they are read from is not whole, or was made by other code.
@@ -94,7 +94,7 @@ def append_batches(sink: parquet.Sink, batches: Iterable[pa.RecordBatch]) -> Cou
         for batch in batches:
             if "reason" in batch.schema.names:
                 reasons.update(batch.column("reason").to_pylist())
-            sink.add(batch.replace_schema_metadata(sink.schema.metadata))
+            writer.add(batch.replace_schema_metadata(writer.schema.metadata))
     except parquet.BadShard as bad:
         raise UserError(f"{bad}; delete it and run again") from bad
     return reasons
@@ -129,8 +129,8 @@ def main() -> None:
     notice = {"notice": args.notice} if args.notice else {}
     marked = schema.with_metadata((schema.metadata or {}) | notice)
     with (
-        parquet.open_sink(args.artifact, marked) as keep,
-        parquet.open_sink(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
+        parquet.open_writer(args.artifact, marked) as keep,
+        parquet.open_writer(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
         reasons = Counter()
         for path, part in parts.items():

@@ -47,7 +47,7 @@ def main() -> None:
     count = itertools.count()
     for tables in batch_tables(args.questions, args.batch_size):
         name = f"{next(count):05d}"
-        with parquet.open_sink(args.folder / f"{name}.parquet", QUESTIONS) as batch:
+        with parquet.open_writer(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
         write_summary(args.folder / f"{name}.json", {"questions": batch})
     log.info("%d batches of at most %d questions", next(count), args.batch_size)

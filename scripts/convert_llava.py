@@ -12,7 +12,7 @@ from prep.records.reason import Reason
 from prep.runtime import program
 from prep.storage import parquet
 
-TURN = pa.struct([("from", parquet.TEXT), ("value", parquet.TEXT)])
+TURN = pa.struct([("from", parquet.RAW_TEXT), ("value", parquet.RAW_TEXT)])
 COLUMNS = ("id", pa.field("conversations", pa.list_(TURN)))
 
 

@@ -43,7 +43,7 @@ def build_question(cells: list[Cell], reference: Cell) -> tuple[str, str | None]
 def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Rejection]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
-        for batch in parquet.Source(path, columns).batches():
+        for batch in parquet.Reader(path, columns).batches():
             cells = [parquet.decode_column(batch.column(name)) for name in columns]
             yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return

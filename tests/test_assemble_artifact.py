@@ -164,22 +164,22 @@ def test_a_part_that_is_not_ours_stops_it_and_is_named(fault: str, spoilt: str, 
 
 def test_append_counts_reasons_where_there_are_any(tmp_path: Path) -> None:
     part(tmp_path, "a", [training(0)], [reject(1), reject(2), reject(3, Reason.ODD_TURNS)])
-    with parquet.open_sink(tmp_path / "r.parquet", REJECTS) as sink:
-        found = append_batches(sink, read_stored(tmp_path / "a.rejects.parquet", REJECTS))
+    with parquet.open_writer(tmp_path / "r.parquet", REJECTS) as writer:
+        found = append_batches(writer, read_stored(tmp_path / "a.rejects.parquet", REJECTS))
         assert found == {"image_missing": 2, "odd_turns": 1}
-    with parquet.open_sink(tmp_path / "t.parquet", TRAINING) as sink:
-        assert append_batches(sink, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
-        assert append_batches(sink, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
-    assert sink.rows == 2
+    with parquet.open_writer(tmp_path / "t.parquet", TRAINING) as writer:
+        assert append_batches(writer, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
+        assert append_batches(writer, read_stored(tmp_path / "a.parquet", TRAINING)) == {}
+    assert writer.rows == 2
 
 
 def test_append_wants_the_same_columns(tmp_path: Path) -> None:
     part(tmp_path, "a", [], [])
     with (
         pytest.raises(UserError, match="delete it"),
-        parquet.open_sink(tmp_path / "t.parquet", REASONED) as sink,
+        parquet.open_writer(tmp_path / "t.parquet", REASONED) as writer,
     ):
-        append_batches(sink, read_stored(tmp_path / "a.parquet", REASONED))
+        append_batches(writer, read_stored(tmp_path / "a.parquet", REASONED))
 
 
 def picture(row: int) -> dict:

@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 import nasty
 from prep.runtime.program import UserError
 from prep.storage import parquet, schema
-from prep.storage.parquet import BadShard, Sink, Source
+from prep.storage.parquet import BadShard, Reader, Writer
 from running import python_environment
 
-IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", parquet.TEXT)]))
-TURNS = pa.field("conversations", pa.list_(pa.struct([("from", parquet.TEXT), ("value", parquet.TEXT)])))
+IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", parquet.RAW_TEXT)]))
+TURNS = pa.field(
+    "conversations", pa.list_(pa.struct([("from", parquet.RAW_TEXT), ("value", parquet.RAW_TEXT)]))
+)
 GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]
 
 
@@ -36,7 +38,7 @@ def table(rows: int) -> pa.Table:
 
 
 def read(path: Path, take: int | None = None) -> list[dict]:
-    source = Source(path, ["id", IMAGE, TURNS])
+    source = Reader(path, ["id", IMAGE, TURNS])
     return [row for batch in source.batches(take) for row in batch.to_pylist()]
 
 
@@ -89,7 +91,7 @@ def test_rows_before_a_broken_group_can_be_taken(tmp_path: Path) -> None:
 
 def test_what_the_system_cannot_open_is_not_the_shards_fault(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Source(tmp_path / "none.parquet", ["id"])
+        Reader(tmp_path / "none.parquet", ["id"])
 
 
 @pytest.mark.parametrize("field", ["conversations.value", "conversations.from"])
@@ -101,7 +103,7 @@ def test_a_turn_without_a_field_is_a_column_that_lacks(field: str, tmp_path: Pat
     turns = pa.array([[{other: "human"}]])
     pq.write_table(table(1).set_column(2, "conversations", turns), path)
     with pytest.raises(BadShard, match=f"no column {field} "):
-        Source(path, ["id", IMAGE, TURNS])
+        Reader(path, ["id", IMAGE, TURNS])
 
 
 def test_a_column_of_nulls_alone_has_every_type(tmp_path: Path) -> None:
@@ -121,14 +123,14 @@ def test_a_column_of_nulls_alone_has_every_type(tmp_path: Path) -> None:
 )
 def test_whatever_has_a_text_is_read_as_that(tmp_path: Path, cell, kind: pa.DataType, text: bytes) -> None:
     pq.write_table(pa.table({"id": pa.array([cell], kind)}), tmp_path / "a.parquet")
-    (batch,) = Source(tmp_path / "a.parquet", ["id"]).batches()
+    (batch,) = Reader(tmp_path / "a.parquet", ["id"]).batches()
     assert batch.column("id").to_pylist() == [text]
 
 
 def test_numbers_are_read_as_their_digits(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": pa.array([7, None, -(2**60)]), "score": pa.array([0.5, 1.0, None])}), path)
-    (batch,) = Source(path, ["id", "score"]).batches()
+    (batch,) = Reader(path, ["id", "score"]).batches()
     assert batch.column("id").to_pylist() == [b"7", None, b"-1152921504606846976"]
     assert [float(score) for score in batch.column("score").to_pylist()[:2]] == [0.5, 1.0]
 
@@ -173,7 +175,7 @@ def test_row_groups_cost_what_their_rows_cost(tmp_path: Path, monkeypatch: pytes
     counts = []
     for size in (1, 100):
         pq.write_table(table(2000), path, row_group_size=size)
-        counts.append(len(list(Source(path, ["id", IMAGE, TURNS]).batches())))
+        counts.append(len(list(Reader(path, ["id", IMAGE, TURNS]).batches())))
     assert (len(opened), len(streams)) == (2, 2)
     assert counts == [4, 4]
 
@@ -183,7 +185,7 @@ def test_what_a_dictionary_repeats_counts_each_time(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(nasty.llava([(random.Random(0).randbytes(1024 * 1024), GOOD)] * 256), path)
     assert pq.read_metadata(path).row_group(0).total_byte_size < 2 * 1024 * 1024
-    rows = [(batch.num_rows, batch.nbytes) for batch in Source(path, ["id", IMAGE]).batches()]
+    rows = [(batch.num_rows, batch.nbytes) for batch in Reader(path, ["id", IMAGE]).batches()]
     assert sum(number for number, _ in rows) == 256
     assert max(size for _, size in rows) <= parquet.READ_BYTES + parquet.BATCH_BYTES
 
@@ -193,7 +195,7 @@ import resource
 import pyarrow as pa
 from prep.storage import parquet
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-rows = sum(batch.num_rows for batch in parquet.Source({path!r}, ["id", parquet.PICTURE]).batches())
+rows = sum(batch.num_rows for batch in parquet.Reader({path!r}, ["id", parquet.PICTURE]).batches())
 print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
@@ -216,7 +218,7 @@ def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
 def test_a_footer_that_promises_more_rows_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(table(10), path)
-    source = Source(path, ["id", IMAGE, TURNS])
+    source = Reader(path, ["id", IMAGE, TURNS])
     plain_read = source._read
     monkeypatch.setattr(source, "_read", lambda rows, groups: list(plain_read(rows, groups))[:0])
     with pytest.raises(BadShard, match="it has 0 rows where its footer says 10"):
@@ -277,7 +279,7 @@ def test_another_shard_has_another_footer(tmp_path: Path) -> None:
         ("c", nasty.llava([(b"", GOOD)] * 3)),
     ):
         pq.write_table(shard, tmp_path / f"{name}.parquet")
-        sums.append(Source(tmp_path / f"{name}.parquet", ["id"]).footer_sha256)
+        sums.append(Reader(tmp_path / f"{name}.parquet", ["id"]).footer_sha256)
     assert sums[0] == sums[1]
     assert len(set(sums)) == 3
 
@@ -300,10 +302,10 @@ def test_batches_are_small_however_large_the_sources_groups(tmp_path: Path) -> N
     path = tmp_path / "a.parquet"
     large = nasty.llava([(bytes(1024 * 1024), GOOD)] * 12)
     pq.write_table(large, path, compression="none", use_dictionary=False)
-    sizes = [batch.nbytes for batch in Source(path, ["id", IMAGE]).batches()]
+    sizes = [batch.nbytes for batch in Reader(path, ["id", IMAGE]).batches()]
     assert max(sizes) <= parquet.BATCH_BYTES + 1024 * 1024
     pq.write_table(table(2000), path, row_group_size=2000)
-    batches = [batch.num_rows for batch in Source(path, ["id", IMAGE]).batches()]
+    batches = [batch.num_rows for batch in Reader(path, ["id", IMAGE]).batches()]
     assert sum(batches) == 2000
     assert max(batches) <= parquet.GROUP_ROWS
 
@@ -341,23 +343,23 @@ def groups_of(path: Path) -> list[int]:
 )
 def test_rows_are_gathered_into_groups(added: list[int], groups: list[int], tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with parquet.open_sink(path, schema.REJECTS) as sink:
+    with parquet.open_writer(path, schema.REJECTS) as writer:
         start = 0
         for rows in added:
-            sink.add(rejects(rows, start))
+            writer.add(rejects(rows, start))
             start += rows
     assert groups_of(path) == groups
     assert pq.read_table(path).column("row").to_pylist() == list(range(start))
-    assert sink.rows == start
+    assert writer.rows == start
 
 
 def test_a_group_stays_small_in_bytes_too(tmp_path: Path) -> None:
     path, picture = tmp_path / "a.parquet", bytes(5 * 1024 * 1024)
     rows = [{"id": str(row), "images": [{"bytes": picture, "path": None}]} for row in range(16)]
-    with parquet.open_sink(path, schema.TRAINING) as sink:
+    with parquet.open_writer(path, schema.TRAINING) as writer:
         for row in rows[:8]:
-            sink.add(pa.Table.from_pylist([row], schema.TRAINING))
-        sink.add(pa.Table.from_pylist(rows[8:], schema.TRAINING).to_batches()[0])
+            writer.add(pa.Table.from_pylist([row], schema.TRAINING))
+        writer.add(pa.Table.from_pylist(rows[8:], schema.TRAINING).to_batches()[0])
     about = pq.read_metadata(path)
     sizes = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
     assert max(sizes) <= parquet.GROUP_BYTES + 1024
@@ -368,8 +370,8 @@ def test_a_group_stays_small_in_bytes_too(tmp_path: Path) -> None:
 def test_a_picture_larger_than_a_group_is_written_all_the_same(tmp_path: Path) -> None:
     path, picture = tmp_path / "a.parquet", bytes(parquet.GROUP_BYTES + 1)
     rows = [{"id": name, "images": [{"bytes": picture, "path": None}]} for name in "ab"]
-    with parquet.open_sink(path, schema.TRAINING) as sink:
-        sink.add(pa.Table.from_pylist(rows, schema.TRAINING))
+    with parquet.open_writer(path, schema.TRAINING) as writer:
+        writer.add(pa.Table.from_pylist(rows, schema.TRAINING))
     assert groups_of(path) == [1, 1]
     assert [row["images"][0]["bytes"] == picture for row in parquet.read_rows(path)] == [True, True]
 
@@ -389,7 +391,7 @@ def test_pictures_are_stored_as_they_are_and_texts_compressed(tmp_path: Path) ->
 def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     written = parquet.write_rows(path, rejects(3).to_pylist(), schema.REJECTS)
-    assert isinstance(written, Sink)
+    assert isinstance(written, Writer)
     assert written.rows == 3
     assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -398,13 +400,13 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
 def test_rows_come_out_as_they_went_in(added: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, start = Path(folder) / "a.parquet", 0
-        with parquet.open_sink(path, schema.REJECTS) as sink:
+        with parquet.open_writer(path, schema.REJECTS) as writer:
             for rows in added:
-                sink.add(rejects(rows, start))
+                writer.add(rejects(rows, start))
                 start += rows
         assert [row["row"] for row in parquet.read_rows(path)] == list(range(sum(added)))
         assert all(0 < rows <= parquet.GROUP_ROWS for rows in groups_of(path))
-        assert sink.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 BREAK = """
@@ -413,9 +415,9 @@ from prep.runtime import program
 from prep.storage import parquet, schema
 
 def main():
-    with parquet.open_sink({path!r}, schema.REJECTS) as sink:
+    with parquet.open_writer({path!r}, schema.REJECTS) as writer:
         for _ in range(3):
-            sink.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
+            writer.add(pa.Table.from_pylist([{{"id": "a"}}] * 512, schema.REJECTS))
         raise program.UserError("it broke")
 
 program.run(main)
@@ -437,8 +439,8 @@ def test_an_older_file_stays_when_a_new_one_breaks(tmp_path: Path) -> None:
     parquet.write_rows(path, [{"id": "old"}], schema.REJECTS)
 
     def break_off() -> None:
-        with parquet.open_sink(path, schema.REJECTS) as sink:
-            sink.add(rejects(1200))
+        with parquet.open_writer(path, schema.REJECTS) as writer:
+            writer.add(rejects(1200))
             raise UserError("it broke")
 
     with pytest.raises(UserError, match="it broke"):
@@ -451,7 +453,7 @@ def test_a_git_lfs_pointer_is_named_as_one(tmp_path: Path) -> None:
     path = tmp_path / "train-00000-of-00001.parquet"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(BadShard, match=r"train-00000-of-00001.parquet: is a Git LFS pointer .*git lfs pull"):
-        Source(path, ["id"])
+        Reader(path, ["id"])
 
 
 def test_rows_at_positions_are_read_and_other_row_groups_are_not(tmp_path: Path) -> None:
@@ -472,7 +474,7 @@ def test_a_stream_of_rows_is_written_in_order_a_few_at_a_time(tmp_path: Path) ->
     kind = pa.schema([("number", pa.int64())])
     taken = []
     rows = ({"number": taken.append(number) or number} for number in range(1000))
-    sink = parquet.write_rows(tmp_path / "a.parquet", rows, kind)
-    assert (sink.rows, len(taken)) == (1000, 1000)
-    assert sink.sha256 == hashlib.sha256((tmp_path / "a.parquet").read_bytes()).hexdigest()
+    writer = parquet.write_rows(tmp_path / "a.parquet", rows, kind)
+    assert (writer.rows, len(taken)) == (1000, 1000)
+    assert writer.sha256 == hashlib.sha256((tmp_path / "a.parquet").read_bytes()).hexdigest()
     assert [row["number"] for row in parquet.read_rows(tmp_path / "a.parquet")] == list(range(1000))

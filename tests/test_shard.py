@@ -20,7 +20,7 @@ import converted
 import nasty
 from converted import FILE, Converted, broken_invariants, outputs, raw_summary, spelled
 from prep.convert import shard
-from prep.convert.shard import Job
+from prep.convert.shard import Conversion
 from prep.records.reason import Reason
 from prep.storage import parquet, schema
 from prep.storage.atomic import read_json, sha256
@@ -94,7 +94,7 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
     on_the_way, most, alone = 0, [], []
 
     class Pool(Executor):
-        def submit(self, function: Callable, job: Job, given: shard.Rows) -> Future:
+        def submit(self, function: Callable, job: Conversion, given: shard.Rows) -> Future:
             nonlocal on_the_way
             on_the_way += given.bytes
             most.append(on_the_way)
@@ -110,15 +110,15 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
             future.set_result(function(job, given))
             return future
 
-    def look(job: Job, given: shard.Rows) -> SplitRows:
+    def look(job: Conversion, given: shard.Rows) -> SplitRows:
         if given.bytes > 50_000:
             alone.append(on_the_way)
         return [], []
 
     monkeypatch.setattr(shard, "convert_rows", look)
-    source = parquet.Source(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
+    source = parquet.Reader(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
     about = {"raw": raw, "sha256": "", "take": None, "columns": (), "build_texts": list, "check": "decode"}
-    job = Job(name="a", file="b", max_pixels=1, threads=2, **about)
+    job = Conversion(name="a", file="b", max_pixels=1, threads=2, **about)
     assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
     assert alone == [0]
     assert max(most) <= 50_000 + 25_000

@@ -77,7 +77,9 @@ def _convert(raw: Path, folder: Path, on_bad_shard: str, **about: Any) -> Conver
     out = outputs(folder)
     origin = {"file": FILE, "sha256": "the sha256 listed"}
     given = origin | {"name": "NAME", "take": None, "check": "decode", "threads": 2} | about
-    conversion.convert(conversion.Job(raw=raw, **given), on_bad_shard, out.shard, out.rejects, out.summary)
+    conversion.convert(
+        conversion.Conversion(raw=raw, **given), on_bad_shard, out.shard, out.rejects, out.summary
+    )
     return out
 
 

@@ -44,11 +44,11 @@ TextBuilder = Callable[[pa.RecordBatch], list[Text]]
 
 
 @dataclass(frozen=True)
-class Job:
+class Conversion:
     """The parameters of one shard's conversion.
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
-    read, from the first (None: all). `columns` are the source's own beside the picture (see parquet.Source);
+    read, from the first (None: all). `columns` are the source's own beside the picture (see parquet.Reader);
     `build_texts` turns a batch of them into one Text a row. `threads` is the number of processes that decode.
     """
 
@@ -88,9 +88,9 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
 
 
 def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts: TextBuilder) -> None:
-    """Convert the shard that `parse_arguments` names; see Job for `columns` and `build_texts`."""
+    """Convert the shard that `parse_arguments` names; see Conversion for `columns` and `build_texts`."""
     raw = read_json(args.raw_summary)["files"]["raw"]
-    job = Job(
+    job = Conversion(
         raw=args.raw,
         file=raw["path"],
         sha256=raw["sha256"],
@@ -106,14 +106,14 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts
         convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
 
 
-def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
+def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
     """Write the kept rows, the rejects, and the part summary (see prep.storage.summary).
 
     A shard that cannot be read raises BadShard, or, when `on_bad_shard` is `reject`, gives two empty
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        source = parquet.Source(job.raw, job.source_columns)
+        source = parquet.Reader(job.raw, job.source_columns)
         keep, drop = write_rows(job, source, shard, rejects)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
@@ -129,8 +129,8 @@ def convert(job: Job, on_bad_shard: str, shard: Path, rejects: Path, summary: Pa
 
 
 def write_rows(
-    job: Job, source: parquet.Source, shard: Path, rejects: Path
-) -> tuple[parquet.Sink, parquet.Sink]:
+    job: Conversion, source: parquet.Reader, shard: Path, rejects: Path
+) -> tuple[parquet.Writer, parquet.Writer]:
     """Write the kept and the rejected rows, in order.
 
     This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
@@ -166,7 +166,9 @@ def take_cells(start: int, batch: pa.RecordBatch) -> Rows:
     return Rows(start, pictures, names, batch.drop_columns("image"))
 
 
-def convert_batches(job: Job, batches: Iterator[pa.RecordBatch], pool: Executor) -> Iterator[SplitRows]:
+def convert_batches(
+    job: Conversion, batches: Iterator[pa.RecordBatch], pool: Executor
+) -> Iterator[SplitRows]:
     """Convert each batch, in order.
 
     Enough batches wait in the pool to keep each process busy, and their rows stay within HELD_BYTES. A larger
@@ -194,7 +196,7 @@ def _is_full(waiting: deque[tuple[int, Future[SplitRows]]], most: int) -> bool:
     return len(waiting) > most or sum(size for size, _ in waiting) > HELD_BYTES
 
 
-def convert_rows(job: Job, rows: Rows) -> SplitRows:
+def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
     prefix = file_prefix(job.name, job.file)

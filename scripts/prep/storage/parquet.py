@@ -35,10 +35,10 @@ STREAMED_ROWS = 64
 BUFFER_BYTES = 1024 * 1024
 """The read buffer of a column; without it, pyarrow reads the column's whole row group."""
 
-TEXT = pa.binary()
+RAW_TEXT = pa.binary()
 """A text column is read as bytes: a cell that is not UTF-8 costs its row and no other (see decode_column)."""
 
-PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", TEXT)]))
+PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", RAW_TEXT)]))
 """The column of pictures of every converted source."""
 
 # jemalloc, where Arrow has it, is as fast as the default allocator and gives more of the freed memory back:
@@ -65,30 +65,30 @@ class BadShard(UserError):
         return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
-class Source:
+class Reader:
     """A parquet shard of a source, read by column name: other columns and their order do not matter."""
 
     def __init__(self, path: str | Path, columns: Sequence[str | pa.Field]) -> None:
         """Open the shard at `path`.
 
-        A column is a name (a TEXT), or a field. The shard's columns are cast: large_string or string_view to
-        binary, a struct by the names of its fields, a number or a date to its text. Raises BadShard when the
-        footer or a column is missing.
+        A column is a field, or a name for one of RAW_TEXT. The shard's columns are cast: large_string or
+        string_view to binary, a struct by the names of its fields, a number or a date to its text. Raises
+        BadShard when the footer or a column is missing.
         """
         self.path = Path(path)
-        self.schema = pa.schema([pa.field(c, TEXT) if isinstance(c, str) else c for c in columns])
+        self.schema = pa.schema([pa.field(c, RAW_TEXT) if isinstance(c, str) else c for c in columns])
         if atomic.is_lfs_pointer(self.path):
             raise BadShard(self.path, LFS_POINTER)
         with self._reading(lambda: "cannot be opened"):
             # With pre_buffer, pyarrow keeps all that it read until the last row is read.
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
-            self.found = self._file.schema_arrow
-            has = ", ".join(self.found.names)
-            lacking = [name for field in self.schema for name in _lacking(field, self.found)]
+            self.file_schema = self._file.schema_arrow
+            has = ", ".join(self.file_schema.names)
+            lacking = [name for field in self.schema for name in _lacking(field, self.file_schema)]
             misfits = (
                 []
                 if lacking
-                else [_misfit(f.name, self.found.field(f.name).type, f.type) for f in self.schema]
+                else [_misfit(f.name, self.file_schema.field(f.name).type, f.type) for f in self.schema]
             )
         if lacking:
             raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
@@ -233,7 +233,7 @@ def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = Fals
             return next(filter(None, found), None)
         wanted = f"a struct of {', '.join(field.name for field in wants)}"
     else:
-        wanted = "text or bytes" if wants == TEXT else str(wants)
+        wanted = "text or bytes" if wants == RAW_TEXT else str(wants)
         with contextlib.suppress(pa.ArrowException):
             (pa.Array.cast if nested else _cast)(pa.nulls(0, has), wants)
             return None
@@ -241,8 +241,8 @@ def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = Fals
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Cast a column; where TEXT is wanted, a number or a date becomes its text."""
-    if kind == TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
+    """Cast a column; where RAW_TEXT is wanted, a number or a date becomes its text."""
+    if kind == RAW_TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
     if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
         # pyarrow's own cast gives a list without its last offset.
@@ -253,7 +253,7 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def decode_column(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
-    """Decode each cell of a TEXT column; a cell that is not UTF-8 becomes its error.
+    """Decode each cell of a RAW_TEXT column; a cell that is not UTF-8 becomes its error.
 
     So it costs its row and no other.
     """
@@ -268,11 +268,11 @@ def _decode_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
 
 
 def decode(cell: bytes | None) -> str | None:
-    """The text of a TEXT cell; raises UnicodeDecodeError where it is not UTF-8."""
+    """The text of a RAW_TEXT cell; raises UnicodeDecodeError where it is not UTF-8."""
     return None if cell is None else cell.decode()
 
 
-class Sink:
+class Writer:
     """A writer of one parquet file that also takes the sha256 of its bytes."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema, hasher: Executor) -> None:
@@ -363,20 +363,20 @@ def _leaves(head: str, kind: pa.DataType) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def open_sink(path: str | Path, schema: pa.Schema) -> Iterator[Sink]:
+def open_writer(path: str | Path, schema: pa.Schema) -> Iterator[Writer]:
     """Write a parquet file that appears at `path` when the block ends well, and not at all otherwise."""
     with atomic_write(path) as part, part.open("wb") as file, ThreadPoolExecutor(1) as hasher:
-        sink = Sink(file, schema, hasher)
-        yield sink
-        sink.finish()
+        writer = Writer(file, schema, hasher)
+        yield writer
+        writer.finish()
 
 
-def write_rows(path: str | Path, rows: Iterable[dict], schema: pa.Schema) -> Sink:
-    """Write a stream of rows as a parquet file; the closed sink knows its `rows` and `sha256`."""
-    with open_sink(path, schema) as sink:
+def write_rows(path: str | Path, rows: Iterable[dict], schema: pa.Schema) -> Writer:
+    """Write a stream of rows as a parquet file; the closed writer knows its `rows` and `sha256`."""
+    with open_writer(path, schema) as writer:
         for batch in batch_rows(rows, STREAMED_ROWS):
-            sink.add_rows(batch)
-    return sink
+            writer.add_rows(batch)
+    return writer
 
 
 def batch_rows(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

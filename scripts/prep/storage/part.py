@@ -14,9 +14,9 @@ SplitRows = tuple[list[dict], list[dict]]
 
 def write_part(
     kept: Path, schema: pa.Schema, rejects: Path, batches: Iterable[SplitRows]
-) -> tuple[parquet.Sink, parquet.Sink]:
-    """Write batches of rows to both files as they come, and give their sinks."""
-    with parquet.open_sink(kept, schema) as keep, parquet.open_sink(rejects, REJECTS) as drop:
+) -> tuple[parquet.Writer, parquet.Writer]:
+    """Write batches of rows to both files as they come, and give their writers."""
+    with parquet.open_writer(kept, schema) as keep, parquet.open_writer(rejects, REJECTS) as drop:
         for kept_rows, rejected_rows in batches:
             keep.add_rows(kept_rows)
             drop.add_rows(rejected_rows)

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from prep.storage import atomic
-from prep.storage.parquet import Sink
+from prep.storage.parquet import Writer
 
 
-def write_summary(path: Path, files: Mapping[str, Sink | dict[str, Any] | None], **about: Any) -> None:
-    """Write a summary; what is known of a file is given, or taken from its sink."""
+def write_summary(path: Path, files: Mapping[str, Writer | dict[str, Any] | None], **about: Any) -> None:
+    """Write a summary; what is known of a file is given, or taken from its writer."""
     known = {
-        name: {"rows": file.rows, "sha256": file.sha256} if isinstance(file, Sink) else file
+        name: {"rows": file.rows, "sha256": file.sha256} if isinstance(file, Writer) else file
         for name, file in files.items()
     }
     atomic.write_json(path, {"files": known} | about)
