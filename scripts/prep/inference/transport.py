@@ -15,6 +15,7 @@ client's (see prep.inference.client). Where it is too strict for what servers se
 
 import asyncio
 import contextlib
+import gc
 import socket
 import urllib.request
 import zlib
@@ -181,6 +182,8 @@ def _request_error(error: BaseException, limit: float) -> RequestError:
 def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
     import openai
 
+    # The library's 80,000 objects stay for good. Left out of full collections, they cost no 65 ms pauses.
+    gc.freeze()
     http = openai.DefaultAioHttpClient(
         follow_redirects=False,
         trust_env=False,
