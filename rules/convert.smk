@@ -38,7 +38,7 @@ rule convert_llava:
         code=code("convert_llava.py"),
         settings=as_json(
             lambda wildcards: {
-                "take": rows_to_read(wildcards),
+                "take": listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
                 "missing_tag": sources.missing_tag(NAMES.onevision.get(wildcards.source)),
                 **image_settings(config, wildcards.source),
             }
@@ -64,7 +64,7 @@ use rule convert_llava as convert_synthdog with:
         code=code("convert_synthdog.py"),
         settings=as_json(
             lambda wildcards: {
-                "take": rows_to_read(wildcards),
+                "take": listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
                 "language": wildcards.source.removeprefix("synthdog_"),
                 **image_settings(config, wildcards.source),
             }

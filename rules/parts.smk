@@ -24,12 +24,6 @@ def listed_file(source, name):
     return listed(source)[name]
 
 
-def rows_to_read(wildcards):
-    """How many rows of a shard are read; -1 is all."""
-    rows = listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
-    return -1 if rows is None else rows
-
-
 def raw_questions(wildcards):
     """The raw files of a source of questions; their summaries alone say whether they changed."""
     return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed_shards(wildcards.questions)]

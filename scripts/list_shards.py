@@ -61,19 +61,19 @@ def read_footer(dataset: Dataset, commit: str | None, file: HubFile) -> Footer:
         return Footer()
 
 
-def limit_rows(rows: Iterator[int | None], max_rows: int | None) -> Iterator[tuple[int | None, int | None]]:
-    """Each file's rows, and how many of them are read (None: all), until `max_rows` are reached.
+def limit_rows(rows: Iterator[int | None], take: int | None) -> Iterator[tuple[int | None, int | None]]:
+    """Each file's rows, and how many of them are read (None: all), until `take` are reached.
 
     Without a limit every file is read whole; a file whose rows are not known counts as none.
     """
-    left = max_rows
+    left = take
     for count in rows:
         if left is None or count is None:
             yield count, None
         else:
-            take = min(count, left)
-            left -= take
-            yield count, None if take == count else take
+            here = min(count, left)
+            left -= here
+            yield count, None if here == count else here
         if left == 0:
             return
 
@@ -82,15 +82,15 @@ def list_files(
     dataset: Dataset,
     revision: str,
     patterns: list[str],
-    max_rows: int | None,
+    take: int | None,
     connections: int,
     incomplete: str = "fail",
 ) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
-    Footers are read over so many connections side by side. Of files beyond `max_rows` nothing is read, so
-    their rows and row groups, and in a mirror their sha256, are null. `missing` names the files that should
-    be there too; there must be none unless `incomplete` is `accept` (see check_whole).
+    Footers are read over so many connections side by side. Of files beyond the first `take` rows nothing is
+    read, so their rows and row groups, and in a mirror their sha256, are null. `missing` names the files that
+    should be there too; there must be none unless `incomplete` is `accept` (see check_whole).
     """
     commit = dataset.commit(revision)
     names = dataset.files(commit, patterns)
@@ -103,7 +103,7 @@ def list_files(
     with ThreadPoolExecutor(connections) as pool:
         footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         asked, kept = tee(footer for _, footer in footers)
-        needed = list(limit_rows((footer.rows for footer in asked), max_rows))
+        needed = list(limit_rows((footer.rows for footer in asked), take))
         groups = [footer.group_bytes for footer in islice(kept, len(needed))]
         read, beyond = found[: len(needed)], found[len(needed) :]
         sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
@@ -167,7 +167,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--revision", required=True)
     parser.add_argument("--resolved", type=Path, nargs="*", required=True, help="JSON: its commit, if known")
     parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
-    parser.add_argument("--max-rows", type=int, required=True, help="read so many rows in all; -1: all")
+    parser.add_argument("--take", type=int, help="read the first so many rows in all; left out: all")
     parser.add_argument("--incomplete", choices=("fail", "accept"), required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--connections", type=int, required=True, help="footers read side by side")
@@ -178,11 +178,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     dataset = open_dataset(args.repo, **read_json(args.hub))
-    max_rows = None if args.max_rows < 0 else args.max_rows
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]
     revision = commits[0] if commits else args.revision
-    found = list_files(dataset, revision, args.patterns, max_rows, args.connections, args.incomplete)
+    found = list_files(dataset, revision, args.patterns, args.take, args.connections, args.incomplete)
     for doubled in find_doubled_files(file["file"] for file in found["files"]):
         log.warning("%s: rows may be read twice: %s", args.repo, doubled)
     if found["missing"]:

@@ -97,7 +97,7 @@ def check_file(path: Path, columns: list[str], on_bad_shard: str) -> dict:
 def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[SplitRows]:
     """The questions and the rejected rows of all files, in order; `states` gets the state of each file."""
     columns = list_columns(args.question, args.reference)
-    left = None if args.max_questions < 0 else args.max_questions
+    left = args.max_questions
     for path, summary in zip(args.raw, args.raw_summaries, strict=True):
         file = read_json(summary)["files"]["raw"]["path"]
         states[file] = {"state": "unneeded"} if left == 0 else check_file(path, columns, args.on_bad_shard)
@@ -117,7 +117,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--repo", required=True)
     parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
     parser.add_argument("--reference", nargs="?", help="column of the source's own answer, if it has one")
-    parser.add_argument("--max-questions", type=int, required=True, help="read so many; -1: all")
+    parser.add_argument("--max-questions", type=int, help="read the first so many; left out: all")
     parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
     parser.add_argument("--questions", type=Path, required=True, help="out: the questions")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")

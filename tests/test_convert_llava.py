@@ -99,7 +99,7 @@ def test_the_program_converts_a_nasty_shard(missing_tag: str, tmp_path: Path) ->
     pq.write_table(table, raw, row_group_size=40)
     done = run(
         *("convert_llava.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
-        *("--name", "NAME", "--take", -1),
+        *("--name", "NAME"),
         *("--missing-tag", missing_tag, "--check", "decode", "--max-pixels", 89_478_485, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

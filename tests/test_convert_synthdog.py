@@ -126,7 +126,7 @@ def test_the_program_converts_a_nasty_shard_and_evaluates_nothing(
     monkeypatch.chdir(tmp_path / "here")
     done = run(
         *("convert_synthdog.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
-        *("--name", "NAME", "--take", -1),
+        *("--name", "NAME"),
         *("--language", language, "--check", "decode", "--max-pixels", 50_000_000, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

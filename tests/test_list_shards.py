@@ -230,7 +230,7 @@ def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, re
         "--patterns",
         "data/train-*.parquet",
         "*.jsonl",
-        "--max-rows",
+        "--take",
     ]
 
 
@@ -266,7 +266,7 @@ def test_the_program_fails_with_one_clear_line(hub: Hub, tmp_path: Path, wrong: 
         case "mirror":
             mirror = tmp_path / "nowhere"
             line = f"{REPO}: no folder {mirror / REPO} in the mirror; check hub.mirror"
-    program = launch(tmp_path, *arguments(tmp_path, endpoint, mirror), -1, **more)
+    program = launch(tmp_path, *arguments(tmp_path, endpoint, mirror), 100, **more)
     out, err = program.communicate(timeout=60)
     assert program.returncode == 1, err
     last = err.splitlines()[-1]

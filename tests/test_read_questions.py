@@ -57,7 +57,7 @@ def raw(tmp_path: Path) -> Path:
     return path
 
 
-def read(tmp_path: Path, raw: list[Path], count=-1, bad="fail", question=("input",), reference="content"):
+def read(tmp_path: Path, raw: list[Path], count=None, bad="fail", question=("input",), reference="content"):
     """Run the program over some files that stand in a repository's folder `data`."""
     summaries = []
     for path in raw:
@@ -68,7 +68,8 @@ def read(tmp_path: Path, raw: list[Path], count=-1, bad="fail", question=("input
         "read_questions.py",
         *("--raw", *raw, "--raw-summaries", *summaries, "--repo", "org/set"),
         *("--question", *question, "--reference", *([reference] if reference else [])),
-        *("--max-questions", count, "--on-bad-shard", bad),
+        *([] if count is None else ["--max-questions", count]),
+        *("--on-bad-shard", bad),
         *(word for kind, path in out.items() for word in (f"--{kind}", path)),
     )
     return done, out

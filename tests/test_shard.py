@@ -208,7 +208,7 @@ def test_a_missing_file_is_no_bad_shard(tmp_path: Path) -> None:
 
 def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
     given = {
-        **{"raw": raw, "raw-summary": raw_summary(raw), "name": "NAME", "take": -1, "missing-tag": "prepend"},
+        **{"raw": raw, "raw-summary": raw_summary(raw), "name": "NAME", "missing-tag": "prepend"},
         **{"check": "decode", "max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
         **{"shard": out.shard, "rejects": out.rejects, "summary": out.summary},
         **changes,

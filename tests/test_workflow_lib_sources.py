@@ -29,9 +29,9 @@ def test_every_source_says_where_it_is_and_what_is_read() -> None:
         "repo": "lmms-lab/LLaVA-OneVision-Data",
         "revision": SHA,
         "patterns": ["geo170k(qa)/train-*.parquet"],
-        "max_rows": -1,
+        "take": None,
     }
-    assert sources["LLaVA_ReCap_CC12M"]["max_rows"] == 2_000_000
+    assert sources["LLaVA_ReCap_CC12M"]["take"] == 2_000_000
     assert "*.jsonl" in sources["Chinese-DeepSeek-R1-Distill-data-110k"]["patterns"]
     moving = moving_revisions(sources)
     assert moving["tatsu-lab/alpaca@main"] == sources["alpaca"]

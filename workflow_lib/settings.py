@@ -86,7 +86,7 @@ def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[st
         "repo": source["repo"],
         "question": source["question"],
         "reference": source.get("reference"),
-        "max_questions": config["text_reasoning"]["max_questions"] or -1,
+        "max_questions": config["text_reasoning"]["max_questions"],
         "on_bad_shard": config["on_bad_shard"],
     }
 

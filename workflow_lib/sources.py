@@ -14,7 +14,7 @@ from workflow_lib.names import Names
 QUESTION_FILES = ("data/train-*.parquet", "train-*.parquet", "*.jsonl", "data/train-*.json", "train-*.json")
 
 Source = dict[str, Any]
-"""A source's `repo`, `revision`, `patterns` of files, and `max_rows`, -1 for all."""
+"""A source's `repo`, `revision`, `patterns` of files, and `take`: how many rows are read, None for all."""
 
 
 def configured_sources(config: dict[str, Any], names: Names) -> dict[str, Source]:
@@ -32,7 +32,7 @@ def source_of(given: dict[str, Any], *patterns: str) -> Source:
         "repo": given["repo"],
         "revision": given["revision"],
         "patterns": list(patterns),
-        "max_rows": given.get("max_samples", -1),
+        "take": given.get("max_samples"),
     }
 
 

@@ -75,7 +75,7 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
     parser.add_argument("--raw-summary", type=Path, required=True, help="its summary")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
-    parser.add_argument("--take", type=int, required=True, help="read so many rows from the first; -1: all")
+    parser.add_argument("--take", type=int, help="read the first so many rows; left out: all")
     parser.add_argument("--check", choices=("decode", "header"), required=True)
     parser.add_argument("--max-pixels", type=int, required=True)
     parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts
         file=raw["path"],
         sha256=raw["sha256"],
         name=args.name,
-        take=None if args.take < 0 else args.take,
+        take=args.take,
         columns=columns,
         build_texts=build_texts,
         check=args.check,
