@@ -31,7 +31,7 @@ rule convert_llava:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=memory_to_convert,
+        mem_mb=lambda wildcards, attempt: sources.reading_mb(wildcards.source, attempt),
         runtime=60,
     params:
         program="convert_llava.py",
@@ -110,7 +110,8 @@ rule assemble_artifact:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=memory_to_assemble,
+        # Pictures are read from the raw shards.
+        mem_mb=lambda wildcards, attempt: sources.reading_mb(wildcards.name, attempt),
         runtime=240,
     params:
         code=code("assemble_artifact.py"),

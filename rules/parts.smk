@@ -113,13 +113,3 @@ def write_missing_manifests():
         manifests.write_manifest(BASE / "scripts", name, listings_of(name), other_states_of(name))
     if lacking:
         manifests.register(BASE / "scripts", NAMES.artifacts)
-
-
-def memory_to_convert(wildcards, attempt):
-    """The memory of a job that converts a shard, in MB."""
-    return sources.reading_mb(Path(f"work/list_shards/{wildcards.source}.json"), attempt)
-
-
-def memory_to_assemble(wildcards, attempt):
-    """The memory of a job that assembles an artifact, in MB; pictures are read from the raw shards."""
-    return sources.reading_mb(Path(f"work/list_shards/{wildcards.name}.json"), attempt)

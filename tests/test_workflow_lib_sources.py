@@ -62,9 +62,13 @@ def test_a_missing_tag_is_put_in_front_where_sources_leave_it_out(config: str | 
     assert missing_tag(config) == policy
 
 
-def test_memory_grows_with_the_largest_row_group_and_each_attempt(tmp_path: Path) -> None:
-    listing = tmp_path / "listing.json"
-    assert reading_mb(listing, 1) == 2000
+def test_memory_grows_with_the_largest_row_group_and_each_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listing = Path("work/list_shards/some/set.json")
+    listing.parent.mkdir(parents=True)
+    assert reading_mb("some/set", 1) == 2000
 
     def listed(*group_bytes: int | None) -> None:
         files = [{"file": f"data/{row}.parquet", "group_bytes": each} for row, each in enumerate(group_bytes)]
@@ -73,6 +77,6 @@ def test_memory_grows_with_the_largest_row_group_and_each_attempt(tmp_path: Path
 
     listed(None, 10_000_000)
     assert list(read_listing(listing)) == ["0.parquet", "1.parquet"]
-    assert reading_mb(listing, 1) == 2000
+    assert reading_mb("some/set", 1) == 2000
     listed(None, 1_700_000_000)
-    assert [reading_mb(listing, attempt) for attempt in (1, 2)] == [4900, 9800]
+    assert [reading_mb("some/set", attempt) for attempt in (1, 2)] == [4900, 9800]

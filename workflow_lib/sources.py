@@ -87,12 +87,13 @@ def missing_tag(onevision_config: str | None) -> str:
     return "prepend" if leaves_out else "reject"
 
 
-def reading_mb(listing: Path, attempt: int) -> int:
-    """The memory that reading a source's shards takes: pyarrow holds a page, which may be a whole row group.
+def reading_mb(source: str, attempt: int) -> int:
+    """The memory that reading a source's shards takes, in MB.
 
-    Where nothing is listed yet, or no row group is known, it is what those of ordinary size take. A job that
-    ran out of memory gets more at its next attempt.
+    Pyarrow holds a page, which may be a whole row group. Where nothing is listed yet, or no row group is
+    known, it is what those of ordinary size take. A job that ran out of memory gets more at its next attempt.
     """
+    listing = Path(f"work/list_shards/{source}.json")
     files = read_listing(listing).values() if listing.exists() else ()
     largest = max((file.get("group_bytes") or 0 for file in files), default=0)
     return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
