@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 from completions import ANY_CHUNK
 from prep.inference.errors import RequestError, parse_completion
-from prep.inference.streaming import EventReader, ResponseReader, StreamedCompletion, find_repetition
+from prep.inference.streaming import EventReader, ResponseReader, find_repetition
 from prep.records.reason import Reason
 
 WINDOW = 256
+
+
+def event(**choice) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"choices": [choice]}).encode()
 
 
 @pytest.mark.parametrize(
@@ -50,12 +54,13 @@ def test_what_goes_on_is_no_circle(text):
 def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times, sizes, window):
     text = "".join(passages) * times
     expected = find_repetition(text, window)
-    gathered, begin, stopped, turn = StreamedCompletion(window), 0, False, 0
+    incoming, begin, stopped, turn = ResponseReader(window), 0, False, 0
+    incoming.feed(event(delta={"content": ""}))
     while begin < len(text) and not stopped:
         piece = text[begin : begin + sizes[turn % len(sizes)]]
         begin, turn = begin + len(piece), turn + 1
-        stopped = gathered._add({"choices": [{"delta": {"content": piece}}]})
-    choice = gathered.completion()["choices"][0]
+        stopped = incoming.feed(event(delta={"content": piece}))
+    choice = incoming.completion()["choices"][0]
     assert stopped == (expected is not None)
     assert choice["message"].get("content", "") == text[:expected]
     assert (choice["finish_reason"] == Reason.REPETITION) == stopped
@@ -65,11 +70,11 @@ def test_what_is_found_depends_on_the_text_and_not_on_its_pieces(passages, times
     "text", ["\U0001f600", "a\U0001f600\U0001f601b", "\ud83d", "\ude00\ud83d.", "\ud83d\U0001f600"]
 )
 def test_a_character_may_come_in_two_halves(text):
-    gathered = StreamedCompletion(64)
+    incoming = ResponseReader(64)
     units = memoryview(text.encode("utf-16", "surrogatepass")[2:]).cast("H")  # as servers of UTF-16 count
     for unit in units:
-        gathered._add({"choices": [{"delta": {"content": chr(unit)}}]})
-    assert gathered.completion()["choices"][0]["message"]["content"] == text
+        incoming.feed(event(delta={"content": chr(unit)}))
+    assert incoming.completion()["choices"][0]["message"]["content"] == text
 
 
 @pytest.mark.parametrize(
@@ -84,16 +89,17 @@ def test_a_character_may_come_in_two_halves(text):
 )
 def test_what_is_no_chunk_is_malformed(chunk):
     with pytest.raises(RequestError) as fault:
-        StreamedCompletion(None).add([chunk])
+        ResponseReader().feed(b"data: %b\n\n" % chunk)
     assert fault.value.reason is Reason.MALFORMED
 
 
 @given(st.lists(ANY_CHUNK, max_size=4), st.none() | st.integers(16, 64))
 def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
-    gathered = StreamedCompletion(window)
+    incoming = ResponseReader(window)
     try:
-        gathered.add(json.dumps(chunk).encode() for chunk in chunks)
-        parse_completion(gathered.completion())
+        for chunk in chunks:
+            incoming.feed(b"data: %b\n\n" % json.dumps(chunk).encode())
+        parse_completion(incoming.completion())
     except RequestError:
         pass
 
@@ -106,7 +112,6 @@ def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
     [
         (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
         (b"data: a\r\rdata: b\r\n\r\n", [b"a", b"b"]),
-        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
         (b"data:a\ndata:  b\ndata\n\n", [b"a\n b\n"]),
         (b"data: a\n: comment\nevent: e\nid: 1\nretry: 9\nother\n\n", [b"a"]),
         (b": comment\n\n\n\nevent: e\n\ndata:\n\n", [b""]),
@@ -115,7 +120,6 @@ def test_whatever_comes_is_a_completion_or_a_fault(chunks, window):
         (b"data: a\n\ndata: b\ndata: c", [b"a", b"b\nc"]),
         ("data: 中\u2028\x0b\x0c\x85文\n\n".encode(), ["中\u2028\x0b\x0c\x85文".encode()]),
         (b"", []),
-        (b"\xef\xbb", []),
     ],
 )
 def test_events_are_read_by_the_standard_in_whatever_pieces_they_come(text, events):
@@ -124,10 +128,6 @@ def test_events_are_read_by_the_standard_in_whatever_pieces_they_come(text, even
         found = [data for at in range(0, len(text), size) for data in reader.feed(text[at : at + size])]
         assert found + reader.close() == events
         assert reader.close() == []
-
-
-def event(**choice) -> bytes:
-    return b"data: %b\n\n" % json.dumps({"choices": [choice]}).encode()
 
 
 def test_parts_of_a_streamed_content_are_put_together():

@@ -50,27 +50,18 @@ class EventReader:
     """The data of server-sent events, by the standard of HTML ("Server-sent events", 9.2.6).
 
     Lines end in LF, CR or CRLF, an event in an empty line; several data lines of one event are joined by LF.
-    A byte order mark at the start, comments and other fields are passed over.
+    Comments and other fields are passed over.
     """
 
     def __init__(self) -> None:
         self._rest = b""  # a line without its end
         self._data: list[bytes] = []  # of the event that is coming
-        self._began = self._after_cr = False
+        self._after_cr = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The data of the events that end in the next bytes of the stream."""
-        if self._after_cr and piece:
-            piece, self._after_cr = piece.removeprefix(b"\n"), False
-        if not piece:
-            return []
+        """The data of the events that end in the next bytes of the stream, of which there is one at least."""
+        text = self._rest + (piece.removeprefix(b"\n") if self._after_cr else piece)
         self._after_cr = piece.endswith(b"\r")
-        text = self._rest + piece
-        if not self._began:
-            if len(text) < len(BOM):
-                self._rest = text
-                return []
-            text, self._began = text.removeprefix(BOM), True
         lines = text.splitlines()
         self._rest = b"" if text.endswith((b"\n", b"\r")) or not lines else lines.pop()
         return [data for line in lines if (data := self._take(line)) is not None]
@@ -78,8 +69,7 @@ class EventReader:
     def close(self) -> list[bytes]:
         """The data of the last event, where the stream ended without the empty line, or the line's end."""
         rest, self._rest = self._rest, b""
-        found = [self._take(rest.removeprefix(BOM)), self._take(b"")]
-        return [data for data in found if data is not None]
+        return [data for data in (self._take(rest), self._take(b"")) if data is not None]
 
     def _take(self, line: bytes) -> bytes | None:
         """Take one line; gives the data of the event that it ends, if it ends one."""
@@ -93,50 +83,54 @@ class EventReader:
 
 
 class ResponseReader:
-    """The body of an answer of status 200 as it comes: a chat completion, in one piece or as a stream.
+    """The chat completion in a body of status 200 as it comes, in one piece or as a stream of chunks.
 
-    Which of both it is shows at its first bytes, whatever the server calls it. `url`: of the server, for what
-    it says of an error.
+    Which of both it is shows at its first bytes, whatever the server calls it. `[DONE]` ends a stream, and so
+    does whatever goes wrong once a finish_reason has come. With a `window`, a stream ends once it repeats
+    itself. `url`: of the server, for what it says of an error.
     """
 
     def __init__(self, window: int | None = None, url: str = "the server"):
-        self._begin = b""  # until it shows
-        self._pieces: list[bytes] = []  # of an answer in one piece
+        self._window, self._url = window, url
+        self._body = bytearray()  # of an answer in one piece, and until it shows
         self._events = EventReader()
-        self._gathered = StreamedCompletion(window, url)
+        self._texts: dict[str, list[str]] = {}
+        self._lengths = dict.fromkeys(FIELDS, 0)
+        self._checked = dict.fromkeys(FIELDS, 0)  # so many characters do not repeat themselves
+        self._finish: str | None = None
+        self._usage: Any = None
         self.streams: bool | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether a stream has said that this was all."""
-        return self._gathered.done
+        self.done = False  # whether a stream has said that this was all
 
     @property
     def finished(self) -> bool:
         """Whether a stream has said how the answer ended; what may still come are counts of tokens."""
-        return self._gathered.finished
+        return self.done or self._finish is not None
 
     def feed(self, piece: bytes) -> bool:
         """Take the next bytes; True when no more are needed. Raises RequestError for what is no answer."""
+        if not self.streams:
+            self._body += piece
         if self.streams is None:
-            self._begin += piece
-            begin = self._begin.removeprefix(BOM).lstrip()
-            if len(begin) < max(map(len, FIELD_NAMES)):
+            piece = bytes(self._body).removeprefix(BOM).lstrip()
+            if len(piece) < max(map(len, FIELD_NAMES)):
                 return False
-            self.streams = begin.startswith(FIELD_NAMES)
-            piece, self._begin = self._begin, b""
-        if self.streams:
-            return self._gathered.add(self._events.feed(piece))
-        self._pieces.append(piece)
-        return False
+            self.streams = piece.startswith(FIELD_NAMES)
+        return self.streams and self._add_events(self._events.feed(piece))
 
     def completion(self) -> Any:
         """What came, as the JSON of one chat completion. Raises RequestError when it is none."""
         if not self.streams:
-            return errors.parse_json(b"".join([self._begin, *self._pieces]))
+            return errors.parse_json(self._body)
         if not self.done:
-            self._gathered.add(self._events.close())
-        return self._gathered.completion()
+            self._add_events(self._events.close())
+        message = {name: _join(pieces) for name, pieces in self._texts.items()}
+        # A server that ends its streams in good order, but never says how, would not the next time either.
+        ended = errors.NO_REASON if self.done and any(message.values()) else None
+        return {
+            "choices": [{"message": message, "finish_reason": self._finish or ended}],
+            "usage": self._usage,
+        }
 
     def rescued(self) -> Any:
         """The chat completion, if all of it had come when the connection broke; else None."""
@@ -146,53 +140,17 @@ class ResponseReader:
             return None
         return came if self.finished or not self.streams else None
 
-
-class StreamedCompletion:
-    """A streamed chat completion as far as it has come; with a `window`, watched for repetition.
-
-    `[DONE]` ends it, and so does whatever goes wrong once a finish_reason has come.
-    """
-
-    def __init__(self, window: int | None, url: str = "the server"):
-        self._window = window
-        self._url = url
-        self._texts: dict[str, list[str]] = {}
-        self._lengths = dict.fromkeys(FIELDS, 0)
-        self._checked = dict.fromkeys(FIELDS, 0)
-        self._finish: str | None = None
-        self._usage: Any = None
-        self.done = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether it is whole: it has said how it ended, or that it did."""
-        return self.done or self._finish is not None
-
-    def add(self, events: Iterable[bytes]) -> bool:
-        """Take the data of some events, in order; True when no more are needed, or should be.
-
-        Raises RequestError for what is not a chunk of a chat completion.
-        """
+    def _add_events(self, events: Iterable[bytes]) -> bool:
+        """Take the data of some events, in order; True when no more are needed, or should be."""
         try:
-            return any(self.done or self._event(data.strip()) for data in events)
+            return any(self.done or self._add_event(data.strip()) for data in events)
         except RequestError:
             if self._finish is None:
                 raise
             self.done = True
             return True
 
-    def completion(self) -> dict[str, Any]:
-        """The chat completion that the pieces make."""
-        message = {name: "".join(pieces) for name, pieces in self._texts.items()}
-        # A server that ends its streams in good order, but never says how, would not the next time either.
-        ended = errors.NO_REASON if self.done and any(message.values()) else None
-        return {
-            "choices": [{"message": message, "finish_reason": self._finish or ended}],
-            "usage": self._usage,
-        }
-
-    def _event(self, data: bytes) -> bool:
-        """Take the data of an event; True when the answer ends or should be stopped here."""
+    def _add_event(self, data: bytes) -> bool:
         self.done = data in DONE
         if self.done:
             return True
@@ -204,19 +162,19 @@ class StreamedCompletion:
             if b"\n" not in data:
                 raise
             # A server that leaves no line between its events.
-            return any(self._event(line.strip()) for line in data.split(b"\n"))
-        return chunk not in ("", None) and self._add(chunk)
+            return any(self._add_event(line.strip()) for line in data.split(b"\n"))
+        return chunk not in ("", None) and self._add_chunk(chunk)
 
-    def _add(self, chunk: Any) -> bool:
+    def _add_chunk(self, chunk: Any) -> bool:
         try:
             self._check_error(chunk)
             self._usage = chunk.get("usage") or self._usage
             for choice in chunk.get("choices") or []:  # the last chunk has the usage alone
                 self._check_error(choice)
                 delta = choice.get("delta") or {}
-                if any(self._take(name, errors.text_of(delta[name])) for name in FIELDS if delta.get(name)):
-                    return True
-                if (thoughts := errors.thoughts(delta.get("content"))) and self._take("reasoning", thoughts):
+                texts = [(name, errors.text_of(delta.get(name))) for name in FIELDS]
+                texts.append(("reasoning", errors.thoughts(delta.get("content"))))
+                if any(self._add_text(name, text) for name, text in texts if text):
                     return True
                 self._finish = errors.finish_reason(choice.get("finish_reason")) or self._finish
         except (AttributeError, TypeError) as error:
@@ -229,24 +187,23 @@ class StreamedCompletion:
             told = errors.error_of_body(part, self._url)
             raise told or RequestError(Reason.SERVER_ERROR, f"broken off: {errors.message(part)}")
 
-    def _take(self, name: str, piece: str) -> bool:
+    def _add_text(self, name: str, piece: str) -> bool:
+        """Take a piece of a text; True when the text repeats itself, and is cut where it began to."""
         pieces = self._texts.setdefault(name, [])
-        if pieces and "\ud800" <= pieces[-1][-1:] <= "\udbff":  # half of a character; here may be the rest
-            half = pieces.pop()
-            self._lengths[name] -= len(half)
-            piece = (half + piece).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         pieces.append(piece)
         self._lengths[name] += len(piece)
-        return self._window is not None and self._repeats(name)
-
-    def _repeats(self, name: str) -> bool:
-        step = _step(self._window)
-        if self._lengths[name] // step == self._checked[name] // step:
+        step = self._window and _step(self._window)
+        if not step or self._lengths[name] // step == self._checked[name] // step:
             return False
-        text = "".join(self._texts[name])
+        text = _join(pieces)
         end = find_repetition(text, self._window, self._checked[name])
-        self._texts[name], self._checked[name] = [text[:end]], len(text)
-        if end is None:
-            return False
-        self._finish = Reason.REPETITION
-        return True
+        pieces[:] = [text[:end]]
+        self._lengths[name] = self._checked[name] = len(text)
+        if end is not None:
+            self._finish = Reason.REPETITION
+        return end is not None
+
+
+def _join(pieces: list[str]) -> str:
+    """The text of some pieces, which may have cut a character in two (a surrogate pair of JSON)."""
+    return "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
