@@ -121,7 +121,7 @@ def test_the_line_that_was_written_last_counts(tmp_path):
 
 def test_lines_longer_than_what_is_read_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "CHUNK", 1000)
-    monkeypatch.setattr(journal_module, "PIECE", 300)
+    monkeypatch.setattr(journal_module, "BUFFER", 300)
     records = {key(n): {"text": "x" * (n * 37 % 5000)} for n in range(200)}
     with Journal(tmp_path) as journal:
         for each, record in records.items():

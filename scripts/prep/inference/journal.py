@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from prep.runtime.program import UserError
 from prep.storage.atomic import name_file_in_errors
@@ -35,7 +35,7 @@ BODY = KEY.stop + len(MIDDLE)
 HEX = re.compile(rb"[0-9a-f]{64}").fullmatch
 
 CHUNK = 1 << 18  # bytes read at once when a folder is opened
-PIECE = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
+BUFFER = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
 OFFSETS = 1 << 44  # bytes that a file has at most
 OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job that ever ran
 
@@ -53,7 +53,7 @@ class Journal:
         # Names begin with the time, so that a later line for the same key replaces an earlier one.
         self._paths = sorted(self._folder.glob("*.jsonl"))
         self._places: dict[bytes, int] = {}  # digest of a key -> number of its file times OFFSETS + offset
-        self._readers: OrderedDict[int, int] = OrderedDict()  # number of a file -> descriptor
+        self._readers: OrderedDict[int, BinaryIO] = OrderedDict()  # by number of the file
         self._own = None
         self._end = 0  # where the next line of our own file begins
         for number, path in enumerate(self._paths):
@@ -99,7 +99,7 @@ class Journal:
         if own is not None:
             own.close()
         while self._readers:
-            os.close(self._readers.popitem()[1])
+            self._readers.popitem()[1].close()
 
     def __enter__(self) -> "Journal":
         return self
@@ -141,21 +141,12 @@ class Journal:
 
     def _line(self, number: int, offset: int) -> bytes:
         """The line at `offset` of a file, without its end."""
-        descriptor = self._readers.pop(number, None)
-        if descriptor is None:
-            descriptor = os.open(self._paths[number], os.O_RDONLY)
-        self._readers[number] = descriptor
+        reader = self._readers.pop(number, None) or self._paths[number].open("rb", BUFFER)
+        self._readers[number] = reader
         if len(self._readers) > OPEN_FILES:
-            os.close(self._readers.popitem(last=False)[1])
-        pieces = []
-        while piece := os.pread(descriptor, PIECE, offset):
-            end = piece.find(b"\n")
-            if end >= 0:
-                pieces.append(piece[:end])
-                break
-            pieces.append(piece)
-            offset += len(piece)
-        return b"".join(pieces)
+            self._readers.popitem(last=False)[1].close()
+        reader.seek(offset)
+        return reader.readline().removesuffix(b"\n")
 
 
 def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
