@@ -143,7 +143,7 @@ def test_each_way_to_fail_has_its_reason_and_costs_no_other_row(tmp_path):
     assert server.attempts["What is 4?"] == 1
 
 
-def test_circles_and_budgets_are_held_to_what_the_rule_says(tmp_path):
+def test_repetition_and_budgets_are_held_to_what_the_rule_says(tmp_path):
     plans = {
         "What is 0?": Reply(content="<think>\n" + "Hm. " * 100),
         "What is 1?": Reply(content="<think>\na b c d e f g\n</think>\n\none"),

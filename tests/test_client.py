@@ -39,11 +39,11 @@ JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 500
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
     """Short waits between tries: what is tested is their order and number."""
-    monkeypatch.setattr(client_module, "FIRST_BACKOFF", 0.005)
-    monkeypatch.setattr(client_module, "LONGEST_BACKOFF", 0.05)
-    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN", 0.02)
-    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN", 0.1)
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 5.0)
+    monkeypatch.setattr(client_module, "FIRST_BACKOFF_S", 0.005)
+    monkeypatch.setattr(client_module, "LONGEST_BACKOFF_S", 0.05)
+    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN_S", 0.02)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN_S", 0.1)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 5.0)
 
 
 @pytest.fixture
@@ -351,9 +351,9 @@ def test_retry_after_rests_the_whole_endpoint(ask):
 
 
 def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
-    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN", 0.1)
-    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN", 0.2)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 0.5)
+    monkeypatch.setattr(endpoint_pool, "FIRST_COOLDOWN_S", 0.1)
+    monkeypatch.setattr(endpoint_pool, "LONGEST_COOLDOWN_S", 0.2)
     with FaultServer(lambda seen: Reply(status=503)) as server:
         with pytest.raises(UserError, match=r"no request has succeeded for .* \(HTTP 503: as planned"):
             ask([request(n) for n in range(1000)], server, concurrency=64)
@@ -362,7 +362,7 @@ def test_a_server_that_refuses_everything_is_not_stormed_and_given_up(ask, monke
 
 
 def test_after_a_time_of_refusal_all_slots_are_used_again(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 600.0)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 600.0)
 
     def plan(seen: Ask) -> Reply:
         if len(server.arrivals) <= 50:
@@ -596,8 +596,8 @@ def test_time_and_rate_limits_are_held_against_the_server_whoever_meets_them(ask
 @pytest.mark.parametrize(("bad", "share"), [(1, 0.0), (60, 0.0), (60, 0.1)])
 def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkeypatch, bad, share):
     """With what it asks for, they are rejected."""
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 600.0)
-    monkeypatch.setattr(endpoint_pool, "SUSPECT_AFTER", 0.2)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 600.0)
+    monkeypatch.setattr(endpoint_pool, "SUSPECT_AFTER_S", 0.2)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < bad else 200)) as server:
         ask(requests[bad:], server)
@@ -612,7 +612,7 @@ def test_a_rerun_in_which_only_failing_rows_are_left_says_so_at_once(ask, monkey
 
 
 def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_that_it_lives(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 0.5)
     requests = [request(n) for n in range(200)]
     with FaultServer(lambda seen: Reply(status=500 if number(seen) < 60 else 200)) as server:
         ask(requests[60:], server)
@@ -621,7 +621,7 @@ def test_before_a_run_with_failing_rows_alone_is_given_up_the_server_may_show_th
 
 
 def test_a_server_that_fails_all_it_answered_before_is_not_cleared_of_it(ask, monkeypatch):
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 0.5)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 0.5)
     with FaultServer() as server:
         ask([request(n) for n in range(20)], server)
         server.plan = lambda seen: Reply(status=500)
@@ -754,7 +754,7 @@ def test_time_in_our_own_queue_is_not_held_against_a_request(ask):
 @pytest.mark.parametrize("first", [0, 60, 188])
 def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, monkeypatch, first):
     """More in a row than there are slots, at the begin, in between and at the end; then alone."""
-    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER", 1.0)
+    monkeypatch.setattr(endpoint_pool, "GIVE_UP_AFTER_S", 1.0)
     never = range(first, first + 12)
 
     def plan(seen: Ask) -> Reply:
@@ -770,8 +770,8 @@ def test_rows_that_a_server_never_answers_do_not_pass_for_a_dead_server(ask, mon
 
 
 def test_while_requests_wait_for_their_next_try_all_others_are_sent(ask, monkeypatch):
-    monkeypatch.setattr(client_module, "FIRST_BACKOFF", 4.0)
-    monkeypatch.setattr(client_module, "LONGEST_BACKOFF", 4.0)
+    monkeypatch.setattr(client_module, "FIRST_BACKOFF_S", 4.0)
+    monkeypatch.setattr(client_module, "LONGEST_BACKOFF_S", 4.0)
     seen = []
 
     def plan(asked: Ask) -> Reply:
@@ -809,7 +809,7 @@ def test_a_slot_that_gets_free_is_taken_whatever_the_others_do(ask):
 def test_a_finish_reason_of_another_name_is_read_from_a_journal_too(ask, tmp_path):
     with Journal(tmp_path / "journal") as journal:
         answer = {"content": "a", "reasoning": None, "finish_reason": "STOP", "tokens": [1, 1]}
-        Answers(journal, "model", 8192).keep(request(1), answer)
+        Answers(journal, "model", 8192).store(request(1), answer)
     assert ask([request(1)])[0][1] == Response("a", None, "stop")
 
 
@@ -973,7 +973,7 @@ def test_a_stream_without_a_finish_reason_is_asked_for_once_and_never_again(ask)
         assert server.attempts == {"question 1": 1}
 
 
-CIRCLES = "A thought. " + "Wait, is it? " * 200
+REPEATED = "A thought. " + "Wait, is it? " * 200
 
 
 def test_repetition_is_stopped_named_and_never_mixed_up_with_whole_answers(ask, tmp_path):
@@ -981,10 +981,10 @@ def test_repetition_is_stopped_named_and_never_mixed_up_with_whole_answers(ask, 
         if seen.prompt != "question 1":
             return Reply()
         # The first answer never ends: only a client that stops it gets on.
-        return Reply(content=CIRCLES, stall=100 if seen.attempt == 1 else None)
+        return Reply(content=REPEATED, stall=100 if seen.attempt == 1 else None)
 
     requests = [request(n) for n in range(3)]
-    stopped = Response("", None, None, Reason.REPETITION, "went round in circles for 128 characters")
+    stopped = Response("", None, None, Reason.REPETITION, "repeated itself for 128 characters")
     with FaultServer(plan) as server:
         first = ask(requests, server, window=128)
         assert [response.failure for _, response in first] == [None, Reason.REPETITION, None]
@@ -993,7 +993,7 @@ def test_repetition_is_stopped_named_and_never_mixed_up_with_whole_answers(ask, 
         # Kept for the next run, but only where the same is looked for.
         assert ask(requests, server, window=128) == first
         assert server.attempts["question 1"] == 1
-        assert ask(requests, server)[1][1] == Response(CIRCLES, None, "stop")
+        assert ask(requests, server)[1][1] == Response(REPEATED, None, "stop")
         assert server.attempts == {"question 0": 1, "question 1": 2, "question 2": 1}
         # A whole answer is held to what is looked for, as if it had been stopped.
         assert ask(requests, server, window=128) == first

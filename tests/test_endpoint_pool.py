@@ -3,7 +3,7 @@
 import pytest
 
 from prep.inference import endpoint_pool
-from prep.inference.endpoint_pool import GIVE_UP_AFTER, PooledEndpoint
+from prep.inference.endpoint_pool import GIVE_UP_AFTER_S, PooledEndpoint
 from prep.inference.errors import Refusal, RequestError
 from prep.records.reason import Reason
 from prep.serving.endpoint import Endpoint
@@ -97,11 +97,11 @@ def test_there_is_hope_while_something_is_on_its_way(line):
     send(line, 7)
     for _ in range(6):
         line.record_failure(BUSY, sent=0.0, now=0.0)
-    late = GIVE_UP_AFTER + 1
+    late = GIVE_UP_AFTER_S + 1
     assert not line.is_dead(late)
     line.record_failure(BUSY, sent=0.0, now=late)
     assert line.is_dead(late)
-    assert not line.is_dead(GIVE_UP_AFTER - 1)
+    assert not line.is_dead(GIVE_UP_AFTER_S - 1)
 
 
 def test_a_request_that_fails_while_others_succeed_says_nothing_of_the_server(line):
@@ -133,7 +133,7 @@ def test_a_line_that_was_silent_for_long_is_in_doubt_until_it_answers_a_plain_qu
     for _ in range(40):
         line.record_failure(BUSY, sent=2.0, now=2.0)
     assert not line.is_suspect
-    late = 2.0 + endpoint_pool.SUSPECT_AFTER
+    late = 2.0 + endpoint_pool.SUSPECT_AFTER_S
     line.record_failure(BUSY, sent=late, now=late)
     assert line.is_suspect
     line.reset(late + 1)

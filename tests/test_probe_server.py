@@ -36,8 +36,8 @@ from stand_in_server import processes, starts, until
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(Replica, "poll_s", 0.05)
-    monkeypatch.setattr(client, "FIRST_BACKOFF", 0.005)
-    monkeypatch.setattr(client, "LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr(client, "FIRST_BACKOFF_S", 0.005)
+    monkeypatch.setattr(client, "LONGEST_BACKOFF_S", 0.05)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def event(**choice) -> bytes:
 @pytest.mark.parametrize(
     "passage", ["x", "Wait. ", "So the answer is 4, or is it? Let me see. ", "中文又中文"]
 )
-def test_the_same_passage_over_and_over_is_a_circle(passage):
+def test_the_same_passage_over_and_over_is_repetition(passage):
     before = "".join(random.Random(1).choices("abcdefgh ", k=1000))
     end = find_repetition(before + passage * (4 * WINDOW // len(passage)), WINDOW)
     assert end is not None
@@ -40,7 +40,7 @@ def test_the_same_passage_over_and_over_is_a_circle(passage):
         ("a" * 60 + "b" * 60) * 100,
     ],
 )
-def test_what_goes_on_is_no_circle(text):
+def test_what_goes_on_is_no_repetition(text):
     assert find_repetition(text, WINDOW) is None
 
 

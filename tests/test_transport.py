@@ -43,7 +43,7 @@ def test_one_connection_serves_one_request_after_another():
 
 
 def test_a_connection_that_lay_idle_is_not_used_again(monkeypatch):
-    monkeypatch.setattr(transport, "IDLE", 0.01)
+    monkeypatch.setattr(transport, "IDLE_TIMEOUT_S", 0.01)
     with FaultServer() as server:
         post(server, 3, pause=0.1)
         assert server.connections == 3
@@ -237,8 +237,8 @@ FINISHED = {"content": WORDS, "reasoning": None, "finish_reason": "stop", "token
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(transport, "LAST_WORDS", 0.1)
-    monkeypatch.setattr(transport, "LAST_CHUNK", 0.1)
+    monkeypatch.setattr(transport, "LAST_EVENTS_S", 0.1)
+    monkeypatch.setattr(transport, "LAST_CHUNK_S", 0.1)
 
 
 @pytest.mark.parametrize("reply", ENDS.values(), ids=ENDS)

@@ -8,8 +8,8 @@ streaming) is not. Three things decide an answer beside the request, and are kep
 - A second try with a larger budget is another request, with that budget in its key. Whether it is made
   depends on what the journal has for the first, so every run decides it alike.
 - An answer that was stopped for repetition stands under a key that names the length that was
-  looked for. Where no circles are looked for it does not count, and the whole answer is asked for; where
-  they are, an answer that came whole is held to them too, and counts as if it had been stopped.
+  looked for. Where none is looked for it does not count, and the whole answer is asked for; where one is,
+  an answer that came whole is held to it too, and counts as if it had been stopped.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Answers:
         """What tells a request from all others of any server."""
         return request.key(self._model)
 
-    def known(self, key: str) -> bool:
+    def has(self, key: str) -> bool:
         """Whether a request of this key has an answer that counts."""
         return key in self._journal or self._cut(key) is not None or self._stopped_key(key) in self._journal
 
@@ -56,7 +56,7 @@ class Answers:
         """The answer that counts for a request of this key: content, reasoning, finish_reason, tokens."""
         return self._journal.get(key) or self._cut(key) or self._journal.get(self._stopped_key(key))
 
-    def keep(self, request: Request, answer: dict[str, Any]) -> None:
+    def store(self, request: Request, answer: dict[str, Any]) -> None:
         """Journal an answer, under the key by which it counts."""
         key = self.key(request)
         by_context = request.budget is None or answer["tokens"][1] < request.budget
@@ -82,7 +82,7 @@ class Answers:
     def response(self, record: dict[str, Any]) -> Response:
         """What an answer is to those who asked."""
         if self._repeats(record):
-            detail = f"went round in circles for {self.window} characters"
+            detail = f"repeated itself for {self.window} characters"
             return Response("", None, None, Reason.REPETITION, detail)
         # Journals of earlier versions hold other servers' names of it.
         return Response(record["content"], record["reasoning"], finish_reason(record["finish_reason"]))

@@ -6,14 +6,15 @@ of arrival leaves no trace.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
 import signal
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from prep.inference import errors
@@ -30,8 +31,8 @@ from prep.serving.server_config import ServerConfig
 
 log = logging.getLogger("prep")
 
-FIRST_BACKOFF = 1.0  # seconds before a request is sent again; twice as long after each further error
-LONGEST_BACKOFF = 30.0
+FIRST_BACKOFF_S = 1.0  # before the first retry of a request; twice as long before each further one
+LONGEST_BACKOFF_S = 30.0
 UNFINISHED_FACTOR = 4  # times the concurrency: unfinished requests, those that wait for a retry included
 MAX_REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
 ROW_SUSPECT = (*SERVER_ALIVE, Reason.TRANSPORT)
@@ -69,7 +70,7 @@ async def send_with_backoff(
         met[error.reason] += 1
         if met[error.reason] >= errors.MAX_ATTEMPTS[error.reason]:
             raise error
-        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (met.total() - 1))
+        delay = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (met.total() - 1))
         await pause(error, delay * random.uniform(0.5, 1))
 
 
@@ -83,15 +84,9 @@ class Client:
 
     def __init__(self, config: ServerConfig, server: Any, answers: Answers, progress: Path):
         self._config = config
-        self._model: str = config.model
         self._server = server
         self._answers = answers
         self._progress_path = Path(progress)
-        self._failures: dict[str, Response] = {}  # by key
-        self._latest: dict[str, str] = {}  # by key, the key of the request whose answer counts
-        self._examples: dict[Reason, str] = {}  # the detail of the last failure of each reason
-        self._failure_budget = 0.0  # so many may fail for no fault of their own
-        self._any_answered = False  # whether any request of the batch was answered, in this run or before
 
     def ask(
         self, requests: Callable[[bool], Iterable[Request]], max_failed_share: float
@@ -104,21 +99,21 @@ class Client:
         when the server is of no use. Requests in flight then finish first, each within its own time limit,
         and what was answered is journaled.
         """
-        self._failures.clear()
-        self._latest.clear()
-        self._examples.clear()
+        self._failures: dict[str, Response] = {}  # by key
+        self._latest: dict[str, str] = {}  # by key, the key of the request whose answer counts
+        self._any_answered = False  # whether any request of the batch was answered, in this run or before
         due: list[tuple[str, str, str]] = []  # id, mode and key of each request
         missing: set[str] = set()
-        self._any_answered = False
         for request in requests(False):
             key = self._answers.key(request)
             due.append((request.id, request.mode, key))
             latest = self._latest[key] = self._answers.key(self._answers.latest(request))
-            if self._answers.known(latest):
+            if self._answers.has(latest):
                 self._any_answered = True
             else:
                 missing.add(key)
-        self._failure_budget = max_failed_share * len(due) + 1e-6  # 0.29 of 100 is a little less than 29
+        # So many may fail for no fault of their own. 0.29 of 100 is a little less than 29.
+        self._failure_budget = max_failed_share * len(due) + 1e-6
         progress = Progress(self._progress_path, self._config, len(due))
         # The same request once more gets the same answer.
         progress.from_journal = len(due) - len(missing)
@@ -152,9 +147,9 @@ class Client:
 
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
-        most = self._config.concurrency
+        concurrency = self._config.concurrency
         self._progress = progress
-        self._pool = pool = EndpointPool(self._server, most)
+        self._pool = pool = EndpointPool(self._server, concurrency)
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
@@ -188,7 +183,7 @@ class Client:
         async def start() -> None:
             await pool.refresh()
             beside.append(group.create_task(guarded(tell)))
-            for _ in range(most):
+            for _ in range(concurrency):
                 begin(work)
 
         async def work() -> None:
@@ -197,14 +192,14 @@ class Client:
                 await self._check_share()
                 self._check_refusals()
                 self._check_running()
-                if len(workers) - waiting > most:
+                if len(workers) - waiting > concurrency:
                     return
 
         async def wait(seconds: float) -> None:
             """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
             nonlocal waiting
             waiting += 1
-            if len(workers) < UNFINISHED_FACTOR * most:
+            if len(workers) < UNFINISHED_FACTOR * concurrency:
                 begin(work)
             await asyncio.sleep(seconds)
             waiting -= 1
@@ -248,7 +243,7 @@ class Client:
             while True:
                 latest = self._answers.latest(request)
                 answer = await self._answer(latest, wait)
-                self._answers.keep(latest, answer)
+                self._answers.store(latest, answer)
                 self._any_answered = True
                 if self._answers.latest(request).budget == latest.budget:
                     break
@@ -256,7 +251,6 @@ class Client:
         except RequestError as error:
             self._failures[key] = Response("", None, None, error.reason, error.detail)
             self._progress.fail(error)
-            self._examples[error.reason] = error.detail
         else:
             self._latest[key] = self._answers.key(latest)
             self._progress.answer(answer)
@@ -272,7 +266,7 @@ class Client:
         async def send() -> dict[str, Any]:
             nonlocal request, failed, alone
             self._check_running()
-            body = request.body(self._model, **how)
+            body = request.body(self._config.model, **how)
             endpoint, sent = await self._pool.acquire(tried)
             try:
                 answer = await self._post(endpoint, body, limit, stall)
@@ -337,7 +331,7 @@ class Client:
             return False
         endpoint.in_flight += 1
         try:
-            body = HEALTH_CHECK.body(self._model)
+            body = HEALTH_CHECK.body(self._config.model)
             await self._post(endpoint, body, time_limit(self._config, HEALTH_CHECK.budget), None)
         except RequestError as error:
             if isinstance(error, Refusal) or not error.is_row_fault:
@@ -394,8 +388,9 @@ class Client:
         count = progress.server_failures.total()
         if count <= self._failure_budget:
             return
+        examples = {each.failure: each.detail for each in self._failures.values()}
         top = "; ".join(
-            f"{reason} {number} (such as: {self._examples[reason]})"
+            f"{reason} {number} (such as: {examples[reason]})"
             for reason, number in progress.server_failures.most_common()
         )
         what = f"{count} of {progress.total} requests failed, more than max_failed_share allows: {top}."
@@ -415,27 +410,18 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
     A handler of the program's that raises in the middle of a task would leave that task's traceback.
     """
-    handler = signal.getsignal(signal.SIGTERM)
-    told = False
+    handler, in_main_thread = signal.getsignal(signal.SIGTERM), current_thread() is main_thread()
 
     async def main() -> None:
-        def tell() -> None:
-            nonlocal told
-            told = True
-            task.cancel()
-
-        task = asyncio.create_task(work)
-        if threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, tell)
-        await task
+        if in_main_thread:
+            cancel = asyncio.current_task().cancel
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)
+        await work
 
     try:
-        asyncio.run(main())
-    except asyncio.CancelledError:
-        if not told:
-            raise
+        with contextlib.suppress(asyncio.CancelledError):
+            return asyncio.run(main())
     finally:
-        if threading.current_thread() is threading.main_thread():
+        if in_main_thread:
             signal.signal(signal.SIGTERM, handler)
-    if told:
-        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ plain question, and if it answers, it goes on at full speed.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -25,10 +26,10 @@ from prep.serving.endpoint import Endpoint
 
 log = logging.getLogger("prep")
 
-FIRST_COOLDOWN = 1.0  # seconds; each further one without a success between is twice as long
-LONGEST_COOLDOWN = 60.0
-GIVE_UP_AFTER = 600.0  # seconds without one success, and nothing on its way, until the run gives up
-SUSPECT_AFTER = 20.0  # seconds without one success, until the endpoint is asked a plain question
+FIRST_COOLDOWN_S = 1.0  # each further one without a success between is twice as long
+LONGEST_COOLDOWN_S = 60.0
+GIVE_UP_AFTER_S = 600.0  # without one success, and with nothing in flight, the run gives up
+SUSPECT_AFTER_S = 20.0  # without one success, the endpoint must pass a health check
 NEWEST_WEIGHT = 1 / 8  # of the newest result in the failure rate, a moving average (EWMA)
 INCREASE = 1 / 8  # of a request, by which each success raises the concurrency limit
 SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
@@ -106,9 +107,11 @@ class PooledEndpoint:
         self._failure_rate += (1 - self._failure_rate) * NEWEST_WEIGHT
         if self._failure_rate > 0.5:
             # Other jobs may have met the same trouble: they should not all come back at once.
-            cooldown = min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2**self._cooldowns) * random.uniform(0.75, 1.25)
+            cooldown = min(LONGEST_COOLDOWN_S, FIRST_COOLDOWN_S * 2**self._cooldowns) * random.uniform(
+                0.75, 1.25
+            )
             self._cooldowns += 1
-            self.is_suspect = now - self.last_success > SUSPECT_AFTER
+            self.is_suspect = now - self.last_success > SUSPECT_AFTER_S
             self._last_decrease = now
             self.concurrency_limit = max(1.0, self.concurrency_limit / 2)
             self.cooldown_until = max(self.cooldown_until, now + cooldown)
@@ -122,7 +125,7 @@ class PooledEndpoint:
 
     def is_dead(self, now: float) -> bool:
         """Whether nothing has succeeded for long, and nothing is in flight that might."""
-        return self.in_flight == 0 and self._cooldowns > 0 and now - self.last_success > GIVE_UP_AFTER
+        return self.in_flight == 0 and self._cooldowns > 0 and now - self.last_success > GIVE_UP_AFTER_S
 
     def release(self) -> None:
         """Record that a request was cancelled."""
@@ -158,22 +161,16 @@ class EndpointPool:
         try:
             while True:
                 now = self._now()
-                free = [
-                    each
-                    for each in self._endpoints
-                    if self.in_flight < self._max_concurrency and each.is_free(now)
-                ]
-                if free and self._renewal is None:
+                free = [each for each in self._endpoints if each.is_free(now)]
+                if free and self.in_flight < self._max_concurrency and self._renewal is None:
                     endpoint = min(free, key=lambda each: (each in tried, each.load))
                     endpoint.in_flight += 1
                     return endpoint, now
                 self._change.clear()
                 cooldowns = [each.cooldown_until for each in self._endpoints if each.cooldown_until > now]
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(min(cooldowns, default=None)):
                         await self._change.wait()
-                except TimeoutError:
-                    pass
         finally:
             # The next waiter gets its turn once this request was sent. Otherwise a burst of requests would be
             # prepared before the first is sent, and their answers would come as a burst again.
@@ -203,9 +200,8 @@ class EndpointPool:
 
     def raise_if_dead(self, error: RequestError) -> None:
         """Raise UserError when the run must give up all endpoints; `error` was the last."""
-        now = self._now()
         if self.is_dead():
-            since = now - max(each.last_success for each in self._endpoints)
+            since = self._now() - max(each.last_success for each in self._endpoints)
             raise UserError(
                 f"no request has succeeded for {since:.0f} s, the last: {error.reason} ({error.detail});"
                 " mend the server and run again: only what is missing is asked"

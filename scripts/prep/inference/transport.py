@@ -36,15 +36,15 @@ from prep.serving.server_config import ServerConfig
 if TYPE_CHECKING:
     import openai
 
-CONNECT = 30.0  # seconds to wait for a connection; the server may be taking hundreds at once
-# Seconds a connection may lie idle: vLLM's server closes it after 5, and a request sent then is lost.
-IDLE = 3.0
+CONNECT_TIMEOUT_S = 30.0  # the server may be taking hundreds of connections at once
+# Of an idle connection: vLLM's server closes it after 5 s, and a request sent then is lost.
+IDLE_TIMEOUT_S = 3.0
 # An established connection whose machine is gone is noticed after 60 + 6 times 10 s of silence.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
-HEADER = 1 << 18  # bytes that a header of an answer may have; gateways put whole policies into them
-LAST_WORDS = 5.0  # seconds for the counts of tokens and the end of a stream, once it has said how it ended
-LAST_CHUNK = 0.2  # seconds for the end of a response after the end of its stream
-LONGEST_ERROR = 1 << 20  # bytes that are read of what a server says of an error
+MAX_HEADER_BYTES = 1 << 18  # of an answer; gateways put whole policies into a header
+LAST_EVENTS_S = 5.0  # for the counts of tokens and `[DONE]`, once a stream has said how it ended
+LAST_CHUNK_S = 0.2  # for the end of a response after `[DONE]`
+MAX_ERROR_BYTES = 1 << 20  # that are read of what a server says of an error
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 """What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
 CONNECTION_ERRORS = (aiohttp.ClientError, OSError, zlib.error)
@@ -124,7 +124,7 @@ async def _receive(pieces: AsyncIterator[bytes], incoming: ResponseReader, stall
                 if incoming.feed(piece):
                     break
                 if incoming.finished:
-                    patience.reschedule(now() + LAST_WORDS)
+                    patience.reschedule(now() + LAST_EVENTS_S)
                 elif stall and incoming.streams:
                     patience.reschedule(now() + stall)
     except TimeoutError as error:
@@ -132,7 +132,7 @@ async def _receive(pieces: AsyncIterator[bytes], incoming: ResponseReader, stall
             raise RequestError(Reason.TIMEOUT, f"the stream stalled for {stall:.4g} s") from error
     if incoming.done:
         # Most servers end the response right after it: then the connection can be used again.
-        await _rest(pieces, LAST_CHUNK)
+        await _rest(pieces, LAST_CHUNK_S)
 
 
 async def _rest(pieces: AsyncIterator[bytes], seconds: float) -> bytes:
@@ -142,7 +142,7 @@ async def _rest(pieces: AsyncIterator[bytes], seconds: float) -> bytes:
         async with asyncio.timeout(seconds):
             async for piece in pieces:
                 rest += piece
-                if len(rest) > LONGEST_ERROR:
+                if len(rest) > MAX_ERROR_BYTES:
                     break
     except Exception as error:
         if _connection_error(error) is None:
@@ -157,7 +157,7 @@ async def _read_error(response: Any) -> None:
     """
     if response.status_code != 200:
         stream = response.stream
-        said = await _rest(aiter(stream), LAST_WORDS)
+        said = await _rest(aiter(stream), LAST_EVENTS_S)
         await stream.aclose()
         response.stream = type(response)(response.status_code, content=said).stream
 
@@ -175,7 +175,7 @@ def _request_error(error: BaseException, limit: float) -> RequestError:
         return RequestError(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
     words = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError) and "Got more than" in error.message:
-        return RequestError(Reason.MALFORMED, f"a header of more than {HEADER} bytes: {words}")
+        return RequestError(Reason.MALFORMED, f"a header of more than {MAX_HEADER_BYTES} bytes: {words}")
     return RequestError(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")
 
 
@@ -195,7 +195,7 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
         base_url=endpoint.base_url,
         api_key=endpoint.api_key,
         max_retries=0,
-        timeout=openai.Timeout(None, connect=CONNECT),
+        timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT_S),
         default_headers={"Accept-Encoding": "gzip, deflate"},
         http_client=http,
     )
@@ -206,11 +206,11 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
 
 def _session(endpoint: Endpoint) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE, socket_factory=_socket),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_TIMEOUT_S, socket_factory=_socket),
         proxy=proxy(endpoint.base_url),
         cookie_jar=aiohttp.DummyCookieJar(),
-        max_line_size=HEADER,
-        max_field_size=HEADER,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
     )
 
 

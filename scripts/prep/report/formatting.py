@@ -45,7 +45,7 @@ MEANINGS = {
     Reason.LENGTH: (
         "The answer was cut at the context's or the budget's end, or the prompt alone fills the context."
     ),
-    Reason.REPETITION: "The answer went round in circles, and was stopped.",
+    Reason.REPETITION: "The answer repeated itself, and was stopped.",
     Reason.CONTENT_FILTER: "The server's content filter ended the answer.",
     Reason.NOT_STOPPED: "The answer ended for another reason than `stop` that has no name here.",
     Reason.EMPTY: "The answer has no text at all.",
