@@ -47,9 +47,8 @@ class Document:
     """A question's blocks, with its language and the estimated widths of its lines in em."""
 
     def __init__(self, text: str, faces: fonts.Fonts, is_plain: bool = False) -> None:
-        read = [(block, "") for block in markup.parse_plain(text)] if is_plain else markup.parse_sourced(text)
-        self._blocks = [block for block, _ in read]
-        self._sources = [source for _, source in read]
+        read = [(block, "") for block in markup.parse_plain(text)] if is_plain else markup.parse(text)
+        self._blocks, self._sources = map(list, zip(*read, strict=True))
         unread = [formula[2] for formula in markup.find_formulas(self._blocks) if formula[1] is None]
         self.literal_markup = ["the whole of it"] if is_plain else unread
         """The markup that is shown as literal text."""

@@ -8,7 +8,9 @@ License. typst carries a serif, a monospace and a mathematical face of its own.
 import importlib.metadata
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import typst
@@ -48,22 +50,6 @@ class _Face:
     widths: dict[int, float]
 
 
-class _Widths(dict[str, float]):
-    """A cache of characters' widths in em, from the first font that has the character, else a guess."""
-
-    def __init__(self, faces: list[_Face]) -> None:
-        self._faces = faces
-
-    def __missing__(self, character: str) -> float:
-        if _IGNORABLE.match(character) or unicodedata.category(character) in ("Mn", "Me"):
-            width = 0.0
-        else:
-            code = ord(character)
-            width = next((face.widths[code] for face in self._faces if code in face.widths), 1.1)
-        self[character] = width
-        return width
-
-
 class Fonts:
     """The fonts of a run. `extra` names further font files or folders, tried after those of the wheels."""
 
@@ -80,8 +66,8 @@ class Fonts:
         self._faces = _load_faces(self.engine)
         self.families = [face.family for face in self._faces]
         self._renderable: dict[str, bool] = {}
-        self._first: dict[str, str] = {}
-        self._widths = _Widths(self._faces)
+        self._find_face = cache(partial(_find_face, self._faces))
+        self._measure_character = cache(partial(_measure_character, self._find_face))
 
     def find_missing(self, text: str) -> str | None:
         """The first character that no font has a glyph for, or None.
@@ -90,9 +76,11 @@ class Fonts:
         have a glyph for one, but not the one that the writer meant.
         """
         new = [c for c in dict.fromkeys(text) if c not in self._renderable]
-        self._renderable.update({c: not is_visible(c) or self._has_glyph(ord(c)) for c in new})
-        unassigned = ("Cs", "Co", "Cn")
-        unknown = [c for c in new if not self._renderable[c] and unicodedata.category(c) not in unassigned]
+        category = {c: unicodedata.category(c) for c in new}
+        self._renderable.update(
+            {c: not is_visible(c) or (category[c] != "Co" and self._find_face(c) is not None) for c in new}
+        )
+        unknown = [c for c in new if not self._renderable[c] and category[c] not in ("Cs", "Co", "Cn")]
         if unknown:
             self._renderable.update(zip(unknown, self._engine_has(unknown), strict=True))
         return next((c for c in text if not self._renderable[c]), None)
@@ -105,19 +93,12 @@ class Fonts:
 
     def choose_families(self, text: str) -> list[str]:
         """The families that a text needs, in fallback order; typst is faster with a short list."""
-        new = set(text) - self._first.keys()
-        self._first.update(
-            {c: next((f.family for f in self._faces if ord(c) in f.widths), MATH) for c in new}
-        )
-        first = {SANS, *(self._first[c] for c in set(text))}
-        return [*(name for name in self.families if name in first), *([MONO, MATH] if MATH in first else [])]
+        first = {face.family if face else MATH for face in map(self._find_face, set(text))} | {SANS}
+        return [*filter(first.__contains__, self.families), *([MONO, MATH] if MATH in first else [])]
 
     def measure(self, text: str) -> float:
         """The width of a line in em."""
-        return sum(map(self._widths.__getitem__, text))
-
-    def _has_glyph(self, code: int) -> bool:
-        return not 0xE000 <= code <= 0xF8FF and code < 0xF0000 and any(code in f.widths for f in self._faces)
+        return sum(map(self._measure_character, text))
 
     def _engine_has(self, characters: list[str]) -> list[bool]:
         """Whether typst's own faces have each character.
@@ -145,6 +126,19 @@ def _describe(character: str) -> str:
     shown = "" if unicodedata.category(character) == "Cs" else f"{character} "
     name = unicodedata.name(character, "")
     return f"{shown}(U+{ord(character):04X}{' ' + name if name else ''})"
+
+
+def _find_face(faces: list[_Face], character: str) -> _Face | None:
+    """The first font that has a character."""
+    return next((face for face in faces if ord(character) in face.widths), None)
+
+
+def _measure_character(find_face: Callable[[str], _Face | None], character: str) -> float:
+    """A character's width in em in the first font that has it, else a guess."""
+    if _IGNORABLE.match(character) or unicodedata.category(character) in ("Mn", "Me"):
+        return 0.0
+    face = find_face(character)
+    return face.widths[ord(character)] if face else 1.1
 
 
 def is_visible(character: str) -> bool:

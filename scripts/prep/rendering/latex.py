@@ -21,9 +21,14 @@ import re
 MAX_DEPTH = 24
 """The limit of nested groups."""
 
-SYMBOLS: dict[str, str] = {
-    name: character
-    for line in """
+
+def _read_pairs(text: str) -> dict[str, str]:
+    """A table from words that are keys and values in turn."""
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+SYMBOLS = _read_pairs("""
     alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ
     lambda λ mu μ nu ν xi ξ pi π varpi ϖ rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ
     chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω
@@ -44,27 +49,41 @@ SYMBOLS: dict[str, str] = {
     bigwedge ⋀ ldots … dots … dotsc … cdots ⋯ dotsb ⋯ vdots ⋮ ddots ⋱ colon : lbrace { rbrace }
     lbrack [ rbrack ] langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ vert | lvert | rvert | Vert ‖
     lVert ‖ rVert ‖ backslash \\ lt < gt > And & S § P ¶ copyright © pounds £
-    """.splitlines()
-    for name, character in zip(line.split()[::2], line.split()[1::2], strict=True)
-}
-SYMBOLS |= {c: c for c in "{}%#$&_"} | {"|": "‖"}
+    { { } } % % # # $ $ & & _ _ | ‖
+""")
 
-_OPERATORS = {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
-_OPERATORS |= {"coth", "log", "ln", "lg", "exp", "deg", "dim", "ker", "arg", "hom"}
-_LIMITS = {"lim", "limsup", "liminf", "max", "min", "sup", "inf", "gcd", "lcm", "det", "Pr"}
-_LIMITS |= {"argmax", "argmin"}
+_OPERATORS = """
+    sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth log ln lg exp deg dim ker arg hom
+"""
+_LIMITS = "lim limsup liminf max min sup inf gcd lcm det Pr argmax argmin"
+_ACCENTS = """
+    hat ^ widehat ^ tilde ~ widetilde ~ bar ¯ vec → dot ˙ ddot ¨ check ˇ acute ´ grave ` breve ˘ mathring ∘
+    overrightarrow → overleftarrow ←
+"""
+_STYLES = """
+    mathrm upright rm upright mathbf boldupright bf boldupright boldsymbol bold bm bold mathit italic
+    mathbb bb mathcal cal mathscr cal mathfrak frak mathsf sans mathtt mono
+"""
+_LINES = "overline over underline under overbrace overbrace underbrace underbrace"
 _SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "quad": 1.0, "qquad": 2.0}
 _SPACES |= {"thinspace": 0.17, "medspace": 0.22, "thickspace": 0.28, "enspace": 0.5, "/": 0.0}
-_ACCENTS = {"hat": "^", "widehat": "^", "tilde": "~", "widetilde": "~", "bar": "¯", "vec": "→", "dot": "˙"}
-_ACCENTS |= {"ddot": "¨", "check": "ˇ", "acute": "´", "grave": "`", "breve": "˘", "mathring": "∘"}
-_ACCENTS |= {"overrightarrow": "→", "overleftarrow": "←"}
-_LINES = {"overline": "over", "underline": "under", "overbrace": "overbrace", "underbrace": "underbrace"}
-_STYLES = {"mathrm": "upright", "rm": "upright", "mathbf": "boldupright", "bf": "boldupright"}
-_STYLES |= {"boldsymbol": "bold", "bm": "bold", "mathit": "italic", "mathbb": "bb", "mathcal": "cal"}
-_STYLES |= {"mathscr": "cal", "mathfrak": "frak", "mathsf": "sans", "mathtt": "mono"}
+_IGNORED = "displaystyle textstyle scriptstyle limits nolimits nonumber notag relax"
+_MOD = ["row", [["sp", 0.28], ["op", "mod", False], ["sp", 0.28]]]
+_COMMANDS: dict[str, list] = {
+    **{name: ["row", []] for name in _IGNORED.split()},
+    **{name: ["op", name, False] for name in _OPERATORS.split()},
+    **{name: ["op", name, True] for name in _LIMITS.split()},
+    **{name: ["accent", ..., mark] for name, mark in _read_pairs(_ACCENTS).items()},
+    **{name: ["style", style, ...] for name, style in _read_pairs(_STYLES).items()},
+    **{name: ["line", ..., place] for name, place in _read_pairs(_LINES).items()},
+    **{name: ["sp", width] for name, width in _SPACES.items()},
+    **{name: ["s", character] for name, character in SYMBOLS.items()},
+    **{name: ["binom", ..., ...] for name in ("binom", "dbinom", "tbinom")},
+    **{"bmod": _MOD, "mod": _MOD},
+}
+"""The node that each command makes; `...` stands for an argument. Other commands need code of their own."""
 _TEXTS = {"text", "textrm", "textbf", "textit", "textsf", "texttt", "mbox", "hbox", "textnormal"}
 _ARROWS = {"xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔"}
-_IGNORED = {"displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "nonumber", "notag", "relax"}
 _BIG = re.compile(r"[bB]igg?[lrm]?\Z")
 _NOT = {"=": "≠", "∈": "∉", "⊂": "⊄", "⊆": "⊈", "∣": "∤", "∥": "∦", "≡": "≢", "∼": "≁", "<": "≮", ">": "≯"}
 _GRIDS = {"matrix": ("", ""), "smallmatrix": ("", ""), "array": ("", ""), "pmatrix": ("(", ")")}
@@ -87,11 +106,6 @@ def parse(source: str) -> list:
     if not tree[1]:
         raise UnsupportedLatex("an empty formula")
     return tree
-
-
-def _full_size(part: list) -> list:
-    """Keep a nested fraction at full size: shrunk at each level it would be illegible."""
-    return ["full", part] if _holds_fraction(part) else part
 
 
 def _holds_fraction(node: object) -> bool:
@@ -133,6 +147,19 @@ class _Parser:
                 nodes.append(self.parse_atom())
         self.depth -= 1
         return ["row", nodes]
+
+    def parse_until(self, end: str) -> list:
+        """Everything up to `end`, which is consumed."""
+        row = self.parse_row(end)
+        self.at += 1
+        return row
+
+    def parse_option(self) -> list | None:
+        """An argument in brackets, or None."""
+        if self.peek() != "[":
+            return None
+        self.at += 1
+        return self.parse_until("]")
 
     def parse_attach(self, base: list) -> list:
         """Superscripts, subscripts and primes of a base, in any order."""
@@ -178,49 +205,29 @@ class _Parser:
     def parse_atom(self) -> list:
         token = self.next()
         if token == "{":
-            row = self.parse_row("}")
-            self.at += 1
-            return row
+            return self.parse_until("}")
         if token in ("}", "&", "^", "_", "$"):
             raise UnsupportedLatex(f"{token} out of place")
         if token == "~":
             return ["sp", 0.25]
         if token[0] == "\\":
             return self.parse_command(token[1:])
-        if token[0].isdigit():
+        if token[0].isdigit() or not token.isascii():
             return ["t", token]
-        if token.isascii():
-            return ["s", _ASCII.get(token, token)]
-        return ["t", token]
+        return ["s", _ASCII.get(token, token)]
 
     def parse_command(self, name: str) -> list:
-        if name in SYMBOLS:
-            return ["s", SYMBOLS[name]]
-        if name in _SPACES:
-            return ["sp", _SPACES[name]]
-        if name in _OPERATORS or name in _LIMITS:
-            return ["op", name, name in _LIMITS]
-        if name in _IGNORED:
-            return ["row", []]
+        if name in _COMMANDS:
+            return [self.parse_argument() if part is ... else part for part in _COMMANDS[name]]
         if _BIG.match(name):
             return self.parse_delimiter(self.next())
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
-            return ["frac", _full_size(self.parse_argument()), _full_size(self.parse_argument())]
-        if name in ("binom", "dbinom", "tbinom"):
-            return ["binom", self.parse_argument(), self.parse_argument()]
+            parts = [self.parse_argument(), self.parse_argument()]
+            # Shrunk at each level, nested fractions would be illegible.
+            return ["frac", *(["full", part] if _holds_fraction(part) else part for part in parts)]
         if name == "sqrt":
-            index = None
-            if self.peek() == "[":
-                self.at += 1
-                index = self.parse_row("]")
-                self.at += 1
+            index = self.parse_option()
             return ["root", self.parse_argument(), index]
-        if name in _ACCENTS:
-            return ["accent", self.parse_argument(), _ACCENTS[name]]
-        if name in _LINES:
-            return ["line", self.parse_argument(), _LINES[name]]
-        if name in _STYLES:
-            return ["style", _STYLES[name], self.parse_argument()]
         if name in _TEXTS:
             text = self.parse_group()
             if re.search(r"[\\${}]", text):
@@ -232,17 +239,19 @@ class _Parser:
             note, base = self.parse_argument(), self.parse_argument()
             return ["under" if name == "underset" else "over", base, note]
         if name in _ARROWS:
-            return self.parse_arrow(_ARROWS[name])
+            below = self.parse_option()
+            return ["stretch", _ARROWS[name], self.parse_argument(), below]
         if name == "not":
             base = self.parse_atom()
             if base[0] == "s" and base[1] in _NOT:
                 return ["s", _NOT[base[1]]]
             raise UnsupportedLatex("\\not")
-        if name in ("pmod", "bmod", "mod"):
-            word = ["row", [["sp", 0.28], ["op", "mod", False], ["sp", 0.28]]]
-            return ["fence", "(", ["row", [word, self.parse_argument()]], ")"] if name == "pmod" else word
+        if name == "pmod":
+            return ["fence", "(", ["row", [_MOD, self.parse_argument()]], ")"]
         if name == "left":
-            return self.parse_fence()
+            opening, body, closing = self.next(), self.parse_until("\\right"), self.next()
+            sides = ["" if side == "." else self.parse_delimiter(side)[1] for side in (opening, closing)]
+            return ["fence", sides[0], body, sides[1]]
         if name == "begin":
             return self.parse_environment()
         raise UnsupportedLatex("\\" + name)
@@ -252,24 +261,6 @@ class _Parser:
         if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓") or not text:
             raise UnsupportedLatex(f"{token} as a delimiter")
         return ["s", {"<": "⟨", ">": "⟩"}.get(text, text)]
-
-    def parse_fence(self) -> list:
-        """`\\left( … \\right)`; a full stop is no delimiter."""
-        opening = self.next()
-        body = self.parse_row("\\right")
-        self.at += 1
-        closing = self.next()
-        sides = ["" if side == "." else self.parse_delimiter(side)[1] for side in (opening, closing)]
-        return ["fence", sides[0], body, sides[1]]
-
-    def parse_arrow(self, symbol: str) -> list:
-        """An arrow as long as its label: `\\xrightarrow[below]{above}`."""
-        below = None
-        if self.peek() == "[":
-            self.at += 1
-            below = self.parse_row("]")
-            self.at += 1
-        return ["stretch", symbol, self.parse_argument(), below]
 
     def parse_environment(self) -> list:
         """`\\begin{…}`: matrices, cases, and aligned lines."""

@@ -37,13 +37,8 @@ _INLINE = re.compile(
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 
-def parse(text: str) -> list[list]:
-    """Parse a text, whose line ends are `\\n`, into blocks."""
-    return [block for block, _ in parse_sourced(text)]
-
-
-def parse_sourced(text: str) -> list[tuple[list, str]]:
-    """Parse a text into blocks, each with its source lines."""
+def parse(text: str) -> list[tuple[list, str]]:
+    """Parse a text, whose line ends are `\\n`, into blocks, each with its source lines."""
     return _BlockParser(text).parse()
 
 
@@ -64,11 +59,8 @@ def find_formulas(node: object) -> Iterator[list]:
 
 def is_rtl(text: str) -> bool:
     """Whether the first strong character is written from right to left (Unicode's rule P2)."""
-    for character in text:
-        direction = unicodedata.bidirectional(character)
-        if direction in ("L", "R", "AL"):
-            return direction != "L"
-    return False
+    strong = (d for d in map(unicodedata.bidirectional, text) if d in ("L", "R", "AL"))
+    return next(strong, "L") != "L"
 
 
 def parse_inlines(text: str) -> list:
@@ -95,10 +87,14 @@ def _parse_inline(match: re.Match) -> list | None:
     source = match[kind]
     if kind == "m" and not _is_formula(source):
         return None
+    return ["m", _parse_formula(source), match.group()]
+
+
+def _parse_formula(source: str) -> list | None:
     try:
-        return ["m", latex.parse(source), match.group()]
+        return latex.parse(source)
     except latex.UnsupportedLatex:
-        return ["m", None, match.group()]
+        return None
 
 
 def _is_formula(source: str) -> bool:
@@ -137,6 +133,15 @@ class _BlockParser:
             self.at = start
         return None
 
+    def match_lines(self, pattern: re.Pattern, *starts: str) -> re.Match | None:
+        """Match whole lines from here on, of which the first begins with one of `starts`, and advance."""
+        if not self.lines[self.at].lstrip().startswith(starts):
+            return None
+        match = pattern.match("\n".join(self.lines[self.at :]))
+        if match:
+            self.at += match.group().count("\n") + 1
+        return match
+
     def is_blank(self, number: int) -> bool:
         return not 0 <= number < len(self.lines) or not self.lines[number].strip()
 
@@ -174,13 +179,10 @@ class _BlockParser:
         rows = [head]
         self.at += 2
         while self.at < len(self.lines) and "|" in self.lines[self.at]:
-            cells = _split_cells(self.lines[self.at])
-            if len(cells) > len(head):
-                return None
-            rows.append(cells + [""] * (len(head) - len(cells)))
+            rows.append(_split_cells(self.lines[self.at]))
             self.at += 1
         sides = ["center" if m[0] == m[-1] == ":" else "right" if m[-1] == ":" else "left" for m in marks]
-        return ["table", sides, [[parse_inlines(cell) for cell in row] for row in rows], True]
+        return _build_table(sides, rows, True)
 
     def parse_list(self) -> list | None:
         """A list of two items or more; a single marked line is text."""
@@ -195,23 +197,12 @@ class _BlockParser:
 
     def parse_display(self) -> list | None:
         """A formula on lines of its own, between `$$` or `\\[` and `\\]`."""
-        if not self.lines[self.at].lstrip().startswith(("$$", "\\[")):
-            return None
-        match = _DISPLAY.match("\n".join(self.lines[self.at :]))
-        if not match:
-            return None
-        try:
-            tree = latex.parse(match[1] or match[2])
-        except latex.UnsupportedLatex:
-            tree = None
-        self.at += match.group().count("\n") + 1
-        return ["math", tree, match.group().strip()]
+        match = self.match_lines(_DISPLAY, "$$", "\\[")
+        return match and ["math", _parse_formula(match[1] or match[2]), match.group().strip()]
 
     def parse_tabular(self) -> list | None:
         """A LaTeX tabular on lines of its own. `&` and `\\\\` within formulas do not end cells and rows."""
-        if not self.lines[self.at].lstrip().startswith(r"\begin{tabular}"):
-            return None
-        match = _TABULAR.match("\n".join(self.lines[self.at :]))
+        match = self.match_lines(_TABULAR, r"\begin{tabular}")
         if not match:
             return None
         rows = [[""]]
@@ -224,11 +215,7 @@ class _BlockParser:
                 rows[-1][-1] += token
         rows = [[cell.strip() for cell in row] for row in rows if any(map(str.strip, row))]
         sides = [{"l": "left", "r": "right"}.get(mark, "center") for mark in match[1] if mark in "lcr"]
-        if not rows or not sides or any(len(row) > len(sides) for row in rows):
-            return None
-        self.at += match.group().count("\n") + 1
-        cells = [[parse_inlines(cell) for cell in row + [""] * (len(sides) - len(row))] for row in rows]
-        return ["table", sides, cells, False]
+        return _build_table(sides, rows, False)
 
     def parse_paragraph(self) -> list:
         """The lines up to a blank one or another block; monospace if they are indented like code."""
@@ -245,6 +232,14 @@ class _BlockParser:
             return ["mono", "\n".join(line.expandtabs(tabs).rstrip() for line in lines)]
         text = "\n".join(keep_indentation(line) for line in lines)
         return ["p", is_rtl(text), parse_inlines(text)]
+
+
+def _build_table(sides: list[str], rows: list[list[str]], has_head: bool) -> list | None:
+    """A table, its rows filled up with empty cells; None if it has no cell, or a row has too many."""
+    if not rows or not sides or max(map(len, rows)) > len(sides):
+        return None
+    filled = [row + [""] * (len(sides) - len(row)) for row in rows]
+    return ["table", sides, [list(map(parse_inlines, row)) for row in filled], has_head]
 
 
 def _split_cells(line: str) -> list[str]:
