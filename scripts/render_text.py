@@ -13,7 +13,8 @@ from prep.reasoning.selection import JudgedAnswer
 from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
-from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter, is_english
+from prep.rendering.document import is_english
+from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter
 from prep.runtime import process_pool, program
 from prep.runtime.ordered_map import ordered_map
 

@@ -26,9 +26,9 @@ from PIL import Image, ImageChops
 
 from prep.records.reason import Reason
 from prep.rendering import fonts, style, typeset
-from prep.rendering.document import Document
+from prep.rendering.document import Document, is_english
 from prep.rendering.engine import Engine
-from prep.rendering.typeset import RenderError, Typesetter, is_english
+from prep.rendering.typeset import RenderError, Typesetter
 from prep.report.ocr import OcrEngine
 from prep.runtime.program import UserError
 from render_config import RENDER

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from prep.rendering import fonts, markup
+from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SMALL_KANA = "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶゝゞヽヾー"
@@ -66,7 +67,7 @@ class Document:
         self.is_plain_text = self._has_known_widths and all(map(_is_plain_paragraph, self._blocks))
         """Plain text of letters whose widths are known, so that no line can overflow."""
         tables = [self._measure_columns(block) for block in self._blocks if block[0] == "table"]
-        self.tables = max((sum(narrow for narrow, _ in columns) + 1 for columns in tables), default=0.0)
+        self._tables = max((sum(narrow for narrow, _ in columns) + 1 for columns in tables), default=0.0)
         """The least width in em at which no word in a table is broken."""
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
         self._unwrapped = max((self._measure_mono(line) for lines in code for line in lines), default=0.0)
@@ -80,19 +81,17 @@ class Document:
         before = len(self.literal_markup)
         blocks: list[list] = []
         for block, source in zip(self._blocks, self._sources, strict=True):
-            if _is_plain_paragraph(block) or can_render(self._part(block)):
-                blocks.append(block)
-                continue
-            for formula in markup.find_formulas(block):
-                alone = formula if formula[0] == "math" else ["p", False, [formula]]
-                if formula[1] and not can_render(self._part(alone)):
-                    formula[1] = None
-                    self.literal_markup.append(formula[2])
-            if can_render(self._part(block)):
-                blocks.append(block)
-            else:
-                blocks += markup.parse_plain(source)
-                self.literal_markup.append(source)
+            if not _is_plain_paragraph(block) and not can_render(self._part(block)):
+                for formula in markup.find_formulas(block):
+                    alone = formula if formula[0] == "math" else ["p", False, [formula]]
+                    if formula[1] and not can_render(self._part(alone)):
+                        formula[1] = None
+                        self.literal_markup.append(formula[2])
+                if not can_render(self._part(block)):
+                    blocks += markup.parse_plain(source)
+                    self.literal_markup.append(source)
+                    continue
+            blocks.append(block)
         self._blocks = blocks
         self._measure()
         return len(self.literal_markup) > before
@@ -108,24 +107,24 @@ class Document:
         factor = 1.2 if any(True for _ in markup.find_formulas(self._blocks)) else 1.0
         return min(most, round(least * factor))
 
-    def page_width(self, size: int, margin: int, leading: float, shape: float, budget: int) -> int:
+    def page_width(self, size: int, style: PageStyle, budget: int) -> int:
         """The page width in pixels: of the style's shape, wide enough for code, no wider than the lines."""
-        natural = self._longest * 1.04 * size + 2 * margin + 4
-        area = self._area * size**2 * (_RISE + leading)
-        wide = min(max(math.sqrt(area * shape * 1.6), 16 * size), math.sqrt(budget * shape))
+        natural = self._longest * 1.04 * size + 2 * style.margin + 4
+        area = self._area * size**2 * (_RISE + style.leading)
+        wide = min(max(math.sqrt(area * style.shape * 1.6), 16 * size), math.sqrt(budget * style.shape))
         if self._is_broken_by_hand:
             wide = max(wide, min(natural, math.sqrt(budget * 2)))
-        whole = max(self._unwrapped, self.tables) * size * 1.02 + 2 * margin + 1.5 * size
+        whole = max(self._unwrapped, self._tables) * size * 1.02 + 2 * style.margin + 1.5 * size
         wide = max(wide, min(whole, math.sqrt(budget * 3)))
         return math.ceil(max(min(wide, natural), _NARROWEST))
 
-    def estimate_height(self, size: int, width: int, margin: int, leading: float) -> float:
+    def estimate_height(self, size: int, width: int, style: PageStyle) -> float:
         """The estimated height in pixels of a page of this width."""
-        inside = width - 2 * margin
+        inside = width - 2 * style.margin
         lines = sum(max(1, math.ceil(long * size / inside)) * high for long, high in self._lines)
-        each = self.line_metrics(size, leading)
+        each = self.line_metrics(size, style.leading)
         gaps = each["gap"] * (len(self._blocks) - 1) - each["leading"]  # none after the last line
-        return lines * (each["rise"] + each["leading"]) + gaps + 2 * margin
+        return lines * (each["rise"] + each["leading"]) + gaps + 2 * style.margin
 
     @staticmethod
     def line_metrics(size: int, leading: float) -> dict[str, int]:
@@ -135,10 +134,10 @@ class Document:
         """
         return {"rise": round(_RISE * size), "leading": round(leading * size), "gap": round(_GAP * size)}
 
-    def may_fit(self, size: int, width: int, height: float, margin: int, leading: float) -> bool:
+    def may_fit(self, size: int, width: int, height: float, style: PageStyle) -> bool:
         """Whether the text fits by estimate, with no word in a table broken."""
-        is_wide_enough = self.tables * size <= width - 2 * margin
-        return is_wide_enough and self.estimate_height(size, width, margin, leading) <= height
+        is_wide_enough = self._tables * size <= width - 2 * style.margin
+        return is_wide_enough and self.estimate_height(size, width, style) <= height
 
     def build_blocks(self, limit: float) -> list[list]:
         """The blocks as the page takes them, with break opportunities in runs wider than `limit` em."""
@@ -181,29 +180,24 @@ class Document:
         return out
 
     def _build_runs(self, text: str, limit: float) -> Iterator[str | list]:
-        """Text as runs: a word with combining marks names the font that has the whole of it.
+        """Text as runs; a word with combining marks names the font that has the whole of it.
 
         typst falls back character by character, and loses a letter whose mark comes from another font.
         """
-        if not self._has_marks:
-            yield self._wrap(text, limit)
-            return
-        for word in re.split(r"(\s+)", text):
-            if not any(_is_mark(c) for c in word):
-                yield self._wrap(word, limit)
-            elif family := self._fonts.find_family(word):
-                yield ["f", family, self._wrap(word, limit)]
-            else:
-                yield from self._build_clusters(word, limit)
+        for word in re.split(r"(\s+)", text) if self._has_marks else [text]:
+            yield from self._build_run(word, limit)
 
-    def _build_clusters(self, word: str, limit: float) -> Iterator[str | list]:
-        for cluster in _split_clusters(word):
-            if not any(_is_mark(c) for c in cluster):
-                yield self._wrap(cluster, limit)
-            elif family := self._fonts.find_family(cluster):
-                yield ["f", family, cluster]
-            else:
-                raise fonts.MissingGlyph(cluster)
+    def _build_run(self, part: str, limit: float) -> Iterator[str | list]:
+        """A run that has one font: the whole part, or else each of its grapheme clusters."""
+        if not self._has_marks or not any(map(_is_mark, part)):
+            yield self._wrap(part, limit)
+        elif family := self._fonts.find_family(part):
+            yield ["f", family, self._wrap(part, limit)]
+        elif len(clusters := _split_clusters(part)) == 1:
+            raise fonts.MissingGlyph(part)
+        else:
+            for cluster in clusters:
+                yield from self._build_run(cluster, limit)
 
     def _wrap(self, text: str, limit: float) -> str:
         """Put break opportunities (U+200B) into every run that is wider than a line."""
@@ -295,13 +289,13 @@ def _is_plain_paragraph(block: list) -> bool:
 
 def _estimate_width(node: object) -> float:
     """The estimated width of a formula's tree, in letters."""
-    if not isinstance(node, list):
+    if not isinstance(node, list) or not node:
         return 0.0
-    if node and node[0] in ("s", "t", "op"):
+    if node[0] in ("s", "t", "op"):
         return len(node[1]) + (0.6 if node[1] in "=+−<>→≤≥" else 0)
-    if node and node[0] == "frac":
+    if node[0] == "frac":
         return max(_estimate_width(node[1]), _estimate_width(node[2])) + 0.3
-    if node and node[0] == "attach":
+    if node[0] == "attach":
         return _estimate_width(node[1]) + 0.7 * max(_estimate_width(node[2]), _estimate_width(node[3]))
     return sum(map(_estimate_width, node))
 

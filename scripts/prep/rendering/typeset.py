@@ -9,6 +9,7 @@ with ink in its outer margin has lost text and is discarded.
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import Image
@@ -16,7 +17,6 @@ from PIL import Image
 from prep.records.reason import Reason
 from prep.rendering import encode, fonts
 from prep.rendering.document import Document
-from prep.rendering.document import is_english as is_english
 from prep.rendering.engine import CompileError, Engine
 from prep.rendering.style import PageStyle, sample_style
 from prep.runtime.program import UserError
@@ -109,48 +109,39 @@ class Typesetter:
     def _render(self, text: str, style: PageStyle) -> tuple[Document, list[Image.Image]]:
         """Render with all markup, else with the markup that can be rendered alone, else with none."""
         document = Document(text, self.fonts)
-        try:
+        with suppress(_DoesNotFit):
             return document, self._render_to_fit(document, style)
-        except _DoesNotFit:
-            pass
         if document.make_literal(lambda part: self._can_render(part, style)):
-            try:
+            with suppress(_DoesNotFit):
                 return document, self._render_to_fit(document, style)
-            except _DoesNotFit:
-                pass
         plain = Document(text, self.fonts, is_plain=True)
         return plain, self._render_to_fit(plain, style)
 
     def _render_to_fit(self, document: Document, style: PageStyle) -> list[Image.Image]:
-        """Choose font size, page size and number of pages: one page if the text is legible so, else more."""
-        budget, margin, leading = self.config.max_pixels, style.margin, style.leading
+        """Choose number of pages, font size and page size: one page if the text is legible so, else more."""
+        budget = self.config.max_pixels
         smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
-        size = style.size
-        while size >= smallest:
-            width = document.page_width(size, margin, leading, style.shape, budget)
-            height = budget / width * (1.15 if size == smallest else 1)  # it is an estimate
-            if not document.may_fit(size, width, height, margin, leading):
-                size -= 1
-                continue
-            pages = self._render_pages(document, style, size, width, None)
-            pixels = math.prod(pages[0].size)
-            if pixels <= budget:
-                return pages
-            size = min(size - 1, int(size * math.sqrt(budget / pixels)))
-        width, height = self._full_page_size(style)
-        inside = height - 2 * margin
-        for count in range(2, self.config.max_pages + 1):
+        full_width, full_height = self._full_page_size(style)
+        inside = full_height - 2 * style.margin
+        for count in range(1, self.config.max_pages + 1):
             size = style.size
             while size >= smallest:
-                total = count * inside * (1.1 if size == smallest else 0.98)  # no page is filled to its end
-                if not document.may_fit(size, width, total, margin, leading):
+                # The height is an estimate, and no page of several is filled to its end.
+                if count == 1:
+                    width, height = document.page_width(size, style, budget), None
+                    allowed = budget / width * (1.15 if size == smallest else 1)
+                else:
+                    width, height = full_width, full_height
+                    allowed = count * inside * (1.1 if size == smallest else 0.98)
+                if not document.may_fit(size, width, allowed, style):
                     size -= 1
                     continue
                 pages = self._render_pages(document, style, size, width, height)
-                if len(pages) <= count:
-                    return [*pages[:-1], encode.trim_end(pages[-1], style.margin)]
-                size = min(size - 1, int(size * math.sqrt(count / len(pages))))
-        needed = math.ceil(document.estimate_height(smallest, width, margin, leading) / inside)
+                room = budget / math.prod(pages[0].size) if count == 1 else count / len(pages)
+                if room >= 1:
+                    return pages if count == 1 else [*pages[:-1], encode.trim_end(pages[-1], style.margin)]
+                size = min(size - 1, int(size * math.sqrt(room)))
+        needed = math.ceil(document.estimate_height(smallest, full_width, style) / inside)
         raise _DoesNotFit(f"about {needed} pages with letters of {smallest} pixels")
 
     def _full_page_size(self, style: PageStyle) -> tuple[int, int]:
@@ -162,13 +153,11 @@ class Typesetter:
         """Whether a part of a question can be rendered alone, at the smallest size."""
         size = part.smallest_size(self.config.min_font_px, self.config.max_font_px)
         width, height = self._full_page_size(style)
-        if not part.may_fit(size, width, math.inf, style.margin, style.leading):
-            return False
-        try:
-            self._render_pages(part, style, size, width, height)
-        except _DoesNotFit:
-            return False
-        return True
+        with suppress(_DoesNotFit):
+            return part.may_fit(size, width, math.inf, style) and bool(
+                self._render_pages(part, style, size, width, height)
+            )
+        return False
 
     def _render_pages(
         self, document: Document, style: PageStyle, size: int, width: int, height: int | None
