@@ -34,8 +34,10 @@ rule all:
     """Every artifact, with its manifest, rejects, card and report."""
     default_target: True
     input:
-        stage_files(NAMES.stages["stage1"] + NAMES.stages["stage2"] + NAMES.stages["stage3"]),
-        PUBLISHED,
+        stage_files(NAMES.artifacts),
+        expand("work/publish/{file}", file=["manifest.json", "README.md", "report.html"]),
+        "data/manifest.json",
+        "data/report.html",
 
 
 rule stage1:
@@ -65,7 +67,7 @@ rule shards:
 rule verdicts:
     """Every verdict of the judges: a call before `all`, which then draws and assembles only what changed."""
     input:
-        lambda wildcards: [f"work/judge_text/{batch}.json" for batch in text_batches()],
+        lambda wildcards: [f"work/judge_text/{batch}.json" for batch in list_text_batches()],
         [f"work/judge_image/{batch}.json" for batch in IMAGE_BATCHES],
 
 
@@ -90,11 +92,11 @@ rule targets:
 
 # A module's hooks run only where the workflow that includes it calls them.
 if BASE != Path(workflow.basedir):
-    write_settings(config, NAMES, MIRROR)
+    settings.write_settings(config, NAMES, MIRROR)
 
 
 onstart:
-    write_settings(config, NAMES, MIRROR)
+    settings.write_settings(config, NAMES, MIRROR)
 
 
 onsuccess:

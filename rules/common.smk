@@ -13,23 +13,13 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from workflow_lib import manifests, sources
-from workflow_lib.card import card_settings, notice_of
+from workflow_lib import card, manifests, settings, sources
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, fail, resolve_paths
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
-from workflow_lib.servers import Server
-from workflow_lib.settings import (
-    answer_settings,
-    as_json,
-    content_sha256,
-    fonts_sha256,
-    image_settings,
-    judge_settings,
-    question_settings,
-    write_settings,
-)
+from workflow_lib.servers import ServerSettings
+from workflow_lib.settings import as_json
 
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
 gc.set_threshold(1_000_000)
@@ -55,7 +45,7 @@ os.environ.update(PATH=os.pathsep.join([*beside, os.environ.get("PATH", os.defpa
 code = partial(code_digest, BASE / "scripts")
 
 TEXT, IMAGE = config["text_reasoning"], config["image_reasoning"]
-SERVERS = {name: Server(name, settings, BASE) for name, settings in config["servers"].items()}
+SERVERS = {name: ServerSettings(name, given, BASE) for name, given in config["servers"].items()}
 TEXT_TEACHER, TEXT_JUDGE, IMAGE_TEACHER, IMAGE_JUDGE = (
     SERVERS[task[role]] for task in (TEXT, IMAGE) for role in ("teacher", "judge")
 )
@@ -77,15 +67,3 @@ def stage_files(names):
     """What a stage's target builds: each artifact with its manifest and rejects, and the registration."""
     files = ("data/{name}.parquet", "data/manifest/{name}.json", "data/rejects/{name}.parquet")
     return [*expand(files, name=names), "work/publish/dataset_info.json"]
-
-
-PUBLISHED = [
-    *expand("work/publish/{file}", file=["dataset_info.json", "manifest.json", "README.md", "report.html"]),
-    *("data/manifest.json", "data/report.html"),
-]
-BUILT = [
-    f"data/manifest/{name}.json"
-    for name in NAMES.artifacts
-    if os.path.isfile(f"data/manifest/{name}.json") and os.path.exists(f"data/{name}.parquet")
-]
-"""The manifests of the artifacts that stand."""

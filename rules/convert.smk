@@ -38,9 +38,9 @@ rule convert_llava:
         code=code("convert_llava.py"),
         settings=as_json(
             lambda wildcards: {
-                "take": listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
+                "take": find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
                 "missing_tag": sources.missing_tag(NAMES.onevision.get(wildcards.source)),
-                **image_settings(config, wildcards.source),
+                **settings.image_settings(config, wildcards.source),
             }
         ),
     shell:
@@ -64,9 +64,9 @@ use rule convert_llava as convert_synthdog with:
         code=code("convert_synthdog.py"),
         settings=as_json(
             lambda wildcards: {
-                "take": listed_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
+                "take": find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
                 "language": wildcards.source.removeprefix("synthdog_"),
-                **image_settings(config, wildcards.source),
+                **settings.image_settings(config, wildcards.source),
             }
         ),
 
@@ -74,7 +74,7 @@ use rule convert_llava as convert_synthdog with:
 rule gather_parts:
     """Write the checksums of an artifact's parts, by which the next run knows whether to assemble it."""
     input:
-        parts=parts,
+        parts=list_parts,
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         gathered="work/gather_parts/{name}.json",
@@ -92,14 +92,11 @@ rule gather_parts:
 
 
 rule assemble_artifact:
-    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another.
-
-    Its parts are ancient(): their checksums say whether they changed.
-    """
+    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
     input:
         gathered="work/gather_parts/{name}.json",
-        parts=lambda wildcards: [ancient(part) for part in parts(wildcards)],
-        files=part_files,
+        parts=lambda wildcards: [ancient(part) for part in list_parts(wildcards)],
+        files=list_part_files,
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
         artifact="data/{name}.parquet",
@@ -116,7 +113,7 @@ rule assemble_artifact:
     params:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),
-        notice=lambda wildcards: notice_of(config, wildcards.name),
+        notice=lambda wildcards: card.notice_of(config, wildcards.name),
     shell:
         "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind}"
         " --notice {params.notice:q} --artifact {output.artifact:q} --rejects {output.rejects:q}"

@@ -73,7 +73,7 @@ rule fetch_shard:
         runtime=240,
     params:
         code=code("fetch_shard.py"),
-        sha256=lambda wildcards: listed_file(wildcards.source, wildcards.shard)["sha256"],
+        sha256=lambda wildcards: find_file(wildcards.source, wildcards.shard)["sha256"],
     shell:
         "exec fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
         " --summary {output.summary:q} 2> {log:q}"

@@ -45,9 +45,7 @@ rule sample_images:
 use rule answer_text as answer_image with:
     """Ask the vision teacher about the pictures of a batch that are not in the journal."""
     input:
-        questions=samples,
-        summaries=sample_summaries,
-        checkpoints=sample_checkpoints,
+        unpack(list_samples),
         probe=IMAGE_TEACHER.probe,
     output:
         answers="work/answer_image/{batch}.parquet",
@@ -62,18 +60,15 @@ use rule answer_text as answer_image with:
     params:
         program="answer_image.py",
         code=code("answer_image.py"),
-        settings=as_json(answer_settings(config, "image_reasoning")),
-        server=IMAGE_TEACHER.file,
-        journal=IMAGE_TEACHER.journal,
+        settings=as_json(settings.request_settings(config, "image_reasoning", "teacher")),
+        server=IMAGE_TEACHER.name,
         progress="work/stats/answer_image/{batch}.json",
 
 
 use rule judge_text as judge_image with:
     """Ask the judge, with the picture, about every answer of a batch that has the right form."""
     input:
-        questions=samples,
-        summaries=sample_summaries,
-        checkpoints=sample_checkpoints,
+        unpack(list_samples),
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         probe=IMAGE_JUDGE.probe,
@@ -90,19 +85,16 @@ use rule judge_text as judge_image with:
     params:
         program="judge_image.py",
         code=code("judge_image.py"),
-        settings=as_json(judge_settings(config, "image_reasoning")),
+        settings=as_json(settings.request_settings(config, "image_reasoning", "judge")),
         prompt="work/prompts/image_reasoning.md",
-        server=IMAGE_JUDGE.file,
-        journal=IMAGE_JUDGE.journal,
+        server=IMAGE_JUDGE.name,
         progress="work/stats/judge_image/{batch}.json",
 
 
 rule select_image:
     """Keep what the judge passed, with the original picture and question."""
     input:
-        questions=samples,
-        summaries=sample_summaries,
-        checkpoints=sample_checkpoints,
+        unpack(list_samples),
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
         verdicts=ancient("work/judge_image/{batch}.parquet"),

@@ -7,36 +7,36 @@ def resolved_revision(wildcards):
     return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
 
 
-def listed(source):
+def list_files(source):
     """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
     return sources.read_listing(Path(checkpoints.list_shards.get(source=source).output.listing))
 
 
 def needed_shards(source):
     """The names of the shards that are read, for input functions."""
-    return [name for name, file in listed(source).items() if file["take"] != 0]
+    return [name for name, file in list_files(source).items() if file["take"] != 0]
 
 
-def listed_file(source, name):
+def find_file(source, name):
     """What is listed of one file of a source."""
-    if name not in listed(source):
+    if name not in list_files(source):
         fail(f"{source} lists no file {name}; see work/list_shards/{source}.json")
-    return listed(source)[name]
+    return list_files(source)[name]
 
 
-def raw_questions(wildcards):
+def list_raw_questions(wildcards):
     """The raw files of a source of questions; their summaries alone say whether they changed."""
     return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed_shards(wildcards.questions)]
 
 
-def question_summaries(wildcards):
+def list_question_summaries(wildcards):
     """The summaries of a source's raw files."""
     return [
         f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed_shards(wildcards.questions)
     ]
 
 
-def text_batches():
+def list_text_batches():
     """The batches of questions, once they are cut (the DAG waits for that)."""
     folder = Path(checkpoints.batch_questions.get().output.folder)
     return sorted(path.stem for path in folder.glob("*.json"))
@@ -45,39 +45,34 @@ def text_batches():
 IMAGE_BATCHES = cut_batches(list(NAMES.onevision), IMAGE["batch_size"] // IMAGE["samples_per_config"])
 
 
-def samples(wildcards):
+def list_samples(wildcards):
     """The pictures of a batch; they are large, so their summaries alone say whether they changed."""
-    return [ancient(f"work/sample_images/{name}.parquet") for name in IMAGE_BATCHES[wildcards.batch]]
+    names = IMAGE_BATCHES[wildcards.batch]
+    return {
+        "questions": [ancient(f"work/sample_images/{name}.parquet") for name in names],
+        "summaries": [f"work/sample_images/{name}.json" for name in names],
+        "checkpoints": checkpoints_of(*names),
+    }
 
 
-def sample_summaries(wildcards):
-    """The summaries of a batch's pictures."""
-    return [f"work/sample_images/{name}.json" for name in IMAGE_BATCHES[wildcards.batch]]
-
-
-def sample_checkpoints(wildcards):
-    """The checkpoints that a batch's pictures follow."""
-    return checkpoints_of(*IMAGE_BATCHES[wildcards.batch])
-
-
-def parts(wildcards):
+def list_parts(wildcards):
     """The summaries of what an artifact is assembled from, in order; each stands beside its shard."""
     name = wildcards.name
     if name == "text2image":
         read = [f"work/read_questions/{questions}.json" for questions in NAMES.questions]
-        return read + [f"work/render_text/{batch}.json" for batch in text_batches()]
+        return read + [f"work/render_text/{batch}.json" for batch in list_text_batches()]
     if name == "image_thinking":
         return [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
     converter = "convert_synthdog" if name in NAMES.synthdog else "convert_llava"
     return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
 
 
-def part_files(wildcards):
+def list_part_files(wildcards):
     """The files of an artifact's parts, and the raw shards that hold their pictures.
 
     They are ancient(): only the checksums that gather_parts writes say whether they changed.
     """
-    stems = [part.removesuffix(".json") for part in parts(wildcards)]
+    stems = [part.removesuffix(".json") for part in list_parts(wildcards)]
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name

@@ -75,7 +75,7 @@ rule publish_manifest:
         runtime=10,
     params:
         code=code("publish_manifest.py"),
-        config_sha256=content_sha256(config),
+        config_sha256=settings.content_sha256(config),
         manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
     shell:
         "exec publish_manifest.py --manifests {params.manifests:q} --config-sha256 {params.config_sha256}"
@@ -98,7 +98,7 @@ rule publish_card:
         runtime=10,
     params:
         code=code("publish_card.py"),
-        about=as_json(card_settings(config)),
+        about=as_json(card.card_settings(config)),
     shell:
         "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q}"
         " --publish {output.card:q} --data data 2> {log:q}"
@@ -150,7 +150,7 @@ rule publish_report:
         runtime=60,
     params:
         code=code("publish_report.py"),
-        notice=card_settings(config)["notice"] or "",
+        notice=card.card_settings(config)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats"
@@ -165,6 +165,14 @@ rule publish_built:
         "work/publish/dataset_info.json",
 
 
+BUILT = [
+    f"data/manifest/{name}.json"
+    for name in NAMES.artifacts
+    if os.path.isfile(f"data/manifest/{name}.json") and os.path.exists(f"data/{name}.parquet")
+]
+"""The manifests of the artifacts that stand."""
+
+
 # The manifests are params: as inputs they would have stale artifacts built again.
 use rule publish_manifest as publish_manifest_built with:
     input:
@@ -175,8 +183,6 @@ use rule publish_manifest as publish_manifest_built with:
     log:
         "logs/publish_manifest_built.log",
     params:
-        code=code("publish_manifest.py"),
-        config_sha256=content_sha256(config),
         manifests=BUILT,
         known_by=[content_digest(Path(manifest)) for manifest in BUILT],
 
@@ -199,6 +205,4 @@ use rule publish_report as publish_report_built with:
     log:
         "logs/publish_report_built.log",
     params:
-        code=code("publish_report.py"),
-        notice=card_settings(config)["notice"] or "",
         legibility=[path for path in ["data/legibility.json"] if os.path.exists(path)],

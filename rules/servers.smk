@@ -25,12 +25,11 @@ for server_name, server in SERVERS.items():
             **server.resources,
         params:
             code=code("probe_server.py"),
-            model=server.model,
-            server=server.file,
-            details=f"work/servers/{server_name}/details.json",
+            model=server.settings["model"],
+            server=server_name,
         shell:
-            "exec probe_server.py --server {params.server:q} --code {params.code} --probe {output.probe:q}"
-            " --details {params.details:q} 2> {log:q}"
+            "exec probe_server.py --server work/servers/{params.server}/server.json --code {params.code}"
+            " --probe {output.probe:q} --details work/servers/{params.server}/details.json 2> {log:q}"
 
     rule:
         """Run a server in the foreground until Ctrl-C, for several runs to use as an external one."""
@@ -45,10 +44,10 @@ for server_name, server in SERVERS.items():
             **server.resources,
         params:
             code=code("serve_server.py"),
-            server=server.file,
-            key=f"work/servers/{server_name}/key",
+            server=server_name,
         shell:
-            "exec serve_server.py --server {params.server:q} --key-file {params.key:q} 2> >(tee {log:q} >&2)"
+            "exec serve_server.py --server work/servers/{params.server}/server.json"
+            " --key-file work/servers/{params.server}/key 2> >(tee {log:q} >&2)"
 
 
 rule forget_probes:

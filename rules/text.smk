@@ -12,8 +12,8 @@ out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/t
 rule read_questions:
     """Read the questions of a source; empty and broken ones are rejected."""
     input:
-        raw=raw_questions,
-        raw_summaries=question_summaries,
+        raw=list_raw_questions,
+        raw_summaries=list_question_summaries,
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",
@@ -27,7 +27,9 @@ rule read_questions:
         runtime=60,
     params:
         code=code("read_questions.py"),
-        settings=as_json(lambda wildcards: question_settings(config, NAMES.questions[wildcards.questions])),
+        settings=as_json(
+            lambda wildcards: settings.question_settings(config, NAMES.questions[wildcards.questions])
+        ),
     shell:
         "exec read_questions.py --raw {input.raw:q} --raw-summaries {input.raw_summaries:q}"
         " --settings {params.settings:q} --questions {output.questions:q}"
@@ -55,9 +57,7 @@ checkpoint batch_questions:
         # after which Snakemake takes the batches that stand for final.
         reading=[
             code("read_questions.py"),
-            [[each["question"], each.get("reference")] for each in NAMES.questions.values()],
-            TEXT["max_questions"],
-            config["on_bad_shard"],
+            *(settings.question_settings(config, given) for given in NAMES.questions.values()),
         ],
     shell:
         "exec batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"
@@ -84,15 +84,14 @@ rule answer_text:
     params:
         program="answer_text.py",
         code=code("answer_text.py"),
-        settings=as_json(answer_settings(config, "text_reasoning")),
-        server=TEXT_TEACHER.file,
-        journal=TEXT_TEACHER.journal,
+        settings=as_json(settings.request_settings(config, "text_reasoning", "teacher")),
+        server=TEXT_TEACHER.name,
         progress="work/stats/answer_text/{batch}.json",
     shell:
         "exec {params.program} --questions {input.questions:q} --settings {params.settings:q}"
-        " --server {params.server:q} --probe {input.probe:q} --journal {params.journal:q}"
-        " --progress {params.progress:q} --answers {output.answers:q} --summary {output.summary:q}"
-        " 2> {log:q}"
+        " --server work/servers/{params.server}/server.json --probe {input.probe:q}"
+        " --journal work/journal/{params.server} --progress {params.progress:q}"
+        " --answers {output.answers:q} --summary {output.summary:q} 2> {log:q}"
 
 
 rule judge_text:
@@ -119,15 +118,15 @@ rule judge_text:
     params:
         program="judge_text.py",
         code=code("judge_text.py"),
-        settings=as_json(judge_settings(config, "text_reasoning")),
+        settings=as_json(settings.request_settings(config, "text_reasoning", "judge")),
         prompt="work/prompts/text_reasoning.md",
-        server=TEXT_JUDGE.file,
-        journal=TEXT_JUDGE.journal,
+        server=TEXT_JUDGE.name,
         progress="work/stats/judge_text/{batch}.json",
     shell:
         "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
-        " --settings {params.settings:q} --prompt {params.prompt:q} --server {params.server:q}"
-        " --probe {input.probe:q} --journal {params.journal:q} --progress {params.progress:q}"
+        " --settings {params.settings:q} --prompt {params.prompt:q}"
+        " --server work/servers/{params.server}/server.json --probe {input.probe:q}"
+        " --journal work/journal/{params.server} --progress {params.progress:q}"
         " --verdicts {output.verdicts:q} --summary {output.summary:q} 2> {log:q}"
 
 
@@ -155,7 +154,7 @@ rule render_text:
     params:
         code=code("render_text.py"),
         settings=as_json({"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}),
-        fonts=fonts_sha256(config),
+        fonts=settings.fonts_sha256(config),
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --verdicts {input.verdicts:q} --settings {params.settings:q} --threads {threads}"

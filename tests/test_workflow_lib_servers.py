@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from workflow_lib.servers import Server
+from workflow_lib.servers import ServerSettings
 
 
-def server(**settings: Any) -> Server:
+def server(**settings: Any) -> ServerSettings:
     settings = {"mode": "managed", "conda_env": "envs/vllm.yaml", "args": [], "replicas": 1} | settings
-    return Server("qwen3", settings, Path("{checkout}"))
+    return ServerSettings("qwen3", settings, Path("{checkout}"))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from workflow_lib.settings import (
     as_json,
     content_sha256,
     image_settings,
-    prompt_sha256,
     prompt_text,
+    request_settings,
     write_settings,
 )
 
@@ -70,7 +70,8 @@ def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pyte
     kinds = {"thinking", "no_thinking", "judge"}
     assert qwen3["samplings"].keys() == {f"text_reasoning.sampling.{kind}" for kind in kinds}
     assert json.loads(Path("work/hub.json").read_text())["mirror"] == str(tmp_path)
-    assert prompt_sha256(config, "text_reasoning") != prompt_sha256(config, "image_reasoning")
+    text, image = (request_settings(config, f"{task}_reasoning", "judge") for task in ("text", "image"))
+    assert text["prompt_sha256"] != image["prompt_sha256"]
 
 
 def test_json_is_given_by_a_function_since_snakemake_reads_braces() -> None:

@@ -14,13 +14,12 @@ from snakemake.exceptions import WorkflowError
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
 PATH_KEYS = (
-    "hub.mirror",
-    "text_reasoning.judge_prompt",
-    "image_reasoning.judge_prompt",
-    "render.fonts",
-    "servers.*.conda_env",
+    ("hub", "mirror"),
+    ("text_reasoning", "judge_prompt"),
+    ("image_reasoning", "judge_prompt"),
+    ("render", "fonts"),
 )
-"""The config keys that hold a path, or a list of paths; `*` is any key."""
+"""The config keys that hold a path, or a list of paths; each server's `conda_env` is another."""
 FOLDERS = ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish", "logs")
 """The folders of a run that rules write into."""
 
@@ -100,23 +99,17 @@ def resolve_paths(config: dict[str, Any], base: Path, files: Iterable[str | Path
         for file in [own, *(Path(file) for file in files if Path(file) != own)]
         if file.is_file()
     ]
+    for keys in [*PATH_KEYS, *(("servers", name, "conda_env") for name in config["servers"])]:
+        folder = [base, *(folder for folder, given in named if value_of(given, keys) is not None)][-1]
+        holder, value = value_of(config, keys[:-1]), value_of(config, keys)
+        if isinstance(value, list):
+            holder[keys[-1]] = [os.path.normpath(folder / each) for each in value]
+        elif value:
+            holder[keys[-1]] = os.path.normpath(folder / value)
 
-    def folder_of(keys: list[str]) -> Path:
-        for folder, node in reversed(named):
-            for key in keys:
-                node = node.get(key) if isinstance(node, dict) else None
-            if node is not None:
-                return folder
-        return base
 
-    def resolve(node: Any, pattern: list[str], keys: list[str]) -> Any:
-        if not pattern:
-            folder = folder_of(keys)
-            if isinstance(node, list):
-                return [os.path.normpath(folder / each) for each in node]
-            return node and os.path.normpath(folder / node)
-        chosen = list(node) if pattern[0] == "*" else [pattern[0]]
-        return node | {key: resolve(node[key], pattern[1:], [*keys, key]) for key in chosen}
-
-    for pattern in PATH_KEYS:
-        config.update(resolve(config, pattern.split("."), []))
+def value_of(node: Any, keys: Iterable[str]) -> Any:
+    """The value of a nested key; None where a config file does not give it."""
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node

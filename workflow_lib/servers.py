@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerSettings:
     """A server of the config, and the checkout that its environment is found in."""
 
     name: str
@@ -15,23 +15,9 @@ class Server:
     base: Path
 
     @property
-    def model(self) -> str:
-        return self.settings["model"]
-
-    @property
-    def file(self) -> str:
-        """Its settings for programs. No declared input: what places a model decides no answer."""
-        return f"work/servers/{self.name}/server.json"
-
-    @property
     def probe(self) -> str:
         """What the client adapts to."""
         return f"work/servers/{self.name}/probe.json"
-
-    @property
-    def journal(self) -> str:
-        """The folder of every answer that it ever gave."""
-        return f"work/journal/{self.name}"
 
     @property
     def environment(self) -> str:

@@ -32,11 +32,6 @@ def prompt_text(config: dict[str, Any], task: str) -> str:
     return text
 
 
-def prompt_sha256(config: dict[str, Any], task: str) -> str:
-    """The digest by which a judge's prompt is declared."""
-    return hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
-
-
 def fonts_sha256(config: dict[str, Any]) -> str | None:
     """A digest of the fonts that the config adds to those of the requirements; None without any."""
     named = [Path(font) for font in config["render"]["fonts"]]
@@ -61,15 +56,23 @@ def content_sha256(config: dict[str, Any]) -> str:
 
 
 def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, Any]:
-    """The settings that decide the answers of a task's teacher or judge alike."""
-    server = config["servers"][config[task][role]]
-    return {
+    """What decides the answers of a task's teacher, or the verdicts of its judge.
+
+    The text of the judge's prompt is in a file, for short commands.
+    """
+    given, server = config[task], config["servers"][config[task][role]]
+    shared = {
         "model": server["model"],
         "max_model_len": server["max_model_len"],
         "seed": config["seed"],
-        "longer_budget": config[task]["longer_budget"] or 0,
-        "repetition": config[task]["repetition"] or 0,
+        "longer_budget": given["longer_budget"] or 0,
+        "repetition": given["repetition"] or 0,
     }
+    if role == "judge":
+        prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
+        return shared | {"sampling": given["sampling"]["judge"], "prompt_sha256": prompt}
+    own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
+    return shared | own | {mode: values for mode, values in given["sampling"].items() if mode != "judge"}
 
 
 def image_settings(config: dict[str, Any], source: str) -> dict[str, Any]:
@@ -89,19 +92,6 @@ def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[st
         "max_questions": config["text_reasoning"]["max_questions"],
         "on_bad_shard": config["on_bad_shard"],
     }
-
-
-def answer_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
-    """What decides a teacher's answers: sampling by mode, how many, and the share without thinking."""
-    own = {key: config[task][key] for key in ("samples", "no_think_share") if key in config[task]}
-    modes = {mode: values for mode, values in config[task]["sampling"].items() if mode != "judge"}
-    return request_settings(config, task, "teacher") | own | modes
-
-
-def judge_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
-    """What decides a judge's verdicts. The text of the prompt is in a file, for short commands."""
-    own = {"sampling": config[task]["sampling"]["judge"], "prompt_sha256": prompt_sha256(config, task)}
-    return request_settings(config, task, "judge") | own
 
 
 def as_json(value: Any) -> Callable[[Any], str]:
@@ -149,12 +139,7 @@ def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
 
 def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     """What is built and asked, and what is assumed of it, as the plan takes it."""
-    of_task = ("teacher", "judge", "sampling", "samples", "no_think_share", "samples_per_config")
-    text, image = (
-        {key: config[task][key] for key in of_task if key in config[task]}
-        | {"prompt": prompt_text(config, task)}
-        for task in TASKS
-    )
+    text, image = (config[task] | {"prompt": prompt_text(config, task)} for task in TASKS)
     return {
         "converted": names.converted,
         "sampled": list(names.onevision),
