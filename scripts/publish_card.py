@@ -5,6 +5,7 @@ import argparse
 import json
 import logging
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -30,18 +31,15 @@ KINDS = {
 
 @dataclass
 class Origin:
-    """A source repository at one revision: how many of its files were read, and which artifacts use it."""
+    """A source repository at one revision: its files, counted by state, and the artifacts that use it."""
 
     repo: str
     revision: str
     commit: str | None
     licence: str
     note: str
-    read: int = 0
     bytes: int = 0
-    bad: int = 0
-    unneeded: int = 0
-    missing: int = 0
+    states: Counter[str] = field(default_factory=Counter)
     names: list[str] = field(default_factory=list)
 
     @property
@@ -70,11 +68,8 @@ def collect_origins(manifests: list[dict], licences: dict[str, dict]) -> list[Or
             if (*key, file["file"]) in seen:
                 continue
             seen.add((*key, file["file"]))
-            origin.bad += file["state"] == "bad"
-            origin.unneeded += file["state"] == "unneeded"
-            origin.missing += file["state"] == "missing"
+            origin.states[file["state"]] += 1
             if file["state"] == "read":
-                origin.read += 1
                 origin.bytes += file["bytes"]
     return list(found.values())
 
@@ -96,7 +91,6 @@ def build_card(manifest: dict, about: dict) -> str:
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
-    full = [name for m, name in zip(manifests, names, strict=True) if not m["empty"]]
     return load_template("publish_card.md").render(
         marker=MARKER,
         notice=about["notice"],
@@ -107,7 +101,7 @@ def build_card(manifest: dict, about: dict) -> str:
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
         rejected=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
-        example=full[0] if full else None,
+        example=next((m["name"] for m in manifests if not m["empty"]), None),
         config_sha256=manifest["config_sha256"],
     )
 

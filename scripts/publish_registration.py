@@ -4,9 +4,10 @@
 import argparse
 from pathlib import Path
 
-from prep.report.registration import build_entries, register
+from prep.report.registration import build_entries, merge_file
 from prep.runtime import program
 from prep.storage.atomic import write_json
+from prep.storage.install import install
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +21,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     ours = build_entries(args.names)
-    register(args.names, args.data)
+    standing = args.data / "dataset_info.json"
+    install(standing, merge_file(standing, ours))
     write_json(args.publish, ours)
 
 

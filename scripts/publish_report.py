@@ -124,11 +124,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
     parser.add_argument("--stats", type=Path, required=True, help="folder with the programs' statistics")
     parser.add_argument(
-        "--legibility",
-        type=Path,
-        nargs="?",
-        required=True,
-        help="what an OCR engine read, if it did",
+        "--legibility", type=Path, nargs="?", required=True, help="what an OCR engine read, if it did"
     )
     parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
     parser.add_argument(

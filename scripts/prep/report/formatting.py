@@ -1,6 +1,7 @@
 """Jinja templates and filters of card and report, and the meanings of reasons."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -78,15 +79,10 @@ def load_template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        count=format_count, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
+        count="{:,}".format, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
     )
     environment.globals.update(share=format_share)
     return environment.get_template(name)
-
-
-def format_count(number: int) -> str:
-    """A number with thousands separators: 2,000,000."""
-    return f"{number:,}"
 
 
 def format_size(number: float) -> str:
@@ -128,8 +124,5 @@ def allow_breaks(name: str) -> Markup:
 
 def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     """Sum several reason counts; the largest come first."""
-    sums: dict[str, int] = {}
-    for each in counts:
-        for key, number in each.items():
-            sums[key] = sums.get(key, 0) + number
+    sums = sum(map(Counter, counts), Counter())
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))

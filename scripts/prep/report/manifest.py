@@ -36,8 +36,7 @@ def check_counts(name: str, summary: dict) -> None:
     """Raise UserError unless every row that was read is in the artifact or has a reason of ours."""
     artifact = summary["files"]["artifact"]
     read, kept, rejected = (summary[key] for key in ("read", "kept", "rejected"))
-    strange = sorted(set(rejected) - set(Reason))
-    if strange:
+    if strange := sorted(set(rejected) - set(Reason)):
         raise UserError(f"{name}: rows are rejected for reasons that nobody knows: {', '.join(strange)}")
     if artifact["rows"] != kept:
         raise UserError(f"{name}: {artifact['path']} has {artifact['rows']} rows, but {kept} were kept")
@@ -59,32 +58,25 @@ def list_sources(name: str, listings: list[dict], states: list[dict]) -> list[di
     found = []
     for listing in listings:
         for file in listing["files"]:
-            unneeded = {"state": "unneeded"} if file["take"] == 0 else None
-            was = unneeded or seen.get((listing["source"], file["file"]))
+            was = seen.get((listing["source"], file["file"]))
+            if file["take"] == 0:
+                was = {"state": "unneeded"}
             if was is None:
                 raise UserError(f"{name}: nothing says what became of {listing['repo']}/{file['file']}")
             found.append(describe_file(listing, file, was))
-        unknown = {"bytes": None, "sha256": None, "rows": None}
-        found += [
-            describe_file(listing, {"file": path, **unknown}, {"state": "missing"})
-            for path in listing["missing"]
-        ]
+        unknown = dict.fromkeys(("bytes", "sha256", "rows"))
+        for file in listing["missing"]:
+            found.append(describe_file(listing, {"file": file, **unknown}, {"state": "missing"}))
     return found
 
 
 def describe_file(listing: dict, file: dict, was: dict) -> dict[str, Any]:
     """A listed file's entry; its rows are those counted when it was read, else those listed."""
     rows = was.get("rows")
-    entry = {
-        "repo": listing["repo"],
-        "revision": listing["revision"],
-        "commit": listing["commit"],
-        "file": file["file"],
-        "bytes": file["bytes"],
-        "sha256": file["sha256"],
+    return {
+        **{key: listing[key] for key in ("repo", "revision", "commit")},
+        **{key: file[key] for key in ("file", "bytes", "sha256")},
         "rows": file["rows"] if rows is None else rows,
         "state": was["state"],
+        **({"detail": was["detail"]} if was["state"] == "bad" else {}),
     }
-    if was["state"] == "bad":
-        entry["detail"] = was["detail"]
-    return entry

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from prep.runtime.program import UserError
-from prep.storage.install import install
 
 log = logging.getLogger(__name__)
 
@@ -142,12 +141,3 @@ def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
         if standing[key] != ours[key]:
             log.info("%s: the entry %r that stood there is replaced", path.name, key)
     return merge(text, ours).encode()
-
-
-def register(names: list[str], data: Path) -> None:
-    """Register artifacts in the dataset_info.json of a folder; its other entries stay.
-
-    Several programs may do so at once, with the same names. Raises UserError like the functions above.
-    """
-    standing = data / "dataset_info.json"
-    install(standing, merge_file(standing, build_entries(names)))
