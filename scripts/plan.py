@@ -4,7 +4,7 @@
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -69,17 +69,8 @@ def plan_converted(name: str, listing: dict, data: Path, raw: Path) -> dict:
     whole = sum(file["bytes"] for file in fetched)
     missing = [file for file in fetched if not (raw / name / Path(file["file"]).name).exists()]
     parts = [file["bytes"] * _taken_share(file) for file in needed]
-    manifest = data / f"manifest/{name}.json"
-    built = read_json(manifest) if manifest.is_file() else {}
-    return {
-        "artifact": name,
-        "shards": len(needed),
-        "to fetch GB": sum(file["bytes"] for file in missing) / 1e9,
-        "rows": count_source_rows(listing, {}),
-        "disk at the peak GB": (whole + sum(parts) * (1 + TEXTS)) / 1e9,
-        "rows so far": built.get("rows"),
-        "GB so far": built["bytes"] / 1e9 if built else None,
-    }
+    to_fetch, disk = sum(file["bytes"] for file in missing), whole + sum(parts) * (1 + TEXTS)
+    return _artifact_line(name, len(needed), to_fetch, count_source_rows(listing, {}), disk, data)
 
 
 def _taken_share(file: dict) -> float:
@@ -88,14 +79,21 @@ def _taken_share(file: dict) -> float:
 
 def plan_reasoned(name: str, rows: int, picture_bytes: float, data: Path) -> dict:
     """The line of an artifact of stage 3, which is at most so many rows."""
+    return _artifact_line(name, None, 0, rows, rows * picture_bytes * 2, data)
+
+
+def _artifact_line(
+    name: str, shards: int | None, to_fetch: int, rows: int | None, disk: float, data: Path
+) -> dict:
+    """The line of an artifact: what is planned (sizes in bytes), and what its manifest says was built."""
     manifest = data / f"manifest/{name}.json"
     built = read_json(manifest) if manifest.is_file() else {}
     return {
         "artifact": name,
-        "shards": None,
-        "to fetch GB": 0.0,
+        "shards": shards,
+        "to fetch GB": to_fetch / 1e9,
         "rows": rows,
-        "disk at the peak GB": rows * picture_bytes * 2 / 1e9,
+        "disk at the peak GB": disk / 1e9,
         "rows so far": built.get("rows"),
         "GB so far": built["bytes"] / 1e9 if built else None,
     }
@@ -140,24 +138,15 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]
     ]
 
 
-def find_paid_rows(lines: list[dict], about: dict, journals: dict[str, Held]) -> list[dict[str, int]]:
-    """The tokens of each row that a line's journal holds. A verdict counts while its answer does."""
-    found = []
-    answered: dict[str, set[str]] = {"text": set(), "image": set()}
-    for line in lines:
-        what, kind = line["what"], line["kind"]
-        template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
-        model = about["models"][line["server"]]
-        manner = request.manner(kind, model, about[what]["sampling"][kind], template)
-        rows = journals[line["server"]].get(_encode_manner(manner), {})
-        of_picture = what == "image"
-        rows = {id_: rows[id_] for id_ in rows if id_.startswith("llavaonevision_converted/") == of_picture}
-        if kind == "judge":
-            rows = {id_: rows[id_] for id_ in rows.keys() & answered[what]}
-        else:
-            answered[what] |= rows.keys()
-        found.append(rows)
-    return found
+def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, int]:
+    """The tokens of each row that a line's journal holds."""
+    what, kind = line["what"], line["kind"]
+    template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
+    model = about["models"][line["server"]]
+    manner = request.manner(kind, model, about[what]["sampling"][kind], template)
+    rows = journals[line["server"]].get(_encode_manner(manner), {})
+    of_picture = what == "image"
+    return {id_: rows[id_] for id_ in rows if id_.startswith("llavaonevision_converted/") == of_picture}
 
 
 def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:
@@ -176,25 +165,28 @@ def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:
     return found
 
 
-def apply_settled_rows(lines: list[dict], paid: list[dict[str, int]], work: Path) -> list[dict]:
-    """The lines, corrected by finished batches: rejected rows are not asked again (`failed`), and the judge
-    is asked only about answers that have a text."""
-    found = []
+def settle_lines(
+    lines: list[dict], about: dict, journals: dict[str, Held], work: Path
+) -> Iterator[tuple[dict, dict[str, int]]]:
+    """Each line, corrected by finished batches, with the tokens of each row that its journal holds.
+
+    Rejected rows are not asked again (`failed`), and the judge is asked only about answers that have a text.
+    A verdict counts while its answer does.
+    """
     for what in ("text", "image"):
-        of = [(line, rows) for line, rows in zip(lines, paid, strict=True) if line["what"] == what]
-        answered = set().union(*(rows for line, rows in of if line["kind"] != "judge"))
+        *asked, judged = (line for line in lines if line["what"] == what)
+        paid = [find_paid_rows(line, about, journals) for line in asked]
+        answered = set().union(*paid)
         answers = find_settled_rows(work / f"answer_{what}", answered)
-        to_come = 0
-        for line, rows in of:
-            if line["kind"] == "judge":
-                due = sum(answers.values()) + to_come
-                verdicts = find_settled_rows(work / f"judge_{what}", rows.keys())
-                found.append(line | {"requests": due, "failed": len(verdicts.keys() - rows.keys())})
-            else:
-                ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
-                to_come += max(0, line["requests"] - len(ids))
-                found.append(line | {"failed": len(ids - rows.keys())})
-    return found
+        due = sum(answers.values())
+        for line, rows in zip(asked, paid, strict=True):
+            ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
+            due += max(0, line["requests"] - len(ids))
+            yield line | {"failed": len(ids - rows.keys())}, rows
+        rows = find_paid_rows(judged, about, journals)
+        rows = {id_: rows[id_] for id_ in rows.keys() & answered}
+        verdicts = find_settled_rows(work / f"judge_{what}", rows.keys())
+        yield judged | {"requests": due, "failed": len(verdicts.keys() - rows.keys())}, rows
 
 
 def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
@@ -264,9 +256,8 @@ def main() -> None:
     journals = {
         server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]
     }
-    paid = find_paid_rows(requests, about, journals)
-    requests = apply_settled_rows(requests, paid, work)
-    lines = [estimate_costs(line, about, rows) for line, rows in zip(requests, paid, strict=True)]
+    settled = settle_lines(requests, about, journals, work)
+    lines = [estimate_costs(line, about, rows) for line, rows in settled]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(format_table("Artifacts, before any row is rejected", artifacts, "in all", sizes))
     for line in list_missing_files(listings.values()):

@@ -30,7 +30,7 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
 
 def format_job(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Format the table row of a running job."""
-    silent = now - datetime.fromisoformat(said["updated"])
+    silent = (now - datetime.fromisoformat(said["updated"])).total_seconds()
     left = said["eta_seconds"]
     return {
         "job": job,
@@ -41,7 +41,7 @@ def format_job(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
         "requests/s": f"{said['requests_per_second']:.2f}",
         "tokens/s": f"{said['completion_tokens_per_second']:,.0f}",
         "to go": "" if left is None else str(timedelta(seconds=left)),
-        "": f"silent for {timedelta(seconds=int(silent.total_seconds()))}" if _is_silent(silent) else "",
+        "": f"silent for {timedelta(seconds=int(silent))}" if silent > SILENT_S else "",
     }
 
 
@@ -53,10 +53,6 @@ def format_jobs(said: dict[str, dict[str, Any]], now: datetime) -> str:
         tabulate(running, headers="keys", disable_numparse=True) if running else "No batch is being asked."
     )
     return f"{shown}\n\n{states['done']} done, {states['failed']} failed, {states['running']} running"
-
-
-def _is_silent(silent: timedelta) -> bool:
-    return silent.total_seconds() > SILENT_S
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ import pytest
 import plan
 from batch import Batch, prompt_flags, question
 from fault_server import Ask, FaultServer, Reply
-from prep.inference.request import manner
 from prep.reasoning import verdict
 from prep.storage import parquet
 from prep.storage.schema import ANSWERS
@@ -159,12 +158,9 @@ def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):
         batch = Batch(tmp_path, [question(0)], server)
         judge(batch, ["zero"])
     line = {"what": "text", "kind": "judge", "server": "teacher"}
-    answered = line | {"kind": "thinking"}
     journal = plan.read_held_tokens(tmp_path / "journal", 42)
     row = "set/file:0#thinking.0"
-    journal[plan._encode_manner(manner("thinking", "model", {}, None))] = {row: 1}
     for template, known in ((PROMPT, {row}), (PROMPT + "!", set())):
-        sampling = {"judge": {"temperature": 0.7}, "thinking": {}}
-        about = {"text": {"prompt": template, "sampling": sampling}, "models": {"teacher": "model"}}
-        _, judged = plan.find_paid_rows([answered, line], about, {"teacher": journal})
-        assert set(judged) == known
+        text = {"prompt": template, "sampling": {"judge": {"temperature": 0.7}}}
+        about = {"text": text, "models": {"teacher": "model"}}
+        assert set(plan.find_paid_rows(line, about, {"teacher": journal})) == known

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
@@ -136,7 +134,7 @@ def write_answers(
                 "detail": with_note(detail, broken.get(id_, "")),
             }
 
-    write_batch(args.answers, args.summary, rows(), ANSWERS)
+    write_summary(args.summary, {"rows": parquet.write_rows(args.answers, rows(), ANSWERS)})
 
 
 def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
@@ -173,7 +171,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             )
 
     rows = (verdict.build_verdict_row(id_, response) for id_, response in send_requests(args, requests))
-    write_batch(args.verdicts, args.summary, rows, VERDICTS)
+    write_summary(args.summary, {"rows": parquet.write_rows(args.verdicts, rows, VERDICTS)})
 
 
 def send_requests(
@@ -191,8 +189,3 @@ def send_requests(
         answers = Answers(journal, args.model, args.max_model_len, *kept)
         client = Client(config, server, answers, args.progress)
         yield from client.ask(requests, config.max_failed_share)
-
-
-def write_batch(path: Path, summary: Path, rows: Iterator[dict], schema: pa.Schema) -> None:
-    """Write the rows as they come, and their summary."""
-    write_summary(summary, {"rows": parquet.write_rows(path, rows, schema)})

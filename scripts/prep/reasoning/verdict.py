@@ -159,21 +159,17 @@ def _check_claim(claim: dict) -> dict | None:
 
 def build_verdict_row(id_: str, response: Response) -> dict:
     """A row of VERDICTS: what the judge said of the answer `id_`, or why that is unclear."""
-    row = {"id": id_, "verdict": None, "score": None, "reason": None, "detail": None}
+    found = None
     if response.failure:
-        return row | {
-            "reason": Reason.JUDGE_UNCLEAR,
-            "detail": f"{response.failure}: {response.detail or ''}",
-        }
-    if response.finish_reason != "stop":
+        detail = f"{response.failure}: {response.detail or ''}"
+    elif response.finish_reason != "stop":
         detail = f"the judge's finish_reason is {response.finish_reason}"
-        return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    found = parse_verdict(response.content)
-    if not found:
+    elif found := parse_verdict(response.content):
+        detail = sanitize(str(found.get("reason") or ""))
+    else:
         detail = sanitize(f"no verdict in: {strip_thinking(response.content)[:200]}")
-        return row | {"reason": Reason.JUDGE_UNCLEAR, "detail": detail}
-    detail = sanitize(str(found.get("reason") or ""))
-    return row | {"verdict": found["verdict"], "score": found["score"], "detail": detail}
+    said = {"verdict": found and found["verdict"], "score": found and found["score"]}
+    return {"id": id_, **said, "reason": None if found else Reason.JUDGE_UNCLEAR, "detail": detail}
 
 
 def select_answers(
