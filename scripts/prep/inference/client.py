@@ -133,7 +133,7 @@ class Client:
             record = self._answers.get(self._latest[key])
             if record is None:
                 raise RuntimeError(f"{id_}: requests() gave other requests than before")
-            progress.give(mode, record)
+            progress.count_response(mode, record)
             yield id_, self._answers.response(record)
         progress.snapshot()()
 
@@ -157,12 +157,12 @@ class Client:
         workers: set[asyncio.Task] = set()
         waiting = 0
 
-        def begin(work: Callable[[], Awaitable[None]]) -> None:
-            worker = group.create_task(guarded(work))
+        def start_worker(work: Callable[[], Awaitable[None]]) -> None:
+            worker = group.create_task(run_guarded(work))
             workers.add(worker)
             worker.add_done_callback(workers.discard)
 
-        async def guarded(work: Callable[[], Awaitable[None]]) -> None:
+        async def run_guarded(work: Callable[[], Awaitable[None]]) -> None:
             try:
                 await work()
             except Stopped:
@@ -180,51 +180,48 @@ class Client:
             for worker in workers - self._sending - {asyncio.current_task()}:
                 worker.cancel()
 
-        async def start() -> None:
-            await pool.refresh()
-            beside.append(group.create_task(guarded(tell)))
-            for _ in range(concurrency):
-                begin(work)
-
         async def work() -> None:
             for request in missing:
-                await self._finish(request, wait)
+                await self._finish(request, wait_to_retry)
                 await self._check_share()
                 self._check_refusals()
                 self._check_running()
                 if len(workers) - waiting > concurrency:
                     return
 
-        async def wait(seconds: float) -> None:
+        async def wait_to_retry(seconds: float) -> None:
             """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
             nonlocal waiting
             waiting += 1
             if len(workers) < UNFINISHED_FACTOR * concurrency:
-                begin(work)
+                start_worker(work)
             await asyncio.sleep(seconds)
             waiting -= 1
 
-        async def watch() -> None:
+        async def write_progress() -> None:
             while True:
                 progress.mark("running", pool.in_flight)
                 await asyncio.to_thread(progress.snapshot())  # a shared file system may take its time
                 await asyncio.sleep(reports.WRITE_INTERVAL_S)
 
-        async def tell() -> None:
+        async def refresh_endpoints() -> None:
             while True:
+                await pool.refresh()  # the server starts, or one that was away may be back
                 await asyncio.sleep(reports.LOG_INTERVAL_S)
                 progress.report()
-                await pool.refresh()  # a server that was away may be back
 
         try:
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(guarded(watch))]
-                begin(start)
+                background = [
+                    group.create_task(run_guarded(each)) for each in (write_progress, refresh_endpoints)
+                ]
+                for _ in range(concurrency):
+                    start_worker(work)
                 while workers:
                     await asyncio.wait(workers)
                 if self._error is None:
-                    await guarded(self._check_endpoints)
-                for task in beside:
+                    await run_guarded(self._check_endpoints)
+                for task in background:
                     task.cancel()
         finally:
             await pool.close()
@@ -247,13 +244,13 @@ class Client:
                 self._any_answered = True
                 if self._answers.latest(request).budget == latest.budget:
                     break
-                self._progress.again(Reason.LENGTH, answer)  # once, with a larger budget
+                self._progress.count_retry(Reason.LENGTH, answer)  # once, with a larger budget
         except RequestError as error:
             self._failures[key] = Response("", None, None, error.reason, error.detail)
-            self._progress.fail(error)
+            self._progress.count_failure(error)
         else:
             self._latest[key] = self._answers.key(latest)
-            self._progress.answer(answer)
+            self._progress.count_answer(answer)
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
         """The answer to a request; raises the last RequestError when all attempts failed."""
@@ -283,13 +280,13 @@ class Client:
                     raise
                 # The context has less room than the budget: without one, the server gives what there is.
                 request = request.with_budget(None)
-                self._progress.again(error.reason)
+                self._progress.count_retry(error.reason)
                 return await send()
             self._pool.record_success(endpoint)
             return answer
 
         async def pause(error: RequestError, seconds: float) -> None:
-            self._progress.again(error.reason)
+            self._progress.count_retry(error.reason)
             if error.reason is Reason.TRANSPORT:
                 await self._pool.refresh()
             if error.retry_after is None:  # else the endpoint rests as long as it asked for

@@ -41,7 +41,6 @@ class PooledEndpoint:
 
     def __init__(self, endpoint: Endpoint, max_concurrency: int, now: float):
         self.transport = ChatTransport(endpoint)
-        self.endpoint = endpoint
         self.in_flight = 0
         self.concurrency_limit = float(max_concurrency)
         self.cooldown_until = now
@@ -117,7 +116,7 @@ class PooledEndpoint:
             self.cooldown_until = max(self.cooldown_until, now + cooldown)
             log.warning(
                 "%s: most requests fail (the last: %s); cooldown of %.1f s, then at most %d at once",
-                self.endpoint.base_url,
+                self.transport.endpoint.base_url,
                 error.detail,
                 cooldown,
                 self.concurrency_limit,
@@ -220,7 +219,7 @@ class EndpointPool:
     def _renewed(self, renewal: asyncio.Task) -> None:
         self._renewal = None
         if not renewal.cancelled() and renewal.exception() is None:
-            known = {each.endpoint: each for each in self._endpoints}
+            known = {each.transport.endpoint: each for each in self._endpoints}
             wanted = dict.fromkeys(renewal.result())
             self._retired += [known[each] for each in known if each not in wanted]
             now = self._now()

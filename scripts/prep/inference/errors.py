@@ -91,6 +91,13 @@ class Refusal(RequestError, UserError):
         self.args = (line,)
 
 
+REFUSALS = {
+    401: ("refuses the key", "see api_key_env"),
+    402: ("wants to be paid", "see the account of the key"),
+    403: ("refuses the key or the prompt", "see api_key_env"),
+    **dict.fromkeys((404, 405, 410), ("does not serve the model", "see model and base_urls")),
+}
+"""What a server refuses by a status, and what to mend."""
 ROW_ERRORS = (Reason.BAD_REQUEST, Reason.LENGTH)
 """Errors that are the row's own: the server lives, and refuses this one."""
 
@@ -136,15 +143,9 @@ def _error_status(body: Any) -> int | None:
 
 def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], url: str) -> RequestError:
     """The error that an error status stands for; `text`: all that the server said."""
-    shown = one_line(detail)
-    if status == 401:
-        raise Refusal(detail, f"{url} refuses the key ({shown}); see api_key_env")
-    if status == 402:
-        raise Refusal(detail, f"{url} wants to be paid ({shown}); see the account of the key")
-    if status == 403:
-        raise Refusal(detail, f"{url} refuses the key or the prompt ({shown}); see api_key_env")
-    if status in (404, 405, 410):
-        raise Refusal(detail, f"{url} does not serve the model ({shown}); see model and base_urls")
+    if status in REFUSALS:
+        what, advice = REFUSALS[status]
+        raise Refusal(detail, f"{url} {what} ({one_line(detail)}); {advice}")
     if 300 <= status < 400:
         there = one_line(str(headers.get("Location")))
         raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")

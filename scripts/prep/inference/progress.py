@@ -48,25 +48,25 @@ class Progress:
         """Requests that have no end yet."""
         return self.total - self.from_journal - self.answered - self.failed.total()
 
-    def answer(self, record: dict[str, Any]) -> None:
+    def count_answer(self, record: dict[str, Any]) -> None:
         """Count an answer that came in."""
         self.answered += 1
         self._finished[record["finish_reason"]] += 1
         self._spend(record)
 
-    def fail(self, error: RequestError) -> None:
+    def count_failure(self, error: RequestError) -> None:
         """Count a request that has failed for good."""
         self.failed[error.reason] += 1
         if not error.is_row_fault:
             self.server_failures[error.reason] += 1
 
-    def again(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
+    def count_retry(self, reason: Reason, record: dict[str, Any] | None = None) -> None:
         """Count a request that is sent again, and what the answer cost that was of no use."""
         self._retries[reason] += 1
         if record:
             self._spend(record)
 
-    def give(self, mode: str, record: dict[str, Any]) -> None:
+    def count_response(self, mode: str, record: dict[str, Any]) -> None:
         """Count an answer that the batch is given, new or from the journal."""
         prompt, completion = record["tokens"]
         counts = self._modes.setdefault(mode, Counter())
