@@ -18,6 +18,7 @@ import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,11 +29,7 @@ from prep.storage.atomic import name_file_in_errors
 log = logging.getLogger("prep")
 
 VERSION = 1
-HEAD = b'{"v":%d,"key":"' % VERSION
-KEY = slice(len(HEAD), len(HEAD) + 64)
-MIDDLE = b'","record":'
-BODY = KEY.stop + len(MIDDLE)
-HEX = re.compile(rb"[0-9a-f]{64}").fullmatch
+LINE = re.compile(rb'\{"v":%d,"key":"([0-9a-f]{64})","record":' % VERSION)
 
 CHUNK = 1 << 18  # bytes read at once when a folder is opened
 BUFFER = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
@@ -40,7 +37,7 @@ OFFSETS = 1 << 44  # bytes that a file has at most
 OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job that ever ran
 
 
-class Journal:
+class Journal(AbstractContextManager):
     """The finished requests under `folder`, which is made if it is missing.
 
     What other processes append after this one has opened the folder is not seen. Raises UserError when a
@@ -76,15 +73,17 @@ class Journal:
         number, offset = divmod(place, OFFSETS)
         line = self._line(number, offset)
         try:
-            return json.loads(line[BODY:-1].decode("utf-8", "surrogatepass"))
+            return json.loads(line.decode("utf-8", "surrogatepass"))["record"]
         except ValueError as error:
             path = self._paths[number]
             raise UserError(f"{path}: the line at byte {offset} is damaged ({error}); remove it") from error
 
     def append(self, key: str, record: dict[str, Any]) -> None:
         """Write down a finished request; once this returns, a killed process loses it no more."""
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        line = HEAD + key.encode() + MIDDLE + text.encode("utf-8", "surrogatepass") + b"}\n"
+        text = json.dumps(
+            {"v": VERSION, "key": key, "record": record}, ensure_ascii=False, separators=(",", ":")
+        )
+        line = text.encode("utf-8", "surrogatepass") + b"\n"
         if self._own is None:
             self._begin()
         with name_file_in_errors(self._paths[-1]):
@@ -100,9 +99,6 @@ class Journal:
             own.close()
         while self._readers:
             self._readers.popitem()[1].close()
-
-    def __enter__(self) -> "Journal":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -151,9 +147,8 @@ class Journal:
 
 def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
     """The key of the line at block[begin:end], in bytes; UserError when it is not one of this format."""
-    key = block[begin + KEY.start : begin + KEY.stop]
-    if block.startswith(HEAD, begin) and block.startswith(MIDDLE, begin + KEY.stop) and HEX(key):
-        return bytes.fromhex(key.decode())
+    if line := LINE.match(block, begin, end):
+        return bytes.fromhex(line[1].decode())
     found = re.match(rb'\{"v": ?(\d+)', block[begin:end])
     if found is None:
         what = "that is not of a journal"

@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prep.inference.errors import RequestError
@@ -42,32 +41,26 @@ class Request:
     image_sha256: str | None = None
     response_format: dict[str, Any] | None = None
     template: str | None = None
+    _keys: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def key(self, model: str) -> str:
         """The sha256, in hex, of all that decides the answer; id, mode and template do not."""
         if model not in self._keys:
-            self._keys[model] = self._key(model)
+            picture = self.image_sha256
+            if picture is None and self.image is not None:
+                picture = hashlib.sha256(self.image).hexdigest()
+            decides = {
+                "model": model,
+                "messages": self.messages,
+                "image": picture,
+                "sampling": self.sampling,
+                "seed": self.seed,
+                "sample": self.sample,
+                "response_format": self.response_format,
+            }
+            text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+            self._keys[model] = hashlib.sha256(text.encode()).hexdigest()
         return self._keys[model]
-
-    @cached_property
-    def _keys(self) -> dict[str, str]:
-        return {}
-
-    def _key(self, model: str) -> str:
-        picture = self.image_sha256
-        if picture is None and self.image is not None:
-            picture = hashlib.sha256(self.image).hexdigest()
-        decides = {
-            "model": model,
-            "messages": self.messages,
-            "image": picture,
-            "sampling": self.sampling,
-            "seed": self.seed,
-            "sample": self.sample,
-            "response_format": self.response_format,
-        }
-        text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def budget(self) -> int | None:
