@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Ask the vision teacher every question of a batch about its picture."""
 
-import json
-
 from prep.reasoning import batch
 from prep.reasoning.answer_format import parse_image_answer
 from prep.runtime import program
@@ -11,7 +9,6 @@ from prep.runtime import program
 def main() -> None:
     parser = program.parser(__doc__)
     batch.add_answer_arguments(parser)
-    parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     args = parser.parse_args()
     batch.write_answers(
         args, {"thinking": args.thinking}, 0, lambda response, _: parse_image_answer(response)

@@ -11,7 +11,6 @@ from prep.runtime import program
 def main() -> None:
     parser = program.parser(__doc__)
     batch.add_answer_arguments(parser)
-    parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--no-thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--no-think-share", type=float, required=True)
     args = parser.parse_args()

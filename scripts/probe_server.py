@@ -13,6 +13,7 @@ import json
 import logging
 import re
 import shutil
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,12 @@ def draw_picture() -> bytes:
     return data.getvalue()
 
 
-class Asker:
+class Asker(AbstractAsyncContextManager):
     """Greedy chat requests to one endpoint, with the client's policy of retries; a context manager."""
 
     def __init__(self, endpoint: Endpoint, config: ServerConfig, budget: int):
         self._model, self._budget, self._limit = config.model, budget, time_limit(config, budget)
         self._transport = ChatTransport(endpoint)
-
-    async def __aenter__(self) -> "Asker":
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._transport.close()
@@ -104,10 +102,10 @@ class Asker:
         answer, found = await send_with_backoff(send, _pause)
         message = answer["choices"][0]["message"]
         older = message.get("reasoning_content") and not message.get("reasoning")
-        thinking = found["reasoning"] and storable(found["reasoning"])
+        thinking = {"reasoning_content" if older else "reasoning": storable(found["reasoning"] or "")}
         return {
             "content": storable(found["content"]),
-            "fields": {"reasoning_content" if older else "reasoning": thinking} if thinking else {},
+            "fields": thinking if found["reasoning"] else {},
             "finish_reason": found["finish_reason"],
         }
 

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of an answering program."""
     add_arguments(parser)
+    parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
     parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
 
