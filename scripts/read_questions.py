@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from prep.records import json_rows
-from prep.records.ids import file_prefix, question_source
+from prep.records.ids import question_source, row_id
 from prep.records.reason import Reason, Rejection
 from prep.runtime import program
 from prep.storage import parquet
@@ -60,22 +60,22 @@ def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Rej
 
 def parse_rows(
     path: Path, question: list[str], reference: str | None, origin: dict[str, str]
-) -> Iterator[tuple[dict, bool]]:
-    """Each row of a file as a row of QUESTIONS, or of REJECTS; the flag says which (True: QUESTIONS).
+) -> Iterator[dict]:
+    """Each row of a file as a row of QUESTIONS, or of REJECTS where it has a `reason`.
 
     `question` and `reference` are columns; `origin` is the `source` and the `source_file`.
     """
-    prefix = file_prefix(question_source(origin["source"]), origin["source_file"])
+    name = question_source(origin["source"])
     for number, row in enumerate(read_cells(path, list_columns(question, reference))):
         if isinstance(row, dict):
             found = build_question([row.get(name) for name in question], reference and row.get(reference))
         else:
             found = row
-        known = origin | {"id": f"{prefix}{number}", "row": number}
+        known = origin | {"id": row_id(name, origin["source_file"], number), "row": number}
         if isinstance(found[0], Reason):
-            yield known | {"reason": found[0], "detail": found[1]}, False
+            yield known | {"reason": found[0], "detail": found[1]}
         else:
-            yield known | {"question": found[0], "reference": found[1]}, True
+            yield known | {"question": found[0], "reference": found[1]}
 
 
 def list_columns(question: list[str], reference: str | None) -> list[str]:
@@ -106,7 +106,7 @@ def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[Sp
         origin = {"source": args.repo, "source_file": file}
         rows = islice(parse_rows(path, args.question, args.reference, origin), left)
         for batch in parquet.batch_rows(rows, parquet.GROUP_ROWS):
-            yield [row for row, kept in batch if kept], [row for row, kept in batch if not kept]
+            yield [row for row in batch if "reason" not in row], [row for row in batch if "reason" in row]
             left = None if left is None else left - len(batch)
 
 

@@ -7,8 +7,8 @@ from prep.records import ids
 
 
 def test_ids_are_those_of_the_contract():
-    prefix = ids.file_prefix("llavaonevision_converted/iiit5k", "iiit5k/train-00000-of-00001.parquet")
-    assert f"{prefix}5" == "llavaonevision_converted/iiit5k/train-00000-of-00001:5"
+    found = ids.row_id("llavaonevision_converted/iiit5k", "iiit5k/train-00000-of-00001.parquet", 5)
+    assert found == "llavaonevision_converted/iiit5k/train-00000-of-00001:5"
     assert ids.question_source("tatsu-lab/alpaca") == "alpaca"
     assert ids.answer_id("alpaca/train:3", "no_thinking", 0) == "alpaca/train:3#no_thinking.0"
 
@@ -16,6 +16,7 @@ def test_ids_are_those_of_the_contract():
 @given(st.text(), st.text("ab#.:/", min_size=1), st.integers(0))
 def test_a_row_id_is_parsed_whatever_the_names_hold(name, stem, row):
     assert ids.parse_row_id(f"{name}/{stem}:{row}", name) == (stem, row)
+    assert ids.parse_row_id(ids.row_id("a", "b/c.parquet", row), "a") == ("c", row)
 
 
 @given(st.text(), st.sampled_from(["thinking", "no_thinking"]), st.integers(0, 63))

@@ -96,14 +96,14 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
     class Pool(Executor):
         def submit(self, function: Callable, job: Conversion, given: shard.Rows) -> Future:
             nonlocal on_the_way
-            on_the_way += given.bytes
+            on_the_way += given.nbytes
             most.append(on_the_way)
             future = Future()
             result = future.result
 
             def taken() -> object:
                 nonlocal on_the_way
-                on_the_way -= given.bytes
+                on_the_way -= given.nbytes
                 return result()
 
             future.result = taken
@@ -111,7 +111,7 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
             return future
 
     def look(job: Conversion, given: shard.Rows) -> SplitRows:
-        if given.bytes > 50_000:
+        if given.nbytes > 50_000:
             alone.append(on_the_way)
         return [], []
 

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prep.convert import image_check
-from prep.records.ids import file_prefix
+from prep.records.ids import row_id
 from prep.records.reason import Reason, Rejection
 from prep.runtime import process_pool, program
 from prep.storage import parquet
@@ -63,11 +64,6 @@ class Conversion:
     max_pixels: int
     threads: int
 
-    @property
-    def source_columns(self) -> list[str | pa.Field]:
-        """All columns that are read."""
-        return [parquet.PICTURE, *self.columns]
-
 
 def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
     """The flags of a converting program: those that all share, and one of its own, as (flag, choices)."""
@@ -113,8 +109,10 @@ def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summ
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        source = parquet.Reader(job.raw, job.source_columns)
-        keep, drop = write_rows(job, source, shard, rejects)
+        source = parquet.Reader(job.raw, [parquet.PICTURE, *job.columns])
+        with open_decoders(job) as pool:
+            batches = convert_batches(job, source.batches(job.take), pool)
+            keep, drop = write_part(shard, KEPT, rejects, batches)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
     except parquet.BadShard as bad:
@@ -128,17 +126,12 @@ def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summ
     log.info("%s: read %d, kept %d, rejected %d", job.file, keep.rows + drop.rows, keep.rows, drop.rows)
 
 
-def write_rows(
-    job: Conversion, source: parquet.Reader, shard: Path, rejects: Path
-) -> tuple[parquet.Writer, parquet.Writer]:
-    """Write the kept and the rejected rows, in order.
+def open_decoders(job: Conversion) -> AbstractContextManager[Executor]:
+    """Open the pool that checks pictures: `threads` processes, which read nothing of the shard themselves.
 
-    This process alone reads the shard, so that nothing of it is read or held twice; `threads` others decode
-    pictures. A header is checked in a thread: that takes less time than to send the picture to a process.
+    A header is checked in a thread: that takes less time than to send the picture to a process.
     """
-    decoders = process_pool.open_pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
-    with decoders as pool:
-        return write_part(shard, KEPT, rejects, convert_batches(job, source.batches(job.take), pool))
+    return process_pool.open_pool(job.threads) if job.check == "decode" else ThreadPoolExecutor(1)
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ class Rows:
     texts: pa.RecordBatch
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """How much memory they take, about."""
         return sum(len(picture or b"") for picture in self.pictures) + self.texts.nbytes
 
@@ -180,9 +173,9 @@ def convert_batches(
         rows = take_cells(start, batch)
         start += batch.num_rows
         del batch  # it must not stay in memory while it is checked, or while the next is read
-        large = rows.bytes > HELD_BYTES
+        large = rows.nbytes > HELD_BYTES
         if not large:
-            waiting.append((rows.bytes, pool.submit(convert_rows, job, rows)))
+            waiting.append((rows.nbytes, pool.submit(convert_rows, job, rows)))
         while waiting and (large or _is_full(waiting, 2 * job.threads)):
             yield waiting.popleft()[1].result()
         if large:
@@ -199,11 +192,10 @@ def _is_full(waiting: deque[tuple[int, Future[SplitRows]]], most: int) -> bool:
 def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
-    prefix = file_prefix(job.name, job.file)
     texts = job.build_texts(rows.texts)
     cells = zip(rows.pictures, rows.names, texts, strict=True)
     for row, (picture, name, text) in enumerate(cells, rows.start):
-        origin = {"id": f"{prefix}{row}", "row": row}
+        origin = {"id": row_id(job.name, job.file, row), "row": row}
         if rejection := find_picture_rejection(picture, name, job.max_pixels, job.check) or text.rejection:
             reason, detail = rejection
             rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})

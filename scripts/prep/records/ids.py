@@ -17,9 +17,9 @@ class AnswerId(NamedTuple):
     sample: int
 
 
-def file_prefix(name: str, file: str) -> str:
-    """What the ids of a file's rows begin with; `file` is its path in the source's repository."""
-    return f"{name}/{PurePosixPath(file).stem}:"
+def row_id(name: str, file: str, row: int) -> str:
+    """The id of a row; `file` is the file's path in the source's repository."""
+    return f"{name}/{PurePosixPath(file).stem}:{row}"
 
 
 def question_source(repo: str) -> str:
@@ -27,9 +27,9 @@ def question_source(repo: str) -> str:
     return repo.rpartition("/")[2]
 
 
-def parse_row_id(row_id: str, name: str) -> tuple[str, int]:
+def parse_row_id(id_: str, name: str) -> tuple[str, int]:
     """The stem of a row's source file, and the row's number there."""
-    stem, _, row = row_id.removeprefix(f"{name}/").rpartition(":")
+    stem, _, row = id_.removeprefix(f"{name}/").rpartition(":")
     return stem, int(row)
 
 
