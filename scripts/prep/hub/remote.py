@@ -85,14 +85,7 @@ class Remote:
 
     def sha256(self, commit: str, file: HubFile) -> str:
         # The hub keeps small files in git, and lists a sha256 of its large ones only.
-        def read() -> str:
-            digest = hashlib.sha256()
-            for chunk in self._bytes(commit, file, 0):
-                digest.update(chunk)
-            return digest.hexdigest()
-
-        with self._explained(file.path):
-            return retry.call_with_retries(read, self.pause)
+        return hashlib.sha256(self.tail(commit, file, file.bytes)).hexdigest()
 
     def tail(self, commit: str, file: HubFile, length: int) -> bytes:
         start = max(file.bytes - length, 0)

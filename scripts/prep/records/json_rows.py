@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from prep.records.reason import Reason, Rejection
-from prep.storage.atomic import is_lfs_pointer
-from prep.storage.parquet import LFS_POINTER, BadShard
+from prep.storage.parquet import BadShard, check_not_lfs_pointer
 
 CHUNK_BYTES = 1024 * 1024
 """How much of an array is read at a time, at least; while an element grows, as much as is held already."""
@@ -23,8 +22,7 @@ def read_rows(path: Path) -> Iterator[dict | Rejection]:
     A file whose first character is `[` is an array, whatever its name; else each line that is not blank is a
     row. Raises BadShard where the file as a whole is at fault.
     """
-    if is_lfs_pointer(path):
-        raise BadShard(path, LFS_POINTER)
+    check_not_lfs_pointer(path)
     with path.open("rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise BadShard(path, "is UTF-16, and JSON must be UTF-8: convert it")

@@ -8,9 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
-
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -61,16 +59,6 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def is_lfs_pointer(path: str | os.PathLike) -> bool:
-    """Whether a file is a Git LFS pointer, which stands in a clone for a large file that was not fetched.
-
-    A pointer is a small text that begins with the address of its format's version
-    (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
-    """
-    with open(path, "rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
-
-
 def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file that this project wrote."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -79,12 +67,7 @@ def read_json(path: str | os.PathLike) -> Any:
 def sha256(path: str | os.PathLike) -> str:
     """The hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
-        return hash_rest(file)
-
-
-def hash_rest(file: IO[bytes]) -> str:
-    """The hex sha256 of the rest of an open file."""
-    return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prep.runtime.program import UserError
-from prep.storage import atomic
 from prep.storage.atomic import atomic_write
 
 Row = TypeVar("Row")
@@ -47,9 +46,6 @@ with contextlib.suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
-LFS_POINTER = "is a Git LFS pointer and not the file itself; call git lfs pull in the clone that it is of"
-
-
 class BadShard(UserError):
     """A source shard that cannot be read, or lacks a column: the fault is the file's, not a row's.
 
@@ -65,6 +61,18 @@ class BadShard(UserError):
         return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
+def check_not_lfs_pointer(path: Path) -> None:
+    """Raise BadShard for a Git LFS pointer, which stands in a clone for a large file that was not fetched.
+
+    A pointer is a small text that begins with the address of its format's version
+    (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
+    """
+    with path.open("rb") as file:
+        if file.readline(100).startswith(b"version https://git-lfs.github.com/spec/v1"):
+            line = "is a Git LFS pointer and not the file itself"
+            raise BadShard(path, f"{line}; call git lfs pull in the clone that it is of")
+
+
 class Reader:
     """A parquet shard of a source, read by column name: other columns and their order do not matter."""
 
@@ -77,8 +85,7 @@ class Reader:
         """
         self.path = Path(path)
         self.schema = pa.schema([pa.field(c, RAW_TEXT) if isinstance(c, str) else c for c in columns])
-        if atomic.is_lfs_pointer(self.path):
-            raise BadShard(self.path, LFS_POINTER)
+        check_not_lfs_pointer(self.path)
         with self._reading(lambda: "cannot be opened"):
             # With pre_buffer, pyarrow keeps all that it read until the last row is read.
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
@@ -99,13 +106,11 @@ class Reader:
     def footer_sha256(self) -> str:
         """The sha256 of the footer, which lists the place of every page and so identifies the shard.
 
-        A file ends in the footer, its length in four bytes (little endian), and `PAR1`
-        (https://parquet.apache.org/docs/file-format/).
+        Its length in four bytes and `PAR1`, in which the file ends, are hashed with it.
         """
         with self.path.open("rb") as file:
-            file.seek(-8, os.SEEK_END)
-            file.seek(-8 - int.from_bytes(file.read(4), "little"), os.SEEK_END)
-            return atomic.hash_rest(file)
+            file.seek(-8 - self._file.metadata.serialized_size, os.SEEK_END)
+            return hashlib.sha256(file.read()).hexdigest()
 
     def batches(self, take: int | None = None) -> Iterator[pa.RecordBatch]:
         """The first `take` rows (None: all) in order, in the schema that was asked for, in batches.
@@ -290,7 +295,7 @@ class Writer:
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self, mode="w"),
             schema,
-            compression={path: "ZSTD" if path in texts else "NONE" for path in paths},
+            compression=dict.fromkeys(paths, "NONE") | dict.fromkeys(texts, "ZSTD"),
             use_dictionary=texts,
             write_statistics=texts,
             write_batch_size=32,

@@ -10,25 +10,21 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 MESSAGE = pa.struct([("content", pa.string()), ("role", pa.string())])
 """A turn; `role` is `user` or `assistant`."""
 
-_FEATURES = {
-    "id": {"dtype": "string", "_type": "Value"},
-    "source_id": {"dtype": "string", "_type": "Value"},
-    "messages": [
-        {
-            "content": {"dtype": "string", "_type": "Value"},
-            "role": {"dtype": "string", "_type": "Value"},
-        }
-    ],
-    "images": [{"_type": "Image"}],
-    "source": {"dtype": "string", "_type": "Value"},
-    "mode": {"dtype": "string", "_type": "Value"},
-    "score": {"dtype": "int8", "_type": "Value"},
-}
+
+def _feature(kind: pa.DataType) -> dict | list:
+    """The feature of a column, with a list as `[…]`: datasets 2.21 and the newest both read that."""
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"dtype": str(kind), "_type": "Value"}
 
 
 def _with_features(schema: pa.Schema) -> pa.Schema:
-    """Add the `huggingface` metadata, with lists as `[…]`: datasets 2.21 and the newest both read that."""
-    features = {name: _FEATURES[name] for name in schema.names}
+    """Add the `huggingface` metadata."""
+    features = {field.name: _feature(field.type) for field in schema}
     info = json.dumps({"info": {"features": features}})
     return schema.with_metadata({"huggingface": info})
 
