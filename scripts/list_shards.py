@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice, tee
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -61,19 +60,19 @@ def read_footer(dataset: Dataset, commit: str | None, file: HubFile) -> Footer:
         return Footer()
 
 
-def limit_rows(rows: Iterator[int | None], take: int | None) -> Iterator[tuple[int | None, int | None]]:
-    """Each file's rows, and how many of them are read (None: all), until `take` are reached.
+def limit_rows(footers: Iterator[Footer], take: int | None) -> Iterator[tuple[Footer, int | None]]:
+    """Each file's footer, and how many of its rows are read (None: all), until `take` are reached.
 
     Without a limit every file is read whole; a file whose rows are not known counts as none.
     """
     left = take
-    for count in rows:
-        if left is None or count is None:
-            yield count, None
+    for footer in footers:
+        if left is None or footer.rows is None:
+            yield footer, None
         else:
-            here = min(count, left)
+            here = min(footer.rows, left)
             left -= here
-            yield count, None if here == count else here
+            yield footer, None if here == footer.rows else here
         if left == 0:
             return
 
@@ -95,47 +94,33 @@ def list_files(
     commit = dataset.commit(revision)
     names = dataset.files(commit, patterns)
     where = f"{dataset.repo}@{revision}"
-    if incomplete != "accept":
-        check_whole(names, where)
     found = [file for file in names if file.bytes is not None]
-    missing = list_missing(names)
+    dangling = [file.path for file in names if file.bytes is None]
+    paths = [file.path for file in names]
+    if incomplete != "accept":
+        check_whole(paths, dangling, where)
+    missing = sorted(dangling + find_missing_files(paths))
     check_names(found, missing, where, patterns)
+
+    def describe(file: HubFile, footer: Footer, taken: int | None) -> dict:
+        digest = file.sha256 or (None if taken == 0 else dataset.sha256(commit, file))
+        about = {"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": footer.rows, "take": taken}
+        return about | {"group_bytes": footer.group_bytes}
+
     with ThreadPoolExecutor(connections) as pool:
         footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
-        asked, kept = tee(footer for _, footer in footers)
-        needed = list(limit_rows((footer.rows for footer in asked), take))
-        groups = [footer.group_bytes for footer in islice(kept, len(needed))]
-        read, beyond = found[: len(needed)], found[len(needed) :]
-        sums = list(pool.map(lambda file: file.sha256 or dataset.sha256(commit, file), read))
-    rows = needed + [(None, 0)] * len(beyond)
-    groups += [None] * len(beyond)
-    sums += [file.sha256 for file in beyond]
-    return {
-        "commit": commit,
-        "files": [
-            {
-                **{"file": file.path, "bytes": file.bytes, "sha256": digest, "rows": count, "take": take},
-                "group_bytes": largest,
-            }
-            for file, digest, (count, take), largest in zip(found, sums, rows, groups, strict=True)
-        ],
-        "missing": missing,
-    }
+        limited = list(limit_rows((footer for _, footer in footers), take))
+        limited += [(Footer(), 0)] * (len(found) - len(limited))
+        files = list(pool.map(describe, found, *zip(*limited, strict=True)))
+    return {"commit": commit, "files": files, "missing": missing}
 
 
-def list_missing(names: list[HubFile]) -> list[str]:
-    """The files that there should be: of numbered sets, and behind names that lead to none, by path."""
-    dangling = [file.path for file in names if file.bytes is None]
-    return sorted(dangling + find_missing_files(file.path for file in names))
-
-
-def check_whole(names: list[HubFile], where: str) -> None:
+def check_whole(paths: list[str], dangling: list[str], where: str) -> None:
     """Raise UserError where a name leads to no file, or numbered files are not one whole set."""
     advice = "or set hub.incomplete: accept to read what is there"
-    if dangling := [file.path for file in names if file.bytes is None]:
+    if dangling:
         line = f"{shorten_names(dangling)}: no file there, but a dangling link; restore it, {advice}"
         raise UserError(f"{where}: {line}")
-    paths = [file.path for file in names]
     if doubled := find_doubled_files(paths):
         line = f"rows would be read twice: {'; '.join(doubled[:SHOWN])}; leave one set there, {advice}"
         raise UserError(f"{where}: {line}")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import list_shards
 from hub_server import Hub, closed_port, launch, sha256, undisturbed
+from list_shards import Footer
 from prep.hub.listing import HubFile
 from prep.hub.mirror import Mirror
 from prep.hub.remote import Remote
@@ -74,16 +75,17 @@ def hub(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_rows_are_taken_in_source_order_up_to_the_limit(
     rows: list[int | None], limit: int | None, expected: list
 ) -> None:
-    assert list(list_shards.limit_rows(iter(rows), limit)) == expected
+    found = list_shards.limit_rows(map(Footer, rows), limit)
+    assert [(footer.rows, take) for footer, take in found] == expected
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(0, 100))
 def test_as_many_rows_are_taken_as_there_are_or_the_limit_says(rows: list[int], limit: int) -> None:
-    left = iter(rows)
+    left = map(Footer, rows)
     found = list(list_shards.limit_rows(left, limit))
-    taken = [count if take is None else take for count, take in found]
+    taken = [footer.rows if take is None else take for footer, take in found]
     assert sum(taken) == min(limit, sum(rows))
-    assert [count for count, _ in found] + list(left) == rows
+    assert [footer.rows for footer in [*(footer for footer, _ in found), *left]] == rows
 
 
 def test_the_listing_of_a_mirror_and_of_the_hub_say_the_same(hub: Hub, corpus: Path) -> None:
