@@ -58,29 +58,24 @@ def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Rej
         raise BadShard(path, "neither JSON Lines nor a JSON array of objects: none of its rows is an object")
 
 
-def parse_rows(
-    path: Path, question: list[str], reference: str | None, origin: dict[str, str]
-) -> Iterator[dict]:
+def parse_rows(args: argparse.Namespace, path: Path, file: str) -> Iterator[dict]:
     """Each row of a file as a row of QUESTIONS, or of REJECTS where it has a `reason`.
 
-    `question` and `reference` are columns; `origin` is the `source` and the `source_file`.
+    `file` is its path in the source's repository.
     """
-    name = question_source(origin["source"])
-    for number, row in enumerate(read_cells(path, list_columns(question, reference))):
+    name = question_source(args.repo)
+    for number, row in enumerate(read_cells(path, list_columns(args))):
         if isinstance(row, dict):
-            found = build_question([row.get(name) for name in question], reference and row.get(reference))
-        else:
-            found = row
-        known = origin | {"id": row_id(name, origin["source_file"], number), "row": number}
-        if isinstance(found[0], Reason):
-            yield known | {"reason": found[0], "detail": found[1]}
-        else:
-            yield known | {"question": found[0], "reference": found[1]}
+            cells = [row.get(column) for column in args.question]
+            row = build_question(cells, args.reference and row.get(args.reference))
+        known = {"source": args.repo, "source_file": file, "id": row_id(name, file, number), "row": number}
+        keys = ("reason", "detail") if isinstance(row[0], Reason) else ("question", "reference")
+        yield known | dict(zip(keys, row, strict=True))
 
 
-def list_columns(question: list[str], reference: str | None) -> list[str]:
+def list_columns(args: argparse.Namespace) -> list[str]:
     """The columns to read, each once."""
-    return list(dict.fromkeys([*question, *([reference] if reference else [])]))
+    return list(dict.fromkeys([*args.question, *([args.reference] if args.reference else [])]))
 
 
 def check_file(path: Path, columns: list[str], on_bad_shard: str) -> dict:
@@ -96,16 +91,14 @@ def check_file(path: Path, columns: list[str], on_bad_shard: str) -> dict:
 
 def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[SplitRows]:
     """The questions and the rejected rows of all files, in order; `states` gets the state of each file."""
-    columns = list_columns(args.question, args.reference)
+    columns = list_columns(args)
     left = args.max_questions
     for path, summary in zip(args.raw, args.raw_summaries, strict=True):
         file = read_json(summary)["files"]["raw"]["path"]
         states[file] = {"state": "unneeded"} if left == 0 else check_file(path, columns, args.on_bad_shard)
         if states[file]["state"] != "read":
             continue
-        origin = {"source": args.repo, "source_file": file}
-        rows = islice(parse_rows(path, args.question, args.reference, origin), left)
-        for batch in parquet.batch_rows(rows, parquet.GROUP_ROWS):
+        for batch in parquet.batch_rows(islice(parse_rows(args, path, file), left), parquet.GROUP_ROWS):
             yield [row for row in batch if "reason" not in row], [row for row in batch if "reason" in row]
             left = None if left is None else left - len(batch)
 

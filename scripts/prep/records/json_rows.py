@@ -1,5 +1,6 @@
 """Streaming reader of JSON Lines and JSON arrays, one row at a time."""
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ def read_rows(path: Path) -> Iterator[dict | Rejection]:
     """
     check_not_lfs_pointer(path)
     with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+        mark = file.read(3)
+        if mark.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise BadShard(path, "is UTF-16, and JSON must be UTF-8: convert it")
-        file.seek(3 if _starts_with_mark(file) else 0)
-        start = file.tell()
+        start = file.seek(3 if mark == codecs.BOM_UTF8 else 0)
         while (line := file.readline(CHUNK_BYTES)) and not line.strip():
             start = file.tell()
         file.seek(start)
@@ -39,11 +40,6 @@ def read_rows(path: Path) -> Iterator[dict | Rejection]:
                 yield _read_element(path, number, element)
         else:
             yield from (_read_line(line) for line in filter(bytes.strip, file))
-
-
-def _starts_with_mark(file: IO[bytes]) -> bool:
-    file.seek(0)
-    return file.read(3) == b"\xef\xbb\xbf"
 
 
 def _is_row_of_lines(first: bytes, file: IO[bytes]) -> bool:
@@ -65,8 +61,8 @@ def split_array(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     Looks at each byte once. A comma too many is an empty element. Raises BadShard where the array does not
     end, or something follows it.
     """
-    data, start, position = file.read(CHUNK_BYTES), 0, 0
-    position = start = data.index(b"[", position) + 1  # only blanks are before it
+    data = file.read(CHUNK_BYTES)
+    position = start = data.index(b"[") + 1  # only blanks are before it
     depth, in_string, number = 0, False, 0
     while True:
         position = (_STRING_REST if in_string else _NO_STRUCTURE).match(data, position).end()
@@ -106,7 +102,7 @@ def _read_element(path: Path, number: int, element: bytes) -> dict | Rejection:
     """An element, or what is wrong with it; raises BadShard if nobody can tell where the next one begins."""
     if not element.strip():
         return Reason.QUESTION_INVALID, "an empty element: a comma too many"
-    row = _read_object(element)
+    row = _parse_object(element)
     if isinstance(row, dict):
         return row
     try:
@@ -119,16 +115,13 @@ def _read_element(path: Path, number: int, element: bytes) -> dict | Rejection:
 
 
 def _read_line(line: bytes) -> dict | Rejection:
-    row, stripped = _read_object(line), line.strip()
-    if isinstance(row, dict) or not stripped.endswith(b","):
-        return row
-    before = _read_object(stripped[:-1])
-    return (
-        (Reason.QUESTION_INVALID, "not JSON: a comma after the object") if isinstance(before, dict) else row
-    )
+    row, stripped = _parse_object(line), line.strip()
+    if stripped.endswith(b",") and isinstance(_parse_object(stripped[:-1]), dict):
+        return Reason.QUESTION_INVALID, "not JSON: a comma after the object"
+    return row
 
 
-def _read_object(text: bytes) -> dict | Rejection:
+def _parse_object(text: bytes) -> dict | Rejection:
     try:
         row = json.loads(text.decode())
     except UnicodeDecodeError as error:

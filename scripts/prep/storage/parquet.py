@@ -90,17 +90,12 @@ class Reader:
             # With pre_buffer, pyarrow keeps all that it read until the last row is read.
             self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.file_schema = self._file.schema_arrow
-            has = ", ".join(self.file_schema.names)
-            lacking = [name for field in self.schema for name in _lacking(field, self.file_schema)]
-            misfits = (
-                []
-                if lacking
-                else [_misfit(f.name, self.file_schema.field(f.name).type, f.type) for f in self.schema]
-            )
-        if lacking:
-            raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
-        if any(misfits):
-            raise BadShard(self.path, "; ".join(filter(None, misfits)))
+            if lacking := [name for field in self.schema for name in _lacking(field, self.file_schema)]:
+                has = ", ".join(self.file_schema.names)
+                raise BadShard(self.path, f"no column {', '.join(lacking)}", f"it has: {has}")
+            misfits = [_misfit(f.name, self.file_schema.field(f.name).type, f.type) for f in self.schema]
+            if any(misfits):
+                raise BadShard(self.path, "; ".join(filter(None, misfits)))
 
     @property
     def footer_sha256(self) -> str:
