@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -60,14 +61,13 @@ def measure_legibility(
     artifact: Path, sampled: dict[str, tuple[int, str]], engine: OcrEngine, max_pixels: int
 ) -> dict[str, int]:
     """Read the pages of sampled rows; the number of questions, pages, characters and wrong characters."""
-    counts = dict.fromkeys(("questions", "pages", "characters", "wrong"), 0)
+    counts: Counter[str] = Counter()
     for row in parquet.read_rows_at(artifact, sorted(position for position, _ in sampled.values())):
         read = "\n".join(engine.read_page(page["bytes"], max_pixels) for page in row["images"])
         wrong, characters = count_errors(sampled[row["id"]][1], read)
         if wrong:
             log.info("%s: %d of %d characters, read as %r", row["id"], wrong, characters, read)
-        found = {"questions": 1, "pages": len(row["images"]), "characters": characters, "wrong": wrong}
-        counts = {key: counts[key] + found[key] for key in counts}
+        counts.update(questions=1, pages=len(row["images"]), characters=characters, wrong=wrong)
     return counts
 
 

@@ -243,8 +243,7 @@ def _build_table(sides: list[str], rows: list[list[str]], has_head: bool) -> lis
 
 
 def _split_cells(line: str) -> list[str]:
-    line = line.strip()
-    line = line[1:] if line.startswith("|") else line
+    line = line.strip().removeprefix("|")
     line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
     return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", line)]
 

@@ -56,22 +56,20 @@ def merge(text: str, ours: dict[str, dict]) -> str:
     An entry of ours with the same value keeps its text. Everything else in `text` is kept byte for byte.
     """
     found = parse_members(text)
-    parts, at = [], 0
-    for member in found:
-        standing = json.loads(text[member.start : member.end])
-        if member.key in ours and standing != ours[member.key]:
-            parts += [text[at : member.start], format_value(ours[member.key], member.gap)]
-            at = member.end
-    missing = {key: ours[key] for key in ours if key not in {member.key for member in found}}
-    if missing and found:
-        last = found[-1]
-        parts += [text[at : last.end], *(f",{format_member(key, missing[key], last.gap)}" for key in missing)]
-        at = last.end
-    elif missing:
-        body = ",".join(format_member(key, missing[key], "\n  ") for key in missing)
-        parts += [text[: text.index("{") + 1], body, "\n"]
-        at = text.rindex("}")
-    return "".join(parts) + text[at:]
+    edits = [
+        (member.start, member.end, format_value(ours[member.key], member.gap))
+        for member in found
+        if member.key in ours and json.loads(text[member.start : member.end]) != ours[member.key]
+    ]
+    at, gap = (found[-1].end, found[-1].gap) if found else (text.rindex("}"), "\n  ")
+    new = [format_member(key, ours[key], gap) for key in ours if key not in {member.key for member in found}]
+    if found:
+        edits.append((at, at, "".join(f",{member}" for member in new)))
+    elif new:
+        edits.append((text.index("{") + 1, at, ",".join(new) + "\n"))
+    for start, end, value in reversed(edits):
+        text = text[:start] + value + text[end:]
+    return text
 
 
 def parse_members(text: str) -> list[Member]:
