@@ -14,7 +14,7 @@ from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.document import is_english
-from prep.rendering.typeset import Page, RenderConfig, RenderError, Rendering, Typesetter
+from prep.rendering.typeset import Page, RenderConfig, Rendering, Typesetter
 from prep.runtime import process_pool, program
 from prep.runtime.ordered_map import ordered_map
 
@@ -39,14 +39,8 @@ def typesetter(config: RenderConfig, seed: int) -> Typesetter:
 def render_questions(
     questions: list[tuple[str, str]], config: RenderConfig, seed: int
 ) -> list[Rendering | Rejection]:
-    """Render questions, each a text and its answer's id; a rejection for one that cannot be rendered."""
-    found: list[Rendering | Rejection] = []
-    for text, id in questions:
-        try:
-            found.append(typesetter(config, seed).render(text, id))
-        except RenderError as error:
-            found.append((error.reason, error.detail))
-    return found
+    """Render questions, each a text and its answer's id, with the typesetter of this process."""
+    return [typesetter(config, seed).render(text, id) for text, id in questions]
 
 
 def kept_questions(chunk: list[JudgedAnswer]) -> list[tuple[str, str]]:

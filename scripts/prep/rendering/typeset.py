@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from prep.records.reason import Reason
+from prep.records.reason import Reason, Rejection
 from prep.rendering import encode, fonts
 from prep.rendering.document import Document
 from prep.rendering.engine import CompileError, Engine
@@ -56,15 +56,6 @@ class Rendering:
     detail: str | None
 
 
-class RenderError(Exception):
-    """The whole question cannot be rendered: a reason, and what is at fault."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 class _DoesNotFit(Exception):
     """The text needs too many pages, or something in it is wider or higher than a page."""
 
@@ -78,27 +69,27 @@ class Typesetter:
         self.fonts = fonts.Fonts(config.fonts)
         self.engine = Engine(self.fonts)
 
-    def render(self, text: str, id: str) -> Rendering:
-        """Render the whole text on one page or more, each of at most `max_pixels`; raises RenderError.
+    def render(self, text: str, id: str) -> Rendering | Rejection:
+        """Render the whole text on one page or more, each of at most `max_pixels`, or reject it.
 
         Control characters are left out. A formula that cannot be parsed is shown as literal text, and so is
         markup that does not fit, such as a table that is too wide.
         """
         text = clean(text)
         if not any(map(fonts.is_visible, text)):
-            raise RenderError(Reason.QUESTION_EMPTY, "nothing in it can be seen")
+            return Reason.QUESTION_EMPTY, "nothing in it can be seen"
         config = self.config
         if len(text) * _MIN_AREA * config.min_font_px**2 > config.max_pages * config.max_pixels:
-            raise RenderError(Reason.TOO_LONG_TO_RENDER, f"{len(text)} characters")
+            return Reason.TOO_LONG_TO_RENDER, f"{len(text)} characters"
         style = sample_style(self.seed, id, config.min_font_px, config.max_font_px, config.format)
         try:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
             document, pages = self._render(text, style)
         except fonts.MissingGlyph as error:
-            raise RenderError(Reason.MISSING_GLYPH, str(error)) from None
+            return Reason.MISSING_GLYPH, str(error)
         except _DoesNotFit as error:
-            raise RenderError(Reason.TOO_LONG_TO_RENDER, str(error)) from None
+            return Reason.TOO_LONG_TO_RENDER, str(error)
         as_written = ", ".join(document.literal_markup)
         suffix = "png" if style.jpeg is None else "jpg"
         return Rendering(
