@@ -24,16 +24,9 @@ def find_file(source, name):
     return list_files(source)[name]
 
 
-def list_raw_questions(wildcards):
-    """The raw files of a source of questions; their summaries alone say whether they changed."""
-    return [ancient(f"raw/{wildcards.questions}/{shard}") for shard in needed_shards(wildcards.questions)]
-
-
-def list_question_summaries(wildcards):
-    """The summaries of a source's raw files."""
-    return [
-        f"work/fetch_shard/{wildcards.questions}/{shard}.json" for shard in needed_shards(wildcards.questions)
-    ]
+def list_raw_files(source):
+    """A source's raw files that are read; their summaries alone say whether they changed."""
+    return [ancient(f"raw/{source}/{shard}") for shard in needed_shards(source)]
 
 
 def list_text_batches():
@@ -76,8 +69,8 @@ def list_part_files(wildcards):
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
-    raw = [f"raw/{name}/{shard}" for shard in needed_shards(name)] if name in NAMES.converted else []
-    return [ancient(file) for file in rows + rejects + raw]
+    raw = list_raw_files(name) if name in NAMES.converted else []
+    return [*(ancient(file) for file in rows + rejects), *raw]
 
 
 def listings_of(name):

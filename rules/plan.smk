@@ -14,9 +14,6 @@ rule plan:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
     params:
         code=code("plan.py"),
     shell:

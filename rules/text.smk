@@ -12,8 +12,11 @@ out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/t
 rule read_questions:
     """Read the questions of a source; empty and broken ones are rejected."""
     input:
-        raw=list_raw_questions,
-        raw_summaries=list_question_summaries,
+        raw=lambda wildcards: list_raw_files(wildcards.questions),
+        raw_summaries=lambda wildcards: [
+            f"work/fetch_shard/{wildcards.questions}/{shard}.json"
+            for shard in needed_shards(wildcards.questions)
+        ],
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",

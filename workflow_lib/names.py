@@ -66,13 +66,14 @@ def one_of(names: Iterable[str]) -> str:
 
 def target_lines(names: Names, servers: dict[str, Any]) -> list[str]:
     """A line for each target: stages, artifacts, servers, and what shows without building."""
-    stages = {"all": "everything"} | {stage: f"{len(each)} artifacts" for stage, each in names.stages.items()}
-    looks = {
+    targets = {
+        "all": "everything",
+        **{stage: f"{len(artifacts)} artifacts" for stage, artifacts in names.stages.items()},
         "plan": "what a run will fetch, write and ask",
         "publish_built": "manifest, card and report of the artifacts that stand",
         "refresh": "what branches name now",
+        **{f"data/{name}.parquet": stage for stage, artifacts in names.stages.items() for name in artifacts},
+        "probe": "every server",
+        **{f"{does}_{name}": servers[name]["model"] for does in ("probe", "serve") for name in servers},
     }
-    files = {f"data/{name}.parquet": stage for stage, each in names.stages.items() for name in each}
-    asked = {"probe": "every server"}
-    asked |= {f"{does}_{name}": servers[name]["model"] for does in ("probe", "serve") for name in servers}
-    return [f"{target:<72} {what}" for target, what in (stages | looks | files | asked).items()]
+    return [f"{target:<72} {what}" for target, what in targets.items()]

@@ -85,13 +85,12 @@ def image_settings(config: dict[str, Any], source: str) -> dict[str, Any]:
 
 def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """What is read of a source of questions."""
-    return {
-        "repo": source["repo"],
-        "question": source["question"],
-        "reference": source.get("reference"),
+    own = {key: source.get(key) for key in ("repo", "question", "reference")}
+    shared = {
         "max_questions": config["text_reasoning"]["max_questions"],
         "on_bad_shard": config["on_bad_shard"],
     }
+    return own | shared
 
 
 def as_json(value: Any) -> Callable[[Any], str]:
