@@ -92,7 +92,7 @@ rule gather_parts:
 
 
 rule assemble_artifact:
-    """Put the parts of an artifact, with their pictures, into its one file, and their rejects into another."""
+    """Put the parts of an artifact, with their pictures, into one file, and their rejects into another."""
     input:
         gathered="work/gather_parts/{name}.json",
         parts=lambda wildcards: [ancient(part) for part in list_parts(wildcards)],
