@@ -28,6 +28,7 @@ from prep.inference.transport import STREAM, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from prep.serving.server_config import ServerConfig
+from prep.storage.atomic import write_json
 
 log = logging.getLogger("prep")
 
@@ -114,7 +115,7 @@ class Client:
                 missing.add(key)
         # So many may fail for no fault of their own. 0.29 of 100 is a little less than 29.
         self._failure_budget = max_failed_share * len(due) + 1e-6
-        progress = Progress(self._progress_path, self._config, len(due))
+        progress = Progress(self._config, len(due))
         # The same request once more gets the same answer.
         progress.from_journal = len(due) - len(missing)
         state = "failed"
@@ -124,7 +125,7 @@ class Client:
             state = "done"
         finally:
             progress.mark(state, 0)
-            progress.snapshot()()
+            write_json(self._progress_path, progress.snapshot())
             progress.report()
         for id_, mode, key in due:
             if failed := self._failures.get(key):
@@ -135,7 +136,7 @@ class Client:
                 raise RuntimeError(f"{id_}: requests() gave other requests than before")
             progress.count_response(mode, record)
             yield id_, self._answers.response(record)
-        progress.snapshot()()
+        write_json(self._progress_path, progress.snapshot())
 
     def _missing(self, requests: Iterable[Request], missing: set[str]) -> Iterator[Request]:
         """The requests to send, each once."""
@@ -201,7 +202,8 @@ class Client:
         async def write_progress() -> None:
             while True:
                 progress.mark("running", pool.in_flight)
-                await asyncio.to_thread(progress.snapshot())  # a shared file system may take its time
+                # A shared file system may take its time.
+                await asyncio.to_thread(write_json, self._progress_path, progress.snapshot())
                 await asyncio.sleep(reports.WRITE_INTERVAL_S)
 
         async def refresh_endpoints() -> None:

@@ -3,15 +3,11 @@
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from prep.inference.errors import RequestError
 from prep.records.reason import Reason
 from prep.serving.server_config import ServerConfig
-from prep.storage.atomic import write_json
 
 log = logging.getLogger("prep")
 
@@ -20,14 +16,13 @@ LOG_INTERVAL_S = 60.0  # seconds between two lines of the log
 
 
 class Progress:
-    """The counts of one batch of `total` requests; reports go to the log and to `path`.
+    """The counts of one batch of `total` requests.
 
     Tokens are those that the server counted: of what was answered in this run, and by mode of all answers
     that the batch was given, whichever run asked for them.
     """
 
-    def __init__(self, path: Path, config: ServerConfig, total: int):
-        self._path = path
+    def __init__(self, config: ServerConfig, total: int):
         self._named = {"server": config.name, "model": config.model}
         self.total = total
         self.from_journal = 0
@@ -96,33 +91,29 @@ class Progress:
         self._state, self._in_flight = state, in_flight
         self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
 
-    def snapshot(self) -> Callable[[], None]:
-        """What writes down the counts as they are now; it may take its time, in a thread of its own."""
+    def snapshot(self) -> dict[str, Any]:
+        """The counts as they are now, as the file tells them."""
         rate, token_rate, left = self._rates()
-        return partial(
-            write_json,
-            self._path,
-            {
-                **self._named,
-                "state": self._state,
-                "total": self.total,
-                "from_journal": self.from_journal,
-                "asked": self.answered + self.failed.total() + self._in_flight,
-                "answered": self.answered,
-                "finish_reasons": _sorted(self._finished),
-                "failed": _sorted(self.failed),
-                "retries": _sorted(self._retries),
-                "in_flight": self._in_flight,
-                "requests_per_second": round(rate, 3),
-                "prompt_tokens": self._tokens[0],
-                "completion_tokens": self._tokens[1],
-                "completion_tokens_per_second": round(token_rate, 1),
-                "modes": {mode: dict(counts) for mode, counts in sorted(self._modes.items())},
-                "seconds": round(self._marks[-1][0] - self._started, 1),
-                "eta_seconds": left,
-                "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            },
-        )
+        return {
+            **self._named,
+            "state": self._state,
+            "total": self.total,
+            "from_journal": self.from_journal,
+            "asked": self.answered + self.failed.total() + self._in_flight,
+            "answered": self.answered,
+            "finish_reasons": _sorted(self._finished),
+            "failed": _sorted(self.failed),
+            "retries": _sorted(self._retries),
+            "in_flight": self._in_flight,
+            "requests_per_second": round(rate, 3),
+            "prompt_tokens": self._tokens[0],
+            "completion_tokens": self._tokens[1],
+            "completion_tokens_per_second": round(token_rate, 1),
+            "modes": {mode: dict(counts) for mode, counts in sorted(self._modes.items())},
+            "seconds": round(self._marks[-1][0] - self._started, 1),
+            "eta_seconds": left,
+            "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
 
     def _rates(self) -> tuple[float, float, int | None]:
         """Answers and tokens a second, of the last minute or in the end of all, and the seconds to go."""
