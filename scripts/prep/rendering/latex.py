@@ -258,7 +258,7 @@ class _Parser:
 
     def parse_delimiter(self, token: str) -> list:
         text = SYMBOLS.get(token[1:], "") if token[0] == "\\" else token
-        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓") or not text:
+        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓"):
             raise UnsupportedLatex(f"{token} as a delimiter")
         return ["s", {"<": "⟨", ">": "⟩"}.get(text, text)]
 
