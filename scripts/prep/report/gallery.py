@@ -62,7 +62,6 @@ class Example:
     """A training row; `labels` are its mode and score in stage 3."""
 
     id: str
-    source_id: str | None
     labels: list[str]
     pictures: list[Picture]
     messages: list[Message]
@@ -91,7 +90,6 @@ def build_example(row: dict) -> Example:
     """Prepare a training row for the page."""
     return Example(
         row["id"],
-        row["source_id"],
         [f"{key} {row[key]}" for key in ("mode", "score") if row.get(key) is not None],
         [make_picture(each["bytes"]) for each in row["images"]],
         [Message(message["role"], split_message(message["content"])) for message in row["messages"]],
