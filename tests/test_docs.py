@@ -1,6 +1,7 @@
 """The documents name only what exists, and describe every sub-package and folder."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,10 @@ def test_the_files_of_every_rule_are_described() -> None:
     rules = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("rules/*.smk"))
     folders = set(re.findall(r'"(?:work|data)/(\w+)/', rules))
     assert {folder for folder in folders if f"/{folder}/" not in text} == set()
+
+
+def test_the_changelog_has_the_version_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", headings[1])
