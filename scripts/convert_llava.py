@@ -16,14 +16,11 @@ TURN = pa.struct([("from", parquet.RAW_TEXT), ("value", parquet.RAW_TEXT)])
 COLUMNS = ("id", pa.field("conversations", pa.list_(TURN)))
 
 
-def build_texts(batch: pa.RecordBatch, prepend_tag: bool) -> list[Text]:
-    """The source's id and the messages of each row, or the first rule that its conversation breaks."""
-    cells = zip(batch.column("id").to_pylist(), batch.column("conversations").to_pylist(), strict=True)
-    return [build_text(source_id, conversation, prepend_tag) for source_id, conversation in cells]
-
-
 def build_text(source_id: bytes | None, conversation: list[dict | None] | None, prepend_tag: bool) -> Text:
-    """One row's Text, from its cells; texts are still bytes, and may not be UTF-8."""
+    """A row's source id and messages, or the first rule that its conversation breaks.
+
+    The cells are still bytes, and may not be UTF-8.
+    """
     try:
         source_id = parquet.decode(source_id)
         turns = conversation and [decode_turn(turn) for turn in conversation]
@@ -42,8 +39,7 @@ def decode_turn(turn: dict[str, bytes | None] | None) -> Turn:
 
 def main() -> None:
     args = shard.parse_arguments(__doc__, ("--missing-tag", ("prepend", "reject")))
-    build = partial(build_texts, prepend_tag=args.missing_tag == "prepend")
-    shard.run(args, COLUMNS, build)
+    shard.run(args, COLUMNS, partial(build_text, prepend_tag=args.missing_tag == "prepend"))
 
 
 if __name__ == "__main__":

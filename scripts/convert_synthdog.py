@@ -4,8 +4,6 @@
 import json
 from functools import partial
 
-import pyarrow as pa
-
 from prep.convert import shard
 from prep.convert.shard import Text
 from prep.records.reason import Reason, Rejection
@@ -49,22 +47,17 @@ def parse_page_text(ground_truth: str | UnicodeDecodeError | None) -> str | Reje
     return text
 
 
-def build_text(ground_truth: str | UnicodeDecodeError | None, prompt: str) -> Text:
+def build_text(ground_truth: bytes | None, prompt: str) -> Text:
     """One row's Text: the prompt, and the page's text as the answer."""
-    text = parse_page_text(ground_truth)
+    text = parse_page_text(parquet.decode_or_error(ground_truth))
     if not isinstance(text, str):
         return Text(None, None, text)
     return Text(None, [{"content": prompt, "role": "user"}, {"content": text, "role": "assistant"}])
 
 
-def build_texts(batch: pa.RecordBatch, prompt: str) -> list[Text]:
-    """The Text of each row of a batch."""
-    return [build_text(cell, prompt) for cell in parquet.decode_column(batch.column("ground_truth"))]
-
-
 def main() -> None:
     args = shard.parse_arguments(__doc__, ("--language", tuple(PROMPTS)))
-    shard.run(args, COLUMNS, partial(build_texts, prompt=PROMPTS[args.language]))
+    shard.run(args, COLUMNS, partial(build_text, prompt=PROMPTS[args.language]))
 
 
 if __name__ == "__main__":

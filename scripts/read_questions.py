@@ -44,7 +44,7 @@ def read_cells(path: Path, columns: list[str]) -> Iterator[dict[str, Cell] | Rej
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     if path.suffix == ".parquet":
         for batch in parquet.Reader(path, columns).batches():
-            cells = [parquet.decode_column(batch.column(name)) for name in columns]
+            cells = [map(parquet.decode_or_error, batch.column(name).to_pylist()) for name in columns]
             yield from (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
         return
     rows = objects = 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import converted
 import nasty
-from convert_llava import COLUMNS, build_text, build_texts, decode_turn
+from convert_llava import COLUMNS, build_text, decode_turn
 from converted import FILE, broken_invariants, outputs, raw_summary, spelled
 from prep.convert.shard import Text
 from prep.records.reason import Reason
@@ -55,20 +55,26 @@ def test_text_that_is_not_utf8_is_the_reason(source_id: bytes, turns: list | Non
     assert "0xff" in found.rejection[1]
 
 
-def test_rows_of_a_batch_stay_in_order_and_apart() -> None:
-    kinds = pa.schema([pa.field(COLUMNS[0], pa.binary()), COLUMNS[1]])
-    rows = [
+def test_rows_of_a_shard_stay_in_order_and_apart(tmp_path: Path) -> None:
+    texts = [
         {"id": b"a", "conversations": TURNS},
         {"id": None, "conversations": None},
         {"id": b"\xff", "conversations": TURNS},
         {"id": b"b", "conversations": TURNS + TURNS[:1]},
         {"id": b"c", "conversations": TURNS},
     ]
-    found = build_texts(pa.RecordBatch.from_pylist(rows, kinds), True)
+    found = [build_text(row["id"], row["conversations"], True) for row in texts]
     assert [text.source_id for text in found] == ["a", None, None, "b", "c"]
     assert [text.messages for text in found] == [MESSAGES, None, None, None, MESSAGES]
     reasons = [None, Reason.NO_CONVERSATION, Reason.TEXT_NOT_UTF8, Reason.ODD_TURNS, None]
     assert [text.rejection and text.rejection[0] for text in found] == reasons
+
+    kinds = pa.schema([parquet.PICTURE, pa.field(COLUMNS[0], pa.binary()), COLUMNS[1]])
+    rows = [{"image": {"bytes": nasty.plain(), "path": None}} | row for row in texts]
+    pq.write_table(pa.Table.from_pylist(rows, kinds), tmp_path / "raw.parquet")
+    out = converted.llava(tmp_path / "raw.parquet", tmp_path)
+    assert out.fates == spelled(reasons)
+    assert [(row["source_id"], row["messages"]) for row in out.rows] == [("a", MESSAGES), ("c", MESSAGES)]
 
 
 cells = st.none() | st.binary(max_size=8) | st.text(max_size=8).map(lambda text: text.encode())

@@ -71,7 +71,7 @@ def test_the_prompts_are_these() -> None:
 
 
 def test_a_page_is_one_question_and_its_text() -> None:
-    assert build_text('{"gt_parse": {"text_sequence": " A. "}}', "<image>\nRead.") == Text(
+    assert build_text(b'{"gt_parse": {"text_sequence": " A. "}}', "<image>\nRead.") == Text(
         None, [{"content": "<image>\nRead.", "role": "user"}, {"content": "A.", "role": "assistant"}]
     )
     assert build_text(None, "<image>\nRead.") == Text(None, None, (Reason.GROUND_TRUTH_INVALID, "null"))
@@ -91,7 +91,10 @@ def test_any_ground_truth_has_a_text_that_can_be_stored_or_a_reason(ground_truth
     if isinstance(found, str):
         assert found == json.loads(ground_truth)["gt_parse"]["text_sequence"].strip()
         assert found.encode().decode() == found != ""
-        row = {"messages": build_text(ground_truth, PROMPTS["en"]).messages, "images": [{"bytes": b"a"}]}
+        row = {
+            "messages": build_text(ground_truth.encode(), PROMPTS["en"]).messages,
+            "images": [{"bytes": b"a"}],
+        }
         assert set(broken_invariants(row)) <= {"no thought"}
     else:
         assert isinstance(found[0], Reason)

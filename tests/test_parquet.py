@@ -312,7 +312,7 @@ def test_batches_are_small_however_large_the_sources_groups(tmp_path: Path) -> N
 
 def test_texts_give_an_error_in_place_of_what_is_not_utf8() -> None:
     column = pa.array([b"a", None, b"", b"\xff", "字\x00".encode(), b"\xed\xa0\x80"])
-    first, null, empty, broken, chinese, surrogate = parquet.decode_column(column)
+    first, null, empty, broken, chinese, surrogate = map(parquet.decode_or_error, column.to_pylist())
     assert (first, null, empty, chinese) == ("a", None, "", "字\x00")
     assert isinstance(broken, UnicodeDecodeError)
     assert isinstance(surrogate, UnicodeDecodeError)

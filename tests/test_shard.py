@@ -117,7 +117,7 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(shard, "convert_rows", look)
     source = parquet.Reader(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
-    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "build_texts": list, "check": "decode"}
+    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "build_text": list, "check": "decode"}
     job = Conversion(name="a", file="b", max_pixels=1, threads=2, **about)
     assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
     assert alone == [0]

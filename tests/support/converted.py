@@ -87,8 +87,8 @@ def llava(
     raw: Path, folder: Path, missing_tag: str = "prepend", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of LLaVA's layout."""
-    build_texts = partial(convert_llava.build_texts, prepend_tag=missing_tag == "prepend")
-    given = {"columns": convert_llava.COLUMNS, "build_texts": build_texts, "max_pixels": 89_478_485} | about
+    build_text = partial(convert_llava.build_text, prepend_tag=missing_tag == "prepend")
+    given = {"columns": convert_llava.COLUMNS, "build_text": build_text, "max_pixels": 89_478_485} | about
     return _convert(raw, folder, on_bad_shard, **given)
 
 
@@ -96,10 +96,10 @@ def synthdog(
     raw: Path, folder: Path, language: str = "en", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of SynthDoG's layout."""
-    build = partial(convert_synthdog.build_texts, prompt=convert_synthdog.PROMPTS[language])
+    build = partial(convert_synthdog.build_text, prompt=convert_synthdog.PROMPTS[language])
     given = {
         "columns": convert_synthdog.COLUMNS,
-        "build_texts": build,
+        "build_text": build,
         "max_pixels": 50_000_000,
     } | about
     return _convert(raw, folder, on_bad_shard, **given)

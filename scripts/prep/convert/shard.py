@@ -41,16 +41,13 @@ class Text:
     rejection: Rejection | None = None
 
 
-TextBuilder = Callable[[pa.RecordBatch], list[Text]]
-
-
 @dataclass(frozen=True)
 class Conversion:
     """The parameters of one shard's conversion.
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
     read, from the first (None: all). `columns` are the source's own beside the picture (see parquet.Reader);
-    `build_texts` turns a batch of them into one Text a row. `threads` is the number of processes that decode.
+    `build_text` turns a row's cells of them into its Text. `threads` is the number of processes that decode.
     """
 
     raw: Path
@@ -59,7 +56,7 @@ class Conversion:
     name: str
     take: int | None
     columns: Sequence[str | pa.Field]
-    build_texts: TextBuilder
+    build_text: Callable[..., Text]
     check: image_check.Check
     max_pixels: int
     threads: int
@@ -83,8 +80,8 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
     return parser.parse_args()
 
 
-def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts: TextBuilder) -> None:
-    """Convert the shard that `parse_arguments` names; see Conversion for `columns` and `build_texts`."""
+def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_text: Callable[..., Text]) -> None:
+    """Convert the shard that `parse_arguments` names; see Conversion for `columns` and `build_text`."""
     raw = read_json(args.raw_summary)["files"]["raw"]
     job = Conversion(
         raw=args.raw,
@@ -93,7 +90,7 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_texts
         name=args.name,
         take=args.take,
         columns=columns,
-        build_texts=build_texts,
+        build_text=build_text,
         check=args.check,
         max_pixels=args.max_pixels,
         threads=args.threads,
@@ -192,9 +189,10 @@ def _is_full(waiting: deque[tuple[int, Future[SplitRows]]], most: int) -> bool:
 def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
-    texts = job.build_texts(rows.texts)
-    cells = zip(rows.pictures, rows.names, texts, strict=True)
-    for row, (picture, name, text) in enumerate(cells, rows.start):
+    own = (column.to_pylist() for column in rows.texts.columns)
+    cells = zip(rows.pictures, rows.names, *own, strict=True)
+    for row, (picture, name, *texts) in enumerate(cells, rows.start):
+        text = job.build_text(*texts)
         origin = {"id": row_id(job.name, job.file, row), "row": row}
         if rejection := find_picture_rejection(picture, name, job.max_pixels, job.check) or text.rejection:
             reason, detail = rejection

@@ -21,7 +21,11 @@ class Mirror:
 
     def files(self, commit: None, patterns: list[str]) -> list[HubFile]:
         found = {path for pattern in patterns for path in self.root.glob(pattern) if not path.is_dir()}
-        sizes = {path.relative_to(self.root).as_posix(): measure_file(path) for path in found}
+        # A dangling link has no size.
+        sizes = {
+            path.relative_to(self.root).as_posix(): path.stat().st_size if path.is_file() else None
+            for path in found
+        }
         for path in sizes:
             if path != path.encode(errors="replace").decode():
                 raise UserError(f"{self.root}: the name {path!a} is not UTF-8; rename the file")
@@ -47,8 +51,3 @@ class Mirror:
         link.unlink(missing_ok=True)
         link.symlink_to(source)
         link.replace(to)
-
-
-def measure_file(path: Path) -> int | None:
-    """The bytes of a regular file; None where there is none, as behind a dangling link."""
-    return path.stat().st_size if path.is_file() else None

@@ -35,7 +35,7 @@ BUFFER_BYTES = 1024 * 1024
 """The read buffer of a column; without it, pyarrow reads the column's whole row group."""
 
 RAW_TEXT = pa.binary()
-"""A text column is read as bytes: a cell that is not UTF-8 costs its row and no other (see decode_column)."""
+"""A text column is read as bytes: a cell that is not UTF-8 costs its row and no other."""
 
 PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", RAW_TEXT)]))
 """The column of pictures of every converted source."""
@@ -252,15 +252,8 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.cast(kind)
 
 
-def decode_column(column: pa.Array) -> list[str | UnicodeDecodeError | None]:
-    """Decode each cell of a RAW_TEXT column; a cell that is not UTF-8 becomes its error.
-
-    So it costs its row and no other.
-    """
-    return [_decode_or_error(cell) for cell in column.to_pylist()]
-
-
-def _decode_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
+def decode_or_error(cell: bytes | None) -> str | UnicodeDecodeError | None:
+    """The text of a RAW_TEXT cell, or its error where it is not UTF-8: so it costs its row and no other."""
     try:
         return decode(cell)
     except UnicodeDecodeError as error:
