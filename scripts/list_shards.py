@@ -3,7 +3,7 @@
 
 import argparse
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -131,17 +131,17 @@ def check_whole(paths: list[str], dangling: list[str], where: str) -> None:
 def check_names(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
     """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
     if not found and missing:
-        raise UserError(
-            f"{where}: every file is missing, and none is there to read: {shorten_names(missing)}"
-        )
+        line = f"every file is missing, and none is there to read: {shorten_names(missing)}"
+        raise UserError(f"{where}: {line}")
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
         raise UserError(line)
-    names = Counter(PurePosixPath(file.path).stem for file in found)
-    name, count = names.most_common(1)[0]
-    if count > 1:
-        same = " and ".join(file.path for file in found if PurePosixPath(file.path).stem == name)
-        line = f"{where} has several files of one name, by which rows are known: {same}"
+    named = defaultdict(list)
+    for file in found:
+        named[PurePosixPath(file.path).stem].append(file.path)
+    same = max(named.values(), key=len)
+    if len(same) > 1:
+        line = f"{where} has several files of one name, by which rows are known: {' and '.join(same)}"
         raise UserError(f"{line}; leave all but one out in the source's files")
 
 

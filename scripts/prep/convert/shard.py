@@ -173,17 +173,14 @@ def convert_batches(
         large = rows.nbytes > HELD_BYTES
         if not large:
             waiting.append((rows.nbytes, pool.submit(convert_rows, job, rows)))
-        while waiting and (large or _is_full(waiting, 2 * job.threads)):
+        most = 0 if large else 2 * job.threads
+        while len(waiting) > most or sum(size for size, _ in waiting) > HELD_BYTES:
             yield waiting.popleft()[1].result()
         if large:
             yield convert_rows(job, rows)
         del rows
     while waiting:
         yield waiting.popleft()[1].result()
-
-
-def _is_full(waiting: deque[tuple[int, Future[SplitRows]]], most: int) -> bool:
-    return len(waiting) > most or sum(size for size, _ in waiting) > HELD_BYTES
 
 
 def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
