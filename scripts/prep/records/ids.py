@@ -5,6 +5,7 @@ repository's name. STEM is the file's name without its ending. ROW counts from 0
 An answer, and the training row that is made of it, is `QUESTION ID#MODE.SAMPLE`.
 """
 
+from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -19,7 +20,13 @@ class AnswerId(NamedTuple):
 
 def row_id(name: str, file: str, row: int) -> str:
     """The id of a row; `file` is the file's path in the source's repository."""
-    return f"{name}/{PurePosixPath(file).stem}:{row}"
+    return f"{name}/{_stem(file)}:{row}"
+
+
+@cache
+def _stem(file: str) -> str:
+    # Parsing the path for every row would be a tenth of a conversion that reads headers alone.
+    return PurePosixPath(file).stem
 
 
 def question_source(repo: str) -> str:
