@@ -793,17 +793,19 @@ def test_free_port_refuses_one_that_is_listened_on():
 
 
 @pytest.mark.parametrize(
-    ("stat", "runs"),
+    ("stat", "group"),
     [
-        (b"12 (vllm) S 1 34 34 0 -1", True),
-        (b"12 (a name) R 1 9) Z 1 34 34 0 -1", False),
-        (b"12 (odd) S 34 (name) S 1 35 34 0 -1", False),
-        (b"12 (a) b) (c) R 1 34 34 0 -1", True),
-        (b"12 (gone) X 1 34 34 0 -1", False),
+        (b"12 (vllm) S 1 34 34 0 -1", b"34"),
+        (b"12 (a name) R 1 9) Z 1 34 34 0 -1", None),
+        (b"12 (odd) S 34 (name) S 1 35 34 0 -1", b"35"),
+        (b"12 (a) b) (c) R 1 34 34 0 -1", b"34"),
+        (b"12 (gone) X 1 34 34 0 -1", None),
     ],
 )
-def test_a_process_of_the_group_is_told_by_its_stat_line(stat, runs):
-    assert process_group._is_member(34, stat) is runs
+def test_the_group_of_a_living_process_is_told_by_its_stat_line(tmp_path, stat, group):
+    (tmp_path / "stat").write_bytes(stat)
+    fields = process_group._read_stat(tmp_path / "stat")
+    assert (fields and fields[2]) == group
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,10 @@ def is_group_alive(group: int) -> bool:
 
 def list_members(group: int) -> Iterator[int]:
     """List the processes of a group in /proc, without zombies."""
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if entry.isdigit() and _is_member(group, Path("/proc", entry, "stat").read_bytes()):
-                yield int(entry)
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        fields = _read_stat(Path("/proc", entry, "stat"))
+        if fields and int(fields[2]) == group:
+            yield int(entry)
 
 
 def identify_process(pid: int) -> str | None:
@@ -152,13 +152,8 @@ def identify_process(pid: int) -> str | None:
 
     The kernel reuses ids, but not with the same start time. None also where there is no /proc.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    state, *rest = stat.rpartition(b")")[2].split()
-    # proc(5): the state is field 3, the start time field 22.
-    return None if state in DEAD_STATES else f"{pid}:{int(rest[18])}"
+    fields = _read_stat(Path(f"/proc/{pid}/stat"))
+    return f"{pid}:{int(fields[19])}" if fields else None
 
 
 def identify_machine() -> list[str]:
@@ -179,10 +174,15 @@ def end_with_parent() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _is_member(group: int, stat: bytes) -> bool:
-    """Read `pid (name) state ppid pgrp …` (proc(5)); a name may hold spaces and brackets."""
-    state, _parent, its_group = stat.rpartition(b")")[2].split()[:3]
-    return int(its_group) == group and state not in DEAD_STATES
+def _read_stat(path: Path) -> list[bytes] | None:
+    """Read a process's state, parent, group and so on, as proc(5) has them; None if it has ended.
+
+    Before them are its id and, in brackets, its name, which may hold spaces and brackets.
+    """
+    with contextlib.suppress(OSError):
+        fields = path.read_bytes().rpartition(b")")[2].split()
+        return None if fields[0] in DEAD_STATES else fields
+    return None
 
 
 def _can_signal(group: int) -> bool:

@@ -77,7 +77,8 @@ def run(main: Callable[[], None]) -> None:
     except (UserError, OSError) as error:
         sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
     except KeyboardInterrupt:
-        sys.exit(_exit_code(signal.SIGINT, "interrupted"))
+        log.info("interrupted")
+        sys.exit(128 + signal.SIGINT)
 
 
 def _words(error: UserError | OSError) -> str:
@@ -95,9 +96,5 @@ def _show_traceback(*error: Any) -> None:
 def _terminated(number: int, _frame: object) -> None:
     # The kernel may repeat the signal, for each thread of a killed workflow. Closing goes on.
     signal.signal(number, signal.SIG_IGN)
-    sys.exit(_exit_code(number, "terminated"))
-
-
-def _exit_code(number: int, word: str) -> int:
-    log.info("%s", word)
-    return 128 + number
+    log.info("terminated")
+    sys.exit(128 + number)

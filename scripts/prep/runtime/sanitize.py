@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from os.path import commonprefix
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
@@ -85,7 +86,7 @@ def sanitize(text: str) -> str:
     text = _mask_beginnings(text[::-1], [form[::-1] for form in forms])[::-1]
     for secret in _short:
         text = re.sub(rf"(\bbearer\s+){re.escape(secret)}(?!\w)", rf"\1{MASK}", text, flags=re.IGNORECASE)
-    text = _CONTROL.sub(_escape, text)
+    text = _CONTROL.sub(lambda control: control[0].encode("unicode_escape").decode(), text)
     return text.encode(errors="replace").decode()
 
 
@@ -102,15 +103,10 @@ def _mask_beginnings(text: str, forms: Sequence[str]) -> str:
         pieces, at = [], 0
         while (start := text.find(beginning, at)) >= 0:
             pieces += [text[at:start], MASK]
-            at = start + max(_common_prefix_length(form, text[start : start + len(form)]) for form in forms)
+            rest = text[start : start + len(forms[0])]  # the longest form is first
+            at = start + max(len(commonprefix([form, rest])) for form in forms)  # noqa: RUF071
         text = "".join([*pieces, text[at:]])
     return text
-
-
-def _common_prefix_length(one: str, other: str) -> int:
-    """Return the length of the common prefix of two texts."""
-    pairs = zip(one, other, strict=False)
-    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _encode_base64(secret: bytes) -> set[str]:
@@ -121,7 +117,3 @@ def _encode_base64(secret: bytes) -> set[str]:
         own = whole[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
         found |= {own, own.replace("+", "-").replace("/", "_")}
     return found
-
-
-def _escape(control: re.Match[str]) -> str:
-    return control[0].encode("unicode_escape").decode()

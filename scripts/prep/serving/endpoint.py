@@ -1,7 +1,6 @@
 """Endpoints of OpenAI-compatible servers: health checks, and discovery of external servers."""
 
 import asyncio
-import contextlib
 import http.client
 import json
 import logging
@@ -9,6 +8,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,18 @@ class Endpoint:
         register_secret(self.api_key)
 
 
+@dataclass(frozen=True)
+class _Check:
+    """The result of a health check: the error, or None where the server is healthy.
+
+    `final`: no later check can succeed. `busy`: the server may answer a later check.
+    """
+
+    error: str | None = None
+    final: bool = False
+    busy: bool = False
+
+
 class ExternalServers:
     """The external servers of `base_urls`."""
 
@@ -45,7 +57,6 @@ class ExternalServers:
         self._config = config
         self._found: list[Endpoint] = []
         self._missing: list[Endpoint] = []
-        self._busy = False  # whether one that did not answer may yet
         self._search: asyncio.Task | None = None
 
     async def endpoints(self) -> list[Endpoint]:
@@ -60,15 +71,14 @@ class ExternalServers:
             if not self._config.base_urls:
                 raise UserError(f"{name}: base_urls is empty; name where the external server runs")
             self._missing = [Endpoint(url.rstrip("/"), key) for url in self._config.base_urls]
-            absent, wrong = await self._check_first()
-            if wrong:
+            failed = await self._check_first()
+            if wrong := [check.error for check in failed if check.final]:
                 raise UserError(f"{name}: {'; '.join(wrong)}")
             if not self._found:
-                raise UserError(
-                    f"{name}: no server answers ({'; '.join(absent)}); start one or mend base_urls"
-                )
-            for error in absent:
-                log.warning("%s: goes on without %s", name, error)
+                absent = "; ".join(check.error for check in failed)
+                raise UserError(f"{name}: no server answers ({absent}); start one or mend base_urls")
+            for check in failed:
+                log.warning("%s: goes on without %s", name, check.error)
         elif self._missing and (self._search is None or self._search.done()):
             self._search = asyncio.create_task(self._recheck_missing())
         return list(self._found)
@@ -87,39 +97,39 @@ class ExternalServers:
             raise UserError(f"{self._config.name}: the variable {variable} of api_key_env holds no key")
         return key
 
-    async def _check_first(self) -> tuple[list[str], list[str]]:
-        """Check all, again while none answers but one is busy; return the last result of `_check_missing`."""
+    async def _check_first(self) -> list[_Check]:
+        """Check all, again while none answers but one is busy; return the failures of the last time."""
         now = asyncio.get_running_loop().time
         deadline, timeout = now() + self._config.request_timeout, self.timeout_s
         while True:
-            absent, wrong = await self._check_missing(min(timeout, max(deadline - now(), self.timeout_s)))
+            failed = await self._check_missing(min(timeout, max(deadline - now(), self.timeout_s)))
             left = deadline - now()
-            if self._found or wrong or not self._busy or left <= 0:
-                return absent, wrong
-            name = self._config.name
-            log.info("%s: waits up to %.0f s for a busy server (%s)", name, left, "; ".join(absent))
+            final, busy = any(check.final for check in failed), any(check.busy for check in failed)
+            if self._found or final or not busy or left <= 0:
+                return failed
+            absent = "; ".join(check.error for check in failed)
+            log.info("%s: waits up to %.0f s for a busy server (%s)", self._config.name, left, absent)
             await asyncio.sleep(min(timeout / 5, left))
             timeout *= 2
 
-    async def _check_missing(self, timeout: float) -> tuple[list[str], list[str]]:
-        """Check the missing ones; return the errors of those still missing, and of those given up."""
+    async def _check_missing(self, timeout: float) -> list[_Check]:
+        """Check the missing ones, give up those that no later check can find; return the failures."""
         model, asked = self._config.model, self._missing
         checks = await asyncio.gather(*(_check_endpoint(each, model, timeout) for each in asked))
         pairs = list(zip(asked, checks, strict=True))
         self._found += [each for each, check in pairs if check.error is None]
         self._missing = [each for each, check in pairs if check.error and not check.final]
-        self._busy = any(check.busy for check in checks)
-        absent = [check.error for check in checks if check.error and not check.final]
-        return absent, [check.error for check in checks if check.error and check.final]
+        return [check for check in checks if check.error]
 
     async def _recheck_missing(self) -> None:
         await asyncio.sleep(self.recheck_s)
         before = len(self._found)
-        _, wrong = await self._check_missing(self._config.request_timeout)
+        failed = await self._check_missing(self._config.request_timeout)
         for each in self._found[before:]:
             log.info("%s: goes on with %s too", self._config.name, each.base_url)
-        for error in wrong:
-            log.warning("%s: goes on without %s", self._config.name, error)
+        for check in failed:
+            if check.final:
+                log.warning("%s: goes on without %s", self._config.name, check.error)
 
 
 def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
@@ -147,23 +157,17 @@ def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
 
 async def fetch_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
     """Run `get_json` in a daemon thread. The event loop can end without waiting for it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[tuple[int, Any]] = loop.create_future()
-
-    def settle(found: tuple[int, Any] | Exception) -> None:
-        if not future.done():
-            (future.set_exception if isinstance(found, Exception) else future.set_result)(found)
+    found: Future[tuple[int, Any]] = Future()
+    found.set_running_or_notify_cancel()  # the thread sets it, though nobody waits any more
 
     def work() -> None:
         try:
-            found = get_json(url, key, timeout)
+            found.set_result(get_json(url, key, timeout))
         except Exception as error:
-            found = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, found)
+            found.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(found)
 
 
 def list_models(body: Any) -> list[dict[str, Any]]:
@@ -188,18 +192,6 @@ def is_loopback(url: str) -> bool:
     """Whether a URL's host is a loopback name or address."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
-
-
-@dataclass(frozen=True)
-class _Check:
-    """The result of a health check: the error, or None where the server is healthy.
-
-    `final`: no later check can succeed. `busy`: the server may answer a later check.
-    """
-
-    error: str | None = None
-    final: bool = False
-    busy: bool = False
 
 
 async def _check_endpoint(endpoint: Endpoint, model: str, timeout: float) -> _Check:
