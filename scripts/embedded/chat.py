@@ -2,8 +2,6 @@
 
 import json
 import math
-import time
-import uuid
 from typing import Any
 
 from embedded.grammar import BOXED, NO_THINK, THINKING, Form, UnsupportedSchema, build_schema_form
@@ -103,23 +101,16 @@ class Chat:
         return f"This was read in the picture:\n{text}" if text else "Nothing could be read in the picture."
 
     def _build_response(self, answer: dict, form: Form, streamed: bool) -> dict[str, Any]:
-        choice, usage = answer["choices"][0], answer["usage"]
+        (choice,), usage = answer["choices"], answer["usage"]
         finish = choice["finish_reason"]
         content = form.wrap_lines(choice["message"]["content"], finished=finish == "stop")
-        message = {"role": "assistant", "content": content}
+        message = {"delta" if streamed else "message": {"role": "assistant", "content": content}}
         return {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "id": answer["id"],
             "object": "chat.completion.chunk" if streamed else "chat.completion",
-            "created": int(time.time()),
+            "created": answer["created"],
             "model": self._name,
-            "choices": [
-                {
-                    "index": 0,
-                    "delta" if streamed else "message": message,
-                    "logprobs": None,
-                    "finish_reason": finish,
-                }
-            ],
+            "choices": [{"index": 0, **message, "logprobs": None, "finish_reason": finish}],
             "usage": {key: usage[key] for key in ("prompt_tokens", "completion_tokens", "total_tokens")},
         }
 
@@ -163,9 +154,7 @@ def _read_sampling(request: dict) -> dict[str, Any]:
 
 def _is_number(value: Any, kind: type) -> bool:
     """Whether it is a finite number, a whole one if `kind` is int."""
-    if isinstance(value, float):
-        return kind is float and math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int or (kind is type(value) is float and math.isfinite(value))
 
 
 def _read_schema(response_format: Any) -> Form | None:

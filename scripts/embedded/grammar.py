@@ -2,8 +2,10 @@
 
 A model of 135 million parameters holds no form by itself. A grammar bounds it to short whole sentences, one
 line for each part of the form, or to JSON that obeys a schema. The tags of a form are added afterwards, which
-saves half of the tokens. llama.cpp's own conversion of schemas does not serve here: it answers without
-constraint where it does not understand a schema, hangs on contradictory lengths, and bounds no string.
+saves half of the tokens. llama.cpp's own conversions of schemas do not serve here. That of `json_schema`
+hangs on contradictory lengths, and leaves the white space to the model. With llguidance's (the library's
+`json_schema_to_grammar`) it answers without constraint, and without an error, where it does not understand a
+schema.
 The notation: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
 
@@ -94,7 +96,7 @@ def _convert_schema(schema: Any, place: str) -> str:
         values = [schema["const"]] if "const" in keys else schema["enum"]
         if not isinstance(values, list) or not values:
             raise UnsupportedSchema(f"{place}.enum is not a list of values")
-        return _join_alternatives(_quote_literal(_dump(value)) for value in values)
+        return _join_alternatives(_dump(_dump(value)) for value in values)
     kind = schema.get("type")
     if kind == "object":
         _check_keywords(keys, {"type", "properties", "required", "additionalProperties"}, place)
@@ -130,7 +132,7 @@ def _convert_object(schema: dict, place: str) -> str:
     ):
         raise UnsupportedSchema(f"{place}.required names what properties has not")
     members = (
-        f"{_quote_literal(_dump(name) + ': ')} {_convert_schema(value, f'{place}.{name}')}"
+        f"{_dump(_dump(name) + ': ')} {_convert_schema(value, f'{place}.{name}')}"
         for name, value in properties.items()
     )
     return f'("{{" {""" ", " """.join(members)} "}}")'
@@ -142,7 +144,7 @@ def _convert_number(schema: dict, place: str) -> str:
         fraction = ' ("." [0-9]{1,4})?' if schema["type"] == "number" else ""
         return f'("-"? ("0" | [1-9] [0-9]{{0,5}}){fraction})'
     least, most = schema.get("minimum"), schema.get("maximum")
-    if not (_is_whole(least) and _is_whole(most) and 0 <= most - least <= _MAX_RANGE):
+    if not (type(least) is type(most) is int and 0 <= most - least <= _MAX_RANGE):
         raise UnsupportedSchema(f"{place} needs a whole minimum and maximum, at most {_MAX_RANGE} apart")
     return _join_alternatives(f'"{value}"' for value in range(least, most + 1))
 
@@ -150,13 +152,9 @@ def _convert_number(schema: dict, place: str) -> str:
 def _read_bounds(schema: dict, lower: str, upper: str, cap: int, place: str) -> tuple[int, int]:
     """Read the two limits of a length, the upper one no higher than `cap`."""
     least, most = schema.get(lower, 0), schema.get(upper, cap)
-    if not (_is_whole(least) and _is_whole(most) and 0 <= least <= min(most, cap)):
+    if not (type(least) is type(most) is int and 0 <= least <= min(most, cap)):
         raise UnsupportedSchema(f"{place} has no length of at most {cap} between {lower} and {upper}")
     return least, min(most, cap)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_keywords(keys: set[str], known: set[str], place: str) -> None:
@@ -169,10 +167,5 @@ def _join_alternatives(expressions: Any) -> str:
 
 
 def _dump(value: Any) -> str:
+    """Write JSON. JSON of a JSON text is its literal in GBNF: both escape quotes and backslashes alike."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _quote_literal(text: str) -> str:
-    """Quote a GBNF literal. `text` is JSON, so it holds no control characters."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

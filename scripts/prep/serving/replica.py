@@ -5,7 +5,9 @@ import logging
 import os
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from prep.runtime.process_group import GuardedProcess
 from prep.runtime.program import UserError
@@ -20,9 +22,11 @@ log = logging.getLogger("prep")
 KEY_VARIABLE = "VLLM_API_KEY"
 CACHE_VARIABLE = "VLLM_CACHE_ROOT"
 PID_FILES = "running"  # folder of the PID files
+PORT_ATTEMPTS = 5  # when other programs take a free port first
 ACCESS_LOG_OK = 'HTTP/1.1" 200 OK'  # end of an access-log line, of which there are too many
 
 
+@dataclass(eq=False, repr=False)
 class Replica:
     """A server process on its own devices, used inside one event loop.
 
@@ -30,31 +34,21 @@ class Replica:
     start has new ones. `folder` holds the caches and PID files of the server.
     """
 
-    grace_s = 10.0  # from SIGTERM to SIGKILL
-    poll_s = 0.25  # between two health checks of a server that is starting
-    timeout_s = 5.0  # of a health check; doubled after each timeout
-    port_attempts = 5  # when other programs take a free port first
+    grace_s: ClassVar[float] = 10.0  # from SIGTERM to SIGKILL
+    poll_s: ClassVar[float] = 0.25  # between two health checks of a server that is starting
+    timeout_s: ClassVar[float] = 5.0  # of a health check; doubled after each timeout
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        name: str,
-        folder: Path,
-        devices: str | None = None,
-        port: int | None = None,
-        key: str | None = None,
-    ):
-        self.name = name
-        self.endpoint: Endpoint | None = None  # of the last start that became healthy
-        self.task: asyncio.Task | None = None  # of the last start
-        self._config = config
-        self._folder = folder
-        self._devices = devices
-        self._port = port
-        self._key = key
-        self._restarts = config.restarts
-        self._process: GuardedProcess | None = None
-        self._cache: tuple[Path, int] | None = None
+    name: str
+    config: ServerConfig
+    folder: Path
+    devices: str | None
+    port: int | None
+    key: str | None
+    endpoint: Endpoint | None = None  # of the last start that became healthy
+    task: asyncio.Task | None = None  # of the last start
+    _restarts: int = 0
+    _process: GuardedProcess | None = None
+    _cache: tuple[Path, int] | None = None
 
     def is_ready(self) -> bool:
         """Whether it became healthy, and has not died since."""
@@ -63,13 +57,13 @@ class Replica:
     def is_starting(self) -> bool:
         return self.task is not None and not self.task.done()
 
-    def failure(self) -> BaseException | None:
+    def get_failure(self) -> BaseException | None:
         """Return why it was given up, or None."""
         return self.task.exception() if self.task is not None and self.task.done() else None
 
     def ensure_started(self) -> None:
         """Start or restart it, if it does not run and was not given up."""
-        if not (self.is_ready() or self.is_starting() or self.failure()):
+        if not (self.is_ready() or self.is_starting() or self.get_failure()):
             self.task = asyncio.create_task(self._run())
 
     def cancel_start(self) -> None:
@@ -105,18 +99,18 @@ class Replica:
                 self._spend_restart(failure)
 
     def _spend_restart(self, failure: UserError) -> None:
-        if self._restarts == 0:
+        if self._restarts == self.config.restarts:
             raise failure
-        self._restarts -= 1
+        self._restarts += 1
         log.warning("%s; it is started again", failure)
 
     async def _start(self) -> Endpoint:
         """Start the server and wait until it is healthy; try another port if this one was taken."""
-        deadline = time.monotonic() + self._config.start_timeout
-        host = self._config.host
-        for _ in range(self.port_attempts):
-            port = find_free_port(host, self._port or 0)
-            endpoint = Endpoint(f"http://{url_host(host)}:{port}/v1", self._key or secrets.token_urlsafe(32))
+        deadline = time.monotonic() + self.config.start_timeout
+        host = self.config.host
+        for _ in range(PORT_ATTEMPTS):
+            port = find_free_port(host, self.port or 0)
+            endpoint = Endpoint(f"http://{url_host(host)}:{port}/v1", self.key or secrets.token_urlsafe(32))
             process = self._process = self._spawn(port, endpoint.api_key)
             try:
                 ready = await self._wait_until_ready(process, endpoint, deadline)
@@ -125,27 +119,27 @@ class Replica:
                 raise
             if ready:
                 log.info("%s: ready at %s", self.name, endpoint.base_url)
-                if self._key is not None:
-                    self._port = port
+                if self.key is not None:
+                    self.port = port
                 return endpoint
             await asyncio.to_thread(process.stop)
-            if self._port or not is_port_taken(host, port):
+            if self.port or not is_port_taken(host, port):
                 raise self._describe_failure(
                     process, f"the server ended ({process.describe_exit()}) before it was ready"
                 )
             log.warning("%s: another program took port %d first; trying another", self.name, port)
-        raise UserError(f"{self.name}: other programs took {self.port_attempts} free ports first")
+        raise UserError(f"{self.name}: other programs took {PORT_ATTEMPTS} free ports first")
 
     def _spawn(self, port: int, key: str) -> GuardedProcess:
-        command = build_command(self._config, port)
+        command = build_command(self.config, port)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", KEY_VARIABLE: key}
-        if self._devices is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = self._devices
-        if self._config.mode == "managed":
-            cache = Path(os.environ.get(CACHE_VARIABLE) or self._folder / "cache")
+        if self.devices is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = self.devices
+        if self.config.mode == "managed":
+            cache = Path(os.environ.get(CACHE_VARIABLE) or self.folder / "cache")
             self._cache = self._cache or lease_folder(cache)
             environment[CACHE_VARIABLE] = str(self._cache[0])
-        pid_files = self._folder.resolve() / PID_FILES
+        pid_files = self.folder.resolve() / PID_FILES
         pid_files.mkdir(parents=True, exist_ok=True)
         log.info("%s: starting %s", self.name, " ".join(command))
         pid_file = pid_files / f"{secrets.token_hex(8)}.json"
@@ -162,7 +156,7 @@ class Replica:
 
         Health alone proves nothing: another server may have taken the port.
         """
-        model = self._config.model
+        model = self.config.model
         root = endpoint.base_url.removesuffix("/v1")
         timeout = self.timeout_s
         while True:
@@ -182,7 +176,7 @@ class Replica:
             if process.describe_exit() is not None:
                 return False
             if time.monotonic() > deadline:
-                timeout = self._config.start_timeout
+                timeout = self.config.start_timeout
                 raise self._describe_failure(process, f"the server was not ready in {timeout} s ({seen})")
             await asyncio.sleep(self.poll_s)
 

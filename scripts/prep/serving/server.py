@@ -84,7 +84,7 @@ class Server:
         for number, devices in enumerate(split_devices(config)):
             name = config.name + (f".{number}" if config.replicas > 1 else "")
             port = config.port and config.port + number
-            self._replicas.append(Replica(config, name, self._folder, devices, port, key))
+            self._replicas.append(Replica(name, config, self._folder, devices, port, key))
         try:
             for replica in self._replicas:
                 replica.ensure_started()
@@ -103,7 +103,7 @@ class Server:
                 replica.ensure_started()
             living = [replica.endpoint for replica in self._replicas if replica.is_ready()]
             starting = [replica.task for replica in self._replicas if replica.is_starting()]
-            lost = {replica.name: replica.failure() for replica in self._replicas if replica.failure()}
+            lost = {each.name: failure for each in self._replicas if (failure := each.get_failure())}
             if not living and not starting:
                 raise next(reversed(lost.values()))
             for name in lost.keys() - self._reported:
