@@ -74,7 +74,7 @@ def ours(what: Namespace, url: str, folder: Path) -> None:
     """The client of the programs, from the first look into the journal to the last answer given."""
 
     class Running:
-        async def endpoints(self) -> list[Endpoint]:
+        async def ensure_endpoints(self) -> list[Endpoint]:
             return [Endpoint(url)]
 
     config = server_config("bench", "external", "model", concurrency=what.concurrency)

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from embedded.chat import ApiError, Chat
-from embedded.model import CONTEXT, Model, describe_version
+from embedded.model import CONTEXT_TOKENS, Model, describe_version
 from embedded.reader import Reader
 from prep.runtime.program import UserError, parser, run
 
@@ -141,7 +141,7 @@ def build_routes(name: str, threads: int) -> dict[str, Route]:
     """Load the model; return the routes."""
     chat = Chat(name, Model(threads), Reader(threads))
     model = {"id": name, "object": "model", "created": int(time.time()), "owned_by": "embedded"}
-    models = {"object": "list", "data": [model | {"max_model_len": CONTEXT}]}
+    models = {"object": "list", "data": [model | {"max_model_len": CONTEXT_TOKENS}]}
     return {
         "/health": ("GET", lambda _: {"status": "ok"}),
         "/version": ("GET", lambda _: {"version": describe_version()}),

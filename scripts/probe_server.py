@@ -220,7 +220,7 @@ async def ask_version(endpoint: Endpoint) -> str | None:
 async def probe_server(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Probe each endpoint of the server. Raises UserError where their probes differ."""
     with Server(config, folder) as server:
-        endpoints = await server.endpoints()
+        endpoints = await server.ensure_endpoints()
         found = await asyncio.gather(*(probe_endpoint(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]
     for endpoint, (other, _) in zip(endpoints, found, strict=True):

@@ -70,12 +70,12 @@ and in that run's configuration:
 async def serve(config: ServerConfig, folder: Path, key: Path) -> None:
     """Serve until interrupted. A server that dies restarts at the same address, with the same key."""
     with open_key_file(key) as write, Server(config, folder, stay=True) as server:
-        endpoints = await server.endpoints()
+        endpoints = await server.ensure_endpoints()
         write(endpoints[0].api_key)
         print(describe_usage(config, endpoints, key.resolve()), flush=True)
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            await server.endpoints()
+            await server.ensure_endpoints()
 
 
 def main() -> None:

@@ -529,10 +529,10 @@ def test_refusing_everything_lets_finish_what_is_on_its_way(ask, tmp_path, caplo
 
 def test_a_server_that_is_lost_lets_finish_what_the_others_do(ask, tmp_path):
     class Lost(Endpoints):
-        async def endpoints(self):
+        async def ensure_endpoints(self):
             if self.calls:
                 raise UserError("teacher: it died too often")
-            return await super().endpoints()
+            return await super().ensure_endpoints()
 
     def plan(seen: Ask) -> Reply:
         return Reply(kind="reset", delay=0.01) if number(seen) == 0 else Reply(delay=0.2)
@@ -706,11 +706,11 @@ def test_a_dead_endpoint_s_share_goes_to_the_living(ask):
 
 def test_a_server_that_dies_is_renewed_and_what_was_on_its_way_is_asked_again(ask):
     class Restarting(Endpoints):
-        async def endpoints(self):
+        async def ensure_endpoints(self):
             if self.calls:
                 await asyncio.sleep(0.1)  # while it starts, nothing is sent
                 self.given = [Endpoint(second.base_url)]
-            return await super().endpoints()
+            return await super().ensure_endpoints()
 
     def dies(seen: Ask) -> Reply:
         return Reply(kind="reset") if len(first.arrivals) > 20 else Reply(delay=0.003)
@@ -727,7 +727,7 @@ def test_a_server_that_dies_is_renewed_and_what_was_on_its_way_is_asked_again(as
 
 def test_the_failure_of_the_server_is_that_of_the_run(ask):
     class Broken:
-        async def endpoints(self):
+        async def ensure_endpoints(self):
             raise UserError("teacher: it never got ready")
 
     with pytest.raises(UserError, match="teacher: it never got ready"):
@@ -1014,7 +1014,7 @@ from prep.inference.journal import Journal
 from prep.runtime.program import run
 
 class Running:
-    async def endpoints(self):
+    async def ensure_endpoints(self):
         return [Endpoint(sys.argv[2])]
 
 def main():

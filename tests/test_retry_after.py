@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prep.runtime.retry_after import LONGEST, parse_retry_after
+from prep.runtime.retry_after import LONGEST_S, parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from prep.runtime.retry_after import LONGEST, parse_retry_after
         ("2", 2.0),
         ("0.5", 0.5),
         ("-3", 0.0),
-        ("99999999", LONGEST),
+        ("99999999", LONGEST_S),
         ("soon", None),
         ("nan", None),
         ("", None),

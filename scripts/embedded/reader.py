@@ -10,7 +10,7 @@ from PIL import Image
 from prep.records.image_format import FORMATS, PILLOW_MAX_PIXELS
 from prep.report.ocr import OcrEngine
 
-_LONGEST, _SHORTEST = 1600, 240
+_LONGEST_PX, _SHORTEST_PX = 1600, 240
 """Limits of a picture's longer side: above it takes too long, below letters are too small."""
 _MAX_CHARS = 400
 """Of the text that is passed on: the model takes 10 ms for each token on one thread."""
@@ -62,7 +62,7 @@ def _decode_picture(url: str) -> Image.Image:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.width * picture.height > PILLOW_MAX_PIXELS:
             raise UnreadablePicture(f"it has more than {PILLOW_MAX_PIXELS} pixels")
-        picture.draft("RGB", (_LONGEST, _LONGEST))
+        picture.draft("RGB", (_LONGEST_PX, _LONGEST_PX))
         picture.load()
     except UnreadablePicture:
         raise
@@ -78,7 +78,7 @@ def _resize_picture(picture: Image.Image) -> Image.Image:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("RGB")
     longest = max(picture.size)
-    scale = min(max(longest, _SHORTEST), _LONGEST) / longest
+    scale = min(max(longest, _SHORTEST_PX), _LONGEST_PX) / longest
     if scale == 1:
         return picture
     return picture.resize([max(1, round(side * scale)) for side in picture.size])

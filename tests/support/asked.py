@@ -24,6 +24,6 @@ class Endpoints:
         self.given = [Endpoint(server.base_url, key) for server in servers]
         self.calls = 0
 
-    async def endpoints(self) -> list[Endpoint]:
+    async def ensure_endpoints(self) -> list[Endpoint]:
         self.calls += 1
         return list(self.given)

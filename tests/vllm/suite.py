@@ -87,7 +87,7 @@ async def said(endpoint: Endpoint) -> list[dict]:
 async def given(config: ServerConfig, folder: Path) -> list:
     """What a server gives; it is stopped again."""
     with Server(config, folder) as started:
-        return await started.endpoints()
+        return await started.ensure_endpoints()
 
 
 def nothing_is_left() -> None:
@@ -261,7 +261,7 @@ def test_a_port_that_is_lost_a_model_that_is_not_served_and_a_stream(tmp_path, m
 
         async def work():
             with Server(tiny_config(model), tmp_path) as started:
-                (endpoint,) = await started.endpoints()
+                (endpoint,) = await started.ensure_endpoints()
                 lines = "".join(processes("").values())
                 other = {"mode": "external", "base_urls": [endpoint.base_url], "api_key_env": "TINY_KEY"}
                 monkeypatch.setenv("TINY_KEY", endpoint.api_key)

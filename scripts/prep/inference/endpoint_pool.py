@@ -212,7 +212,7 @@ class EndpointPool:
         All that call while it is under way wait for the same answer.
         """
         if self._renewal is None:
-            self._renewal = asyncio.create_task(self._server.endpoints())
+            self._renewal = asyncio.create_task(self._server.ensure_endpoints())
             self._renewal.add_done_callback(self._renewed)
         await asyncio.shield(self._renewal)
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 
-LONGEST = 3600.0  # seconds; a server that asks for more is tried again after this
+LONGEST_S = 3600.0  # a server that asks for more is tried again after this
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -23,4 +23,4 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
             return None
         if seconds < 0:
             return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_S)

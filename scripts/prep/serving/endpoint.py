@@ -59,7 +59,7 @@ class ExternalServers:
         self._missing: list[Endpoint] = []
         self._search: asyncio.Task | None = None
 
-    async def endpoints(self) -> list[Endpoint]:
+    async def find_endpoints(self) -> list[Endpoint]:
         """Return the servers that answer, at least one. The others are checked again during the run.
 
         While no server answers, a busy one is waited for, up to `request_timeout` seconds. Raises UserError

@@ -25,8 +25,8 @@ log = logging.getLogger("prep")
 class Server:
     """The endpoints of one configured server, inside a `with` block and one event loop.
 
-    The first `endpoints()` starts or contacts it. The end of the block stops what was started. With `stay`
-    or a configured `port`, all replicas have one key, and address and key stay the same over restarts.
+    The first `ensure_endpoints()` starts or contacts it. The end of the block stops what was started. With
+    `stay` or a configured `port`, all replicas have one key, and address and key stay the same over restarts.
     Replica number n listens on the port + n. A failure is final: each later call raises it again.
     """
 
@@ -52,7 +52,7 @@ class Server:
         else:
             self._stop()
 
-    async def endpoints(self) -> list[Endpoint]:
+    async def ensure_endpoints(self) -> list[Endpoint]:
         """Return the endpoints that serve the model now, at least one; start replicas that do not run.
 
         The first call waits until all replicas are healthy, later ones only while none is. Raises UserError
@@ -66,7 +66,7 @@ class Server:
                 raise UserError(self._failure)
             try:
                 if self._external is not None:
-                    return await self._external.endpoints()
+                    return await self._external.find_endpoints()
                 if not self._replicas:
                     await self._start_replicas()
                 return await self._live_endpoints()
