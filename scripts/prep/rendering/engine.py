@@ -7,14 +7,21 @@ compress than the text takes to be set and rasterised. `bench/rendering.py` comp
 
 import contextlib
 import json
+import shutil
+from pathlib import Path
 
 import pypdfium2
 import typst
 from PIL import Image
 
 from prep.rendering.fonts import Fonts
-from prep.rendering.page import TYPST_FILES
 from prep.rendering.scratch_folder import ScratchFolder
+
+TEMPLATE = Path(__file__).with_suffix(".typ")
+
+MAIN = '#import "page.typ": question\n#question(json("doc.json"))'
+"""The document. typst compiles the template once, since it is a function in a file of its own. The data comes
+as a file, since typst recompiles everything if it comes in any other way, for a third of the time."""
 
 
 class CompileError(Exception):
@@ -28,8 +35,8 @@ class Engine:
         self._folder = ScratchFolder("typeset")
         root = self._folder.path
         self._document = (root / "doc.json").open("wb", buffering=0)
-        for name, text in TYPST_FILES.items():
-            (root / name).write_text(text, "utf-8")
+        shutil.copy(TEMPLATE, root / "page.typ")
+        (root / "main.typ").write_text(MAIN, "utf-8")
         # typst can read nothing outside root and finds no packages.
         self.compiler = typst.Compiler(
             input=root / "main.typ",
