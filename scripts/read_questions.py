@@ -14,9 +14,8 @@ from prep.runtime import program
 from prep.storage import parquet
 from prep.storage.atomic import read_json
 from prep.storage.parquet import BadShard
-from prep.storage.part import SplitRows, write_part
 from prep.storage.schema import QUESTIONS
-from prep.storage.summary import write_summary
+from prep.storage.summary import SplitRows, write_part, write_summary
 
 log = logging.getLogger(__name__)
 

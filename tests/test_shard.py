@@ -24,8 +24,7 @@ from prep.convert.shard import Conversion
 from prep.records.reason import Reason
 from prep.storage import parquet, schema
 from prep.storage.atomic import read_json, sha256
-from prep.storage.part import SplitRows
-from prep.storage.summary import write_summary
+from prep.storage.summary import SplitRows, write_summary
 from running import PATH, run
 
 GOOD = [("human", "<image>\nWhat?"), ("gpt", "A cat.")]

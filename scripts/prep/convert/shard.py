@@ -22,9 +22,8 @@ from prep.records.reason import Reason, Rejection
 from prep.runtime import process_pool, program
 from prep.storage import parquet
 from prep.storage.atomic import read_json
-from prep.storage.part import SplitRows, write_part
 from prep.storage.schema import KEPT
-from prep.storage.summary import write_summary
+from prep.storage.summary import SplitRows, write_part, write_summary
 
 log = logging.getLogger(__name__)
 

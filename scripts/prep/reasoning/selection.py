@@ -11,9 +11,8 @@ from prep.records.question import Question
 from prep.records.reason import Rejection
 from prep.records.template_tokens import with_note
 from prep.storage import parquet
-from prep.storage.part import SplitRows, write_part
 from prep.storage.schema import REASONED
-from prep.storage.summary import write_summary
+from prep.storage.summary import SplitRows, write_part, write_summary
 
 
 @dataclass(frozen=True)

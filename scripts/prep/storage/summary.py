@@ -1,6 +1,8 @@
-"""Job summaries: the checksum file that stands beside a job's outputs.
+"""Outputs of a job: the two files of a part, and the summary (checksum file) that stands beside outputs.
 
-Jobs that follow take the summary as input, so that they are stale by what the outputs hold, not by their
+A part of an artifact has the kept rows in one file, the rejected rows in another.
+
+Jobs that follow take a summary as input, so that they are stale by what the outputs hold, not by their
 times. It is JSON of one shape:
 
     {"files": {"shard": {"rows": 24, "sha256": "…"}, "rejects": {"rows": 0, "sha256": "…"}}, …}
@@ -14,18 +16,36 @@ where a program needs them. Beside `files` stands what else the job found:
 - `read`, `kept`, `rejected` and `notice`: an assembly's counts, and what its artifact must say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prep.storage import atomic
-from prep.storage.parquet import Writer
+import pyarrow as pa
+
+from prep.storage import atomic, parquet
+from prep.storage.schema import REJECTS
+
+SplitRows = tuple[list[dict], list[dict]]
+"""Kept rows, and rejected rows of REJECTS."""
 
 
-def write_summary(path: Path, files: Mapping[str, Writer | dict[str, Any] | None], **about: Any) -> None:
+def write_part(
+    kept: Path, schema: pa.Schema, rejects: Path, batches: Iterable[SplitRows]
+) -> tuple[parquet.Writer, parquet.Writer]:
+    """Write batches of rows to both files as they come, and give their writers."""
+    with parquet.open_writer(kept, schema) as keep, parquet.open_writer(rejects, REJECTS) as drop:
+        for kept_rows, rejected_rows in batches:
+            keep.add_rows(kept_rows)
+            drop.add_rows(rejected_rows)
+    return keep, drop
+
+
+def write_summary(
+    path: Path, files: Mapping[str, parquet.Writer | dict[str, Any] | None], **about: Any
+) -> None:
     """Write a summary; what is known of a file is given, or taken from its writer."""
     known = {
-        name: {"rows": file.rows, "sha256": file.sha256} if isinstance(file, Writer) else file
+        name: {"rows": file.rows, "sha256": file.sha256} if isinstance(file, parquet.Writer) else file
         for name, file in files.items()
     }
     atomic.write_json(path, {"files": known} | about)
