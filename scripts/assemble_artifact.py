@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Concatenate the parts of an artifact, in order, with their pictures; and their rejects."""
 
-import argparse
 import logging
 from bisect import bisect_left
 from collections import Counter
@@ -109,7 +108,7 @@ def merge_sources(sources: Iterable[dict]) -> dict:
     return states
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = program.parser(__doc__)
     parser.add_argument(
         "--parts", type=Path, nargs="*", required=True, help="summaries; each part's files stand beside it"
@@ -119,11 +118,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts, checksum, states")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     parts = {path: read_json(path) for path in args.parts}
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}

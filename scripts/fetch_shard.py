@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Fetch one shard as it was listed: link it from a mirror, or download it and check its sha256."""
 
-import argparse
 from pathlib import Path
 
 from prep.hub.dataset import open_dataset
@@ -20,17 +19,13 @@ def find_file(listing: dict, name: str) -> dict:
     return found[0]
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = program.parser(__doc__)
     parser.add_argument("--listing", type=Path, required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--raw", type=Path, required=True, help="out: the shard, under its listed name")
     parser.add_argument("--summary", type=Path, required=True, help="out: its summary: path, bytes, sha256")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     listing = read_json(args.listing)
     file = find_file(listing, args.raw.name)
     dataset = open_dataset(listing["repo"], **read_json(args.hub))

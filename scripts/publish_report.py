@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Write the report: a self-contained HTML page with counts, reasons and a gallery of every artifact."""
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -118,7 +117,7 @@ def build_sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[d
         log.info("%s: done", name)
 
 
-def parse_args() -> argparse.Namespace:
+def main() -> None:
     parser = program.parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
@@ -132,11 +131,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--publish", type=Path, required=True, help="out: the page")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     manifest = read_json(args.manifest)
     manifests = list(manifest["artifacts"].values())
     found = sum_work(args.stats)
