@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Concatenate the parts of an artifact, in order, with their pictures; and their rejects."""
 
+import argparse
 import logging
 from bisect import bisect_left
 from collections import Counter
@@ -108,7 +109,7 @@ def merge_sources(sources: Iterable[dict]) -> dict:
     return states
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument(
         "--parts", type=Path, nargs="*", required=True, help="summaries; each part's files stand beside it"
@@ -118,7 +119,11 @@ def main() -> None:
     parser.add_argument("--artifact", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts, checksum, states")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     parts = {path: read_json(path) for path in args.parts}
     schema = SCHEMAS[args.kind]
     notice = {"notice": args.notice} if args.notice else {}

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Cut the questions of all sources, in order, into batches that a job answers."""
 
+import argparse
 import itertools
 import logging
 from collections.abc import Iterator
@@ -32,12 +33,16 @@ def batch_tables(paths: list[Path], rows: int) -> Iterator[list[pa.Table]]:
         yield batch
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--questions", type=Path, nargs="*", required=True)
     parser.add_argument("--batch-size", type=int, required=True, help="questions a batch")
     parser.add_argument("--folder", type=Path, required=True, help="out: {number}.parquet, {number}.json")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     count = itertools.count()
     for tables in batch_tables(args.questions, args.batch_size):

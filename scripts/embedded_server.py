@@ -8,6 +8,7 @@ GLM-4.1V-Thinking's with a picture; else Qwen3's. Every answer is short. The env
 VLLM_API_KEY holds the key that requests must carry.
 """
 
+import argparse
 import hmac
 import json
 import logging
@@ -149,13 +150,17 @@ def build_routes(name: str, threads: int) -> dict[str, Route]:
     }
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     flags = parser(__doc__)
     flags.add_argument("--model", required=True, help="the name that requests carry")
     flags.add_argument("--host", required=True, help="127.0.0.1: reached from this machine alone")
     flags.add_argument("--port", required=True, type=int)
     flags.add_argument("--threads", required=True, type=int, help="of the model; as many for pictures")
-    args = flags.parse_args()
+    return flags.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     key = os.environ.get("VLLM_API_KEY")
     if not key:
         raise UserError("VLLM_API_KEY is not set: it holds the key that requests must carry")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Fetch one shard as it was listed: link it from a mirror, or download it and check its sha256."""
 
+import argparse
 from pathlib import Path
 
 from prep.hub.dataset import open_dataset
@@ -19,13 +20,17 @@ def find_file(listing: dict, name: str) -> dict:
     return found[0]
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--listing", type=Path, required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--raw", type=Path, required=True, help="out: the shard, under its listed name")
     parser.add_argument("--summary", type=Path, required=True, help="out: its summary: path, bytes, sha256")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     listing = read_json(args.listing)
     file = find_file(listing, args.raw.name)
     dataset = open_dataset(listing["repo"], **read_json(args.hub))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Write the checksums of an artifact's parts: the sha256 of each part's summary, in order."""
 
+import argparse
 from pathlib import Path
 
 from prep.runtime import program
@@ -8,11 +9,15 @@ from prep.storage.atomic import sha256
 from prep.storage.summary import write_summary
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--parts", type=Path, nargs="*", required=True, help="summaries")
     parser.add_argument("--summary", type=Path, required=True, help="out: the summary of the parts")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     write_summary(args.summary, {part.as_posix(): {"sha256": sha256(part)} for part in args.parts})
 
 

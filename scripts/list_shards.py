@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """List a source's shards: their bytes, sha256 and rows, the commit they are of, and how much is read."""
 
+import argparse
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ def check_names(found: list[HubFile], missing: list[str], where: str, patterns: 
         raise UserError(f"{line}; leave all but one out in the source's files")
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--source", required=True, help="the source's name in this build")
     parser.add_argument("--repo", required=True)
@@ -156,7 +157,11 @@ def main() -> None:
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--connections", type=int, required=True, help="footers read side by side")
     parser.add_argument("--listing", type=Path, required=True, help="out: the listing")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     dataset = open_dataset(args.repo, **read_json(args.hub))
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Write an artifact's manifest: what was read from where, what was kept, and why the rest was not."""
 
+import argparse
 import logging
 from pathlib import Path
 
@@ -11,14 +12,18 @@ from prep.storage.atomic import read_json, write_json
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--name", required=True, help="the artifact's name")
     parser.add_argument("--summary", type=Path, required=True, help="its assembly's summary")
     parser.add_argument("--listings", type=Path, nargs="*", required=True, help="its sources' listings")
     parser.add_argument("--states", type=Path, nargs="*", required=True, help="other summaries of its files")
     parser.add_argument("--manifest", type=Path, required=True, help="out: the manifest")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     listings = [read_json(path) for path in args.listings]
     summary, *states = [read_json(path) for path in (args.summary, *args.states)]
     found = build_manifest(args.name, summary, listings, [summary, *states])

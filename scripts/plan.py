@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Cost estimate of a run: what it will fetch, write and ask, beside what is done so far."""
 
+import argparse
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -225,12 +226,16 @@ def _format_cell(value: object) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:,.2f}"
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--about", type=Path, required=True, help="JSON: what is built, asked, assumed")
     parser.add_argument("--listings", type=Path, nargs="+", required=True, help="of every source")
     parser.add_argument("--folder", type=Path, required=True, help="of the build: data, raw, work")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     about, folder = read_json(args.about), args.folder
     listings = {listing["source"]: listing for listing in map(read_json, args.listings)}
     data, raw = folder / "data", folder / "raw"

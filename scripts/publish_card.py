@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Write the dataset card: contents, method, sources and licences of the artifacts."""
 
+import argparse
 import json
 import logging
 import re
@@ -113,13 +114,17 @@ def choose_path(data: Path) -> Path:
     return readme
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--about", type=json.loads, required=True, help="JSON: notice, licences, teachers")
     parser.add_argument("--publish", type=Path, required=True, help="out: the card")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     write_text(args.publish, build_card(read_json(args.manifest), args.about))
     install(choose_path(args.data), args.publish.read_bytes())
 

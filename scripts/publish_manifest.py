@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Merge the artifacts' manifests into one, with the digest of the configuration."""
 
+import argparse
 import logging
 import re
 from pathlib import Path
@@ -33,13 +34,17 @@ def merge_manifests(manifests: list[dict], config_sha256: str) -> dict[str, Any]
     return {"artifacts": artifacts, "config_sha256": config_sha256}
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--manifests", type=Path, nargs="*", required=True, help="the artifacts' manifests")
     parser.add_argument("--config-sha256", required=True, help="digest of the keys that decide content")
     parser.add_argument("--publish", type=Path, required=True, help="out: the one manifest")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     found = merge_manifests([read_json(path) for path in args.manifests], args.config_sha256)
     write_json(args.publish, found)
     install(args.data / "manifest.json", args.publish.read_bytes())

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Write the report: a self-contained HTML page with counts, reasons and a gallery of every artifact."""
 
+import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def build_sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[d
         log.info("%s: done", name)
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
@@ -131,7 +132,11 @@ def main() -> None:
     )
     parser.add_argument("--publish", type=Path, required=True, help="out: the page")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     manifest = read_json(args.manifest)
     manifests = list(manifest["artifacts"].values())
     found = sum_work(args.stats)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Legibility check: read a sample of the pages of text2image by OCR, and count the wrong characters."""
 
+import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -70,7 +71,7 @@ def measure_legibility(
     return counts
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--artifact", type=Path, required=True, help="text2image")
     parser.add_argument("--questions", type=Path, nargs="*", required=True, help="all that were read")
@@ -78,7 +79,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--legibility", type=Path, required=True, help="out: what was read, by language")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     sampled = sample_questions(args.artifact, args.questions, args.seed)
     engine = OcrEngine(args.threads) if any(sampled.values()) else None
     found = []

@@ -102,7 +102,7 @@ def read_files(args: argparse.Namespace, states: dict[str, dict]) -> Iterator[Sp
             left = None if left is None else left - len(batch)
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--raw", type=Path, nargs="*", required=True, help="the raw files, in order")
     parser.add_argument("--raw-summaries", type=Path, nargs="*", required=True, help="their summaries")
@@ -114,7 +114,11 @@ def main() -> None:
     parser.add_argument("--questions", type=Path, required=True, help="out: the questions")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: the state of each file")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     states: dict[str, dict] = {}
     keep, drop = write_part(args.questions, QUESTIONS, args.rejects, read_files(args, states))
     files = {"shard": None, "rejects": drop, "questions": keep}

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Sample single-round rows of a OneVision artifact by hash: those with the smallest hash of seed and id."""
 
+import argparse
 import hashlib
 import logging
 from pathlib import Path
@@ -47,7 +48,7 @@ def build_question(row: dict, name: str, folder: str) -> dict:
     }
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--artifact", type=Path, required=True)
     parser.add_argument("--name", required=True, help="the artifact's name, which heads its ids")
@@ -56,7 +57,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--samples", type=Path, required=True, help="out: the sampled rows as questions")
     parser.add_argument("--summary", type=Path, required=True, help="out: the summary of the samples")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     positions = sample_positions(args.artifact, args.count, args.seed)
     rows = parquet.read_rows_at(args.artifact, positions)
     questions = (build_question(row, args.name, args.folder) for row in rows)
