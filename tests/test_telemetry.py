@@ -120,6 +120,8 @@ def test_a_whole_run_connects_to_its_hub_and_its_endpoint_alone(tmp_path, home, 
     monkeypatch.setenv("TMPDIR", str(temporary))
     with Hub(hub()) as source, FaultServer(teach, slots=16) as server:
         undisturbed(monkeypatch, home)
+        # Where Slurm is installed, Snakemake's plugin asks for its settings, which Slurm may look up by DNS.
+        monkeypatch.setenv("SLURM_CONF", os.devnull)
         small = config(
             server.base_url,
             hub={"endpoint": source.endpoint},
