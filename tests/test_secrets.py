@@ -165,7 +165,7 @@ def test_a_managed_server_s_words_are_sanitized_in_log_and_failure(tmp_path, mon
 
 def test_a_server_s_line_about_a_request_that_went_well_is_left_out_in_colours_too(caplog, tmp_path):
     caplog.set_level(logging.INFO)
-    replica = Replica(stand_in_config(tmp_path), "toy", tmp_path)
+    replica = Replica("toy", stand_in_config(tmp_path), tmp_path, devices=None, port=None, key=None)
     replica._log_line('\x1b[32mINFO\x1b[0m "POST /v1/chat/completions HTTP/1.1\x1b[0m" \x1b[32m200 OK\x1b[0m')
     replica._log_line('\x1b[32mINFO\x1b[0m "POST / HTTP/1.1" \x1b[32m404 Not Found\x1b[0m')
     assert caplog.messages == ['toy | INFO "POST / HTTP/1.1" 404 Not Found']
