@@ -41,7 +41,7 @@ check_choices(config)
 # a job enters later, still comes first.
 beside = [str(BASE / "scripts"), str(Path(sys.executable).parent)]
 os.environ.update(PATH=os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)]))
-# By this the jobs of a program are stale.
+# code("x.py") is the digest that makes the jobs of a program stale when its code changes.
 code = partial(code_digest, BASE / "scripts")
 
 TEXT, IMAGE = config["text_reasoning"], config["image_reasoning"]

@@ -15,7 +15,7 @@ out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{
 rule convert_llava:
     """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
     input:
-        # For params, which tell what of it decides.
+        # ancient(): only what params read from the listing makes a job stale.
         listing=ancient("work/list_shards/{source}.json"),
         raw=ancient("raw/{source}/{shard}.parquet"),
         raw_summary="work/fetch_shard/{source}/{shard}.parquet.json",

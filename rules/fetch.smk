@@ -58,7 +58,7 @@ checkpoint list_shards:
 rule fetch_shard:
     """Fetch a shard as it was listed: link it from the mirror, or download and check it."""
     input:
-        # For params, which tell what of it decides.
+        # ancient(): only what params read from the listing makes a job stale.
         listing=ancient("work/list_shards/{source}.json"),
     output:
         raw=("raw/{source}/{shard}" if config["keep_raw"] else temp("raw/{source}/{shard}")),

@@ -90,7 +90,7 @@ def checkpoints_of(*names):
 
 
 def other_states_of(name):
-    """The summaries of the OneVision artifacts, which hold the states of the files of image_thinking."""
+    """The summaries of the artifacts that image_thinking samples: its manifest takes their files' states."""
     return [f"work/assemble_artifact/{each}.json" for each in NAMES.onevision if name == "image_thinking"]
 
 

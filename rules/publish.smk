@@ -11,7 +11,7 @@ out:  data/manifest/{name}.json, data/legibility.json, and what work/publish hol
 """
 
 
-# Who asks for data/report.html means that of all artifacts.
+# Two rules write data/report.html and data/manifest.json: as targets they mean those of all artifacts.
 ruleorder: publish_manifest > publish_manifest_built
 ruleorder: publish_report > publish_report_built
 

@@ -56,8 +56,8 @@ checkpoint batch_questions:
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],
-        # By what questions are read: that they are cut anew is to be known before a listing is looked at,
-        # after which Snakemake takes the batches that stand for final.
+        # Changes whenever read_questions would run again. Snakemake must know that this checkpoint runs again
+        # before it evaluates the listings: afterwards it takes the batches that stand for final.
         reading=[
             code("read_questions.py"),
             *(settings.question_settings(config, given) for given in NAMES.questions.values()),
@@ -100,7 +100,7 @@ rule answer_text:
 rule judge_text:
     """Ask the judge about every answer of a batch that has the right form.
 
-    A verdict is stale when its question, its answer, the judge's probe, or a setting here changes.
+    A verdict is stale when its question, its answer, the judge's probe, a param, or the program changes.
     """
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),

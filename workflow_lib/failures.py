@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def report_failures(since: float) -> None:
-    """Print these lines to stderr; `since` is when the run started, in seconds since the epoch.
+    """Print the error lines of this run's logs to stderr.
+
+    `since` is when the run started, in seconds since the epoch.
 
     Programs end with one `error:` line in their log. Snakemake shows logs where jobs fail, which is pages
     above the end of a long run, and with `--quiet rules` not at all.

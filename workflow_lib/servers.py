@@ -50,7 +50,7 @@ class ServerSettings:
 
     @property
     def resources(self) -> dict[str, int]:
-        """What a job that uses it takes: the one place at it, and, when the job starts it, its GPUs."""
+        """What a job that uses it takes: a slot of `server_NAME`, memory, time, GPUs when it starts it."""
         taken = {f"server_{self.name}": 1, "mem_mb": 8000, "runtime": 2880}
         if self.settings["mode"] == "managed":
             taken |= {"gpu": self.gpus, "mem_mb": 64000 * self.settings["replicas"]}

@@ -81,7 +81,7 @@ def _read_listing(listing: Path, _changed: int) -> dict[str, dict[str, Any]]:
 
 
 def missing_tag(onevision_config: str | None) -> str:
-    """Whether a first turn without `<image>` gets one in front: where the source is known to leave it out."""
+    """What to do with a first turn without `<image>`: put one in front where the source leaves it out."""
     repaired = ("cauldron", "llava_format")
     leaves_out = onevision_config is None or any(word in onevision_config for word in repaired)
     return "prepend" if leaves_out else "reject"

@@ -382,7 +382,7 @@ class Client:
         )
 
     async def _check_share(self) -> None:
-        """Raise UserError when more than bearable have failed for reasons that are not the row's own."""
+        """Raise UserError when the failure budget is used up by reasons that are not the rows' own."""
         progress = self._progress
         count = progress.server_failures.total()
         if count <= self._failure_budget:

@@ -152,7 +152,7 @@ class EndpointPool:
         return iter(self._endpoints)
 
     async def acquire(self, tried: Collection[PooledEndpoint] = ()) -> tuple[PooledEndpoint, float]:
-        """The endpoint with the least on it, waiting for one that is free; and the time now.
+        """The endpoint with the least load, waiting for one that is free; and the time now.
 
         One that was not `tried` goes before. Over all endpoints, at most `max_concurrency` are in flight.
         """

@@ -1,4 +1,4 @@
-"""Request errors: parser of completions and error responses, Retry-After, and attempts for each reason."""
+"""Request errors: parser of completions and error responses, and attempts for each reason."""
 
 import json
 import re
@@ -69,7 +69,7 @@ class RequestError(Exception):
     """A request that came to nothing: its reason, and one line of detail.
 
     `retry_after` is the seconds for which the server asks to be left alone, or None. `is_row_fault` says that
-    the row is at fault, so that no other request need suffer.
+    the row may be at fault, so that no other request need suffer. A `Refusal` may be about key or model too.
     """
 
     def __init__(self, reason: Reason, detail: str, retry_after: float | None = None):

@@ -27,8 +27,8 @@ class Request:
     `id` names the row asked for; messages are text only; a picture goes in front of the text of the last
     user message, as it is. With its digest alone (`image_sha256`) a request has its key and cannot be sent.
     Sampling may name whatever the server understands, `top_k` and `min_p` too. `mode` is what tokens are
-    counted by: `thinking`, `no_thinking` or `judge`. `template` is what the messages were made from, where
-    they were; a journal tells of it, so that a plan knows it again.
+    counted by: `thinking`, `no_thinking`, `judge` or `probe`. `template` is what the messages were made from,
+    where they were; a journal tells of it, so that a plan knows it again.
     """
 
     id: str
@@ -90,7 +90,7 @@ class Request:
 
 
 def manner(mode: str, model: str, sampling: dict[str, Any], template: str | None) -> dict[str, Any]:
-    """What requests of one kind have in common, as a journal tells of it; of the template, the sha256."""
+    """The fields by which journal and plan group requests: mode, model, sampling, sha256 of the template."""
     digest = template and hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
     return {"mode": mode, "model": model, "sampling": sampling, "template": digest}
 

@@ -1,4 +1,4 @@
-"""Image formats that may be decoded, the pixel limit, and the EXIF orientation."""
+"""Image formats that may be decoded, Pillow's pixel limit, and the EXIF orientation."""
 
 from PIL import ExifTags, Image
 
@@ -6,7 +6,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 """The only decoders that a picture is ever handed to (Pillow's EPS reader, for one, calls a program)."""
 
 PILLOW_MAX_PIXELS = 89_478_485
-"""Pillow's own limit, 256 MB of RGB: the default of `images.max_pixels`."""
+"""Pillow's own limit, 256 MB of RGB; `images.max_pixels` in config.yaml begins with the same."""
 
 
 def has_orientation(picture: Image.Image) -> bool:

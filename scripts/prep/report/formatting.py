@@ -35,7 +35,7 @@ MEANINGS = {
     Reason.TEXT_EMPTY: "The page's text is empty once stripped.",
     Reason.MEDIA_TAG_IN_TEXT: "The page's text holds a media tag.",
     Reason.QUESTION_INVALID: "The question's line is not a JSON object, or a text column is not a string.",
-    Reason.QUESTION_EMPTY: "The question is empty once stripped.",
+    Reason.QUESTION_EMPTY: "The question is empty once stripped, or shows nothing.",
     Reason.TRANSPORT: "The connection failed, each time it was tried.",
     Reason.TIMEOUT: "The server did not answer in time, each time it was tried.",
     Reason.RATE_LIMITED: "The server said 429, each time it was tried.",
@@ -46,7 +46,7 @@ MEANINGS = {
     Reason.LENGTH: (
         "The answer was cut at the context's or the budget's end, or the prompt alone fills the context."
     ),
-    Reason.REPETITION: "The answer repeated itself, and was stopped.",
+    Reason.REPETITION: "The answer repeated itself.",
     Reason.CONTENT_FILTER: "The server's content filter ended the answer.",
     Reason.NOT_STOPPED: "The answer ended for another reason than `stop` that has no name here.",
     Reason.EMPTY: "The answer has no text at all.",

@@ -7,9 +7,9 @@ times. It is JSON of one shape:
 
     {"files": {"shard": {"rows": 24, "sha256": "…"}, "rejects": {"rows": 0, "sha256": "…"}}, …}
 
-`files` holds what is known of each output, by the name of its flag, or by its path where there are many. It
-is null for an output that the job does not write. The sha256 is always there; `rows`, `bytes` and `path`
-where a program needs them. Beside `files` stands what else the job found:
+`files` holds what is known of each output (of each input in `gather_parts`), by the name of its flag, or by
+its path where there are many. It is null for an output that the job does not write. The sha256 is always
+there; `rows`, `bytes` and `path` where a program needs them. Beside `files` stands what else the job found:
 
 - `sources`: what became of each source file, as {source: {path: {"state": …}}}.
 - `raw`: the raw shard that still holds the pictures of a part: path, sha256, and the footer's sha256.
