@@ -35,10 +35,10 @@ def decode(source: Path) -> None:
 
 
 def _decode_group(source: Path, group: int) -> int:
-    from prep.convert.image_check import find_defect  # imported by the processes that use it alone
+    from prep.convert.image_check import find_rejection  # imported by the processes that use it alone
 
     cells = pq.ParquetFile(source).read_row_group(group, ["image"]).column("image").to_pylist()
-    return sum(find_defect(cell["bytes"], 89_478_485, "decode") is None for cell in cells)
+    return sum(find_rejection(cell["bytes"], 89_478_485, "decode") is None for cell in cells)
 
 
 def datasets_map(source: Path, target: Path) -> None:
