@@ -101,55 +101,58 @@ class Client:
         and what was answered is journaled.
         """
         self._failures: dict[str, Response] = {}  # by key
-        self._latest: dict[str, str] = {}  # by key, the key of the request whose answer counts
+        self._unfinished: set[str] = set()  # keys of the requests that are asked about now
         self._any_answered = False  # whether any request of the batch was answered, in this run or before
-        due: list[tuple[str, str, str]] = []  # id, mode and key of each request
-        missing: set[str] = set()
+        missing = bytearray()  # 1 for each request without an answer, in order
         for request in requests(False):
-            key = self._answers.key(request)
-            due.append((request.id, request.mode, key))
-            latest = self._latest[key] = self._answers.key(self._answers.latest(request))
-            if self._answers.has(latest):
-                self._any_answered = True
-            else:
-                missing.add(key)
+            missing.append(not self._answers.has(self._latest_key(request)))
+        self._any_answered = not all(missing)
         # So many may fail for no fault of their own. 0.29 of 100 is a little less than 29.
-        self._failure_budget = max_failed_share * len(due) + 1e-6
-        progress = Progress(self._config, len(due))
-        # The same request once more gets the same answer.
-        progress.from_journal = len(due) - len(missing)
+        self._failure_budget = max_failed_share * len(missing) + 1e-6
+        self._progress = progress = Progress(self._config, len(missing))
+        progress.from_journal = missing.count(0)
         state = "failed"
         try:
-            if missing:
+            if any(missing):
                 _run(self._ask_all(self._missing(requests(True), missing), progress))
             state = "done"
         finally:
             progress.mark(state, 0)
             write_json(self._progress_path, progress.snapshot())
             progress.report()
-        for id_, mode, key in due:
-            if failed := self._failures.get(key):
-                yield id_, failed
+        for request in requests(False):
+            if failed := self._failures.get(self._answers.key(request)):
+                yield request.id, failed
                 continue
-            record = self._answers.get(self._latest[key])
+            record = self._answers.get(self._latest_key(request))
             if record is None:
-                raise RuntimeError(f"{id_}: requests() gave other requests than before")
-            progress.count_response(mode, record)
-            yield id_, self._answers.response(record)
+                raise RuntimeError(f"{request.id}: requests() gave other requests than before")
+            progress.count_response(request.mode, record)
+            yield request.id, self._answers.response(record)
         write_json(self._progress_path, progress.snapshot())
 
-    def _missing(self, requests: Iterable[Request], missing: set[str]) -> Iterator[Request]:
-        """The requests to send, each once."""
-        for request in requests:
+    def _latest_key(self, request: Request) -> str:
+        return self._answers.key(self._answers.latest(request))
+
+    def _missing(self, requests: Iterable[Request], missing: bytearray) -> Iterator[Request]:
+        """The requests to send; the same request once more gets the same answer."""
+        for request, is_missing in zip(requests, missing, strict=True):
             key = self._answers.key(request)
-            if key in missing:
-                missing.remove(key)
-                yield request
+            if not is_missing:
+                continue
+            if (
+                key in self._unfinished
+                or key in self._failures
+                or self._answers.has(self._latest_key(request))
+            ):
+                self._progress.from_journal += 1
+                continue
+            self._unfinished.add(key)
+            yield request
 
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
         concurrency = self._config.concurrency
-        self._progress = progress
         self._pool = pool = EndpointPool(self._server, concurrency)
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
@@ -251,8 +254,8 @@ class Client:
             self._failures[key] = Response("", None, None, error.reason, error.detail)
             self._progress.count_failure(error)
         else:
-            self._latest[key] = self._answers.key(latest)
             self._progress.count_answer(answer)
+        self._unfinished.discard(key)
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
         """The answer to a request; raises the last RequestError when all attempts failed."""

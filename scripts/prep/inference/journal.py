@@ -16,8 +16,9 @@ import os
 import re
 import secrets
 import socket
+import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,6 @@ LINE = re.compile(rb'\{"v":%d,"key":"([0-9a-f]{64})","record":' % VERSION)
 
 CHUNK = 1 << 18  # bytes read at once when a folder is opened
 BUFFER = 1 << 14  # bytes read at once when a record is looked up: most lines are shorter
-OFFSETS = 1 << 44  # bytes that a file has at most
 OPEN_FILES = 64  # kept open for reading: a folder holds a file for each job that ever ran
 
 
@@ -49,28 +49,35 @@ class Journal(AbstractContextManager):
         self._folder.mkdir(parents=True, exist_ok=True)
         # Names begin with the time, so that a later line for the same key replaces an earlier one.
         self._paths = sorted(self._folder.glob("*.jsonl"))
-        self._places: dict[bytes, int] = {}  # digest of a key -> number of its file times OFFSETS + offset
+        # Where the line of each key is. A dict takes three times the memory: 200 bytes a key.
+        self._index = sqlite3.connect(":memory:", isolation_level=None)
+        self._index.execute(
+            "CREATE TABLE lines (key BLOB PRIMARY KEY, file INTEGER, offset INTEGER) WITHOUT ROWID"
+        )
         self._readers: OrderedDict[int, BinaryIO] = OrderedDict()  # by number of the file
         self._own = None
         self._end = 0  # where the next line of our own file begins
-        for number, path in enumerate(self._paths):
-            self._scan(number, path)
+        with self._index:
+            self._index.execute("BEGIN")
+            for number, path in enumerate(self._paths):
+                self._add_lines((key, number, offset) for key, offset in _scan(path))
 
     def __contains__(self, key: str) -> bool:
-        return bytes.fromhex(key) in self._places
+        return self._find(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (key.hex() for key in self._places)
+        """Keys in the order of their lines, so that their records are read one after another."""
+        return (key.hex() for (key,) in self._index.execute("SELECT key FROM lines ORDER BY file, offset"))
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._index.execute("SELECT count(*) FROM lines").fetchone()[0]
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The record of a finished request, or None."""
-        place = self._places.get(bytes.fromhex(key))
+        place = self._find(key)
         if place is None:
             return None
-        number, offset = divmod(place, OFFSETS)
+        number, offset = place
         line = self._line(number, offset)
         try:
             return json.loads(line.decode("utf-8", "surrogatepass"))["record"]
@@ -89,7 +96,7 @@ class Journal(AbstractContextManager):
         with name_file_in_errors(self._paths[-1]):
             self._own.write(line)
             self._own.flush()
-        self._places[bytes.fromhex(key)] = (len(self._paths) - 1) * OFFSETS + self._end
+        self._add_lines([(bytes.fromhex(key), len(self._paths) - 1, self._end)])
         self._end += len(line)
 
     def close(self) -> None:
@@ -110,30 +117,14 @@ class Journal(AbstractContextManager):
         self._paths.append(self._folder / name)
         self._end = 0
 
-    def _scan(self, number: int, path: Path) -> None:
-        """Take down where each whole line of a file begins."""
-        place = number * OFFSETS  # of the first byte of `block`
-        rest = b""
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                block = rest + chunk
-                # JSON text holds no NUL: one is a hole that a machine's crash left in the file.
-                holes = b"\0" in chunk or b"\0" in rest
-                begin = 0
-                while (end := block.find(b"\n", begin)) >= 0:
-                    if holes and block.find(b"\0", begin, end) >= 0:
-                        log.warning("%s: a line with a hole is left out, and asked for again", path)
-                    else:
-                        self._places[_digest(path, block, begin, end)] = place + begin
-                    begin = end + 1
-                rest = block[begin:]
-                place += begin
-        if rest:
-            log.warning(
-                "%s: its last line is torn (%d bytes; a job was killed there, or is writing now); left out",
-                path,
-                len(rest),
-            )
+    def _find(self, key: str) -> tuple[int, int] | None:
+        """The number of the file and the offset of a key's line."""
+        found = self._index.execute("SELECT file, offset FROM lines WHERE key = ?", [bytes.fromhex(key)])
+        return found.fetchone()
+
+    def _add_lines(self, lines: Iterable[tuple[bytes, int, int]]) -> None:
+        """Index lines by key, number of the file and offset; a later line replaces an earlier one."""
+        self._index.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", lines)
 
     def _line(self, number: int, offset: int) -> bytes:
         """The line at `offset` of a file, without its end."""
@@ -145,7 +136,33 @@ class Journal(AbstractContextManager):
         return reader.readline().removesuffix(b"\n")
 
 
-def _digest(path: Path, block: bytes, begin: int, end: int) -> bytes:
+def _scan(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The key and the offset of each whole line of a file."""
+    offset = 0  # of the first byte of `block`
+    rest = b""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            block = rest + chunk
+            # JSON text holds no NUL: one is a hole that a machine's crash left in the file.
+            holes = b"\0" in chunk or b"\0" in rest
+            begin = 0
+            while (end := block.find(b"\n", begin)) >= 0:
+                if holes and block.find(b"\0", begin, end) >= 0:
+                    log.warning("%s: a line with a hole is left out, and asked for again", path)
+                else:
+                    yield _parse_key(path, block, begin, end), offset + begin
+                begin = end + 1
+            rest = block[begin:]
+            offset += begin
+    if rest:
+        log.warning(
+            "%s: its last line is torn (%d bytes; a job was killed there, or is writing now); left out",
+            path,
+            len(rest),
+        )
+
+
+def _parse_key(path: Path, block: bytes, begin: int, end: int) -> bytes:
     """The key of the line at block[begin:end], in bytes; UserError when it is not one of this format."""
     if line := LINE.match(block, begin, end):
         return bytes.fromhex(line[1].decode())
