@@ -514,14 +514,18 @@ def test_a_job_that_fails_ends_in_one_line_and_leaves_nothing(tmp_path, changes,
 
 
 def test_every_rule_that_runs_a_program_declares_its_code():
-    rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    blocks = re.split(r"^ *(?:use rule|rule|checkpoint)\b", rules, flags=re.MULTILINE)[1:]
+    files = [path.read_text() for path in (ROOT / "rules").glob("*.smk")]
+    blocks = [
+        block
+        for text in files
+        for block in re.split(r"^ *(?:use rule|rule|checkpoint)\b", text, flags=re.M)[1:]
+    ]
     programs = [re.search(r'(?:"(?:exec )?|program=")(\w+\.py)[" ]', block) for block in blocks]
     codes = [re.search(r'code=code\("(\w+\.py)"\)', block) for block in blocks]
     told = [(program[1], code and code[1]) for program, code in zip(programs, codes, strict=True) if program]
     assert len(told) > 20
     assert all(program == code for program, code in told), told
-    lines = [line for line in rules.splitlines() if line.lstrip().startswith('"')]
+    lines = [line for text in files for line in text.splitlines() if line.lstrip().startswith('"')]
     assert max(map(len, lines)) <= 110
 
 
