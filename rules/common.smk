@@ -5,6 +5,7 @@ The functions are in workflow_lib/. Snakemake puts the folder of each Snakefile 
 
 import gc
 import os
+import signal
 import sys
 import time
 from functools import partial
@@ -26,6 +27,10 @@ gc.set_threshold(1_000_000)
 
 STARTED = time.time()
 
+# A closed terminal ends a run as Ctrl-C does: jobs on a cluster are cancelled, and the folder is unlocked.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+
 # The config that a module is given is merged over the checkout's, as a --configfile is.
 base_config = yaml.safe_load((BASE / "config.yaml").read_text(encoding="utf-8"))
 update_config(base_config, config)
@@ -41,6 +46,8 @@ check_choices(config)
 # a job enters later, still comes first.
 beside = [str(BASE / "scripts"), str(Path(sys.executable).parent)]
 os.environ.update(PATH=os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)]))
+# Where envs/*.post-deploy.sh find the locks.
+os.environ["VLM_DATA_PREP"] = str(BASE)
 # code("x.py") is the digest that makes the jobs of a program stale when its code changes.
 code = partial(code_digest, BASE / "scripts")
 

@@ -57,8 +57,11 @@ def test_a_bug_keeps_its_traceback():
     assert "Traceback" in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_unwinds_what_is_open(number):
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT), (signal.SIGHUP, signal.SIGTERM)],
+)
+def test_a_signal_unwinds_what_is_open(number, told):
     body = """
     try:
         print("ready", flush=True)
@@ -70,7 +73,7 @@ def test_a_signal_unwinds_what_is_open(number):
     assert done.stdout.readline() == "ready\n"
     os.kill(done.pid, number)
     stdout, stderr = done.communicate()
-    assert (done.returncode, stdout) == (128 + number, "closed\n")
+    assert (done.returncode, stdout) == (128 + told, "closed\n")
     assert "Traceback" not in stderr
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -368,7 +369,8 @@ def test_the_plan_can_be_drawn(built, drawing):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
-def test_no_job_outlives_a_workflow_that_is_killed(tmp_path):
+@pytest.mark.parametrize("hung_up", [False, True], ids=["killed", "terminal_closed"])
+def test_no_job_outlives_a_workflow_that_is_ended(tmp_path, hung_up):
     name = "LLaVA_ReCap_558K"
     raw = tmp_path / "mirror/lmms-lab/LLaVA-ReCap-558K/data/train-00000.parquet"
     raw.parent.mkdir(parents=True)
@@ -377,12 +379,17 @@ def test_no_job_outlives_a_workflow_that_is_killed(tmp_path):
     pq.write_table(nasty.llava([(large, turns)] * 60), raw, row_group_size=10)
     build = Build(tmp_path / "build", config("http://127.0.0.1:9", hub={"mirror": str(tmp_path / "mirror")}))
     work = build.folder / f"work/convert_llava/{name}"
-    with subprocess.Popen(build.command(f"data/{name}.parquet"), cwd=ROOT) as running:
+    command = build.command(f"data/{name}.parquet")
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as running:
         until(lambda: list(work.glob(".train-00000.parquet.*")), 60)
-        running.kill()
+        if hung_up:
+            os.killpg(running.pid, signal.SIGHUP)  # as a terminal that is closed tells all that runs in it
+        else:
+            running.kill()
     until(lambda: not processes(f"raw/{name}/{raw.name}"))
     assert not list(work.glob("*"))
-    assert build.run("--unlock").returncode == 0
+    # A terminal that is closed leaves no lock.
+    assert hung_up or build.run("--unlock").returncode == 0
     done = build.run(f"data/{name}.parquet")
     assert done.returncode == 0, done.output[-4000:]
     assert pq.read_metadata(build.folder / f"data/{name}.parquet").num_rows == 60

@@ -60,8 +60,9 @@ def run(main: Callable[[], None]) -> None:
     """Run a program's main(); a UserError or an OSError ends in one clear last line and exit code 1.
 
     SIGTERM unwinds the stack like Ctrl-C, so that context managers close what they opened. Both exit with
-    128 + the signal's number. The end of the workflow that runs the program is a SIGTERM too. Any other
-    exception is a bug and keeps its traceback. All output is sanitized (see prep.runtime.sanitize).
+    128 + the signal's number. SIGHUP, which a closed terminal sends, is taken as SIGTERM. The end of the
+    workflow that runs the program is a SIGTERM too. Any other exception is a bug and keeps its traceback.
+    All output is sanitized (see prep.runtime.sanitize).
     """
     register_environment_secrets()
     handler = logging.StreamHandler(sys.stderr)
@@ -71,6 +72,8 @@ def run(main: Callable[[], None]) -> None:
     for chatty in ("httpx", "httpx2"):  # it logs each request; a URL may be signed
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     end_with_parent()
     try:
         main()
