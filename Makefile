@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-datasets test-snakemake test-vllm check bench plan watch dag refresh targets probe lock clean
+.PHONY: help env demo build test test-datasets test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -27,6 +27,7 @@ help:
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
+	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
 
 env: .venv/ready
@@ -121,6 +122,14 @@ targets: env
 probe: env
 	@$(SNAKEMAKE) --cores 1 $(QUIET) $(ARGS) -- forget_probes
 	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
+
+# Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
+envs: .envs/vllm-qwen3/ready .envs/vllm-glm41v/ready
+
+.envs/%/ready: envs/%.txt | env
+	$(BIN)/uv venv --clear --python 3.11 .envs/$*
+	$(BIN)/uv pip sync --python .envs/$* --require-hashes $<
+	touch $@
 
 lock: env
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt

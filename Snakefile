@@ -92,11 +92,11 @@ rule targets:
 
 # A module's hooks run only where the workflow that includes it calls them.
 if BASE != Path(workflow.basedir):
-    settings.write_settings(config, NAMES, MIRROR)
+    settings.write_settings(config, NAMES, MIRROR, SERVERS)
 
 
 onstart:
-    settings.write_settings(config, NAMES, MIRROR)
+    settings.write_settings(config, NAMES, MIRROR, SERVERS)
 
 
 onsuccess:

@@ -36,7 +36,7 @@ POST_DEPLOY = """\
 set -euo pipefail
 lock="$VLM_DATA_PREP/envs/{name}.txt"
 echo "{sha256}  $lock" | sha256sum --check --quiet
-uv pip install --python "$CONDA_PREFIX/bin/python" --require-hashes --no-deps --requirements "$lock"
+"$CONDA_PREFIX/bin/uv" pip install --python "$CONDA_PREFIX" --require-hashes --no-deps --requirements "$lock"
 """
 
 

@@ -3,4 +3,4 @@
 set -euo pipefail
 lock="$VLM_DATA_PREP/envs/vllm-glm41v.txt"
 echo "59ce0b4340e9a84447a6c8a7f7f5f304a8050c68819dcb048fcc8fb61be625f8  $lock" | sha256sum --check --quiet
-uv pip install --python "$CONDA_PREFIX/bin/python" --require-hashes --no-deps --requirements "$lock"
+"$CONDA_PREFIX/bin/uv" pip install --python "$CONDA_PREFIX" --require-hashes --no-deps --requirements "$lock"

@@ -3,4 +3,4 @@
 set -euo pipefail
 lock="$VLM_DATA_PREP/envs/vllm-qwen3.txt"
 echo "d258b399c273f7d4299f89080c6037105ed36539850010132f22e3b0fef5459c  $lock" | sha256sum --check --quiet
-uv pip install --python "$CONDA_PREFIX/bin/python" --require-hashes --no-deps --requirements "$lock"
+"$CONDA_PREFIX/bin/uv" pip install --python "$CONDA_PREFIX" --require-hashes --no-deps --requirements "$lock"

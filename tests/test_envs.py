@@ -115,12 +115,14 @@ def test_what_conda_makes_installs_the_lock(name, tmp_path):
     assert derived == {file: (ROOT / "envs" / file).read_text() for file in derived}, "call `make lock`"
     assert yaml.safe_load(derived[f"{name}.yaml"])["dependencies"] == ["python=3.11", "uv"]
     # The script as Snakemake runs it, with a stand-in for uv that says what it is given.
-    (tmp_path / "uv").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    (tmp_path / "uv").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.defpath}", "CONDA_PREFIX": "/env", "VLM_DATA_PREP": str(ROOT)}
+    uv = tmp_path / "bin/uv"
+    uv.parent.mkdir()
+    uv.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    uv.chmod(0o755)
+    environment = {"PATH": os.defpath, "CONDA_PREFIX": str(tmp_path), "VLM_DATA_PREP": str(ROOT)}
     script = ROOT / f"envs/{name}.post-deploy.sh"
     told = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.split()[:4] == ["pip", "install", "--python", "/env/bin/python"]
+    assert told.stdout.split()[:4] == ["pip", "install", "--python", str(tmp_path)]
     assert told.stdout.split()[-1] == str(ROOT / f"envs/{name}.txt")
     assert "--require-hashes" in told.stdout
 

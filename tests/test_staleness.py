@@ -499,17 +499,26 @@ def test_what_servers_run_in(tmp_path: Path) -> None:
 
         def run(**servers: Any) -> set[str]:
             build = Build(tmp_path / "build", base | {"servers": base["servers"] | servers}, clone)
-            done = build.run("stage3", "--sdm", "conda", path=path)
+            done = build.run("stage3", *installed, path=path)
             assert done.returncode == 0, done.output[-4000:]
             return done.work - {"stage3"}
 
+        conda_on, conda_off = ["--sdm", "conda"], []
+        installed = conda_on
         run()
+        installed = conda_off
+        assert run() == set()
+        installed = conda_on
         asked = len(teachers.bodies)
         own = jobs("answer_image judge_image select_image", "00000") | {"probe_glm41v"}
         own |= jobs("gather_parts assemble_artifact manifest_artifact", "image_thinking")
         assert run(glm41v=managed) == own
+        assert run(glm41v=managed) == set()
         with replaced(file := clone / "envs/vllm-glm41v.yaml", file.read_bytes() + b"# other\n"):
+            assert run(glm41v=managed) == set()
+        with replaced(file := clone / "envs/vllm-glm41v.txt", file.read_bytes() + b"# other\n"):
             assert run(glm41v=managed) == own
         assert run(glm41v=managed) == own  # back again
+        installed = conda_off
         assert run(glm41v=managed) == set()
         assert len(teachers.bodies) == asked

@@ -28,6 +28,7 @@ def test_gpus_follow_from_flags_and_replicas(args: list[str], replicas: int, gpu
     assert managed.gpus == managed.resources["gpu"] == gpus
     assert managed.threads == 1 + 2 * gpus
     assert managed.resources["mem_mb"] == 64000 * replicas
+    assert managed.resources["nodes"] == 1
 
 
 @pytest.mark.parametrize("mode", ["external", "embedded"])
@@ -42,3 +43,29 @@ def test_jobs_run_in_the_servers_environment_only_when_they_start_it() -> None:
     assert server(mode="external").environment == "{{checkout}}/envs/base.yaml"
     # None would leave a variant of a rule in the environment of that rule.
     assert server(mode="embedded").environment == ""
+
+
+def test_what_is_installed_decides_not_how(tmp_path: Path) -> None:
+    settings = {"mode": "managed", "conda_env": "vllm.yaml", "launcher": ["vllm", "serve"]}
+    managed = ServerSettings("qwen3", settings, tmp_path)
+    assert managed.environment_sha256 is None
+    (tmp_path / "vllm.yaml").write_text("own")
+    own = managed.environment_sha256
+    (tmp_path / "vllm.txt").write_text("lock")
+    locked = managed.environment_sha256
+    (tmp_path / "vllm.yaml").write_text("other")
+    assert managed.environment_sha256 == locked != own
+    (tmp_path / "vllm.txt").write_text("another lock")
+    assert managed.environment_sha256 != locked
+    assert ServerSettings("qwen3", settings | {"mode": "external"}, tmp_path).environment_sha256 is None
+
+
+def test_a_server_is_started_from_the_environment_that_was_made_for_it(tmp_path: Path) -> None:
+    settings = {"conda_env": "envs/vllm-qwen3.yaml", "launcher": ["vllm", "serve"]}
+    assert ServerSettings("qwen3", settings, tmp_path).launcher == ["vllm", "serve"]
+    made = tmp_path / ".envs/vllm-qwen3/bin/vllm"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    assert ServerSettings("qwen3", settings, tmp_path).launcher == [str(made), "serve"]
+    own = settings | {"launcher": ["/opt/bin/vllm", "serve"]}
+    assert ServerSettings("qwen3", own, tmp_path).launcher == ["/opt/bin/vllm", "serve"]

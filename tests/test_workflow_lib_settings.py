@@ -10,6 +10,7 @@ from test_workflow_lib_config import checked
 from workflow_lib.card import card_settings, notice_of
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names
+from workflow_lib.servers import ServerSettings
 from workflow_lib.settings import (
     as_json,
     content_sha256,
@@ -60,11 +61,12 @@ def test_a_prompt_that_judges_nothing(content: bytes, said: str, tmp_path: Path)
 def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = checked({})
-    write_settings(config, Names(config), tmp_path)
+    servers = {name: ServerSettings(name, given, tmp_path) for name, given in config["servers"].items()}
+    write_settings(config, Names(config), tmp_path, servers)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    servers = {f"work/servers/{name}/server.json" for name in config["servers"]}
+    files = {f"work/servers/{name}/server.json" for name in config["servers"]}
     prompts = {f"work/prompts/{task}_reasoning.md" for task in ("text", "image")}
-    assert written == {"work/hub.json", "work/plan.json"} | servers | prompts
+    assert written == {"work/hub.json", "work/plan.json"} | files | prompts
     qwen3 = json.loads(Path("work/servers/qwen3/server.json").read_text())
     assert qwen3["name"] == "qwen3"
     kinds = {"thinking", "no_thinking", "judge"}

@@ -1,5 +1,6 @@
 """Model servers as the jobs that use them see them: environment, resources, and files."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,25 @@ class ServerSettings:
         return env and str(self.base / env).replace("{", "{{").replace("}", "}}")
 
     @property
+    def environment_sha256(self) -> str | None:
+        """The digest of what its environment holds, however that is installed; None where it runs already.
+
+        It is that of the lock beside the conda file, or of the conda file where there is no lock.
+        """
+        conda_env = self.base / self.settings["conda_env"]
+        files = [file for file in (conda_env.with_suffix(".txt"), conda_env) if file.is_file()]
+        if self.settings["mode"] != "managed" or not files:
+            return None
+        return hashlib.sha256(files[0].read_bytes()).hexdigest()
+
+    @property
+    def launcher(self) -> list[str]:
+        """The command that starts it, from the environment that `make envs` made, where it did."""
+        program, *arguments = self.settings["launcher"]
+        made = self.base / ".envs" / Path(self.settings["conda_env"]).stem / "bin" / program
+        return [str(made) if made.is_file() else program, *arguments]
+
+    @property
     def gpus(self) -> int:
         """The GPUs of a job that starts it: replicas x tensor x pipeline x data parallel, by vLLM's flags."""
         if self.settings["mode"] != "managed":
@@ -53,5 +73,6 @@ class ServerSettings:
         """What a job that uses it takes: a slot of `server_NAME`, memory, time, GPUs when it starts it."""
         taken = {f"server_{self.name}": 1, "mem_mb": 8000, "runtime": 2880}
         if self.settings["mode"] == "managed":
-            taken |= {"gpu": self.gpus, "mem_mb": 64000 * self.settings["replicas"]}
+            # On one node: Slurm may spread GPUs over several, and a server's processes share a machine.
+            taken |= {"gpu": self.gpus, "nodes": 1, "mem_mb": 64000 * self.settings["replicas"]}
         return taken

@@ -9,6 +9,7 @@ from typing import Any
 
 from workflow_lib.config import ROLES, TASKS, fail
 from workflow_lib.names import Names
+from workflow_lib.servers import ServerSettings
 
 CONTENT_KEYS = (
     *("sources", "onevision", "images", "on_bad_shard"),
@@ -101,7 +102,9 @@ def as_json(value: Any) -> Callable[[Any], str]:
     return lambda wildcards: json.dumps(value(wildcards) if callable(value) else value)
 
 
-def write_settings(config: dict[str, Any], names: Names, mirror: Path | None) -> None:
+def write_settings(
+    config: dict[str, Any], names: Names, mirror: Path | None, servers: dict[str, ServerSettings]
+) -> None:
     """Write the files that programs read besides declared inputs: where things are, what the plan assumes.
 
     They decide no content. They also keep commands short, which Snakemake prints whole where a job fails.
@@ -112,9 +115,10 @@ def write_settings(config: dict[str, Any], names: Names, mirror: Path | None) ->
         "keep": config["keep_raw"],
     }
     settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
-    for name, server in config["servers"].items():
+    for name, server in servers.items():
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
-        settings[f"work/servers/{name}/server.json"] = {"name": name} | server | own
+        own |= {"launcher": server.launcher}
+        settings[f"work/servers/{name}/server.json"] = {"name": name} | server.settings | own
     texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
     texts |= {f"work/prompts/{task}.md": prompt_text(config, task) for task in TASKS}
     for path, text in texts.items():

@@ -123,16 +123,16 @@ def config(base_url: str, **changes: Any) -> dict[str, Any]:
 
 
 def conda(folder: Path) -> str:
-    """A PATH on which a stand-in for conda comes first; the environments that it makes are empty."""
+    """A PATH on which a stand-in for conda comes first; what it makes holds a stand-in for uv alone."""
     (folder / "bin").mkdir(parents=True)
-    (folder / "bin/activate").touch()
+    (folder / "bin/activate").write_text('export CONDA_PREFIX="$1"\n')
     (folder / "bin/conda").write_text(
         f"""#!/bin/sh
 case "$*" in
     --version) echo conda 25.1.0 ;;
     "info --json") echo '{{"conda_prefix": "{folder}", "platform": "linux-64"}}' ;;
     "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
-    "env create"*) for prefix; do :; done; mkdir -p "$prefix" ;;
+    "env create"*) for prefix; do :; done; mkdir -p "$prefix/bin"; cp /bin/true "$prefix/bin/uv" ;;
     clean*) ;;
     *) exit 1 ;;
 esac

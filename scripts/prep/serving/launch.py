@@ -28,7 +28,8 @@ def build_command(config: ServerConfig, port: int) -> list[str]:
     launcher = config.launcher
     if shutil.which(launcher[0]) is None:
         raise UserError(
-            f"{name}: launcher {launcher[0]!r} is not found; run with --sdm conda, or name another"
+            f"{name}: launcher {launcher[0]!r} is not found; call `make envs`, run with --sdm conda, or name"
+            " another"
         )
     length = str(config.max_model_len)
     return [*launcher, model, *address, "--served-model-name", model, "--max-model-len", length, *args]

@@ -139,6 +139,8 @@ class Replica:
             cache = Path(os.environ.get(CACHE_VARIABLE) or self.folder / "cache")
             self._cache = self._cache or lease_folder(cache)
             environment[CACHE_VARIABLE] = str(self._cache[0])
+            if os.path.isabs(command[0]):  # what its environment brings along, such as ninja, is beside it
+                environment["PATH"] = os.pathsep.join([os.path.dirname(command[0]), os.environ["PATH"]])
         pid_files = self.folder.resolve() / PID_FILES
         pid_files.mkdir(parents=True, exist_ok=True)
         log.info("%s: starting %s", self.name, " ".join(command))
