@@ -199,6 +199,21 @@ def test_what_cannot_be_stored_costs_its_row_and_no_other(tmp_path):
     assert [bool(row["text"]) for row in rows] == [False] * 4 + [True] * 2
 
 
+def test_two_jobs_of_one_batch_ask_for_each_answer_once(tmp_path):
+    """The first one's workflow is gone, and the restarted one submits the batch again."""
+    with FaultServer(lambda ask: Reply(delay=0.05)) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(100)], server)
+        program = ["answer_text.py", *map(str, (*batch.flags(), *FLAGS, 0.0, "--answers"))]
+        with subprocess.Popen([*program, tmp_path / "a.parquet"], env={**os.environ, "PATH": PATH}) as first:
+            until(lambda: server.finished.total() > 0, 60)
+            second = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "b.parquet")
+            assert first.wait() == 0
+        assert second.returncode == 0, second.stderr
+        assert "another job works on this batch" in second.stderr
+        assert set(server.attempts.values()) == {1}
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_it_asks_no_more_once_its_workflow_is_killed(tmp_path):
     with FaultServer(lambda ask: Reply(delay=0.1)) as server:

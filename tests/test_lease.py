@@ -13,6 +13,7 @@ import pytest
 from prep.inference import lease
 from prep.inference.lease import hold_lease
 from prep.runtime.process_group import identify_machine, identify_process
+from running import python_environment
 
 # Appends to a file "in" and "out", with a moment between, while it holds the lease.
 WORKER = """
@@ -53,7 +54,8 @@ def write_lease(folder: Path, term: int, machine: list[str], process: str) -> Pa
 
 def start(code: str, *args) -> subprocess.Popen:
     command = [sys.executable, "-c", code, *map(str, args)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=python_environment())
 
 
 def hold_once(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
+from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import strip_thinking
@@ -178,14 +179,23 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
 def send_requests(
     args: argparse.Namespace, requests: Callable[[bool], Iterable[Request]]
 ) -> Iterator[tuple[str, Response]]:
-    """Send what the journal does not hold; gives (id, response) in the order of `requests`."""
+    """Send what the journal does not hold; gives (id, response) in the order of `requests`.
+
+    Waits while another job asks about the same batch (see prep.inference.lease).
+    """
     config = read_server_config(args.server)
     if config.model != args.model:
         raise UserError(
             f"{args.server} names the model {config.model}, and this job is for {args.model}: a run with"
             " another configuration was started in this folder; start this one again"
         )
-    with Journal(args.journal) as journal, Server(config, args.server.parent) as server:
+    # The journal is read once no other job adds to this batch's answers.
+    lease = f"{args.progress.parent.name}-{args.progress.stem}"
+    with (
+        hold_lease(args.journal, lease),
+        Journal(args.journal) as journal,
+        Server(config, args.server.parent) as server,
+    ):
         kept = args.longer_budget or None, args.repetition or None
         answers = Answers(journal, args.model, args.max_model_len, *kept)
         client = Client(config, server, answers, args.progress)
