@@ -26,7 +26,6 @@ for server_name, server in SERVERS.items():
         params:
             code=code("probe_server.py"),
             model=server.settings["model"],
-            environment=server.environment_sha256,
             server=server_name,
         shell:
             "exec probe_server.py --server work/servers/{params.server}/server.json --code {params.code}"

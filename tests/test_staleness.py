@@ -242,6 +242,31 @@ def test_mirror_files_touched(built: Built, copy: Copy) -> None:
     assert not asked
 
 
+def test_an_interrupted_stage_3_goes_on_under_new_listings(built: Built, copy: Copy) -> None:
+    """Each kind of batch has one left to answer when the sources are listed again, with the same files."""
+    lost = {
+        **dict.fromkeys(("answer_text", "judge_text", "render_text"), TEXT_BATCHES[-1]),
+        **dict.fromkeys(("answer_image", "judge_image", "select_image"), IMAGE_BATCHES[-1]),
+    }
+    for rule, number in lost.items():
+        for file in (copy.folder / f"work/{rule}").glob(f"{number}.*"):
+            file.unlink()
+    for name in ("text2image", "image_thinking"):
+        (copy.folder / f"data/{name}.parquet").unlink()
+        (copy.folder / f"work/assemble_artifact/{name}.json").unlink()
+    before = files(copy.folder / "data")
+    with touched(files(built.mirror)):
+        ran, asked = copy.run()
+    assert ran >= jobs("assemble_artifact", "text2image", "image_thinking")
+    assert ran >= {f"{rule} {number}" for rule, number in lost.items()}
+    assert not jobs("answer_text", TEXT_BATCHES[0]) & ran
+    assert not jobs("answer_image", IMAGE_BATCHES[0]) & ran
+    assert not asked  # every answer is journaled
+    assert set(before) < set(files(copy.folder / "data"))
+    for name in ("text2image", "image_thinking"):
+        assert copy.rows(name) == pq.read_table(built.folder / f"data/{name}.parquet").to_pylist()
+
+
 def test_a_program_edited(built: Built) -> None:
     with edited(built, "render_text.py", "convert_synthdog.py"):
         planned = built.plan()
@@ -497,28 +522,22 @@ def test_what_servers_run_in(tmp_path: Path) -> None:
         )
         managed = {"mode": "managed", "model": "model", "launcher": ["no-such-launcher"]}
 
+        installed = ["--sdm", "conda"]
+
         def run(**servers: Any) -> set[str]:
             build = Build(tmp_path / "build", base | {"servers": base["servers"] | servers}, clone)
             done = build.run("stage3", *installed, path=path)
             assert done.returncode == 0, done.output[-4000:]
             return done.work - {"stage3"}
 
-        conda_on, conda_off = ["--sdm", "conda"], []
-        installed = conda_on
         run()
-        installed = conda_off
-        assert run() == set()
-        installed = conda_on
         asked = len(teachers.bodies)
-        own = jobs("answer_image judge_image select_image", "00000") | {"probe_glm41v"}
-        own |= jobs("gather_parts assemble_artifact manifest_artifact", "image_thinking")
-        assert run(glm41v=managed) == own
+        conda_on, installed = installed, []
+        assert run() == set()
         assert run(glm41v=managed) == set()
-        with replaced(file := clone / "envs/vllm-glm41v.yaml", file.read_bytes() + b"# other\n"):
-            assert run(glm41v=managed) == set()
-        with replaced(file := clone / "envs/vllm-glm41v.txt", file.read_bytes() + b"# other\n"):
-            assert run(glm41v=managed) == own
-        assert run(glm41v=managed) == own  # back again
-        installed = conda_off
+        installed = conda_on
         assert run(glm41v=managed) == set()
+        for file in (clone / "envs/vllm-glm41v.yaml", clone / "envs/vllm-glm41v.post-deploy.sh"):
+            with replaced(file, file.read_bytes() + b"# other\n"):
+                assert run(glm41v=managed) == set()
         assert len(teachers.bodies) == asked

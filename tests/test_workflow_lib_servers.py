@@ -45,21 +45,6 @@ def test_jobs_run_in_the_servers_environment_only_when_they_start_it() -> None:
     assert server(mode="embedded").environment == ""
 
 
-def test_what_is_installed_decides_not_how(tmp_path: Path) -> None:
-    settings = {"mode": "managed", "conda_env": "vllm.yaml", "launcher": ["vllm", "serve"]}
-    managed = ServerSettings("qwen3", settings, tmp_path)
-    assert managed.environment_sha256 is None
-    (tmp_path / "vllm.yaml").write_text("own")
-    own = managed.environment_sha256
-    (tmp_path / "vllm.txt").write_text("lock")
-    locked = managed.environment_sha256
-    (tmp_path / "vllm.yaml").write_text("other")
-    assert managed.environment_sha256 == locked != own
-    (tmp_path / "vllm.txt").write_text("another lock")
-    assert managed.environment_sha256 != locked
-    assert ServerSettings("qwen3", settings | {"mode": "external"}, tmp_path).environment_sha256 is None
-
-
 def test_a_server_is_started_from_the_environment_that_was_made_for_it(tmp_path: Path) -> None:
     settings = {"conda_env": "envs/vllm-qwen3.yaml", "launcher": ["vllm", "serve"]}
     assert ServerSettings("qwen3", settings, tmp_path).launcher == ["vllm", "serve"]

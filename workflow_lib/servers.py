@@ -1,6 +1,5 @@
 """Model servers as the jobs that use them see them: environment, resources, and files."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +30,6 @@ class ServerSettings:
         env = envs[self.settings["mode"]]
         # Snakemake reads braces in the path of an environment as wildcards.
         return env and str(self.base / env).replace("{", "{{").replace("}", "}}")
-
-    @property
-    def environment_sha256(self) -> str | None:
-        """The digest of what its environment holds, however that is installed; None where it runs already.
-
-        It is that of the lock beside the conda file, or of the conda file where there is no lock.
-        """
-        conda_env = self.base / self.settings["conda_env"]
-        files = [file for file in (conda_env.with_suffix(".txt"), conda_env) if file.is_file()]
-        if self.settings["mode"] != "managed" or not files:
-            return None
-        return hashlib.sha256(files[0].read_bytes()).hexdigest()
 
     @property
     def launcher(self) -> list[str]:
