@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-datasets test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
+.PHONY: help env demo build test test-datasets test-slurm test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -17,6 +17,7 @@ help:
 	@echo "make test     the test suite"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
+	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
@@ -62,6 +63,11 @@ test-snakemake: env
 
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
+	@echo "$(GREEN)"
+
+# A real Slurm, which is installed where it is absent: as root, a quarter of an hour.
+test-slurm: env
+	$(BIN)/python -m pytest -v --durations=0 tests/slurm/suite.py
 	@echo "$(GREEN)"
 
 # A real vLLM, for CPUs: 2 GB, and a quarter of an hour.

@@ -33,6 +33,17 @@ SUITES = {
         "rules/*.smk",
         "workflow_lib/*.py",
     ),
+    "slurm": (
+        "tests/slurm/suite.py",
+        "tests/support/slurm_cluster.py",
+        "profiles/slurm/config.yaml",
+        "profiles/cluster-generic/config.yaml",
+        "Snakefile",
+        "rules/*.smk",
+        "workflow_lib/*.py",
+        "scripts/prep/inference/journal.py",
+        "scripts/prep/runtime/*.py",
+    ),
     "vllm": (
         "tests/vllm/*.*",
         "envs/vllm-*",

@@ -50,6 +50,7 @@ def parse_args() -> argparse.Namespace:
     flags.add_argument("--port", required=True, type=int)
     flags.add_argument("--served-model-name", required=True)
     flags.add_argument("--max-model-len", type=int)
+    flags.add_argument("--tensor-parallel-size", type=int)
     flags.add_argument("--pids", required=True, help="file to append the process id to")
     flags.add_argument("--keys", help="file to append the key to")
     flags.add_argument("--die", type=int, help="end with this exit code, before listening")

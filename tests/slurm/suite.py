@@ -1,0 +1,300 @@
+"""The workflow on a real Slurm of two nodes: the files of a local run, and whatever way its jobs and its head end.
+
+`make test-slurm`. A server that counts tells what was asked; each answer but the first few is held until the
+test lets go of it, so that a job is ended in the middle of its answers.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from fault_server import Ask, FaultServer, Reply
+from running import python_environment
+from slurm_cluster import GPUS, SlurmCluster
+from stand_in_server import starts
+from teachers import teach
+from workflow import Build
+
+START_S = 240
+"""For a job to be submitted, started and planned, on a machine that does other things too."""
+QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
+DIFFERS = ("work/journal/", "work/stats/", "work/publish/report.html", "data/report.html")
+"""What tells of times, or is named by them."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """The cluster, to which every program that a test starts speaks."""
+    with (
+        SlurmCluster(tmp_path_factory.mktemp("slurm")) as running,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for name, value in running.environment.items():
+            environment.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample corpus."""
+    folder = tmp_path_factory.mktemp("corpus") / "hub"
+    program = [sys.executable, ROOT / "demo/build_corpus.py", "--hub", folder]
+    subprocess.run(program, env=python_environment(), check=True)
+    return folder
+
+
+def settings(hub: Path, base_url: str, **changes: Any) -> dict[str, Any]:
+    """One OneVision config, and a few questions in two batches."""
+    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": 4}
+    return {
+        "hub": {"mirror": str(hub)},
+        "onevision": {"configs": ["iiit5k"]},
+        "text_reasoning": {"max_questions": 6, "batch_size": 6},
+        "image_reasoning": {"samples_per_config": 4, "batch_size": 4},
+        "servers": {"qwen3": server, "glm41v": server},
+    } | changes
+
+
+class Cluster(Build):
+    """A build through a profile that submits its jobs."""
+
+    profile = "slurm"
+
+    def command(self, *arguments: str) -> list[str]:
+        base = super().command()
+        cores = base.index("--cores")
+        del base[cores : cores + 2]
+        options = QUICK if self.profile == "slurm" else QUICK[2:]
+        profile = ("--workflow-profile", str(ROOT / "profiles" / self.profile), *options)
+        return [*base, *profile, *arguments]
+
+
+class Generic(Cluster):
+    profile = "cluster-generic"
+
+
+def files(build: Build) -> dict[str, bytes]:
+    """Every file of a build that shall be the same wherever it was built, by its path."""
+    found = {}
+    for room in ("data", "raw", "work"):
+        for file in sorted((build.folder / room).rglob("*")):
+            path = file.relative_to(build.folder).as_posix()
+            if file.is_file() and not path.startswith(DIFFERS):
+                found[path] = file.read_bytes()
+    return found
+
+
+def same_files(one: Build, other: Build) -> None:
+    mine, others = files(one), files(other)
+    assert mine.keys() == others.keys()
+    assert [path for path in mine if mine[path] != others[path]] == []
+
+
+def wait_for(condition, seconds: float = START_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)
+
+
+def test_every_file_is_that_of_a_local_run(cluster, hub, tmp_path):
+    with FaultServer(teach) as server:
+        config = settings(hub, server.base_url)
+        local, slurm = Build(tmp_path / "local", config), Cluster(tmp_path / "slurm", config)
+        done = local.run("all")
+        assert done.returncode == 0, done.output[-3000:]
+        asked = dict(server.attempts)
+        server.attempts.clear()
+        done = slurm.run("all")
+        assert done.returncode == 0, done.output[-3000:]
+        assert dict(server.attempts) == asked
+    assert "has been submitted with SLURM jobid" in done.output
+    assert cluster.jobs() == {}
+    same_files(local, slurm)
+    for build in (local, slurm):
+        for call in (Build, Cluster, Generic):
+            planned = call(build.folder, config).run("-n", "all")
+            assert "Nothing to be done" in planned.output, planned.output[-2000:]
+
+
+def test_the_fallback_for_other_schedulers_builds_the_same(cluster, hub, tmp_path):
+    config = settings(hub, "http://127.0.0.1:9/v1")
+    target = "data/manifest/synthdog_en.json"
+    local, generic = Build(tmp_path / "local", config), Generic(tmp_path / "generic", config)
+    assert local.run(target).returncode == 0
+    done = generic.run(target)
+    assert done.returncode == 0, done.output[-3000:]
+    assert "with external jobid" in done.output
+    same_files(local, generic)
+
+
+class Batch:
+    """A batch of six questions whose job is to be ended while the server holds back its last answers.
+
+    What comes before it is built on this machine; its job alone is submitted.
+    """
+
+    target = "work/answer_text/00000.json"
+
+    def __init__(self, cluster: SlurmCluster, build: Build, server: FaultServer, held: list[bool]):
+        self.cluster, self.build, self.server, self.held = cluster, build, server, held
+        self.heads: list[subprocess.Popen] = []
+        self.probed = 0
+        self.probed = self.journaled()
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start a head, as from a terminal."""
+        command = self.build.command(self.target, *arguments)
+        with (self.build.folder / "head.log").open("ab") as told:
+            head = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True)
+        self.heads.append(head)
+        return head
+
+    def wait_for_middle(self) -> None:
+        """Until the batch's job has some answers and waits for others."""
+        wait_for(lambda: self.journaled() >= 3 and self.server.inside > 0)
+
+    def journaled(self) -> int:
+        """How many answers to the batch are journaled; the probe's are none of them."""
+        files = list(self.build.folder.glob("work/journal/qwen3/*.jsonl"))
+        return sum(file.read_bytes().count(b"\n") for file in files) - self.probed
+
+    def jobs(self) -> list[str]:
+        """The ids of the jobs that wait or run."""
+        return list(self.cluster.jobs())
+
+    def release(self) -> None:
+        self.held.clear()
+
+    def finish(self, head: subprocess.Popen) -> None:
+        """Let the answers go; the run ends well, nothing runs on, and nothing finished was asked again."""
+        self.release()
+        assert head.wait(START_S) == 0, self.log()[-3000:]
+        wait_for(lambda: self.jobs() == [], 60)
+        assert (self.build.folder / self.target).exists()
+        again = {prompt: count for prompt, count in self.server.finished.items() if count > 1}
+        assert again == {}
+
+    def unlock(self) -> None:
+        assert self.build.run("--unlock", self.target).returncode == 0
+
+    def log(self) -> str:
+        return (self.build.folder / "head.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def prepared(hub, tmp_path_factory) -> Build:
+    """What comes before the batch, built on this machine."""
+    with FaultServer(teach) as server:
+        build = Build(tmp_path_factory.mktemp("prepared"), settings(hub, server.base_url))
+        done = build.run("batch_questions", "work/servers/qwen3/probe.json")
+    assert done.returncode == 0, done.output[-3000:]
+    return build
+
+
+@pytest.fixture
+def batch(cluster, hub, prepared, tmp_path) -> Iterator[Batch]:
+    held = [True]
+
+    def plan(ask: Ask) -> Reply:
+        reply = teach(ask)
+        number = len(server.attempts)
+        return reply if number <= 3 else Reply(**vars(reply) | {"hold": lambda: not held})
+
+    with FaultServer(plan) as server:
+        shutil.copytree(prepared.folder, tmp_path / "run", symlinks=True)
+        build = Cluster(tmp_path / "run", settings(hub, server.base_url))
+        made = Batch(cluster, build, server, held)
+        yield made
+        held.clear()
+        for head in made.heads:
+            if head.poll() is None:
+                os.killpg(head.pid, signal.SIGKILL)
+                head.wait()
+        if ids := made.jobs():
+            cluster.run(f"scancel {' '.join(ids)}")
+            wait_for(lambda: made.jobs() == [], 60)
+
+
+def test_a_job_that_is_cancelled_is_submitted_again(batch):
+    head = batch.start()
+    batch.wait_for_middle()
+    (job,) = batch.jobs()
+    batch.cluster.run(f"scancel {job}")
+    wait_for(lambda: batch.jobs() not in ([], [job]))
+    batch.finish(head)
+
+
+def test_a_job_over_its_time_limit_is_submitted_again(batch):
+    head = batch.start("--set-resources", "answer_text:runtime=1")
+    batch.wait_for_middle()
+    (job,) = batch.jobs()
+    wait_for(lambda: batch.jobs() not in ([], [job]))
+    batch.finish(head)
+
+
+def test_a_job_whose_node_goes_down_runs_on_the_other(batch):
+    head = batch.start()
+    batch.wait_for_middle()
+    (job,) = batch.jobs()
+    node = batch.cluster.run(f"squeue --noheader --format=%N --jobs={job}").strip()
+    batch.cluster.fail_node(node)
+    batch.cluster.recover_node(node)
+    batch.finish(head)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_whose_head_ends_goes_on_where_it_was(batch, number):
+    """The head alone is told, as the closed window of a terminal or a login node's administrator does it."""
+    head = batch.start()
+    batch.wait_for_middle()
+    os.kill(head.pid, number)
+    if number == signal.SIGTERM:
+        # It waits for its jobs.
+        batch.finish(head)
+        return
+    head.wait(START_S)
+    if number == signal.SIGKILL:
+        batch.unlock()
+    batch.finish(batch.start())
+
+
+def test_the_gpus_of_a_server_are_of_one_node(cluster, hub, tmp_path):
+    stand_in = [sys.executable, str(ROOT / "tests/support/stand_in_server.py")]
+    server = {
+        "mode": "managed",
+        "model": "model",
+        "launcher": stand_in,
+        "args": ["--pids", str(tmp_path / "pids"), "--tensor-parallel-size", str(GPUS)],
+    }
+    config = settings(hub, "", servers={"qwen3": server, "glm41v": server})
+    build = Cluster(tmp_path / "run", config)
+    target = "work/servers/qwen3/probe.json"
+    # A GPU of each node is taken: as many as the server needs are free, on two nodes.
+    fill = "sbatch --parsable --gpus=1 --nodelist={} --output=/dev/null --wrap='sleep 600'"
+    fillers = [cluster.run(fill.format(node)).strip() for node in cluster.nodes]
+    wait_for(lambda: [cluster.jobs().get(job) for job in fillers] == ["RUNNING"] * len(fillers))
+    with (tmp_path / "head.log").open("wb") as told:
+        head = subprocess.Popen(build.command(target), stdout=told, stderr=told, start_new_session=True)
+    try:
+        wait_for(lambda: set(cluster.jobs()) - set(fillers))
+        (job,) = set(cluster.jobs()) - set(fillers)
+        time.sleep(5)
+        assert cluster.jobs()[job] == "PENDING"
+        cluster.run(f"scancel {fillers[0]}")
+        assert head.wait(START_S) == 0, (tmp_path / "head.log").read_text()[-3000:]
+        assert len(starts(tmp_path)) == 1
+    finally:
+        if head.poll() is None:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+        cluster.run(f"scancel --user {os.environ.get('USER', 'root')}")
