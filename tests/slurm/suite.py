@@ -1,9 +1,10 @@
-"""The workflow on a real Slurm of two nodes: the files of a local run, and whatever way its jobs and its head end.
+"""The workflow on a real Slurm of two nodes: a local run's files, whatever way its jobs and its head end.
 
 `make test-slurm`. A server that counts tells what was asked; each answer but the first few is held until the
 test lets go of it, so that a job is ended in the middle of its answers.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -26,6 +27,8 @@ from workflow import Build
 
 START_S = 240
 """For a job to be submitted, started and planned, on a machine that does other things too."""
+SETTLED_S = 60
+"""For what shall not happen to happen."""
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
 DIFFERS = ("work/journal/", "work/stats/", "work/publish/report.html", "data/report.html")
 """What tells of times, or is named by them."""
@@ -257,15 +260,22 @@ def test_a_run_whose_head_ends_goes_on_where_it_was(batch, number):
     """The head alone is told, as the closed window of a terminal or a login node's administrator does it."""
     head = batch.start()
     batch.wait_for_middle()
+    first = set(batch.jobs())
     os.kill(head.pid, number)
     if number == signal.SIGTERM:
-        # It waits for its jobs.
-        batch.finish(head)
-        return
+        # It waits for its jobs, submits no others, and says that not all is done.
+        batch.release()
     head.wait(START_S)
     if number == signal.SIGKILL:
         batch.unlock()
-    batch.finish(batch.start())
+    following = batch.start()
+    if number != signal.SIGTERM:
+        # None cancels the job of a killed head. The second has time to ask beside it.
+        wait_for(lambda: set(batch.jobs()) - first or following.poll() is not None)
+        asked = batch.server.attempts.total()
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: batch.server.attempts.total() > asked, SETTLED_S)
+    batch.finish(following)
 
 
 def test_the_gpus_of_a_server_are_of_one_node(cluster, hub, tmp_path):

@@ -7,8 +7,8 @@ By hand, until Ctrl-C, with the line that points a shell to it:
 
     python -m slurm_cluster --folder /tmp/slurm
 
-Everything is in its folder, Slurm's commands are Debian's (installed by apt where they are absent, which takes
-root). The daemons run as root, as Slurm's do. It keeps no accounts: `sacct` is there, and says so.
+Everything is in its folder. Slurm's commands are Debian's; where they are absent, apt installs them, as root.
+The daemons run as root, as Slurm's do. The cluster keeps no accounts: `sacct` is there, and says so.
 """
 
 import argparse
