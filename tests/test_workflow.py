@@ -330,8 +330,9 @@ def test_a_bare_path_is_enough_to_plan(tmp_path, stage):
     assert not (tmp_path / "work").exists()
 
 
-def test_the_plan_for_a_cluster_needs_no_cluster(tmp_path):
-    profile = str(ROOT / "profiles/slurm")
+@pytest.mark.parametrize("profile", ["slurm", "cluster-generic"])
+def test_the_plan_for_a_cluster_needs_no_cluster(tmp_path, profile):
+    profile = str(ROOT / "profiles" / profile)
     planned = Build(tmp_path, config("http://127.0.0.1:9/v1")).run("-n", "all", "--workflow-profile", profile)
     assert planned.returncode == 0, planned.output[-3000:]
     assert "answer_image" in planned.jobs

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from conftest import ROOT
 from fault_server import Ask, FaultServer, Reply
 from running import python_environment
 from slurm_cluster import GPUS, SlurmCluster
-from stand_in_server import starts
+from stand_in_server import processes, starts, until
 from teachers import teach
 from workflow import Build
 
@@ -36,14 +35,16 @@ DIFFERS = ("work/journal/", "work/stats/", "work/publish/report.html", "data/rep
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    """The cluster, to which every program that a test starts speaks."""
+    """The cluster, to which every program that a test starts speaks; it leaves nothing running."""
+    folder = tmp_path_factory.mktemp("slurm")
     with (
-        SlurmCluster(tmp_path_factory.mktemp("slurm")) as running,
+        SlurmCluster(folder) as running,
         pytest.MonkeyPatch.context() as environment,
     ):
         for name, value in running.environment.items():
             environment.setenv(name, value)
         yield running
+    until(lambda: not processes(folder), 30)
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +103,6 @@ def same_files(one: Build, other: Build) -> None:
     assert [path for path in mine if mine[path] != others[path]] == []
 
 
-def wait_for(condition, seconds: float = START_S) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
-
-
 def test_every_file_is_that_of_a_local_run(cluster, hub, tmp_path):
     with FaultServer(teach) as server:
         config = settings(hub, server.base_url)
@@ -164,7 +158,7 @@ class Batch:
 
     def wait_for_middle(self) -> None:
         """Until the batch's job has some answers and waits for others."""
-        wait_for(lambda: self.journaled() >= 3 and self.server.inside > 0)
+        until(lambda: self.journaled() >= 3 and self.server.inside > 0, START_S)
 
     def journaled(self) -> int:
         """How many answers to the batch are journaled; the probe's are none of them."""
@@ -182,7 +176,7 @@ class Batch:
         """Let the answers go; the run ends well, nothing runs on, and nothing finished was asked again."""
         self.release()
         assert head.wait(START_S) == 0, self.log()[-3000:]
-        wait_for(lambda: self.jobs() == [], 60)
+        until(lambda: self.jobs() == [], 60)
         assert (self.build.folder / self.target).exists()
         again = {prompt: count for prompt, count in self.server.finished.items() if count > 1}
         assert again == {}
@@ -225,7 +219,7 @@ def batch(cluster, hub, prepared, tmp_path) -> Iterator[Batch]:
                 head.wait()
         if ids := made.jobs():
             cluster.run(f"scancel {' '.join(ids)}")
-            wait_for(lambda: made.jobs() == [], 60)
+            until(lambda: made.jobs() == [], 60)
 
 
 def test_a_job_that_is_cancelled_is_submitted_again(batch):
@@ -233,7 +227,7 @@ def test_a_job_that_is_cancelled_is_submitted_again(batch):
     batch.wait_for_middle()
     (job,) = batch.jobs()
     batch.cluster.run(f"scancel {job}")
-    wait_for(lambda: batch.jobs() not in ([], [job]))
+    until(lambda: batch.jobs() not in ([], [job]), START_S)
     batch.finish(head)
 
 
@@ -241,7 +235,7 @@ def test_a_job_over_its_time_limit_is_submitted_again(batch):
     head = batch.start("--set-resources", "answer_text:runtime=1")
     batch.wait_for_middle()
     (job,) = batch.jobs()
-    wait_for(lambda: batch.jobs() not in ([], [job]))
+    until(lambda: batch.jobs() not in ([], [job]), START_S)
     batch.finish(head)
 
 
@@ -271,10 +265,10 @@ def test_a_run_whose_head_ends_goes_on_where_it_was(batch, number):
     following = batch.start()
     if number != signal.SIGTERM:
         # None cancels the job of a killed head. The second has time to ask beside it.
-        wait_for(lambda: set(batch.jobs()) - first or following.poll() is not None)
+        until(lambda: set(batch.jobs()) - first or following.poll() is not None, START_S)
         asked = batch.server.attempts.total()
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: batch.server.attempts.total() > asked, SETTLED_S)
+            until(lambda: batch.server.attempts.total() > asked, SETTLED_S)
     batch.finish(following)
 
 
@@ -292,14 +286,14 @@ def test_the_gpus_of_a_server_are_of_one_node(cluster, hub, tmp_path):
     # A GPU of each node is taken: as many as the server needs are free, on two nodes.
     fill = "sbatch --parsable --gpus=1 --nodelist={} --output=/dev/null --wrap='sleep 600'"
     fillers = [cluster.run(fill.format(node)).strip() for node in cluster.nodes]
-    wait_for(lambda: [cluster.jobs().get(job) for job in fillers] == ["RUNNING"] * len(fillers))
+    until(lambda: [cluster.jobs().get(job) for job in fillers] == ["RUNNING"] * len(fillers), START_S)
     with (tmp_path / "head.log").open("wb") as told:
         head = subprocess.Popen(build.command(target), stdout=told, stderr=told, start_new_session=True)
     try:
-        wait_for(lambda: set(cluster.jobs()) - set(fillers))
+        until(lambda: set(cluster.jobs()) - set(fillers), START_S)
         (job,) = set(cluster.jobs()) - set(fillers)
-        time.sleep(5)
-        assert cluster.jobs()[job] == "PENDING"
+        why = f"squeue --noheader --format=%r --jobs={job}"
+        until(lambda: cluster.run(why).strip() == "Resources", START_S)
         cluster.run(f"scancel {fillers[0]}")
         assert head.wait(START_S) == 0, (tmp_path / "head.log").read_text()[-3000:]
         assert len(starts(tmp_path)) == 1

@@ -34,11 +34,13 @@ class NoSlurm(Exception):
 
 
 def install() -> None:
-    """Have Slurm and munge from Debian; NoSlurm where they are absent and cannot be installed."""
+    """Have Slurm and munge from Debian; NoSlurm where they cannot be installed or cannot run."""
+    if os.geteuid() != 0:
+        raise NoSlurm("Slurm's daemons run as root: start this as root, in a container, say")
     if shutil.which("slurmctld", path=_path()) and shutil.which("munged", path=_path()):
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise NoSlurm(f"install {' and '.join(PACKAGES)}, or run this as root where there is apt-get")
+    if not shutil.which("apt-get"):
+        raise NoSlurm(f"no apt-get here: install {' and '.join(PACKAGES)}")
     # Installing starts no daemon: those of a package would take the standard ports.
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
