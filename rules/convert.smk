@@ -80,6 +80,7 @@ rule gather_parts:
         gathered="work/gather_parts/{name}.json",
     log:
         "logs/gather_parts/{name}.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:

@@ -15,6 +15,7 @@ rule resolve_revision:
         "logs/resolve_revision/{resolved}.log",
     wildcard_constraints:
         resolved=one_of(REVISIONS),
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:
@@ -38,6 +39,7 @@ checkpoint list_shards:
         listing="work/list_shards/{source}.json",
     log:
         "logs/list_shards/{source}.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:

@@ -27,6 +27,7 @@ rule manifest_artifact:
         manifest="data/manifest/{name}.json",
     log:
         "logs/manifest_artifact/{name}.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:
@@ -45,6 +46,7 @@ rule publish_registration:
         registration="work/publish/dataset_info.json",
     log:
         "logs/publish_registration.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:
@@ -68,6 +70,7 @@ rule publish_manifest:
         installed="data/manifest.json",
     log:
         "logs/publish_manifest.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:
@@ -91,6 +94,7 @@ rule publish_card:
         card="work/publish/README.md",
     log:
         "logs/publish_card.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:

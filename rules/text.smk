@@ -48,6 +48,7 @@ checkpoint batch_questions:
         folder=directory("work/batch_questions"),
     log:
         "logs/batch_questions.log",
+    localrule: True
     conda:
         "../envs/base.yaml"
     resources:
