@@ -74,3 +74,8 @@ def stage_files(names):
     """What a stage's target builds: each artifact with its manifest and rejects, and the registration."""
     files = ("data/{name}.parquet", "data/manifest/{name}.json", "data/rejects/{name}.parquet")
     return [*expand(files, name=names), "work/publish/dataset_info.json"]
+
+
+def grow(amount):
+    """Memory or time of a job, for `resources`: as much again each time that it is tried."""
+    return lambda wildcards, attempt: amount * attempt

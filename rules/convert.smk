@@ -32,7 +32,7 @@ rule convert_llava:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: sources.reading_mb(wildcards.source, attempt),
-        runtime=60,
+        runtime=grow(60),
     params:
         program="convert_llava.py",
         code=code("convert_llava.py"),
@@ -84,8 +84,8 @@ rule gather_parts:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("gather_parts.py"),
     shell:
@@ -110,7 +110,7 @@ rule assemble_artifact:
     resources:
         # Pictures are read from the raw shards.
         mem_mb=lambda wildcards, attempt: sources.reading_mb(wildcards.name, attempt),
-        runtime=240,
+        runtime=grow(240),
     params:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),

@@ -20,8 +20,8 @@ rule resolve_revision:
         "../envs/base.yaml"
     resources:
         hub_connections=1,
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("resolve_revision.py"),
         repo=lambda wildcards: REVISIONS[wildcards.resolved]["repo"],
@@ -44,8 +44,8 @@ checkpoint list_shards:
         "../envs/base.yaml"
     resources:
         hub_connections=4,
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grow(1000),
+        runtime=grow(60),
     params:
         code=code("list_shards.py"),
         source=as_json(lambda wildcards: SOURCES[wildcards.source]),
@@ -71,8 +71,8 @@ rule fetch_shard:
         "../envs/base.yaml"
     resources:
         hub_connections=1,
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=grow(1000),
+        runtime=grow(240),
     params:
         code=code("fetch_shard.py"),
         sha256=lambda wildcards: find_file(wildcards.source, wildcards.shard)["sha256"],

@@ -25,8 +25,8 @@ rule sample_images:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         code=code("sample_images.py"),
         settings=as_json(
@@ -108,8 +108,8 @@ rule select_image:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         code=code("select_image.py"),
         min_score=IMAGE["min_score"],

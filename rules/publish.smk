@@ -31,8 +31,8 @@ rule manifest_artifact:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("manifest_artifact.py"),
     shell:
@@ -50,8 +50,8 @@ rule publish_registration:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("publish_registration.py"),
         names=NAMES.artifacts,
@@ -74,8 +74,8 @@ rule publish_manifest:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("publish_manifest.py"),
         config_sha256=settings.content_sha256(config),
@@ -98,8 +98,8 @@ rule publish_card:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grow(500),
+        runtime=grow(10),
     params:
         code=code("publish_card.py"),
         about=as_json(card.card_settings(config)),
@@ -122,8 +122,8 @@ rule read_pages:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=grow(3000),
+        runtime=grow(30),
     params:
         code=code("read_pages.py"),
         max_pixels=config["render"]["max_pixels"],
@@ -150,8 +150,8 @@ rule publish_report:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         code=code("publish_report.py"),
         notice=card.card_settings(config)["notice"] or "",

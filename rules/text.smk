@@ -26,8 +26,8 @@ rule read_questions:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         code=code("read_questions.py"),
         settings=as_json(
@@ -52,8 +52,8 @@ checkpoint batch_questions:
     conda:
         "../envs/base.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],
@@ -153,8 +153,8 @@ rule render_text:
         "../envs/base.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grow(4000),
+        runtime=grow(120),
     params:
         code=code("render_text.py"),
         settings=as_json({"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}),
