@@ -9,12 +9,13 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-datasets test-slurm test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
 	@echo "make build    everything, in two calls: the second assembles only what changed; ARGS=\"--configfile my.yaml\""
 	@echo "make test     the test suite"
+	@echo "make test-conda  whether each environment's lock has what its programs import, and conda where it is"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
@@ -56,6 +57,10 @@ build: env
 # The tests of a file share what its fixtures build, so a file goes to one process.
 test: env
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-conda: env
+	$(BIN)/python -m pytest -v -rs --durations=0 tests/conda/suite.py
+	@echo "$(GREEN)"
 
 test-snakemake: env
 	$(BIN)/python -m pytest -m newest_snakemake tests/test_newest_snakemake.py

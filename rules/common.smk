@@ -45,9 +45,9 @@ check_choices(config)
 # Programs are found by name: ours, then those beside this Python. An activated conda environment, which
 # a job enters later, still comes first.
 beside = [str(BASE / "scripts"), str(Path(sys.executable).parent)]
-os.environ.update(PATH=os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)]))
-# Where envs/*.post-deploy.sh find the locks.
-os.environ["VLM_DATA_PREP"] = str(BASE)
+# envs/*.post-deploy.sh find the locks by VLM_DATA_PREP.
+path = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
+os.environ.update(PATH=path, VLM_DATA_PREP=str(BASE))
 # code("x.py") is the digest that makes the jobs of a program stale when its code changes.
 code = partial(code_digest, BASE / "scripts")
 

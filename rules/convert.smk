@@ -83,9 +83,6 @@ rule gather_parts:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("gather_parts.py"),
     shell:

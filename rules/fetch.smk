@@ -20,8 +20,6 @@ rule resolve_revision:
         "../envs/base.yaml"
     resources:
         hub_connections=1,
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("resolve_revision.py"),
         repo=lambda wildcards: REVISIONS[wildcards.resolved]["repo"],
@@ -44,8 +42,6 @@ checkpoint list_shards:
         "../envs/base.yaml"
     resources:
         hub_connections=4,
-        mem_mb=grow(1000),
-        runtime=grow(60),
     params:
         code=code("list_shards.py"),
         source=as_json(lambda wildcards: SOURCES[wildcards.source]),

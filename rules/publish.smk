@@ -30,9 +30,6 @@ rule manifest_artifact:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("manifest_artifact.py"),
     shell:
@@ -49,9 +46,6 @@ rule publish_registration:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("publish_registration.py"),
         names=NAMES.artifacts,
@@ -73,9 +67,6 @@ rule publish_manifest:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("publish_manifest.py"),
         config_sha256=settings.content_sha256(config),
@@ -97,9 +88,6 @@ rule publish_card:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(500),
-        runtime=grow(10),
     params:
         code=code("publish_card.py"),
         about=as_json(card.card_settings(config)),

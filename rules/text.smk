@@ -51,9 +51,6 @@ checkpoint batch_questions:
     localrule: True
     conda:
         "../envs/base.yaml"
-    resources:
-        mem_mb=grow(2000),
-        runtime=grow(60),
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],

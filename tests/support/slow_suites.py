@@ -33,6 +33,10 @@ SUITES = {
         "rules/*.smk",
         "workflow_lib/*.py",
     ),
+    "conda": (
+        "tests/conda/suite.py",
+        "envs/*.*",
+    ),
     "slurm": (
         "tests/slurm/suite.py",
         "tests/support/slurm_cluster.py",
@@ -42,6 +46,7 @@ SUITES = {
         "rules/*.smk",
         "workflow_lib/*.py",
         "scripts/prep/inference/journal.py",
+        "scripts/prep/inference/lease.py",
         "scripts/prep/runtime/*.py",
     ),
     "vllm": (
