@@ -58,6 +58,16 @@ rule stage3:
         stage_files(NAMES.stages["stage3"]),
 
 
+rule raw_shards:
+    """Every raw shard: a call before the others where jobs on a cluster have no network."""
+    input:
+        lambda wildcards: [
+            f"work/fetch_shard/{source}/{shard}.json"
+            for source in SOURCES
+            for shard in needed_shards(source)
+        ],
+
+
 rule shards:
     """Every converted shard: a call before `all`, which then assembles only what changed (make build)."""
     input:
@@ -96,6 +106,7 @@ if BASE != Path(workflow.basedir):
 
 
 onstart:
+    check_status_command(getattr(workflow.executor_settings, "status_command", None))
     settings.write_settings(config, NAMES, MIRROR, SERVERS)
 
 

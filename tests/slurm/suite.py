@@ -6,6 +6,7 @@ test lets go of it, so that a job is ended in the middle of its answers.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,32 @@ def test_every_file_is_that_of_a_local_run(cluster, hub, tmp_path):
         for call in (Build, Cluster, Generic):
             planned = call(build.folder, config).run("-n", "all")
             assert "Nothing to be done" in planned.output, planned.output[-2000:]
+
+
+def test_a_cluster_without_accounts_is_said_at_the_start(cluster, hub, tmp_path):
+    build = Cluster(tmp_path / "run", settings(hub, "http://127.0.0.1:9/v1"))
+    done = build.run("--slurm-status-command", "sacct", "plan")
+    assert done.returncode == 1
+    assert "give --slurm-status-command squeue" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_conversions_go_in_array_jobs_once_the_shards_are_fetched(cluster, hub, tmp_path):
+    config = settings(hub, "http://127.0.0.1:9/v1")
+    local, slurm = Build(tmp_path / "local", config), Cluster(tmp_path / "slurm", config)
+    done = local.run("shards")
+    assert done.returncode == 0, done.output[-3000:]
+    done = Build(slurm.folder, config).run("raw_shards", "--notemp")
+    assert done.returncode == 0, done.output[-3000:]
+    arrays = ("--slurm-array-jobs", "convert_llava,convert_synthdog", "--jobs", "1000")
+    done = slurm.run(*arrays, "shards")
+    assert done.returncode == 0, done.output[-3000:]
+    converted = list(slurm.folder.glob("work/convert_*/*/*.json"))
+    submissions = set(re.findall(r"SLURM job ?id (\d+)", done.output, re.IGNORECASE))
+    assert 1 <= len(submissions) <= 2 < len(converted)  # one of each rule
+    one, other = files(local), files(slurm)
+    assert {path for path in one if path.startswith("work/convert")} <= other.keys()
+    assert [path for path in one if other[path] != one[path]] == []
 
 
 def test_the_fallback_for_other_schedulers_builds_the_same(cluster, hub, tmp_path):
