@@ -15,6 +15,7 @@ import yaml
 from snakemake.utils import update_config
 
 from workflow_lib import card, manifests, settings, sources
+from workflow_lib.cluster import check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, fail, resolve_paths
 from workflow_lib.failures import report_failures

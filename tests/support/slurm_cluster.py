@@ -22,6 +22,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
 PACKAGES = ["slurm-wlm", "munge"]
 NODES = ["node1", "node2"]
 CORES, MEMORY_MB, GPUS = 8, 200_000, 2
@@ -98,8 +100,11 @@ class SlurmCluster:
 
     def fail_node(self, node: str) -> None:
         """Take a node down as its crash does: its daemon and its jobs are killed at once."""
-        self.run(f"scontrol update NodeName={node} State=DOWN Reason=test")
         self._end(node, signal.SIGKILL)
+        for process in _job_processes(node):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.run(f"scontrol update NodeName={node} State=DOWN Reason=test")
 
     def recover_node(self, node: str) -> None:
         """Bring a node up again."""
@@ -223,6 +228,17 @@ class SlurmCluster:
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
+
+
+def _job_processes(node: str) -> list[psutil.Process]:
+    """The processes of a node's jobs, and the daemons of their steps."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.environ().get("SLURMD_NODENAME") == node:
+                parents = process.parents()
+                found += [process, *(each for each in parents if each.name().startswith("slurmstepd"))]
+    return found
 
 
 def _path() -> str:

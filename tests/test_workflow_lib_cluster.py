@@ -1,0 +1,35 @@
+"""A cluster without accounts is told at the start, before a run waits for ever."""
+
+import os
+from pathlib import Path
+
+import pytest
+from snakemake.exceptions import WorkflowError
+
+from workflow_lib.cluster import check_status_command
+
+
+@pytest.fixture
+def sacct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sacct that PATH finds first."""
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    program = tmp_path / "sacct"
+    program.touch(0o755)
+    return program
+
+
+def test_a_cluster_without_accounts_is_said_with_what_to_set(sacct: Path) -> None:
+    sacct.write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
+    with pytest.raises(WorkflowError, match=r"storage is disabled.*--slurm-status-command squeue"):
+        check_status_command("sacct")
+
+
+@pytest.mark.parametrize("command", ["squeue", None])
+def test_sacct_is_not_asked_where_it_is_not_used(sacct: Path, command: str | None) -> None:
+    sacct.write_text("#!/bin/sh\nexit 1\n")
+    check_status_command(command)
+
+
+def test_accounts_that_answer_are_taken(sacct: Path) -> None:
+    sacct.write_text("#!/bin/sh\necho 12 COMPLETED\n")
+    check_status_command("sacct")
