@@ -248,20 +248,36 @@ def test_a_raw_shard_that_broke_stops_it_and_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_trainers_map_leaves_the_bytes_of_pictures_alone(tmp_path: Path) -> None:
+    """LLaMA-Factory aligns rows so; a decoded picture would be encoded again, as JPEG of quality 75."""
+    assert assemble(tmp_path, [converted_nasty(tmp_path).summary]).returncode == 0
+    file = tmp_path / "data/a.parquet"
+    read = datasets.load_dataset(
+        "parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    aligned = read.map(
+        lambda row: {"_images": row["images"], "_prompt": row["messages"][:1]},
+        remove_columns=read.column_names,
+    )
+    stored = [row["images"] for row in pq.read_table(file).to_pylist()]
+    assert [row["_images"] for row in aligned] == stored
+    assert len(stored) > 20
+
+
 def test_datasets_reads_the_pictures(tmp_path: Path) -> None:
     assert assemble(tmp_path, [converted_nasty(tmp_path).summary]).returncode == 0
     file = tmp_path / "data/a.parquet"
     read = datasets.load_dataset(
         "parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
     )
-    assert read.features["images"].feature == datasets.Image()
+    assert read.features["images"].feature == datasets.Image(decode=False)
     rows = pq.read_table(file).to_pylist()
-    for row, stored_row in zip(read, rows, strict=True):
+    decoded = read.cast_column("images", [datasets.Image()])
+    for row, stored_row in zip(decoded, rows, strict=True):
         with Image.open(io.BytesIO(stored_row["images"][0]["bytes"])) as image:
             assert row["images"][0].size in (image.size, image.size[::-1])
         assert row["messages"] == [dict(message) for message in stored_row["messages"]]
-    raw_bytes = read.cast_column("images", [datasets.Image(decode=False)])
-    assert [row["images"] for row in raw_bytes] == [row["images"] for row in rows]
+    assert [row["images"] for row in read] == [row["images"] for row in rows]
 
 
 def test_states_are_merged_by_source_in_order() -> None:

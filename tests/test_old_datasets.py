@@ -20,11 +20,12 @@ import json, sys
 import datasets
 file, cache = sys.argv[1:]
 rows = datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=cache)
+decoded = rows.cast_column("images", [datasets.Image()])
 found = {
     "are pictures": "Image(" in repr(rows.features["images"]),
     "ids": rows["id"][:],
     "messages": rows["messages"][:],
-    "sizes": [[picture.convert("L").size for picture in row["images"]] for row in rows],
+    "sizes": [[picture.convert("L").size for picture in row["images"]] for row in decoded],
 }
 print(datasets.__version__)
 print(json.dumps(found))

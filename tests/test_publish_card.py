@@ -98,7 +98,9 @@ def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
     )
     assert rows.num_rows == 1
     assert rows[0]["messages"] == row["messages"]
-    assert rows[0]["images"][0].size == (30, 20)
+    assert rows[0]["images"] == row["images"]
+    decoded = rows.cast_column("images", [datasets.Image()])
+    assert decoded[0]["images"][0].size == (30, 20)
 
 
 def test_the_table_has_rows_reasons_sizes_and_sources() -> None:

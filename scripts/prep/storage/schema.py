@@ -12,9 +12,12 @@ MESSAGE = pa.struct([("content", pa.string()), ("role", pa.string())])
 
 
 def _feature(kind: pa.DataType) -> dict | list:
-    """The feature of a column, with a list as `[…]`: datasets 2.21 and the newest both read that."""
+    """The feature of a column, with a list as `[…]`: datasets 2.21 and the newest both read that.
+
+    Pictures are not decoded: the `datasets.map` of a trainer would encode each again, as JPEG of quality 75.
+    """
     if kind == IMAGE:
-        return {"_type": "Image"}
+        return {"_type": "Image", "decode": False}
     if pa.types.is_list(kind):
         return [_feature(kind.value_type)]
     if pa.types.is_struct(kind):
