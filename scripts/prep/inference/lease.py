@@ -25,9 +25,8 @@ from prep.runtime.process_group import identify_machine, identify_process
 log = logging.getLogger("prep")
 
 RENEW_INTERVAL_S = 10.0
-EXPIRY_S = (
-    120.0  # several renewals, and more than the 60 s for which NFS caches attributes (nfs(5), acregmax)
-)
+EXPIRY_S = 120.0
+"""Several renewals, and more than the 60 s for which NFS caches attributes (nfs(5), acregmax)."""
 POLL_INTERVAL_S = 2.0
 RELEASED = "released"
 
@@ -104,8 +103,11 @@ def _renew(folder: Path, name: str, own: Path, released: threading.Event) -> Non
             log.warning("%s: the lease was not renewed: %s", name, error)
             continue
         if is_lost and not released.is_set():
-            log.error("error: %s: another job took this batch, since this one was silent for %d s; it ends",
-                      name, EXPIRY_S)  # fmt: skip
+            log.error(
+                "error: %s: another job took this batch, since this one was silent for %d s; it ends",
+                name,
+                EXPIRY_S,
+            )
             os.kill(os.getpid(), signal.SIGTERM)
             return
 
