@@ -49,7 +49,7 @@ class Journal(AbstractContextManager):
         self._folder.mkdir(parents=True, exist_ok=True)
         # Names begin with the time, so that a later line for the same key replaces an earlier one.
         self._paths = sorted(self._folder.glob("*.jsonl"))
-        # Where the line of each key is. A dict takes three times the memory: 200 bytes a key.
+        # Where the line of each key is. A dict takes three times the memory: 150 bytes a key.
         self._index = sqlite3.connect(":memory:", isolation_level=None)
         self._index.execute(
             "CREATE TABLE lines (key BLOB PRIMARY KEY, file INTEGER, offset INTEGER) WITHOUT ROWID"
