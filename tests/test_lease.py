@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,9 @@ def test_a_job_waits_while_the_owner_of_this_machine_lives_and_says_so(tmp_path,
         assert holder.stdout.readline() == "held\n"
         waiter = threading.Thread(target=hold_once, args=(tmp_path,), daemon=True)
         waiter.start()
+        while not caplog.messages:
+            assert waiter.is_alive()
+            time.sleep(0.001)
         holder.stdin.close()
         waiter.join(60)
     assert not waiter.is_alive()
