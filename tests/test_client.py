@@ -373,7 +373,7 @@ def test_after_a_time_of_refusal_all_slots_are_used_again(ask, monkeypatch):
         return Reply(hold=lambda: server.most_at_once == 32) if late else Reply()
 
     with FaultServer(plan) as server:
-        came = ask([request(n) for n in range(800)], server, concurrency=32)
+        came = ask([request(n) for n in range(800)], server, concurrency=32, request_timeout=60)
     assert all(response.failure is None for _, response in came)
 
 
