@@ -73,6 +73,21 @@ def test_a_comment_in_code_is_no_heading() -> None:
     assert _kinds("x = 1\n# add one\nx += 1") == ["p"]
 
 
+def test_an_item_goes_on_in_the_indented_lines_below_it() -> None:
+    text = "1. first\n   and f(x) = 1\n2. second\n\n   more\n- last"
+    items = [[0, "1.", ["first\nand f(x) = 1"]], [0, "2.", ["second\nmore"]], [0, "•", ["last"]]]
+    assert _parse(text) == [["list", items, False]]
+
+
+def test_code_in_a_list_loses_the_indent_of_the_list() -> None:
+    assert _parse("1. Do\n    ```\n    f(x)\n      g\n    ```")[1] == ["code", "", "f(x)\n  g"]
+
+
+def test_numbers_with_a_minus_are_no_list() -> None:
+    assert _parse("Sort:\n- 5\n- 3.5\n- 1") == [["p", False, ["Sort:\n- 5\n- 3.5\n- 1"]]]
+    assert _kinds("- 5\n- a 3") == ["list"]
+
+
 def test_a_row_with_too_many_cells_is_no_table() -> None:
     assert _kinds("| a | b |\n|---|---|\n| 1 | 2 | 3 |") == ["p"]
 
@@ -87,6 +102,7 @@ def test_a_table_of_latex() -> None:
 
 def test_direction() -> None:
     assert [block[1] for block in _parse("مرحبا abc\n\nabc مرحبا\n\n123 שלום")] == [True, False, True]
+    assert _parse("1. نعم\n2. لا")[0][2] is True
 
 
 def test_formulas_that_are_not_understood_are_listed() -> None:

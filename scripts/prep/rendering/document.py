@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from prep.rendering import fonts, markup
+from prep.rendering import fonts, markup, preformatted
 from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -35,6 +35,8 @@ _RISE, _GAP = 0.73, 0.45
 _NARROWEST = 128
 _CELL, _BOLD = 0.9, 1.12
 """In em, the padding of a table cell; how much wider than regular letters bold ones are at most."""
+_EASY = 7.0
+"""In em: a table cell no wider than this is best on one line."""
 
 
 def is_english(text: str) -> bool:
@@ -67,8 +69,12 @@ class Document:
         self.is_plain_text = self._has_known_widths and all(map(_is_plain_paragraph, self._blocks))
         """Plain text of letters whose widths are known, so that no line can overflow."""
         tables = [self._measure_columns(block) for block in self._blocks if block[0] == "table"]
-        self._tables = max((sum(narrow for narrow, _ in columns) + 1 for columns in tables), default=0.0)
+        self._tables = max((sum(narrow for narrow, *_ in columns) + 1 for columns in tables), default=0.0)
         """The least width in em at which no word in a table is broken."""
+        self._easy_tables = max(
+            (sum(easy for _, easy, _ in columns) + 2.1 for columns in tables), default=0.0
+        )
+        """The width in em at which tables are easy to read: short cells have one line."""
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
         self._unwrapped = max((self._measure_mono(line) for lines in code for line in lines), default=0.0)
         self._lines = [line for block in self._blocks for line in self._measure_block(block)]
@@ -114,7 +120,7 @@ class Document:
         wide = min(max(math.sqrt(area * style.shape * 1.6), 16 * size), math.sqrt(budget * style.shape))
         if self._is_broken_by_hand:
             wide = max(wide, min(natural, math.sqrt(budget * 2)))
-        whole = max(self._unwrapped, self._tables) * size * 1.02 + 2 * style.margin + 1.5 * size
+        whole = max(self._unwrapped, self._easy_tables) * size * 1.02 + 2 * style.margin + 1.5 * size
         wide = max(wide, min(whole, math.sqrt(budget * 3)))
         return math.ceil(max(min(wide, natural), _NARROWEST))
 
@@ -154,14 +160,14 @@ class Document:
             return block[:2] if block[1] else ["p", False, list(self._build_runs(block[2], limit))]
         if kind == "list":
             items = [[d, marker, self._build_inlines(parts, limit - 4 - d)] for d, marker, parts in block[1]]
-            return [kind, items]
+            return [kind, items, block[2]]
         if kind == "table":
             columns = self._measure_columns(block)
             widths = _share_width(columns, limit)
             limits = [wide - _CELL + 0.01 for wide in widths]
             rows = [list(map(self._build_inlines, row, limits)) for row in block[2]]
             # Where the whole table fits, typst chooses better widths.
-            fits = sum(wide for _, wide in columns) <= limit
+            fits = sum(wide for *_, wide in columns) <= limit
             return [kind, block[1], rows, block[3], None if fits else widths]
         return [*block[:-1], self._build_inlines(block[-1], limit * (0.7 if kind == "head" else 1))]
 
@@ -208,8 +214,10 @@ class Document:
             lambda run: run[0] if measure(run[0]) <= limit else "\u200b".join(_split_clusters(run[0])), text
         )
 
-    def _measure_columns(self, block: list) -> list[tuple[float, float]]:
-        """Each column's width in em with its longest word whole (up to 12 em), and without any break."""
+    def _measure_columns(self, block: list) -> list[tuple[float, float, float]]:
+        """Each column's width in em: with its longest word whole (up to 12 em), with its short cells on one
+        line, and without any break.
+        """
         rows = [
             [self._measure_cell(parts, _BOLD if block[3] and not number else 1.0) for parts in row]
             for number, row in enumerate(block[2])
@@ -219,8 +227,8 @@ class Document:
             for column in zip(*rows, strict=True)
         ]
 
-    def _measure_cell(self, parts: list, factor: float) -> tuple[float, float]:
-        """The widths in em of a cell's longest word and of its longest line."""
+    def _measure_cell(self, parts: list, factor: float) -> tuple[float, float, float]:
+        """The widths in em of a cell's longest word, of what is easy to read, and of its longest line."""
         words, line = [1.0], 0.0
         for part in parts:
             kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
@@ -232,11 +240,12 @@ class Document:
             wide = factor * (_BOLD if kind == "b" else 1.0)
             words += [wide * em(run[0]) for run in _UNBROKEN.finditer(text)]
             line += wide * em(text)
-        return min(max(words), 12.0), max(line, *words)
+        narrow, wide = min(max(words), 12.0), max(line, *words)
+        return narrow, max(narrow, min(wide, _EASY)), wide
 
     def _measure_mono(self, line: str) -> float:
         """A line's width in em in the monospace face."""
-        return max(self._fonts.measure(line), 0.61 * len(line))
+        return max(self._fonts.measure(line), 0.61 * preformatted.count_columns(line))
 
     def _measure_block(self, block: list) -> Iterator[tuple[float, float]]:
         """Each line's unbroken width in em, and its height in lines."""
@@ -254,7 +263,7 @@ class Document:
                 yield from ((w + 2 + 1.2 * depth, h) for w, h in self._measure_inlines(parts))
         elif kind == "table":
             rows = [[max(self._measure_inlines(cell), default=(0, 0)) for cell in row] for row in block[2]]
-            whole = sum(wide for _, wide in self._measure_columns(block))
+            whole = sum(wide for *_, wide in self._measure_columns(block)) + 2.1  # which a page keeps free
             for row in rows:
                 yield whole, max(high for _, high in row) + 0.55
         else:
@@ -275,12 +284,14 @@ class Document:
         return lines
 
 
-def _share_width(columns: list[tuple[float, float]], limit: float) -> list[float]:
-    """Column widths in em: of the whole lines where they fit, else of the words and a share of the rest."""
-    spare = limit - sum(narrow for narrow, _ in columns)
-    wanted = sum(wide - narrow for narrow, wide in columns)
-    share = min(1.0, max(spare, 0.0) / wanted) if wanted else 0.0
-    return [narrow + share * (wide - narrow) for narrow, wide in columns]
+def _share_width(columns: list[tuple[float, float, float]], limit: float) -> list[float]:
+    """Column widths in em: of the whole lines where they fit, else the least and a share of the rest."""
+    widths = [narrow for narrow, _, _ in columns]
+    for wanted in zip(*columns, strict=True):
+        missing = [wide - width for wide, width in zip(wanted, widths, strict=True)]
+        share = min(1.0, max(limit - sum(widths), 0.0) / sum(missing)) if sum(missing) else 0.0
+        widths = [width + share * more for width, more in zip(widths, missing, strict=True)]
+    return widths
 
 
 def _is_plain_paragraph(block: list) -> bool:

@@ -4,7 +4,7 @@ Marks are not rendered, so a construct counts only where it can hardly be anythi
 literal, `2*3*4`, `$5 to $10` and `__init__` included. The first item of a block or inline names it:
 
     ["p", rtl, inlines]   ["mono", text]   ["code", language, text]   ["head", level, inlines]
-    ["list", [[depth, marker, inlines], …]]   ["table", [alignment, …], [[inlines, …], …], has_head]
+    ["list", [[depth, marker, inlines], …], rtl]   ["table", [alignment, …], [[inlines, …], …], has_head]
     ["math", tree, source]
 
     "text"   ["b", text]   ["i", text]   ["tt", text]   ["m", tree, source]
@@ -14,11 +14,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep.rendering import latex
+from prep.rendering import latex, preformatted
 
-_FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
+_FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
 _ITEM = re.compile(r"( *)([-*•]|\d{1,3}[.)])[ \t]+(\S.*)\Z")
+_NUMBER = re.compile(r"[\d.,/]+\Z")
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
 _DISPLAY = re.compile(r"[ \t]*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])[ \t]*(?=\n|\Z)", re.DOTALL)
 _TABULAR = re.compile(r"\s*\\begin\{tabular\}\{([lcr| ]+)\}(.*?)\\end\{tabular\}[ \t]*(?=\n|\Z)", re.DOTALL)
@@ -110,22 +111,26 @@ class _BlockParser:
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
         self.at = 0
+        self.start = 0
+        """The first line of the block that is parsed."""
+        self.numbers_end = 0
+        """The end of the last lines that look like a list and are numbers with a minus."""
 
     def parse(self) -> list[tuple[list, str]]:
         blocks = []
         while self.at < len(self.lines):
-            start = self.at
-            if not self.lines[start].strip():
+            if not self.lines[self.at].strip():
                 self.at += 1
                 continue
+            self.start = self.at
             block = self.parse_special() or self.parse_paragraph()
-            blocks.append((block, "\n".join(self.lines[start : self.at])))
+            blocks.append((block, "\n".join(self.lines[self.start : self.at])))
         return blocks
 
     def parse_special(self) -> list | None:
         """A block that is no paragraph, or None without advancing."""
-        parsers = (self.parse_fence, self.parse_heading, self.parse_table, self.parse_list)
-        for parse_block in (*parsers, self.parse_display, self.parse_tabular):
+        parsers = (self.parse_fence, self.parse_table, self.parse_preformatted, self.parse_heading)
+        for parse_block in (*parsers, self.parse_list, self.parse_display, self.parse_tabular):
             start = self.at
             block = parse_block()
             if block is not None:
@@ -146,17 +151,30 @@ class _BlockParser:
         return not 0 <= number < len(self.lines) or not self.lines[number].strip()
 
     def parse_fence(self) -> list | None:
-        """A fenced code block; one that is never closed is text."""
+        """A fenced code block, without the indent that it has as part of a list; one never closed is text."""
         opening = _FENCE.match(self.lines[self.at])
         if not opening:
             return None
         for end in range(self.at + 1, len(self.lines)):
             closing = _FENCE.match(self.lines[end])
             if closing and closing[2].startswith(opening[2]) and not closing[3]:
-                body = self.lines[self.at + 1 : end]
+                body = [line.expandtabs(4) for line in self.lines[self.at + 1 : end]]
                 self.at = end + 1
-                return ["code", opening[3], "\n".join(line.expandtabs(4) for line in body)]
+                indent = re.compile(f" {{0,{len(opening[1])}}}")
+                return ["code", opening[3], "\n".join(indent.sub("", line, count=1) for line in body)]
         return None
+
+    def parse_preformatted(self) -> list | None:
+        """Lines that are preformatted without a fence: code, or lines whose columns mean something."""
+        start = end = self.at
+        if start == self.start or preformatted.is_prose(self.lines[start - 1]):
+            end = preformatted.find_code(self.lines, start)
+        if end == start:
+            end = preformatted.find_columns(self.lines, start)
+        lines = self.lines[start:end]
+        self.at = end
+        tabs = 8 if any("\t" in line.strip() for line in lines) else 4
+        return ["mono", "\n".join(line.expandtabs(tabs).rstrip() for line in lines)] if lines else None
 
     def parse_heading(self) -> list | None:
         """`## …`; a single `#` may be a comment in code and counts only between blank lines."""
@@ -185,15 +203,32 @@ class _BlockParser:
         return _build_table(sides, rows, True)
 
     def parse_list(self) -> list | None:
-        """A list of two items or more; a single marked line is text."""
-        found = []
-        while self.at < len(self.lines) and (match := _ITEM.match(self.lines[self.at])):
-            marker = "•" if match[2] in "-*•" else match[2]
-            found.append([min(len(match[1]) // 2, 6), marker, parse_inlines(match[3].rstrip())])
+        """A list of two items or more, with the lines that continue an item; a single marked line is text."""
+        found: list[list] = []
+        indent = 0
+        if self.at < self.numbers_end:
+            return None
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            if match := _ITEM.match(line):
+                marker = "•" if match[2] in "-*•+" else match[2]
+                found.append([min(len(match[1]) // 2, 6), marker, [match[3].rstrip()]])
+                indent = len(match[1]) + 2
+            elif found and line.startswith(" " * indent) and line.strip() and not _FENCE.match(line):
+                found[-1][2].append(line.strip())
+            else:
+                break
             self.at += 1
-            if self.is_blank(self.at) and any(map(_ITEM.match, self.lines[self.at + 1 : self.at + 2])):
-                self.at += 1
-        return ["list", found] if len(found) > 1 else None
+            if self.is_blank(self.at) and not self.is_blank(self.at + 1):
+                line = self.lines[self.at + 1]
+                self.at += bool(_ITEM.match(line) or line.startswith(" " * indent))
+        if found and all(marker == "•" and _NUMBER.match(text[0]) for _, marker, text in found):
+            self.numbers_end = self.at
+            return None
+        if len(found) < 2:
+            return None
+        items = [[depth, marker, parse_inlines("\n".join(text))] for depth, marker, text in found]
+        return ["list", items, is_rtl("".join(text for _, _, lines in found for text in lines))]
 
     def parse_display(self) -> list | None:
         """A formula on lines of its own, between `$$` or `\\[` and `\\]`."""
@@ -218,7 +253,7 @@ class _BlockParser:
         return _build_table(sides, rows, False)
 
     def parse_paragraph(self) -> list:
-        """The lines up to a blank one or another block; monospace if they are indented like code."""
+        """The lines up to a blank one or another block."""
         start = self.at
         while not self.is_blank(self.at):
             self.at += 1
@@ -226,11 +261,7 @@ class _BlockParser:
             if not self.is_blank(here) and self.parse_special():
                 self.at = here
                 break
-        lines = self.lines[start : self.at]
-        if _is_aligned(lines):
-            tabs = 8 if any("\t" in line.strip() for line in lines) else 4
-            return ["mono", "\n".join(line.expandtabs(tabs).rstrip() for line in lines)]
-        text = "\n".join(keep_indentation(line) for line in lines)
+        text = "\n".join(map(keep_indentation, self.lines[start : self.at]))
         return ["p", is_rtl(text), parse_inlines(text)]
 
 
@@ -246,16 +277,6 @@ def _split_cells(line: str) -> list[str]:
     line = line.strip().removeprefix("|")
     line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
     return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", line)]
-
-
-def _is_aligned(lines: list[str]) -> bool:
-    """Whether columns matter: lines are indented like code, or have tabs between words.
-
-    Chinese is exempt: paragraphs begin with blanks too, and its letters do not fit monospace columns.
-    """
-    if any(ord(c) >= 0x2E80 for line in lines for c in line):
-        return False
-    return len(lines) > 1 and any(line.startswith(("  ", "\t")) or "\t" in line.strip() for line in lines[1:])
 
 
 def keep_indentation(line: str) -> str:

@@ -1,0 +1,59 @@
+"""Tests of scripts/prep/rendering/preformatted.py, as the markup parser uses it."""
+
+import pytest
+
+from prep.rendering import markup, preformatted
+
+CODE = "def f(a):\n    s = 0\n\n    for x in a:\n        s += x\n\n    return s"
+
+
+def _blocks(text: str) -> list[list]:
+    return [block for block, _ in markup.parse(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "##########\n#S  #    #\n# # # ## #\n##########",
+        "+----+-----+\n| a  | age |\n+----+-----+\n| 李 | 12  |\n+----+-----+",
+        "┌──┬──┐\n│ a│ b│\n└──┴──┘",
+        "├── src\n│   └── main.py\n└── README.md",
+        "5 3 . | . 7 .\n6 . . | 1 9 5\n------+------\n8 . . | . 6 .",
+        "0 1 1 0 1\n1 0 0 1 0",
+        "QCATX\nWERTY\nASDFG",
+        "*\n**\n***",
+        "--- a/x.py\n+++ b/x.py\n@@ -1,3 +1,3 @@\n def f(x):\n\n-    return x\n+    return x + 1",
+        "名称      数量  价格\n苹果       3    5",
+        "Name     Qty\n--------------\nApple      3\nBanana    12",
+        "a\tb\nlong\tc",
+        CODE,
+        "import os\n\n" + CODE,
+    ],
+)
+@pytest.mark.parametrize("after", ["", "\nIs there a path to it?", "\n\nIs there a path?", "\n输出是什么？"])
+def test_lines_whose_columns_mean_something_are_monospace(text: str, after: str) -> None:
+    first, *rest = _blocks("Look at this figure here:\n" + text + after)[1:]
+    assert first == ["mono", text.expandtabs(8)]
+    assert [block[0] for block in rest] == (["p"] if after else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x+y=3\nx-y=1\n2x=4",
+        "-3\n-2\n-1",
+        "(1) ______\n(2) ______\n(3) ______",
+        "A. one    B. two\nC. six    D. ten",
+        "　　首行\n    缩进",
+        "设 $x_1$     为根\n则 $x_2$     也是",
+        "Choose one\n  A) f(x)\n  B) g(x)",
+        "One sentence.  Another.\nAnd one more.  The last.",
+    ],
+)
+def test_prose_exercises_and_formulas_are_not(text: str) -> None:
+    assert "mono" not in [block[0] for block in _blocks(text)]
+
+
+def test_wide_letters_take_two_columns() -> None:
+    assert preformatted.count_columns("李 a，") == 6
+    assert preformatted.count_columns("e\u0301") == 1
