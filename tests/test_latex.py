@@ -1,6 +1,10 @@
 """Tests of scripts/prep/rendering/latex.py."""
 
 import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -36,6 +40,40 @@ def _flat(source: str) -> str:
         (r"{ }^{-}", '["attach", ["row", []]'),
         (r"95 \%", '["s", "%"]'),
         ("甲", '["t", "甲"]'),
+        (r"\text{a $b$ c}", '["row", [["t", "a "], ["row", [["s", "b"]]], ["t", " c"]]]'),
+        (r"\text{50\% {of} it}", '["t", "50"], ["s", "%"], ["t", " of it"]'),
+        (r"\textbf{caf\'e}", '["style", "boldupright", ["t", "café"]]'),
+        (r"\operatorname{面积}", '["op", "面积", false]'),
+        (r"\operatorname{H2O}", '["op", "H2O", false]'),
+        (r"\operatorname*{arg\,max}_x", '["attach", ["op", "arg max", true], null, '),
+        (r"\operatorname{H_2}", '["limits", ["style", "upright", '),
+        (r"\lim\limits_{x}", '["attach", ["limits", ["op", "lim", true], true], null, '),
+        (r"\sum\nolimits", '["limits", ["s", "∑"], false]'),
+        (r"{\rm ab} c", '["row", [["style", "upright", ["row", [["s", "a"], ["s", "b"]]]]]], ["s", "c"]'),
+        (r"{a+1 \over b}", '["frac", ["row", [["s", "a"], ["s", "+"], ["t", "1"]]], ["row", [["s", "b"]]]]'),
+        (r"{n \choose k}", '["binom", ["row", [["s", "n"]]], ["row", [["s", "k"]]]]'),
+        (r"a\pmod{11}", '["s", "("], ["t", "mod"], ["sp", 0.33], ["row", [["t", "11"]]], ["s", ")"]'),
+        (r"\begin{cases}a\\[2pt]b\end{cases}", '[[["row", [["s", "a"]]]], [["row", [["s", "b"]]]]]'),
+        (r"\begin{cases}a\\*b\\ [1]\end{cases}", '[["row", [["s", "["], ["t", "1"], ["s", "]"]]]]'),
+        (r"\begin{array}{@{}rl}a&b\end{array}", '"rl", [], []]'),
+        (r"\begin{array}{*{3}{c}|c}a&b&c&d\end{array}", '"", [3], []]'),
+        (r"\begin{array}{|c|}\hline a\\\hline\end{array}", '["line", ["grid", '),
+        (r"\begin{array}{cc}\multicolumn{2}{c}{a}\\b&c\end{array}", '["s", "a"]]]]], ["row", []]]'),
+        (r"a=b\\c=d", '["row", [["lines", [[["row", [["s", "a"]'),
+        (r"\boxed{x}", '["line", ["row", [["s", "x"]]], "box"]'),
+        (r"\cancel{x}", '["line", ["row", [["s", "x"]]], "cancel"]'),
+        (r"\underline{\hspace{2em}~~}", '["blank", 2.5]'),
+        (r"\underline{x}", '["line", ["row", [["s", "x"]]], "under"]'),
+        (r"\sum_{\substack{i<n\\j}}", '["stack", ["row", [["s", "i"]'),
+        (r"x\tag{1}", '["t", "("], ["t", "1"], ["t", ")"]'),
+        (r"\textcircled{1}", '["line", ["t", "1"], "circle"]'),
+        (r"\overset{\frown}{AB}", '"overparen"]'),
+        (r"\not\leq", '["s", "≰"]'),
+        (r"\not x", '["line", ["s", "x"], "cancel"]'),
+        (r"5\,\AA", '["s", "Å"]'),
+        (r"\left.a\middle|b\right|", '["mid", "|"]'),
+        (r"a\kern1.5em b", '["sp", 1.5]'),
+        (r"\color{red}a\textcolor{red}{b}", '["row", []], ["s", "a"], ["t", "b"]'),
         (")", '["s", ")"]'),
     ],
 )
@@ -56,7 +94,10 @@ def test_understood(source: str, holds: str) -> None:
         (r"\begin{tabular}{c}a\end{tabular}", "tabular"),
         (r"\begin{array}{p{2cm}}a\end{array}", "array"),
         (r"\left(x", "right"),
-        (r"\text{a $b$}", "within"),
+        (r"\text{a $b}", "out of place"),
+        (r"\hat" * 100 + "x", "too deep"),
+        (r"\text{" * 100, "too deep"),
+        (r"\rm" * 100, "too deep"),
         ("{" * 40 + "x" + "}" * 40, "too deep"),
         ("  ", "empty"),
     ],
@@ -66,17 +107,11 @@ def test_not_understood(source: str, why: str) -> None:
         latex.parse(source)
 
 
-COMMANDS = [
-    r"\frac",
-    r"\left",
-    r"\right",
-    r"\sqrt",
-    r"\begin{cases}",
-    r"\end{cases}",
-    r"\\",
-    r"\text",
-    r"\vec",
-]
+_COMMANDS = r"""
+    \frac \left \right \sqrt \begin{cases} \end{cases} \\ \text \vec \rm \over \limits \hat \ce \substack
+    \operatorname \begin{array}{c|c} \end{array} \hline \multicolumn \kern [2pt] \'
+"""
+COMMANDS = _COMMANDS.split()
 
 
 @given(st.lists(st.sampled_from([*"{}[]()^_&$'x1 ~中", *COMMANDS])))
@@ -88,3 +123,38 @@ def test_anything_is_a_tree_or_unread(parts: list[str]) -> None:
         unread = str(error)
     assert unread != ""
     assert unread or (kind == "row" and nodes)
+
+
+LETTERS = "qwzQWZ479é甲乙жλ"
+"""What stands in the generated formulas, a blank after each."""
+_FORMS = r"""
+    @ @@ {@}^{@} @_@ \frac{@}{@} \sqrt[@]{@} \text{@} \textbf{@@} \operatorname{@} \operatorname*{@}_{@}
+    \hat{@} \overline{@} \boxed{@} \cancel{@} {\rm{}@} {@\over{}@} {@\choose{}@} \left(@\right] \ce{@}
+    \sum\limits_{@}^{@} \substack{@\\@} \begin{cases}@&@\\[2pt]@&@\\*@\end{cases} \pmod{@} \text{@$@$@}
+    \begin{array}{c|c}\multicolumn{2}{c}{@}\\\hline@&@\end{array} \begin{aligned}@&=@\\@\end{aligned}
+    \overset{@}{@} \underset{@}{@} \underbrace{@}_{@} \xrightarrow[@]{@} \textcircled{@} \tag{@} @\\@
+    \mathrm{@} \mathop{@}\limits_{@} \not{@} \fbox{@} \color{}@ \binom{@}{@} \phantom{}@ \bmod{}@
+"""
+FORMS = _FORMS.split()
+
+
+@st.composite
+def _formulas(draw: st.DrawFn, depth: int = 3) -> str:
+    form = draw(st.sampled_from(FORMS))
+    inner = _formulas(depth - 1) if depth else st.sampled_from(LETTERS)
+    is_text = re.search(r"\\(text|ce|fbox|operatorname)", form)
+    return re.sub("@", lambda _: draw(st.sampled_from(LETTERS) if is_text else inner) + " ", form)
+
+
+@given(_formulas())
+def test_every_letter_of_a_formula_is_in_its_tree_or_it_is_literal(source: str) -> None:
+    with suppress(latex.UnsupportedLatex):
+        shown = Counter(_letters(latex.parse(source)))
+        assert all(shown[letter] >= source.count(f"{letter} ") for letter in LETTERS)
+
+
+def _letters(node: object) -> Iterator[str]:
+    if isinstance(node, list):
+        kind, *parts = node if node and isinstance(node[0], str) else ["", *node]
+        for part in parts[:1] if kind == "op" else parts:
+            yield from part if isinstance(part, str) and kind in ("s", "t", "op") else _letters(part)

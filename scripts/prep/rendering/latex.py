@@ -10,89 +10,43 @@ A node is a list whose first item names it. The page renders the tree and never 
     ["accent", base, "→"]   ["line", base, "over" | "under" | "overbrace" | "underbrace"]
     ["full", node]          a part of a fraction that holds fractions, at full size
     ["style", "bb", node]   ["fence", "(", node, ")"]                 ["stretch", "→", above, below]
-    ["grid", "(", ")", [[cell, …], …], [column, …], [row, …]]   matrices and cases, and rules in them
+    ["line", base, "box" | "circle" | "cancel" | "hide" | …]   what is drawn around or through a base
+    ["limits", node, are_above]          ["class", "relation", node]     ["mid", "|"]
+    ["blank", 2.0]   a line to write on, in em        ["stack", row, row, …]   small lines
+    ["grid", "(", ")", [[cell, …], …], "lcr", [column, …], [row, …]]   matrices and cases, and rules in them
     ["lines", [[cell, …], …]]            aligned lines
 
 Unsupported commands raise UnsupportedLatex, and the formula is then shown as literal text.
 """
 
 import re
+import unicodedata
 
-MAX_DEPTH = 24
-"""The limit of nested groups."""
+from prep.rendering import chemistry
+from prep.rendering.latex_commands import (
+    ALIGNED,
+    ARROWS,
+    ASCII,
+    COMMANDS,
+    EM,
+    GRIDS,
+    INFIXES,
+    LENGTH,
+    MARKS,
+    NOT,
+    SWITCHES,
+    SYMBOLS,
+    TEXTS,
+)
 
-
-def _read_pairs(text: str) -> dict[str, str]:
-    """A table from words that are keys and values in turn."""
-    words = text.split()
-    return dict(zip(words[::2], words[1::2], strict=True))
-
-
-SYMBOLS = _read_pairs("""
-    alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ
-    lambda λ mu μ nu ν xi ξ pi π varpi ϖ rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ
-    chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω
-    times × div ÷ pm ± mp ∓ cdot ⋅ ast ∗ star ⋆ circ ∘ bullet ∙ oplus ⊕ ominus ⊖ otimes ⊗ odot ⊙
-    cap ∩ cup ∪ setminus ∖ wedge ∧ land ∧ vee ∨ lor ∨ neg ¬ lnot ¬ sqcap ⊓ sqcup ⊔ dagger † wr ≀
-    leq ≤ le ≤ geq ≥ ge ≥ leqslant ⩽ geqslant ⩾ neq ≠ ne ≠ ll ≪ gg ≫ equiv ≡ sim ∼ simeq ≃ approx ≈
-    cong ≅ propto ∝ in ∈ notin ∉ ni ∋ subset ⊂ supset ⊃ subseteq ⊆ supseteq ⊇ subsetneq ⊊ subsetneqq ⫋
-    supsetneq ⊋ nsubseteq ⊈ nsubset ⊄ prec ≺ succ ≻ preceq ⪯ succeq ⪰ mid ∣ nmid ∤ parallel ∥
-    nparallel ∦ perp ⟂ vdash ⊢ models ⊨ vDash ⊨ doteq ≐ asymp ≍ bowtie ⋈ triangleq ≜ because ∵ therefore ∴
-    forall ∀ exists ∃ nexists ∄ emptyset ∅ varnothing ∅ infty ∞ partial ∂ nabla ∇ aleph ℵ hbar ℏ ell ℓ
-    Re ℜ Im ℑ wp ℘ angle ∠ measuredangle ∡ triangle △ square □ Box □ blacksquare ■ diamond ⋄ top ⊤ bot ⊥
-    prime ′ degree ° sharp ♯ flat ♭ natural ♮ checkmark ✓ surd √ complement ∁ imath ı jmath ȷ
-    to → rightarrow → leftarrow ← gets ← leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔
-    implies ⟹ impliedby ⟸ iff ⟺ longrightarrow ⟶ longleftarrow ⟵ Longrightarrow ⟹ Longleftrightarrow ⟺
-    mapsto ↦ uparrow ↑ downarrow ↓ updownarrow ↕ Uparrow ⇑ Downarrow ⇓ nearrow ↗ searrow ↘ swarrow ↙
-    nwarrow ↖ hookrightarrow ↪ rightharpoonup ⇀ rightleftharpoons ⇌ leftrightharpoons ⇋ leftrightarrows ⇆
-    sum ∑ prod ∏ coprod ∐ int ∫ iint ∬ iiint ∭ oint ∮ bigcup ⋃ bigcap ⋂ bigoplus ⨁ bigotimes ⨂ bigvee ⋁
-    bigwedge ⋀ ldots … dots … dotsc … cdots ⋯ dotsb ⋯ vdots ⋮ ddots ⋱ colon : lbrace { rbrace }
-    lbrack [ rbrack ] langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ vert | lvert | rvert | Vert ‖
-    lVert ‖ rVert ‖ backslash \\ lt < gt > And & S § P ¶ copyright © pounds £
-    { { } } % % # # $ $ & & _ _ | ‖
-""")
-
-_OPERATORS = """
-    sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth log ln lg exp deg dim ker arg hom
-"""
-_LIMITS = "lim limsup liminf max min sup inf gcd lcm det Pr argmax argmin"
-_ACCENTS = """
-    hat ^ widehat ^ tilde ~ widetilde ~ bar ¯ vec → dot ˙ ddot ¨ check ˇ acute ´ grave ` breve ˘ mathring ∘
-    overrightarrow → overleftarrow ←
-"""
-_STYLES = """
-    mathrm upright rm upright mathbf boldupright bf boldupright boldsymbol bold bm bold mathit italic
-    mathbb bb mathcal cal mathscr cal mathfrak frak mathsf sans mathtt mono
-"""
-_LINES = "overline over underline under overbrace overbrace underbrace underbrace"
-_SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "quad": 1.0, "qquad": 2.0}
-_SPACES |= {"thinspace": 0.17, "medspace": 0.22, "thickspace": 0.28, "enspace": 0.5, "/": 0.0}
-_IGNORED = "displaystyle textstyle scriptstyle limits nolimits nonumber notag relax"
-_MOD = ["row", [["sp", 0.28], ["op", "mod", False], ["sp", 0.28]]]
-_COMMANDS: dict[str, list] = {
-    **{name: ["row", []] for name in _IGNORED.split()},
-    **{name: ["op", name, False] for name in _OPERATORS.split()},
-    **{name: ["op", name, True] for name in _LIMITS.split()},
-    **{name: ["accent", ..., mark] for name, mark in _read_pairs(_ACCENTS).items()},
-    **{name: ["style", style, ...] for name, style in _read_pairs(_STYLES).items()},
-    **{name: ["line", ..., place] for name, place in _read_pairs(_LINES).items()},
-    **{name: ["sp", width] for name, width in _SPACES.items()},
-    **{name: ["s", character] for name, character in SYMBOLS.items()},
-    **{name: ["binom", ..., ...] for name in ("binom", "dbinom", "tbinom")},
-    **{"bmod": _MOD, "mod": _MOD},
-}
-"""The node that each command makes; `...` stands for an argument. Other commands need code of their own."""
-_TEXTS = {"text", "textrm", "textbf", "textit", "textsf", "texttt", "mbox", "hbox", "textnormal"}
-_ARROWS = {"xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔"}
-_BIG = re.compile(r"[bB]igg?[lrm]?\Z")
-_NOT = {"=": "≠", "∈": "∉", "⊂": "⊄", "⊆": "⊈", "∣": "∤", "∥": "∦", "≡": "≢", "∼": "≁", "<": "≮", ">": "≯"}
-_GRIDS = {"matrix": ("", ""), "smallmatrix": ("", ""), "array": ("", ""), "pmatrix": ("(", ")")}
-_GRIDS |= {"bmatrix": ("[", "]"), "Bmatrix": ("{", "}"), "vmatrix": ("|", "|"), "Vmatrix": ("‖", "‖")}
-_GRIDS |= {"cases": ("{", ""), "rcases": ("", "}")}
-_ALIGNED = {"aligned", "align", "align*", "split", "gathered", "gather", "gather*", "equation", "equation*"}
-_ASCII = {"-": "−", "*": "∗", "'": "′"}
+MAX_DEPTH = 36
+"""The limit of nested commands and groups: typst and Python recurse over the tree."""
 
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
+_BIG = re.compile(r"[bB]igg?[lrm]?\Z")
+_RULES = {"\\hline", "\\toprule", "\\midrule", "\\bottomrule", "\\hdashline", "\\cline"}
+_ROW_ENDS = ("\\\\", "\\cr", "\\newline", "\\tabularnewline")
+_INVISIBLE = ("sp", "hide")
 
 
 class UnsupportedLatex(Exception):
@@ -101,8 +55,7 @@ class UnsupportedLatex(Exception):
 
 def parse(source: str) -> list:
     """Parse a formula, given without its dollar signs; raises UnsupportedLatex."""
-    parser = _Parser([match.group() for match in _TOKEN.finditer(source.strip())])
-    tree = parser.parse_row(None)
+    tree = _Parser(source).parse_lines()
     if not tree[1]:
         raise UnsupportedLatex("an empty formula")
     return tree
@@ -112,13 +65,33 @@ def _holds_fraction(node: object) -> bool:
     return isinstance(node, list) and (node[:1] == ["frac"] or any(map(_holds_fraction, node)))
 
 
+def _is_blank(node: list) -> bool:
+    """Whether a node leaves no ink."""
+    return node[0] in _INVISIBLE or (node[0] == "row" and all(map(_is_blank, node[1])))
+
+
+def _measure_blank(node: list) -> float:
+    """The width of a blank node in em."""
+    return node[1] if node[0] == "sp" else sum(map(_measure_blank, node[1])) if node[0] == "row" else 1.0
+
+
+def _join_text(node: list) -> str | None:
+    """The text of a row of symbols, or None if there is more in it."""
+    if node[0] in ("s", "t"):
+        return {"−": "-", "∗": "*"}.get(node[1], node[1])
+    if node[0] == "sp":
+        return " " if node[1] > 0 else ""
+    texts = list(map(_join_text, node[1])) if node[0] == "row" else [None]
+    return None if None in texts else "".join(texts)
+
+
 class _Parser:
     """A recursive descent parser over the tokens of a formula."""
 
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens = tokens
+    def __init__(self, source: str, depth: int = 0) -> None:
+        self.tokens = [match.group() for match in _TOKEN.finditer(source.strip())]
         self.at = 0
-        self.depth = 0
+        self.depth = depth
 
     def peek(self) -> str | None:
         while self.at < len(self.tokens) and self.tokens[self.at].isspace():
@@ -132,21 +105,47 @@ class _Parser:
         self.at += 1
         return token
 
+    def parse_lines(self) -> list:
+        """The whole formula: one row, or lines that end with `\\\\` outside any environment."""
+        rows = [self.parse_row(None, *_ROW_ENDS)]
+        while self.peek() is not None:
+            self.end_row()
+            rows.append(self.parse_row(None, *_ROW_ENDS))
+        rows = [row for row in rows if row[1]]
+        return rows[0] if len(rows) == 1 else ["row", [["lines", [[row] for row in rows]]] if rows else []]
+
     def parse_row(self, *ends: str | None) -> list:
         """Everything up to one of `ends` (None: the formula's end), which is not consumed."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise UnsupportedLatex("groups too deep")
         nodes: list[list] = []
         while (token := self.peek()) not in ends:
             if token is None:
                 raise UnsupportedLatex(f"no {' or '.join(str(end) for end in ends)}")
-            if token in ("^", "_", "'"):
+            name = token[1:] if token[0] == "\\" else ""
+            if token in ("^", "_", "'", "′"):
                 nodes.append(self.parse_attach(nodes.pop() if nodes else ["t", ""]))
+            elif name in ("limits", "nolimits") and nodes:
+                self.at += 1
+                nodes.append(["limits", nodes.pop(), name == "limits"])
+            elif name in SWITCHES:
+                nodes.append(["style", SWITCHES[name], self.parse_rest(ends)])
+            elif name in INFIXES:
+                nodes = [[INFIXES[name], ["row", nodes], self.parse_rest(ends)]]
             else:
                 nodes.append(self.parse_atom())
-        self.depth -= 1
         return ["row", nodes]
+
+    def parse_rest(self, ends: tuple[str | None, ...]) -> list:
+        """What follows a command that reaches to the end of its group."""
+        self.at += 1
+        self.enter()
+        rest = self.parse_row(*ends)
+        self.depth -= 1
+        return rest
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise UnsupportedLatex("groups too deep")
 
     def parse_until(self, end: str) -> list:
         """Everything up to `end`, which is consumed."""
@@ -165,9 +164,9 @@ class _Parser:
         """Superscripts, subscripts and primes of a base, in any order."""
         above: list[list] = []
         below = None
-        while (token := self.peek()) in ("^", "_", "'"):
+        while (token := self.peek()) in ("^", "_", "'", "′"):
             self.at += 1
-            if token == "'":
+            if token in ("'", "′"):
                 above.append(["s", "′"])
             elif token == "^" and not any(node != ["s", "′"] for node in above):
                 above.append(self.parse_argument())
@@ -175,7 +174,7 @@ class _Parser:
                 below = self.parse_argument()
             else:
                 raise UnsupportedLatex("two superscripts or subscripts in a row")
-        if base[0] == "line" and base[2].endswith("brace"):
+        if base[0] == "line" and base[2].endswith(("brace", "bracket")):
             for place, note in (("over", ["row", above] if above else None), ("under", below)):
                 base = [place, base, note] if note else base
             return base
@@ -191,7 +190,7 @@ class _Parser:
         return self.parse_atom()
 
     def parse_group(self) -> str:
-        """The raw text of a group in braces, for \\text{…} and names."""
+        """The raw text of a group in braces, for names and lengths."""
         if self.next() != "{":
             raise UnsupportedLatex("no { where one is needed")
         start, depth = self.at, 1
@@ -202,8 +201,46 @@ class _Parser:
             self.at += 1
         return "".join(self.tokens[start : self.at - 1])
 
+    def parse_text(self) -> list:
+        """A group in braces as text, with any mathematics between dollars."""
+        if self.peek() != "{":
+            return self.parse_argument()
+        self.next()
+        self.enter()
+        nodes: list[list] = []
+        while True:
+            if self.at >= len(self.tokens):
+                raise UnsupportedLatex("no }")
+            token = self.tokens[self.at]
+            if token == "}":
+                break
+            if token == "{":
+                node = self.parse_text()
+            elif token in ("$", "\\("):
+                self.at += 1
+                node = self.parse_until({"$": "$", "\\(": "\\)"}[token])
+            elif token[0] == "\\" and token not in ("\\ ", "\\\\"):
+                self.at += 1
+                mark = MARKS.get(token[1:])
+                node = self.parse_accent(mark) if mark else self.parse_command(token[1:])
+            else:
+                self.at += 1
+                node = ["t", " " if token in ("~", "\\ ", "\\\\") or token.isspace() else token]
+            if node[0] == "t" and nodes and nodes[-1][0] == "t":
+                nodes[-1] = ["t", nodes[-1][1] + node[1]]
+            else:
+                nodes.append(node)
+        self.at += 1
+        self.depth -= 1
+        return nodes[0] if len(nodes) == 1 else ["row", nodes] if nodes else ["t", ""]
+
     def parse_atom(self) -> list:
-        token = self.next()
+        self.enter()
+        node = self.parse_token(self.next())
+        self.depth -= 1
+        return node
+
+    def parse_token(self, token: str) -> list:
         if token == "{":
             return self.parse_until("}")
         if token in ("}", "&", "^", "_", "$"):
@@ -214,82 +251,278 @@ class _Parser:
             return self.parse_command(token[1:])
         if token[0].isdigit() or not token.isascii():
             return ["t", token]
-        return ["s", _ASCII.get(token, token)]
+        return ["s", ASCII.get(token, token)]
 
     def parse_command(self, name: str) -> list:
-        if name in _COMMANDS:
-            return [self.parse_argument() if part is ... else part for part in _COMMANDS[name]]
-        if _BIG.match(name):
-            return self.parse_delimiter(self.next())
-        if name in ("frac", "dfrac", "tfrac", "cfrac"):
-            parts = [self.parse_argument(), self.parse_argument()]
-            # Shrunk at each level, nested fractions would be illegible.
-            return ["frac", *(["full", part] if _holds_fraction(part) else part for part in parts)]
-        if name == "sqrt":
-            index = self.parse_option()
-            return ["root", self.parse_argument(), index]
-        if name in _TEXTS:
-            text = self.parse_group()
-            if re.search(r"[\\${}]", text):
-                raise UnsupportedLatex(f"mathematics within \\{name}")
-            return ["t", text.replace("~", " ")]
-        if name == "operatorname":
-            return ["op", re.sub(r"[^A-Za-z]", "", self.parse_group()), False]
-        if name in ("overset", "stackrel", "underset"):
-            note, base = self.parse_argument(), self.parse_argument()
-            return ["under" if name == "underset" else "over", base, note]
-        if name in _ARROWS:
+        """A command, whose name is consumed."""
+        if name in COMMANDS:
+            node = self.fill(COMMANDS[name])
+            is_answer_line = name == "underline" and _is_blank(node[1])
+            return ["blank", max(_measure_blank(node[1]), 1.0)] if is_answer_line else node
+        if name in TEXTS:
+            text = self.parse_text()
+            return ["style", TEXTS[name], text] if TEXTS[name] else text
+        if name in ARROWS:
             below = self.parse_option()
-            return ["stretch", _ARROWS[name], self.parse_argument(), below]
-        if name == "not":
-            base = self.parse_atom()
-            if base[0] == "s" and base[1] in _NOT:
-                return ["s", _NOT[base[1]]]
-            raise UnsupportedLatex("\\not")
-        if name == "pmod":
-            return ["fence", "(", ["row", [_MOD, self.parse_argument()]], ")"]
-        if name == "left":
-            opening, body, closing = self.next(), self.parse_until("\\right"), self.next()
-            sides = ["" if side == "." else self.parse_delimiter(side)[1] for side in (opening, closing)]
-            return ["fence", sides[0], body, sides[1]]
-        if name == "begin":
-            return self.parse_environment()
+            return ["stretch", ARROWS[name], self.parse_argument(), below]
+        if _BIG.match(name):
+            token = self.next()
+            return ["row", []] if token == "." else self.parse_delimiter(token)
+        if parse := _PARSERS.get(name):
+            return parse(self)
         raise UnsupportedLatex("\\" + name)
+
+    def fill(self, part: object) -> object:
+        """A node of the tables, with an argument in place of each `...`."""
+        if part is ...:
+            return self.parse_argument()
+        return list(map(self.fill, part)) if isinstance(part, list) else part
+
+    def parse_fraction(self) -> list:
+        self.parse_option()
+        parts = [self.parse_argument(), self.parse_argument()]
+        # Shrunk at each level, nested fractions would be illegible.
+        return ["frac", *(["full", part] if _holds_fraction(part) else part for part in parts)]
+
+    def parse_root(self) -> list:
+        index = self.parse_option()
+        return ["root", self.parse_argument(), index]
+
+    def parse_operator(self) -> list:
+        """`\\operatorname{…}`, whose name may have any letters."""
+        has_limits = self.skip("*")
+        name = self.parse_argument()
+        text = _join_text(name)
+        if text:
+            return ["op", text, has_limits]
+        return ["limits", ["style", "upright", name], has_limits]
+
+    def parse_over(self) -> list:
+        note, base = self.parse_argument(), self.parse_argument()
+        is_arc = note in (["s", "⌢"], ["row", [["s", "⌢"]]])
+        return ["line", base, "overparen"] if is_arc else ["over", base, note]
+
+    def parse_under(self) -> list:
+        note, base = self.parse_argument(), self.parse_argument()
+        return ["under", base, note]
+
+    def parse_not(self) -> list:
+        base = self.parse_atom()
+        if base[0] in ("s", "t") and base[1] in NOT:
+            return ["s", NOT[base[1]]]
+        return ["line", base, "cancel"]
+
+    def parse_fence(self) -> list:
+        opening, body, closing = self.next(), self.parse_until("\\right"), self.next()
+        sides = ["" if side == "." else self.parse_delimiter(side)[1] for side in (opening, closing)]
+        return ["fence", sides[0], body, sides[1]]
+
+    def parse_middle(self) -> list:
+        return ["mid", self.parse_delimiter(self.next())[1]]
 
     def parse_delimiter(self, token: str) -> list:
         text = SYMBOLS.get(token[1:], "") if token[0] == "\\" else token
-        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓"):
+        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓∣∥"):
             raise UnsupportedLatex(f"{token} as a delimiter")
-        return ["s", {"<": "⟨", ">": "⟩"}.get(text, text)]
+        return ["s", {"<": "⟨", ">": "⟩", "∣": "|", "∥": "‖"}.get(text, text)]
+
+    def parse_accent(self, mark: str) -> list:
+        """An accent of text, such as `\\'e`."""
+        text = _join_text(self.parse_text())
+        composed = unicodedata.normalize("NFC", text[0] + mark) + text[1:] if text else mark
+        if text is None or len(composed) > max(len(text), 1):
+            raise UnsupportedLatex("an accent on what has none")
+        return ["t", composed if text else unicodedata.normalize("NFKC", mark).strip()]
+
+    def parse_tag(self) -> list:
+        is_bare = self.skip("*")
+        text = self.parse_text()
+        return ["row", [["sp", 2.0], text if is_bare else ["row", [["t", "("], text, ["t", ")"]]]]]
+
+    def parse_circled(self) -> list:
+        return ["line", self.parse_text(), "circle"]
+
+    def parse_framed(self) -> list:
+        return ["line", self.parse_text(), "box"]
+
+    def parse_stack(self) -> list:
+        """`\\substack{…}`: lines of a small note."""
+        if self.next() != "{":
+            raise UnsupportedLatex("no { where one is needed")
+        rows = [self.parse_row("}", *_ROW_ENDS)]
+        while self.peek() != "}":
+            self.end_row()
+            rows.append(self.parse_row("}", *_ROW_ENDS))
+        self.at += 1
+        return ["stack", *rows]
+
+    def parse_chemistry(self) -> list:
+        return _Parser(chemistry.translate(self.parse_group()), self.depth).parse_lines()
+
+    def parse_unit(self) -> list:
+        return ["t", self.parse_group().replace("//", "/")]
+
+    def parse_space(self) -> list:
+        """`\\hspace{…}` and `\\kern…`."""
+        self.skip("*")
+        if self.peek() == "{":
+            length = self.parse_group()
+        else:
+            start = self.at
+            while self.at < min(start + 6, len(self.tokens)) and not LENGTH.match(
+                "".join(self.tokens[start : self.at])
+            ):
+                self.at += 1
+            length = "".join(self.tokens[start : self.at])
+        match = LENGTH.match(length)
+        if not match:
+            raise UnsupportedLatex(f"a space of {length}")
+        return ["sp", round(min(max(float(match[1] or 1) * EM[match[2]], -2.0), 20.0), 3)]
+
+    def parse_vertical_space(self) -> list:
+        self.parse_space()
+        return ["row", []]
+
+    def parse_rule(self) -> list:
+        width = self.parse_space()[1]
+        self.parse_group()
+        return ["blank", max(width, 0.1)]
+
+    def parse_label(self) -> list:
+        self.parse_group()
+        return ["row", []]
+
+    def parse_coloured(self) -> list:
+        self.parse_option()
+        self.parse_group()
+        return self.parse_text() if self.peek() == "{" else ["row", []]
+
+    def parse_colour(self) -> list:
+        self.parse_group()
+        return ["row", []]
+
+    def skip(self, token: str) -> bool:
+        """Consume a token if it comes at once; whether it does."""
+        comes = self.tokens[self.at : self.at + 1] == [token]
+        self.at += comes
+        return comes
+
+    def end_row(self) -> None:
+        """Consume a row's end, with its star and the space that it asks for."""
+        self.next()
+        self.skip("*")
+        start = self.at
+        if self.peek() == "[":
+            length = "".join(self.tokens[self.at + 1 : self.at + 12]).partition("]")
+            if length[1] and LENGTH.match(length[0]):
+                self.at = self.tokens.index("]", self.at) + 1
+                return
+        self.at = start
 
     def parse_environment(self) -> list:
         """`\\begin{…}`: matrices, cases, and aligned lines."""
         name = self.parse_group()
-        if name not in _GRIDS and name not in _ALIGNED:
+        if name not in GRIDS and name not in ALIGNED:
             raise UnsupportedLatex(f"\\begin{{{name}}}")
-        columns = self.parse_group().replace(" ", "") if name == "array" else ""
-        if re.search(r"[^lcr|]", columns):
-            raise UnsupportedLatex(f"an array of {columns}")
-        across = [at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"]
-        down: list[int] = []
-        rows: list[list] = [[]]
-        while True:
-            while columns and not rows[-1] and self.peek() == "\\hline":
-                self.at += 1
-                down.append(len(rows) - 1)
-            rows[-1].append(self.parse_row("&", "\\\\", "\\end"))
-            end = self.next()
-            if end == "\\end":
-                break
-            if end == "\\\\":
-                rows.append([])
+        self.skip_position()
+        has_columns = name in ("array", "darray", "subarray")
+        columns = _read_columns(self.parse_group()) if has_columns else ""
+        if name.startswith("alignat") or name == "alignedat":
+            self.parse_group()
+        rows, down = self.parse_rows()
         if self.parse_group() != name:
             raise UnsupportedLatex(f"no \\end{{{name}}}")
-        rows = [row for row in rows if any(cell[1] for cell in row)]
         if not rows:
             raise UnsupportedLatex("an empty environment")
-        if name in _ALIGNED:
+        if name in ALIGNED:
             return ["lines", rows]
         wide = max(map(len, rows))
-        across = sorted({at for at in across if 0 < at < wide})  # outer rules are dropped
-        return ["grid", *_GRIDS[name], rows, across, sorted({at for at in down if 0 < at < len(rows)})]
+        across = {at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"}
+        inner = [
+            sorted({at for at in across if 0 < at < wide}),
+            sorted(at for at in down if 0 < at < len(rows)),
+        ]
+        sides = columns.replace("|", "")[:wide].ljust(wide, "c") if columns else ""
+        if "cases" in name:
+            sides = "l" * wide
+        grid = ["grid", *GRIDS[name], rows, sides if set(sides) - {"c"} else "", *inner]
+        is_framed = {0, wide} <= across and {0, len(rows)} <= down
+        return ["line", grid, "box"] if is_framed else grid  # other outer rules are dropped
+
+    def skip_position(self) -> None:
+        """The optional `[t]` of an environment."""
+        self.peek()
+        if self.tokens[self.at : self.at + 1] == ["["] and self.tokens[self.at + 2 : self.at + 3] == ["]"]:
+            self.at += 3
+
+    def parse_rows(self) -> tuple[list[list], set[int]]:
+        """The rows of an environment up to its end, and the numbers of the rows that have a rule above."""
+        rows: list[list] = [[]]
+        down: set[int] = set()
+        while True:
+            while not rows[-1] and self.peek() in _RULES:
+                if self.next() == "\\cline":
+                    self.parse_group()
+                else:
+                    down.add(len(rows) - 1)
+            if self.peek() == "\\multicolumn":
+                rows[-1] += self.parse_span()
+            else:
+                rows[-1].append(self.parse_row("&", "\\end", *_ROW_ENDS))
+            end = self.peek()
+            if end == "&":
+                self.at += 1
+                continue
+            if not any(cell[1] for cell in rows[-1]):
+                rows.pop()
+            if end == "\\end":
+                self.at += 1
+                return rows, down
+            self.end_row()
+            rows.append([])
+
+    def parse_span(self) -> list:
+        """A cell over several columns: its text in the first, and the others empty."""
+        self.at += 1
+        count = self.parse_group()
+        self.parse_group()
+        if not count.strip().isdecimal() or not 1 <= int(count) <= 50:
+            raise UnsupportedLatex(f"a cell over {count} columns")
+        return [["row", [self.parse_argument()]], *(["row", []] for _ in range(int(count) - 1))]
+
+
+def _read_columns(source: str) -> str:
+    """The columns of an array: l, c and r, and a bar for each rule."""
+    columns = re.sub(r"[@!]\{[^{}]*\}|[<>]\{[^{}]*\}", "", source)
+    columns = re.sub(
+        r"\*\{(\d{1,2})\}\{([lcr|\s]*)\}", lambda repeat: repeat[2] * int(repeat[1]), columns
+    ).replace(" ", "")
+    if re.search(r"[^lcr|]", columns):
+        raise UnsupportedLatex(f"an array of {columns}")
+    return columns
+
+
+_PARSERS = {
+    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), _Parser.parse_fraction),
+    "sqrt": _Parser.parse_root,
+    "operatorname": _Parser.parse_operator,
+    **dict.fromkeys(("overset", "stackrel"), _Parser.parse_over),
+    "underset": _Parser.parse_under,
+    "not": _Parser.parse_not,
+    "left": _Parser.parse_fence,
+    "middle": _Parser.parse_middle,
+    "tag": _Parser.parse_tag,
+    "textcircled": _Parser.parse_circled,
+    **dict.fromkeys(("fbox", "framebox"), _Parser.parse_framed),
+    "substack": _Parser.parse_stack,
+    **dict.fromkeys(("ce", "cf"), _Parser.parse_chemistry),
+    "pu": _Parser.parse_unit,
+    **dict.fromkeys(("hspace", "kern", "mkern", "hskip", "mskip"), _Parser.parse_space),
+    "vspace": _Parser.parse_vertical_space,
+    "rule": _Parser.parse_rule,
+    "label": _Parser.parse_label,
+    **dict.fromkeys(("textcolor", "colorbox"), _Parser.parse_coloured),
+    "color": _Parser.parse_colour,
+    "begin": _Parser.parse_environment,
+}
+"""The commands that need code of their own."""
