@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from prep.rendering import fonts, markup, preformatted
+from prep.rendering import fonts, html, markup, preformatted
 from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -56,6 +56,10 @@ class Document:
         self.literal_markup = ["the whole of it"] if is_plain else unread
         """The markup that is shown as literal text."""
         self._fonts = faces
+        if html.is_simple(text):
+            text = html.read_entities(text)
+            if missing := faces.find_missing(text):
+                raise fonts.MissingGlyph(missing)
         self._has_marks = any(unicodedata.category(c)[0] == "M" for c in set(text))
         self.is_plain = is_plain
         self.families = faces.choose_families(text)
@@ -179,6 +183,8 @@ class Document:
                 out += self._build_runs(text, limit)
             elif kind == "m":
                 out.append(part[:2])
+            elif kind in ("span", "covered"):
+                out.append(part)
             elif kind == "tt":
                 out.append([kind, self._wrap(text, limit)])
             else:
@@ -219,13 +225,28 @@ class Document:
         line, and without any break.
         """
         rows = [
-            [self._measure_cell(parts, _BOLD if block[3] and not number else 1.0) for parts in row]
+            list(self._measure_row(row, _BOLD if block[3] and not number else 1.0))
             for number, row in enumerate(block[2])
         ]
         return [
             tuple(max(widths) + _CELL for widths in zip(*column, strict=True))
             for column in zip(*rows, strict=True)
         ]
+
+    def _measure_row(self, row: list, factor: float) -> Iterator[tuple[float, float, float]]:
+        """The widths of a row's cells; one that spans columns gives each an equal share."""
+        share = (1.0, 1.0, 1.0)
+        left = 0
+        for parts in row:
+            kind = parts[0][0] if parts and isinstance(parts[0], list) else ""
+            if kind == "span":
+                left = parts[0][1]
+                share = tuple(width / left for width in self._measure_cell(parts[1:], factor))
+            if kind in ("span", "covered"):
+                yield share if left > 0 else (1.0, 1.0, 1.0)
+            else:
+                yield self._measure_cell(parts, factor)
+            left -= 1
 
     def _measure_cell(self, parts: list, factor: float) -> tuple[float, float, float]:
         """The widths in em of a cell's longest word, of what is easy to read, and of its longest line."""

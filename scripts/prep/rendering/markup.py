@@ -7,14 +7,17 @@ literal, `2*3*4`, `$5 to $10` and `__init__` included. The first item of a block
     ["list", [[depth, marker, inlines], …], rtl]   ["table", [alignment, …], [[inlines, …], …], has_head]
     ["math", tree, source]
 
-    "text"   ["b", text]   ["i", text]   ["tt", text]   ["m", tree, source]
+    "text"   ["b" | "i" | "u" | "sub" | "sup", text]   ["tt", text]   ["m", tree, source]
+
+In a table, ["span", columns, rows, alignment] comes first in a cell that spans others, which are ["covered"].
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep.rendering import latex, preformatted
+from prep.rendering import html, latex, preformatted
+from prep.rendering.html import Cell
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
@@ -22,19 +25,46 @@ _ITEM = re.compile(r"( *)([-*•]|\d{1,3}[.)])[ \t]+(\S.*)\Z")
 _NUMBER = re.compile(r"[\d.,/]+\Z")
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
 _DISPLAY = re.compile(r"[ \t]*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])[ \t]*(?=\n|\Z)", re.DOTALL)
-_TABULAR = re.compile(r"\s*\\begin\{tabular\}\{([lcr| ]+)\}(.*?)\\end\{tabular\}[ \t]*(?=\n|\Z)", re.DOTALL)
-_TABULAR_RULE = re.compile(r"\\hline|\\cline\{[^}]*\}|\n")
-_TABULAR_TOKEN = re.compile(r"\$[^$]*\$|&|\\.|[^$&\\]+|.", re.DOTALL)
-_INLINE = re.compile(
-    r"(?P<ticks>`+)(?P<tt>[^`\n]+)(?P=ticks)(?!`)"
+_TABULAR = re.compile(
+    r"\s*\\begin\{(tabular[x*]?)\}(?:\[\w\])?(?:\{[^{}]*\}(?=\{))?\{((?:[^{}]|\{[^{}]*\})*)\}(.*?)\\end\{\1\}"
+    r"[ \t]*(?=\n|\Z)",
+    re.DOTALL,
+)
+_TABULAR_START = re.compile(r"(?m)^((?:[^$\n]|\$[^$\n]*\$)*?\S[ \t]*)(?=\\begin\{tabular[x*]?\})")
+_TABULAR_END = re.compile(r"(\\end\{tabular[x*]?\})[ \t]*(?=[^\n$ \t])")
+_TABULAR_COLUMN = re.compile(r"[lcrX]|[pmb]\{[^{}]*\}")
+_TABULAR_RULE = re.compile(
+    r"\\(?:hline|toprule|midrule|bottomrule)\b|\\c(?:line|midrule)(?:\(\w*\))?\{[^}]*\}|\n"
+)
+_TABULAR_TOKEN = re.compile(r"\$[^$]*\$|&|\\\\(?:\*|\[[\w. ]*\])?|\\.|[^$&\\]+|.", re.DOTALL)
+_MULTI = re.compile(
+    r"\\multi(column|row)\s*(?:\[[^\]]*\])?\{\s*(\d+)\s*\}\s*(?:\{([^{}]*(?:\{[^{}]*\})?[^{}]*)\}|\*)\s*\{(.*)\}\Z",
+    re.DOTALL,
+)
+_ARRAY_CELL = re.compile(
+    r"\$\s*\\begin\{array\}\{[lcr]\}((?:(?!\\begin|&).)*)\\end\{array\}\s*\$\Z", re.DOTALL
+)
+_TEXT_GROUP = re.compile(r"\\text\s*\{([^{}$\\]*)\}")
+_HTML_TABLE = re.compile(r"\s*(<table\b[^<>]*>.*?</table>)[ \t]*(?=\n|\Z)", re.DOTALL | re.IGNORECASE)
+_HTML_TABLE_EDGE = re.compile(r"[ \t]*(?<!\n)(?=<table\b)|(?<=</table>)[ \t]*(?=\S)", re.IGNORECASE)
+_HTML_PARAGRAPH = re.compile(r"\s*</?p>\s*", re.IGNORECASE)
+_INLINE_PARTS = (
+    r"(?<!`)(?P<ticks>`+)(?!`)(?P<tt>[^\n]{1,1000}?)(?<!`)(?P=ticks)(?!`)"
     r"|\$\$(?P<mm>[^$]+?)\$\$"
     r"|(?<![\\$A-Za-z0-9])\$(?P<m>[^$\n]{1,1000}?)(?<!\\)\$(?![A-Za-z0-9])"
     r"|\\\((?P<mp>.+?)\\\)"
     r"|\\\[(?P<mb>.+?)\\\]"
-    r"|(?<![*A-Za-z0-9])\*\*(?=[^\s*])(?P<b>[^*\n]+?)(?<=[^\s*])\*\*(?![*A-Za-z0-9])"
-    r"|(?<![*A-Za-z0-9])\*(?=[^\s*])(?P<i>[^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9])",
-    re.DOTALL,
+    r"|(?<![*A-Za-z0-9])(?P<stars>\*{2,3})(?=[^\s*])(?P<b>[^*\n]+?)(?<=[^\s*])(?P=stars)(?![*A-Za-z0-9])"
+    r"|(?<![*A-Za-z0-9])\*(?=[^\s*])(?P<i>[^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9])"
 )
+_HTML_PARTS = (
+    r"|<(?P<tag>sub|sup|u|b|strong|i|em)>(?P<marked>[^<>\n]{1,500})</(?P=tag)>"
+    r"|(?P<br>\n?<br\s*/?>\n?)"
+    r"|(?P<entity>&\#?\w{2,31};)"
+)
+_INLINE = re.compile(_INLINE_PARTS, re.DOTALL)
+_INLINE_HTML = re.compile(_INLINE_PARTS + _HTML_PARTS, re.DOTALL | re.IGNORECASE)
+_HTML_KINDS = {"strong": "b", "em": "i"}
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 
@@ -64,31 +94,54 @@ def is_rtl(text: str) -> bool:
     return next(strong, "L") != "L"
 
 
-def parse_inlines(text: str) -> list:
-    """Parse code, mathematics and emphasis within a text."""
+def parse_inlines(text: str, has_html: bool = False) -> list:
+    """Parse code, mathematics, emphasis and, if it `has_html`, simple HTML within a text."""
     parts: list = []
     start = 0
-    for match in _INLINE.finditer(text):
-        node = _parse_inline(match)
-        if node is None:
-            continue
-        if match.start() > start:
-            parts.append(text[start : match.start()])
-        parts.append(node)
-        start = match.end()
-    if start < len(text):
-        parts.append(text[start:])
-    return parts
+    for match in (_INLINE_HTML if has_html else _INLINE).finditer(text):
+        nodes = _parse_inline(match, has_html)
+        if nodes is not None:
+            parts += [text[start : match.start()], *nodes]
+            start = match.end()
+    return _join_texts([*parts, text[start:]])
 
 
-def _parse_inline(match: re.Match) -> list | None:
-    kind = match.lastgroup
-    if kind in ("tt", "b", "i"):
-        return [kind, match[kind]]
+def _join_texts(parts: list) -> list:
+    """The parts without empty texts, and with each text as long as it goes."""
+    joined: list = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part != "":
+            joined.append(part)
+    return joined
+
+
+def _parse_inline(match: re.Match, has_html: bool) -> list | None:
+    """The nodes that a match makes, or None if it is text."""
+    kind = match.lastgroup or ""
     source = match[kind]
+    if kind == "tt":
+        has_room = source[0] == source[-1] == " " and source.strip() != ""  # `` `a` `` shows backticks
+        return [["tt", source[1:-1] if has_room else source]]
+    if kind in ("b", "i"):
+        return _mark(kind, parse_inlines(source, has_html))
+    if kind == "marked":
+        tag = match["tag"].lower()
+        return _mark(_HTML_KINDS.get(tag, tag), parse_inlines(source, has_html))
+    if kind == "br":
+        return ["\n"]
+    if kind == "entity":
+        return [html.read_entities(source)]
     if kind == "m" and not _is_formula(source):
         return None
-    return ["m", _parse_formula(source), match.group()]
+    tree = _parse_formula(html.read_entities(source) if has_html else source)
+    return [["m", tree, match.group()]]
+
+
+def _mark(kind: str, parts: list) -> list:
+    """The parts with their texts marked; code and mathematics have a face of their own."""
+    return [[kind, part] if isinstance(part, str) else part for part in parts]
 
 
 def _parse_formula(source: str) -> list | None:
@@ -109,6 +162,11 @@ class _BlockParser:
     """Parses a text block by block. The first parser that accepts the lines wins."""
 
     def __init__(self, text: str) -> None:
+        self.has_html = html.is_simple(text)
+        if "```" not in text:
+            text = _TABULAR_END.sub(r"\1\n", _TABULAR_START.sub(r"\1\n", text))
+            if self.has_html:
+                text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
         self.lines = text.split("\n")
         self.at = 0
         self.start = 0
@@ -130,7 +188,13 @@ class _BlockParser:
     def parse_special(self) -> list | None:
         """A block that is no paragraph, or None without advancing."""
         parsers = (self.parse_fence, self.parse_table, self.parse_preformatted, self.parse_heading)
-        for parse_block in (*parsers, self.parse_list, self.parse_display, self.parse_tabular):
+        for parse_block in (
+            *parsers,
+            self.parse_list,
+            self.parse_display,
+            self.parse_tabular,
+            self.parse_html_table,
+        ):
             start = self.at
             block = parse_block()
             if block is not None:
@@ -183,7 +247,7 @@ class _BlockParser:
         if not match or (len(match[1]) == 1 and not is_alone):
             return None
         self.at += 1
-        return ["head", len(match[1]), parse_inlines(match[2])]
+        return ["head", len(match[1]), self.parse_inlines(match[2])]
 
     def parse_table(self) -> list | None:
         """A pipe table: rows of equal length, with a line of dashes below the first."""
@@ -200,7 +264,7 @@ class _BlockParser:
             rows.append(_split_cells(self.lines[self.at]))
             self.at += 1
         sides = ["center" if m[0] == m[-1] == ":" else "right" if m[-1] == ":" else "left" for m in marks]
-        return _build_table(sides, rows, True)
+        return self.build_table(sides, [list(map(Cell, row)) for row in rows], True)
 
     def parse_list(self) -> list | None:
         """A list of two items or more, with the lines that continue an item; a single marked line is text."""
@@ -227,7 +291,7 @@ class _BlockParser:
             return None
         if len(found) < 2:
             return None
-        items = [[depth, marker, parse_inlines("\n".join(text))] for depth, marker, text in found]
+        items = [[depth, marker, self.parse_inlines("\n".join(text))] for depth, marker, text in found]
         return ["list", items, is_rtl("".join(text for _, _, lines in found for text in lines))]
 
     def parse_display(self) -> list | None:
@@ -241,16 +305,25 @@ class _BlockParser:
         if not match:
             return None
         rows = [[""]]
-        for token in _TABULAR_TOKEN.findall(_TABULAR_RULE.sub(" ", match[2])):
+        for token in _TABULAR_TOKEN.findall(_TABULAR_RULE.sub(" ", match[3])):
             if token == "&":
                 rows[-1].append("")
-            elif token == r"\\":
+            elif token.startswith("\\\\"):
                 rows.append([""])
             else:
                 rows[-1][-1] += token
-        rows = [[cell.strip() for cell in row] for row in rows if any(map(str.strip, row))]
-        sides = [{"l": "left", "r": "right"}.get(mark, "center") for mark in match[1] if mark in "lcr"]
-        return _build_table(sides, rows, False)
+        sides = [{"c": "center", "r": "right"}.get(mark, "left") for mark in _read_column_marks(match[2])]
+        return self.build_table(sides, _read_spans([row for row in rows if any(map(str.strip, row))]), False)
+
+    def parse_html_table(self) -> list | None:
+        """A simple HTML table on lines of its own."""
+        match = self.match_lines(_HTML_TABLE, "<table", "<TABLE", "<Table") if self.has_html else None
+        table = match and html.read_table(match[1])
+        if not table:
+            return None
+        rows, has_head = table
+        size = max(sum(cell.across for cell in row) for row in rows)
+        return self.build_table(["left"] * size, [[_strip(cell) for cell in row] for row in rows], has_head)
 
     def parse_paragraph(self) -> list:
         """The lines up to a blank one or another block."""
@@ -262,15 +335,98 @@ class _BlockParser:
                 self.at = here
                 break
         text = "\n".join(map(keep_indentation, self.lines[start : self.at]))
-        return ["p", is_rtl(text), parse_inlines(text)]
+        return ["p", is_rtl(text), self.parse_inlines(text)]
+
+    def build_table(self, sides: list[str], rows: list[list[Cell]], has_head: bool) -> list | None:
+        """A table, its rows filled up with empty cells; None if it has no cell, or a row has too many."""
+        rows = [row for row in rows if row]
+        if not rows or not sides:
+            return None
+        grid = [[[] for _ in sides] for _ in rows]
+        taken: set[tuple[int, int]] = set()
+        for number, row in enumerate(rows):
+            free = (at for at in range(len(sides)) if (number, at) not in taken)
+            for cell in row:
+                at = next(free, None)
+                if at is None or at + cell.across > len(sides):
+                    return None
+                down = min(cell.down, len(rows) - number)
+                covered = {(number + y, at + x) for y in range(down) for x in range(cell.across)}
+                if covered & taken:
+                    return None
+                taken |= covered
+                parts = self.parse_inlines(_read_array_cell(cell.text))
+                if cell.side or len(covered) > 1:
+                    for y, x in covered:
+                        grid[y][x] = [["covered"]]
+                    parts = [["span", cell.across, down, cell.side or "center"], *parts]
+                grid[number][at] = parts
+        return ["table", sides, grid, has_head]
+
+    def parse_inlines(self, text: str) -> list:
+        return parse_inlines(text, self.has_html)
 
 
-def _build_table(sides: list[str], rows: list[list[str]], has_head: bool) -> list | None:
-    """A table, its rows filled up with empty cells; None if it has no cell, or a row has too many."""
-    if not rows or not sides or max(map(len, rows)) > len(sides):
-        return None
-    filled = [row + [""] * (len(sides) - len(row)) for row in rows]
-    return ["table", sides, [list(map(parse_inlines, row)) for row in filled], has_head]
+def _read_column_marks(specification: str) -> list[str]:
+    """The columns of a tabular, each by the letter of its alignment."""
+    repeated = re.sub(r"\*\{(\d{1,2})\}\{([^{}]*)\}", lambda match: int(match[1]) * match[2], specification)
+    return [mark[0] for mark in _TABULAR_COLUMN.findall(re.sub(r"[@!<>]\{[^{}]*\}", "", repeated))]
+
+
+def _read_spans(rows: list[list[str]]) -> list[list[Cell]]:
+    """The cells of a tabular. A cell in several rows leaves an empty one in each row below it, which goes."""
+    read: list[list[Cell]] = []
+    below: dict[int, int] = {}
+    for row in rows:
+        cells: list[Cell] = []
+        column = 0
+        for text in row:
+            cell = _read_span(text.strip())
+            if below.get(column) and not cell.text:
+                below[column] -= 1
+            else:
+                cells.append(cell)
+                below |= {column + more: cell.down - 1 for more in range(cell.across)}
+            column += cell.across
+        read.append(cells)
+    return read
+
+
+def _read_span(text: str) -> Cell:
+    match = _MULTI.match(text)
+    if not match:
+        return Cell(text)
+    count = max(1, min(int(match[2]), 99))
+    if match[1] == "column":
+        inner = _read_span(match[4].strip())
+        side = {"l": "left", "r": "right"}.get("".join(_read_column_marks(match[3] or "")), "center")
+        return inner._replace(across=count, side=side)
+    return _read_span(match[4].strip())._replace(down=count)
+
+
+def _read_array_cell(text: str) -> str:
+    """A cell that is one array of text as lines of text, which can be broken; any other as it is.
+
+    Lines that end and begin with Chinese are joined: the array broke them for want of room.
+    """
+    match = _ARRAY_CELL.match(text)
+    lines = "\n".join(map(_read_text_groups, re.split(r"\\\\", match[1]))) if match else text
+    return re.sub(r"(?<=[\u3400-\u9fff])\n(?=[\u3400-\u9fff])", "", lines)
+
+
+def _read_text_groups(formula: str) -> str:
+    """A formula as text, with the mathematics between its groups of text in dollars."""
+    parts = re.split(_TEXT_GROUP, formula)
+    for at in range(0, len(parts), 2):
+        part = parts[at].strip()
+        parts[at] = part if re.fullmatch(r"[\s\d,.;:，。；：、]*", part) else f"${part}$"
+    return re.sub(
+        r"(?<=[\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])|^ +| +$", "", "".join(parts)
+    )
+
+
+def _strip(cell: Cell) -> Cell:
+    return cell._replace(text=re.sub(r"\s*\n\s*", " ", cell.text.strip()))
 
 
 def _split_cells(line: str) -> list[str]:
