@@ -96,7 +96,7 @@ def load_face(typesetter: Typesetter, text: str, size: int) -> drawings.ImageFon
 
 def page_style(id: str, style: RenderConfig) -> PageStyle:
     """The style of a question's pages."""
-    return sample_style(SEED, id, style.min_font_px, style.max_font_px, style.format)
+    return sample_style(SEED, id, style.min_font_px, style.max_font_px, style.format, style.looks)
 
 
 def render_by_pillow(

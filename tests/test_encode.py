@@ -12,8 +12,11 @@ from PIL import Image, ImageColor
 
 from prep.rendering import encode
 from prep.rendering.style import PALETTE, TEXTURES, PageStyle, sample_style
+from render_config import RENDER
 
-LOOK = replace(sample_style(42, "x", 14, 28, "png"), texture="plain")
+LOOK = replace(
+    sample_style(42, "x", 14, 28, "png", RENDER.looks), texture="plain", layout="plain", effects=()
+)
 
 
 def _page(rows: list[list[int]]) -> Image.Image:

@@ -94,14 +94,14 @@ def _boxes(typesetter: Typesetter, style: str) -> frozenset[str]:
 
 
 class _Recorder:
-    """Stands before the engine and keeps the last document that it was given."""
+    """Stands before the engine and keeps the last document, without an exam's header, which is no text's."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.doc = ""
 
     def render(self, document: dict) -> list[Image.Image]:
-        self.doc = json.dumps(document)
+        self.doc = json.dumps(document | {"style": document["style"] | {"header": None}})
         return self.engine.render(document)
 
 

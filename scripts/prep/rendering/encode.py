@@ -1,4 +1,4 @@
-"""Page encoding: check the margins, trim, add texture, colour, and write PNG or JPEG.
+"""Page encoding: check the margins, trim, add what surrounds the text, colour, and write PNG or JPEG.
 
 Pages come from the engine in greyscale, from paper (255) to ink (0).
 """
@@ -8,10 +8,10 @@ import struct
 import zlib
 from functools import cache
 
-import numpy as np
 from isal import isal_zlib
 from PIL import Image, ImageColor
 
+from prep.rendering import camera, layout
 from prep.rendering.style import PageStyle
 
 _PAPER_LEVEL = 250
@@ -19,18 +19,6 @@ _PAPER_LEVEL = 250
 
 _SHADES = 16
 """Grey levels of a PNG. With more of them letters look the same and the file is larger by half."""
-
-_TEXTURE_SHADE = 238
-"""The lightest level of a PNG besides paper."""
-
-_ALL = slice(None)
-_DOTS = [slice(first, None, 24) for first in (11, 12)]
-_TEXTURES = {
-    "ruled": [(slice(29, None, 30), _ALL)],
-    "grid": [(slice(None, None, 32), _ALL), (_ALL, slice(None, None, 32))],
-    "dots": [(rows, columns) for rows in _DOTS for columns in _DOTS],
-}
-"""The rows and columns of pixels that have the texture's shade: lines, or dots of two by two."""
 
 _INK_MASK = [255 * (grey < _PAPER_LEVEL) for grey in range(256)]
 _LEVELS = [round(grey / 255 * (_SHADES - 1)) for grey in range(256)]
@@ -54,18 +42,11 @@ def trim_end(page: Image.Image, margin: int) -> Image.Image:
 
 def encode_page(page: Image.Image, style: PageStyle) -> bytes:
     """Colour a greyscale page and encode it: as JPEG where the style has a quality for one, else as PNG."""
-    page = _add_texture(page, style.texture)
+    page = layout.add_texture(page, style.texture)
+    page = layout.add_layout(page, style.layout, style.margin)
+    if style.effects:
+        page = camera.photograph(page, style.effects, style.number, style.margin)
     return _encode_png(page, style) if style.jpeg is None else _encode_jpeg(page, style)
-
-
-def _add_texture(page: Image.Image, texture: str) -> Image.Image:
-    if texture == "plain":
-        return page
-    shades = np.array(page)
-    for rows, columns in _TEXTURES[texture]:
-        part = shades[rows, columns]
-        np.minimum(part, _TEXTURE_SHADE, out=part)
-    return Image.fromarray(shades)
 
 
 def _encode_jpeg(page: Image.Image, style: PageStyle) -> bytes:

@@ -8,7 +8,7 @@ License. typst carries a serif, a monospace and a mathematical face of its own.
 import importlib.metadata
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -28,6 +28,9 @@ WHEELS = {
 
 SANS, CJK = "Noto Sans", "Noto Sans CJK TC"
 """The main families. CJK has the glyph forms of every region; the text's language chooses among them."""
+
+CHINESE_SERIF = "Noto Serif SC"
+"""It has one weight, so that bold is set in CJK, as Chinese books do."""
 
 SERIF, MONO, MATH = "Libertinus Serif", "DejaVu Sans Mono", "New Computer Modern Math"
 """Families inside typst. MONO and MATH also have symbols that no wheel has."""
@@ -68,6 +71,15 @@ class Fonts:
         self._renderable: dict[str, bool] = {}
         self._find_face = cache(partial(_find_face, self._faces))
         self._measure_character = cache(partial(_measure_character, self._find_face))
+
+    def check_families(self, names: Iterable[str]) -> None:
+        """Raise UserError for the name of a family that no font has."""
+        known = self.engine.families()
+        for name in names:
+            if name not in known:
+                raise UserError(
+                    f"render.looks: no font of the family {name!r} (its file belongs in render.fonts)"
+                )
 
     def find_missing(self, text: str) -> str | None:
         """The first character that no font has a glyph for, or None.

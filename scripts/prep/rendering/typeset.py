@@ -9,8 +9,9 @@ with ink in its outer margin has lost text and is discarded.
 
 import math
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -18,7 +19,7 @@ from prep.records.reason import Reason, Rejection
 from prep.rendering import encode, fonts
 from prep.rendering.document import Document
 from prep.rendering.engine import CompileError, Engine
-from prep.rendering.style import PageStyle, sample_style
+from prep.rendering.style import PageStyle, header_text, sample_style
 from prep.runtime.program import UserError
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -30,13 +31,17 @@ _MIN_AREA = 0.1
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """The `render` settings: sizes in pixels; `format` png, jpeg or mixed; `fonts` more files or folders."""
+    """The `render` settings: sizes in pixels; `format` png, jpeg or mixed; `fonts` more files or folders.
+
+    `looks` are the shares by which a style is sampled.
+    """
 
     max_pixels: int
     max_pages: int
     min_font_px: int
     max_font_px: int
     format: str
+    looks: Mapping[str, object] = field(hash=False)
     fonts: tuple[str, ...] = ()
 
 
@@ -67,6 +72,7 @@ class Typesetter:
         self.config = config
         self.seed = seed
         self.fonts = fonts.Fonts(config.fonts)
+        self.fonts.check_families([*config.looks["faces"], *config.looks["chinese_faces"]])
         self.engine = Engine(self.fonts)
 
     def render(self, text: str, id: str) -> Rendering | Rejection:
@@ -81,7 +87,9 @@ class Typesetter:
         config = self.config
         if len(text) * _MIN_AREA * config.min_font_px**2 > config.max_pages * config.max_pixels:
             return Reason.TOO_LONG_TO_RENDER, f"{len(text)} characters"
-        style = sample_style(self.seed, id, config.min_font_px, config.max_font_px, config.format)
+        style = sample_style(
+            self.seed, id, config.min_font_px, config.max_font_px, config.format, config.looks
+        )
         try:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
@@ -157,7 +165,9 @@ class Typesetter:
         blocks = document.build_blocks(limit=(width - 2 * style.margin) / size - 2)
         text = [style.face, *document.families]
         if document.language != "en":  # quotation marks and dashes are the CJK font's
-            text = [{"name": style.face, "covers": "latin-in-cjk"}, fonts.CJK, *document.families]
+            chinese = [style.chinese_face] if document.language == "zh" else []
+            latin = {"name": style.face, "covers": "latin-in-cjk"}
+            text = [latin, *chinese, fonts.CJK, *document.families]
         setup = {
             "width": width, "height": height, "margin": style.margin,
             "size": size, "shrink": min(1.0, self.config.min_font_px / size),
@@ -165,7 +175,9 @@ class Typesetter:
             "justify": style.justify and document.is_plain_text and width > 26 * size,
             "lang": document.language, "script": document.script,
             "region": {"zh": "cn", "ja": "jp", "ko": "kr"}.get(document.language),
-            "fonts": text, "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
+            "weight": style.weight, "header": header_text(style, document.language),
+            "fonts": text, "bold": [font for font in text if font != fonts.CHINESE_SERIF],
+            "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
         }  # fmt: skip
         try:
             pages = self.engine.render({"style": setup, "blocks": blocks})

@@ -5,9 +5,13 @@ The OCR library is imported on first use, since that takes a second.
 
 import io
 import math
+import re
 import unicodedata
 
 from PIL import Image
+
+_EXAM_HEADER = re.compile(r"(Question\s*\d+\s*\(\d+\s*points\)|第\s*\d+\s*题\s*[(（]\d+\s*分[)）])\s*(\n|\Z)")
+"""The header that the exam layout puts above a question (prep.rendering.style)."""
 
 
 class OcrEngine:
@@ -42,8 +46,15 @@ class OcrEngine:
         return group_rows(list(zip(found.boxes.tolist(), found.txts, strict=True)))
 
     def read_page(self, data: bytes, max_pixels: int) -> str:
-        """The text of an encoded page, scaled down to `max_pixels` as training does."""
-        return "\n".join(self.read_lines(scale_down(Image.open(io.BytesIO(data)).convert("RGB"), max_pixels)))
+        """The text of an encoded page, scaled down to `max_pixels` as training does; no exam's header."""
+        lines = self.read_lines(scale_down(Image.open(io.BytesIO(data)).convert("RGB"), max_pixels))
+        return drop_exam_header("\n".join(lines))
+
+
+def drop_exam_header(read: str) -> str:
+    """What was read of a page, without the line that an exam has above a question."""
+    header = _EXAM_HEADER.match(read)
+    return read[header.end() :] if header else read
 
 
 def group_rows(found: list[tuple[list[list[float]], str]]) -> list[str]:

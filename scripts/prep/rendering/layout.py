@@ -1,0 +1,108 @@
+"""Page layouts and textures: what is drawn in a greyscale page's margins and behind its text.
+
+They are drawn once the text stands, in the margins that a layout asks for (style.LAYOUTS), so that they cost
+the text no room. Every shade is one of a PNG's sixteen, and none covers ink.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw
+
+FAINT = 238
+"""The shade behind text: the lightest of a PNG besides paper."""
+
+_BAR, _LINE, _DARK = 221, 170, 119
+"""Shades of what stands in the margins."""
+
+_ALL = slice(None)
+_DOTS = [slice(first, None, 24) for first in (11, 12)]
+_TEXTURES = {
+    "ruled": [(slice(29, None, 30), _ALL)],
+    "grid": [(slice(None, None, 32), _ALL), (_ALL, slice(None, None, 32))],
+    "dots": [(rows, columns) for rows in _DOTS for columns in _DOTS],
+}
+"""The rows and columns of pixels that have the texture's shade: lines, or dots of two by two."""
+
+
+def add_texture(page: Image.Image, texture: str) -> Image.Image:
+    """The page with a texture behind its text."""
+    if texture == "plain":
+        return page
+    shades = np.array(page)
+    for rows, columns in _TEXTURES[texture]:
+        part = shades[rows, columns]
+        np.minimum(part, FAINT, out=part)
+    return Image.fromarray(shades)
+
+
+def add_layout(page: Image.Image, layout: str, margin: int) -> Image.Image:
+    """The page within its layout; a plain page and an exam's text stand alone."""
+    if layout not in _LAYOUTS:
+        return page
+    ground = Image.new("L", page.size, 255)
+    _LAYOUTS[layout](ImageDraw.Draw(ground), *page.size, margin)
+    return ImageChops.darker(page, ground)
+
+
+def _draw_exam(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """The binding line of a sheet: dashes in the left margin."""
+    x = margin // 3
+    for y in range(0, height, 14):
+        draw.line((x, y, x, y + 8), fill=_LINE)
+
+
+def _draw_screenshot(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """A window: three buttons and an address in a title bar, and a frame."""
+    bar = margin - 13
+    middle = bar // 2
+    draw.rectangle((0, 0, width - 1, bar), fill=_BAR)
+    for number in range(3):
+        x = 12 + 15 * number
+        draw.ellipse((x - 4, middle - 4, x + 4, middle + 4), fill=_LINE)
+    draw.rounded_rectangle((62, 4, max(70, width - 16), bar - 4), radius=5, fill=255)
+    draw.line((0, bar, width, bar), fill=_LINE)
+    draw.rectangle((0, 0, width - 1, height - 1), outline=_LINE)
+
+
+def _draw_chat(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """A speech bubble with its tail."""
+    edge = margin // 3
+    bottom = height - 1 - edge
+    tail = [(edge + 14, bottom), (edge + 6, height - 1), (edge + 34, bottom)]
+    draw.polygon(tail, fill=FAINT)
+    draw.rounded_rectangle((edge, edge, width - 1 - edge, bottom), radius=12, fill=FAINT)
+
+
+def _draw_notebook(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """Ruled lines, the line of the left margin, and punched holes."""
+    for y in range(29, height, 30):
+        draw.line((0, y, width, y), fill=FAINT)
+    draw.line((margin - 8, 0, margin - 8, height), fill=_LINE)
+    for y in range(24, height - 6, 96):
+        draw.ellipse((6, y - 5, 16, y + 5), fill=255, outline=_LINE)
+
+
+def _draw_slide(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """A band above, and a rule with a mark below."""
+    draw.rectangle((0, 0, width - 1, margin // 3), fill=_DARK)
+    y = height - margin // 2
+    draw.line((margin, y, width - margin, y), fill=_LINE)
+    draw.rectangle((width - margin - 14, y + 3, width - margin, y + 6), fill=_DARK)
+
+
+def _draw_card(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
+    """A frame with round corners."""
+    edge = margin // 3
+    box = (edge, edge, width - 1 - edge, height - 1 - edge)
+    draw.rounded_rectangle(box, radius=10, outline=_LINE, width=2)
+
+
+_LAYOUTS: dict[str, Callable[[ImageDraw.ImageDraw, int, int, int], None]] = {
+    "exam": _draw_exam,
+    "screenshot": _draw_screenshot,
+    "chat": _draw_chat,
+    "notebook": _draw_notebook,
+    "slide": _draw_slide,
+    "card": _draw_card,
+}
