@@ -2,7 +2,6 @@
 """Ask the vision teacher every question of a batch about its picture."""
 
 from prep.reasoning import batch
-from prep.reasoning.answer_format import parse_image_answer
 from prep.runtime import program
 
 
@@ -10,9 +9,7 @@ def main() -> None:
     parser = program.parser(__doc__)
     batch.add_answer_arguments(parser)
     args = parser.parse_args()
-    batch.write_answers(
-        args, {"thinking": args.thinking}, 0, lambda response, _: parse_image_answer(response)
-    )
+    batch.write_answers(args, "image_reasoning", {"thinking": args.thinking}, 0)
 
 
 if __name__ == "__main__":

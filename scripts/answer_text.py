@@ -4,7 +4,6 @@
 import json
 
 from prep.reasoning import batch
-from prep.reasoning.answer_format import parse_text_answer
 from prep.runtime import program
 
 
@@ -15,7 +14,7 @@ def main() -> None:
     parser.add_argument("--no-think-share", type=float, required=True)
     args = parser.parse_args()
     sampling = {"thinking": args.thinking, "no_thinking": args.no_thinking}
-    batch.write_answers(args, sampling, args.no_think_share, parse_text_answer)
+    batch.write_answers(args, "text_reasoning", sampling, args.no_think_share)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,21 @@
 
 import pytest
 
+from dialects import DIALECTS
 from prep.inference.request import Response
-from prep.reasoning.answer_format import parse_image_answer, parse_text_answer, strip_thinking
+from prep.reasoning.answer_format import FORMS, choose_forms, name_form, parse_answer, strip_thinking
 from prep.records.reason import Reason
 
+TEXT, IMAGE = "text_reasoning", "image_reasoning"
 THOUGHT = "<think>\n2 and 2\n</think>\n\n4"
+
+
+def parse_text_answer(response: Response, mode: str, form="auto", seen=None):
+    return parse_answer(response, mode, choose_forms(form, TEXT, seen))
+
+
+def parse_image_answer(response: Response, form="auto"):
+    return parse_answer(response, "thinking", choose_forms(form, IMAGE))
 
 
 def stopped(content: str, reasoning: str | None = None) -> Response:
@@ -50,7 +60,8 @@ def test_a_thinking_answer_is_kept_as_it_is():
     "text", ["<|begin_of_box|>4<|end_of_box|>", "a <| b |> c", "the mean <|x|> is 4", "[MASK]"]
 )
 def test_what_only_looks_like_a_template_token_is_kept(text):
-    assert parse_text_answer(stopped(f"<think>a</think>{text}"), "thinking") == f"<think>a</think>{text}"
+    kept = f"<think>\na\n</think>\n\n{text}"
+    assert parse_text_answer(stopped(kept), "thinking") == kept
 
 
 def test_thinking_in_a_field_of_its_own_is_put_back():
@@ -68,7 +79,6 @@ def test_an_empty_think_block_is_kept_or_put_back_without_thinking():
     [
         ("4", "thinking"),
         ("<think>\n2 and 2", "thinking"),
-        ("2 and 2</think>4", "thinking"),
         ("<think>a</think>", "thinking"),
         ("<think>a</think>  \n", "thinking"),
         ("<think>a</think>b<think>c</think>", "thinking"),
@@ -79,28 +89,30 @@ def test_an_empty_think_block_is_kept_or_put_back_without_thinking():
         ("4</think>", "no_thinking"),
     ],
 )
-def test_a_malformed_text_answer_is_rejected(content, mode):
-    assert parse_text_answer(stopped(content), mode)[0] is Reason.ANSWER_MALFORMED
+@pytest.mark.parametrize("form", ["auto", "think"])
+def test_a_malformed_text_answer_is_rejected(content, mode, form):
+    assert parse_text_answer(stopped(content), mode, form)[0] is Reason.ANSWER_MALFORMED
 
 
 @pytest.mark.parametrize(
     ("content", "kept"),
     [
-        ("<think>see</think><answer>a cat</answer>", "<think>see</think>a cat"),
-        ("<think>see</think>\n<answer>a cat", "<think>see</think>\na cat"),
-        ("<think>in <answer> tags</think><answer>a cat</answer>", "<think>in  tags</think>a cat"),
+        ("<think>see</think><answer>a cat</answer>", "<think>\nsee\n</think>\n\na cat"),
+        ("<think>see</think>\n<answer>a cat", "<think>\nsee\n</think>\n\na cat"),
+        ("<think>in <answer> tags</think><answer>a cat</answer>", "<think>\nin  tags\n</think>\n\na cat"),
         (
             "<think>s</think><answer>It is <|begin_of_box|>4<|end_of_box|>.</answer>",
-            "<think>s</think>It is 4.",
+            "<think>\ns\n</think>\n\nIt is 4.",
         ),
         (
             "<think>s <|begin_of_box|>3<|end_of_box|></think><answer><|begin_of_box|>4<|end_of_box|>",
-            "<think>s 3</think>4",
+            "<think>\ns 3\n</think>\n\n4",
         ),
     ],
 )
-def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept):
-    assert parse_image_answer(stopped(content)) == kept
+@pytest.mark.parametrize("form", ["auto", "glm"])
+def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept, form):
+    assert parse_image_answer(stopped(content), form) == kept
 
 
 @pytest.mark.parametrize(
@@ -119,9 +131,93 @@ def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept):
     ],
 )
 def test_a_malformed_image_answer_is_rejected(content):
-    assert parse_image_answer(stopped(content))[0] is Reason.ANSWER_MALFORMED
+    assert parse_image_answer(stopped(content), "glm")[0] is Reason.ANSWER_MALFORMED
+    if content != "<think>see</think>a cat":  # GLM alone has answer tags
+        assert parse_image_answer(stopped(content))[0] is Reason.ANSWER_MALFORMED
 
 
 def test_what_an_answer_says_comes_after_its_last_thought():
     assert strip_thinking(THOUGHT) == "4"
     assert strip_thinking(" 4 ") == "4"
+
+
+GOOD = [
+    (f"Let me see.\n\n{number} and {number}: $x^{{{number}}}$", f"It is **{2 * number}**.\n\n    code\n")
+    for number in range(98)
+] + [("(1) $a < b$\n答案", "答案是 4。"), ("analysis of the final", "assistant: final answer, [x] | <y>")]
+
+
+@pytest.mark.parametrize("task", [TEXT, IMAGE])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_of_a_hundred_good_answers_of_each_dialect_none_is_lost(dialect, task):
+    for thought, text in GOOD:
+        response = dialect.response(thought, text)
+        seen = name_form(response)
+        assert seen == dialect.form
+        named = parse_answer(response, "thinking", choose_forms(dialect.form, task))
+        assert named.rstrip() == f"<think>\n{thought}\n</think>\n\n{text}".rstrip()
+        assert parse_answer(response, "thinking", choose_forms("auto", task, seen)) == named
+
+
+@pytest.mark.parametrize("task", [TEXT, IMAGE])
+def test_auto_reads_every_dialect_whatever_the_probe_saw(task):
+    for seen in (None, *FORMS):
+        for dialect in DIALECTS.values():
+            kept = parse_answer(dialect.response("hm", "4"), "thinking", choose_forms("auto", task, seen))
+            assert isinstance(kept, str)
+            assert kept.startswith("<think>\nhm\n</think>\n\n")
+
+
+def test_marks_of_glm_are_cut_out_of_a_text_only_where_the_probe_saw_them():
+    asked_for = "<think>\na\n</think>\n\n<answer>4</answer>"
+    assert parse_text_answer(stopped(asked_for), "thinking") == asked_for
+    assert parse_text_answer(stopped(asked_for), "thinking", seen="think") == asked_for
+    assert parse_text_answer(stopped(asked_for), "thinking", seen="glm") == "<think>\na\n</think>\n\n4"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\n  a\n\nb  \n</think>\n\n    code\n",
+        "<think>\na\n</think>\n\n4 \n\n",
+        "<think>\n\u3000a\n</think>\n\n4",
+    ],
+)
+def test_a_text_in_the_stored_form_keeps_every_byte(text):
+    for form in ("auto", "think"):
+        assert parse_text_answer(stopped(text), "thinking", form) == text
+    assert parse_image_answer(stopped(text)) == text
+
+
+@pytest.mark.parametrize(
+    "content", ["<think>a</think>4", "\n<think>\n\na\n\n</think>4", "<think> a\r\n</think>\n 4"]
+)
+def test_white_space_around_the_think_block_is_all_that_changes(content):
+    assert parse_text_answer(stopped(content), "thinking") == "<think>\na\n</think>\n\n4"
+
+
+@pytest.mark.parametrize("dialect", ["Qwen3", "a reasoning parser", "GLM-4.1V-Thinking", "Kimi-VL-Thinking"])
+def test_a_form_set_by_hand_reads_that_form_alone(dialect):
+    given = DIALECTS[dialect]
+    for form in FORMS.keys() - {given.form, "glm_boxes"}:
+        assert parse_text_answer(given.response("hm", "4"), "thinking", form)[
+            0
+        ] is Reason.ANSWER_MALFORMED or (form == "think" and given.form == "glm")
+
+
+def test_a_form_of_the_users_own_is_a_pattern_and_what_is_cut_out():
+    own = {"pattern": r"THOUGHT:(?P<thought>.*?)ANSWER:(?P<text>.*)", "cut": ["[END]"]}
+    kept = "<think>\nhm\n</think>\n\n4"
+    assert parse_text_answer(stopped("THOUGHT: hm ANSWER: 4[END]"), "thinking", own) == kept
+    assert (
+        parse_text_answer(stopped("THOUGHT: <think> ANSWER: 4"), "thinking", own)[0]
+        is Reason.ANSWER_MALFORMED
+    )
+    assert parse_text_answer(stopped(THOUGHT), "thinking", own)[0] is Reason.ANSWER_MALFORMED
+    assert parse_text_answer(stopped("4[END]"), "no_thinking", own) == "<think>\n\n</think>\n\n4"
+
+
+def test_a_channel_of_analysis_may_be_missing_without_thinking():
+    said = stopped("<|channel|>final<|message|>4<|return|>")
+    assert parse_text_answer(said, "no_thinking") == "<think>\n\n</think>\n\n4"
+    assert parse_text_answer(said, "thinking")[0] is Reason.ANSWER_MALFORMED

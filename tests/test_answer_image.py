@@ -29,7 +29,7 @@ def test_the_picture_goes_first_as_it_is(tmp_path):
     rows = [question(number, f"<image>\nWhat is {number}?", png(number)) for number in range(3)]
     with FaultServer(plan) as server:
         batch = Batch(tmp_path, rows, server)
-        flags = ("--thinking", '{"temperature": 0.8, "top_k": 2}', "--samples", 2)
+        flags = ("--form", "auto", "--thinking", '{"temperature": 0.8, "top_k": 2}', "--samples", 2)
         done = batch.ask("answer_image.py", *flags, "--answers", tmp_path / "a.parquet")
     assert done.returncode == 0, done.stderr
     assert [row["id"] for row in batch.rows("a.parquet")] == [
@@ -65,8 +65,18 @@ def test_tags_of_the_form_are_not_in_what_is_kept(tmp_path):
         batch = Batch(
             tmp_path, [question(0, "<image>\nWhat?", png(0)), question(1, "X<image>", png(1))], server
         )
-        batch.ask("answer_image.py", "--thinking", "{}", "--samples", 1, "--answers", tmp_path / "a.parquet")
+        batch.ask(
+            "answer_image.py",
+            "--form",
+            "auto",
+            "--thinking",
+            "{}",
+            "--samples",
+            1,
+            "--answers",
+            tmp_path / "a.parquet",
+        )
     for row in batch.rows("a.parquet"):
-        assert row["text"].startswith("<think>I see ")
+        assert row["text"].startswith("<think>\nI see ")
         assert "<answer>" not in row["text"]
         assert "box" not in row["text"]

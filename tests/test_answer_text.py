@@ -18,6 +18,7 @@ from teachers import teach
 SAMPLING = {"thinking": {"temperature": 0.6}, "no_thinking": {"temperature": 0.7, "top_k": 20}}
 FLAGS = (
     *("--thinking", '{"temperature": 0.6, "top_k": 20}', "--no-thinking", '{"temperature": 0.7}'),
+    *("--form", "auto"),
     *("--samples", 1, "--no-think-share"),
 )
 
@@ -79,7 +80,11 @@ def test_template_tokens_of_a_question_are_broken_in_the_request_and_told(tmp_pa
         done = batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
     assert done.returncode == 0, done.stderr
     kept, rejected = batch.rows("a.parquet")
-    assert (kept["text"], kept["reason"], kept["detail"]) == ("<think>hm</think>It ends a turn.", None, note)
+    assert (kept["text"], kept["reason"], kept["detail"]) == (
+        "<think>\nhm\n</think>\n\nIt ends a turn.",
+        None,
+        note,
+    )
     assert rejected["reason"] == "template_token_in_answer"
     assert rejected["detail"] == f"<|im_start|>; {note.replace('end', 'start')}"
 

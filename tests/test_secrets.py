@@ -108,7 +108,7 @@ def test_a_model_s_answer_is_left_as_it_is(tmp_path, key):
     with FaultServer(lambda ask: Reply(content=said), key=KEY) as server:
         batch = Batch(tmp_path, [question(0)], server, api_key_env=key)
         batch.ask("answer_text.py", *FLAGS, 0.0, "--answers", tmp_path / "a.parquet")
-    assert batch.rows("a.parquet")[0]["text"] == said
+    assert batch.rows("a.parquet")[0]["text"] == f"<think>\n\x1b[1m\n</think>\n\n{KEY}"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])

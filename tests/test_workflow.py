@@ -161,7 +161,7 @@ def test_a_reasoned_picture_keeps_its_bytes_and_its_question(built):
         source = sources[row["id"].removesuffix("#thinking.0")]
         assert row["images"] == source["images"]
         assert row["messages"][0] == source["messages"][0]
-        assert re.fullmatch(r"<think>I see (\w+).</think>It is \1.", row["messages"][1]["content"])
+        assert re.fullmatch(r"<think>\nI see (\w+).\n</think>\n\nIt is \1.", row["messages"][1]["content"])
         assert (row["source_id"], row["mode"]) == (source["source_id"], "thinking")
         assert row["id"].startswith(f"{row['source']}/")
 

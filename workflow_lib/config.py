@@ -66,6 +66,7 @@ def check_choices(config: dict[str, Any]) -> None:
         for role in ROLES:
             if config[task][role] not in servers:
                 fail(f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(servers)})")
+        check_form(f"{task}.form", config[task]["form"])
     if config["render"]["min_font_px"] > config["render"]["max_font_px"]:
         fail("render.min_font_px: is more than render.max_font_px")
     for name, server in servers.items():
@@ -73,6 +74,18 @@ def check_choices(config: dict[str, Any]) -> None:
             fail(f"servers.{name}.replicas: only managed servers have some")
         for url in server["base_urls"]:
             check_url(f"servers.{name}.base_urls", url)
+
+
+def check_form(key: str, form: str | dict[str, Any]) -> None:
+    """Fail where a form of the user's own is no pattern, or lacks a group."""
+    if not isinstance(form, dict):
+        return
+    try:
+        groups = re.compile(form["pattern"]).groupindex
+    except re.error as error:
+        fail(f"{key}.pattern: is no regular expression: {error}")
+    if missing := {"thought", "text"} - groups.keys():
+        fail(f"{key}.pattern: has no group {', '.join(sorted(missing))}, such as (?P<thought>.*?)")
 
 
 def check_url(key: str, url: str) -> None:

@@ -72,7 +72,7 @@ def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, 
     if role == "judge":
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
         return shared | {"sampling": given["sampling"]["judge"], "prompt_sha256": prompt}
-    own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
+    own = {key: given[key] for key in ("samples", "no_think_share", "form") if key in given}
     return shared | own | {mode: values for mode, values in given["sampling"].items() if mode != "judge"}
 
 

@@ -134,7 +134,7 @@ def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
     assert all(answer["reason"] is None for answer in answers)
     seen = pq.read_table(tmp_path / "work/answer_image/00000.parquet").to_pylist()
     assert len(seen) == 6
-    assert all(answer["text"].startswith("<think>The picture shows a ") for answer in seen)
+    assert all(answer["text"].startswith("<think>\nThe picture shows a ") for answer in seen)
     for name, asked in (("text", answers), ("image", seen)):
         verdicts = pq.read_table(tmp_path / f"work/judge_{name}/00000.parquet").to_pylist()
         assert [verdict["id"] for verdict in verdicts] == [answer["id"] for answer in asked]
@@ -175,6 +175,7 @@ class Job:
         }
         sampling = json.dumps({"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0})
         command = ["answer_text.py", "--model", str(MODELS / "qwen3"), "--seed", "42", "--samples", "1"]
+        command += ["--form", "auto"]
         command += ["--max-model-len", str(CONTEXT)]
         command += ["--thinking", sampling, "--no-thinking", sampling, "--no-think-share", "0"]
         # Circles are looked for while an answer comes.

@@ -16,10 +16,9 @@ from prep.inference.journal import Journal
 from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response
 from prep.reasoning import verdict
-from prep.reasoning.answer_format import strip_thinking
+from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
-from prep.records.reason import Rejection
 from prep.records.template_tokens import template_tokens, with_note
 from prep.runtime import program
 from prep.runtime.program import UserError
@@ -58,8 +57,14 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of an answering program."""
     add_arguments(parser)
     parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
+    parser.add_argument("--form", type=read_form, required=True, help="auto, a form's name, or JSON of one")
     parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
     parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
+
+
+def read_form(value: str) -> str | dict:
+    """The form of a task's answers: a name, or a mapping as JSON."""
+    return json.loads(value) if value.startswith("{") else value
 
 
 def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
@@ -104,29 +109,27 @@ def build_answer_request(task: AnswerTask, sampling: dict[str, dict], seed: int)
 
 
 def write_answers(
-    args: argparse.Namespace,
-    sampling: dict[str, dict],
-    no_think_share: float,
-    parse_answer: Callable[[Response, str], str | Rejection],
+    args: argparse.Namespace, task: str, sampling: dict[str, dict], no_think_share: float
 ) -> None:
     """Write one row of ANSWERS for each task, in order: the parsed text, or the reason why there is none.
 
     The detail also names the template tokens of the question that the request breaks.
     """
     broken: dict[str, str] = {}  # questions with template tokens, by request
+    forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
-        for task in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
-            request = build_answer_request(task, sampling, args.seed)
-            if template_tokens(task.question.text):
-                broken[request.id] = task.question.text
+        for due in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
+            request = build_answer_request(due, sampling, args.seed)
+            if template_tokens(due.question.text):
+                broken[request.id] = due.question.text
             yield request
 
     def rows() -> Iterator[dict]:
         for id_, response in send_requests(args, requests):
             parts = ids.parse_answer_id(id_)
-            found = parse_answer(response, parts.mode)
+            found = parse_answer(response, parts.mode, forms)
             text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
                 "id": id_,

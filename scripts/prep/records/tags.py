@@ -9,8 +9,6 @@ AUDIO_OR_VIDEO_TAG = re.compile(r"<(?:audio|video)>", re.IGNORECASE)
 THINK_START = "<think>"
 THINK_END = "</think>"
 THINK_TAG = re.compile(r"</?think>", re.IGNORECASE)
-EMPTY_THINK = f"{THINK_START}\n\n{THINK_END}\n\n"
-"""The think block of an answer in mode `no_thinking`."""
 
 ANSWER_TAGS = ("<answer>", "</answer>")
 BOX_TAGS = ("<|begin_of_box|>", "<|end_of_box|>")
