@@ -16,15 +16,15 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep.rendering import html, latex, preformatted
+from prep.rendering import html, latex_text, preformatted
 from prep.rendering.html import Cell
+from prep.rendering.latex_text import parse_formula
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
 _ITEM = re.compile(r"( *)([-*•]|\d{1,3}[.)])[ \t]+(\S.*)\Z")
 _NUMBER = re.compile(r"[\d.,/]+\Z")
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
-_DISPLAY = re.compile(r"[ \t]*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])[ \t]*(?=\n|\Z)", re.DOTALL)
 _TABULAR = re.compile(
     r"\s*\\begin\{(tabular[x*]?)\}(?:\[\w\])?(?:\{[^{}]*\}(?=\{))?\{((?:[^{}]|\{[^{}]*\})*)\}(.*?)\\end\{\1\}"
     r"[ \t]*(?=\n|\Z)",
@@ -50,10 +50,7 @@ _HTML_TABLE_EDGE = re.compile(r"[ \t]*(?<!\n)(?=<table\b)|(?<=</table>)[ \t]*(?=
 _HTML_PARAGRAPH = re.compile(r"\s*</?p>\s*", re.IGNORECASE)
 _INLINE_PARTS = (
     r"(?<!`)(?P<ticks>`+)(?!`)(?P<tt>[^\n]{1,1000}?)(?<!`)(?P=ticks)(?!`)"
-    r"|\$\$(?P<mm>[^$]+?)\$\$"
-    r"|(?<![\\$A-Za-z0-9])\$(?P<m>[^$\n]{1,1000}?)(?<!\\)\$(?![A-Za-z0-9])"
-    r"|\\\((?P<mp>.+?)\\\)"
-    r"|\\\[(?P<mb>.+?)\\\]"
+    rf"|(?-i:{latex_text.PATTERN})"
     r"|(?<![*A-Za-z0-9])(?P<stars>\*{2,3})(?=[^\s*])(?P<b>[^*\n]+?)(?<=[^\s*])(?P=stars)(?![*A-Za-z0-9])"
     r"|(?<![*A-Za-z0-9])\*(?=[^\s*])(?P<i>[^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9])"
 )
@@ -65,7 +62,6 @@ _HTML_PARTS = (
 _INLINE = re.compile(_INLINE_PARTS, re.DOTALL)
 _INLINE_HTML = re.compile(_INLINE_PARTS + _HTML_PARTS, re.DOTALL | re.IGNORECASE)
 _HTML_KINDS = {"strong": "b", "em": "i"}
-_PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 
 
 def parse(text: str) -> list[tuple[list, str]]:
@@ -98,11 +94,13 @@ def parse_inlines(text: str, has_html: bool = False) -> list:
     """Parse code, mathematics, emphasis and, if it `has_html`, simple HTML within a text."""
     parts: list = []
     start = 0
-    for match in (_INLINE_HTML if has_html else _INLINE).finditer(text):
+    at = 0
+    while match := (_INLINE_HTML if has_html else _INLINE).search(text, at):
         nodes = _parse_inline(match, has_html)
+        at = match.start() + 1
         if nodes is not None:
             parts += [text[start : match.start()], *nodes]
-            start = match.end()
+            start = at = match.end()
     return _join_texts([*parts, text[start:]])
 
 
@@ -133,29 +131,15 @@ def _parse_inline(match: re.Match, has_html: bool) -> list | None:
         return ["\n"]
     if kind == "entity":
         return [html.read_entities(source)]
-    if kind == "m" and not _is_formula(source):
-        return None
-    tree = _parse_formula(html.read_entities(source) if has_html else source)
-    return [["m", tree, match.group()]]
+    if kind == "styled":
+        return _mark("i" if match["italic"] else "b", parse_inlines(source[1:-1], has_html))
+    node = latex_text.read_inline(match, html.read_entities(source) if has_html else source)
+    return None if node is None else [node]
 
 
 def _mark(kind: str, parts: list) -> list:
     """The parts with their texts marked; code and mathematics have a face of their own."""
     return [[kind, part] if isinstance(part, str) else part for part in parts]
-
-
-def _parse_formula(source: str) -> list | None:
-    try:
-        return latex.parse(source)
-    except latex.UnsupportedLatex:
-        return None
-
-
-def _is_formula(source: str) -> bool:
-    """Whether text between single dollars is mathematics, not words between two sums of money."""
-    if re.search(r"[\\^_{}=]", source):
-        return True
-    return source.strip() != "" and not _PROSE.match(source)
 
 
 class _BlockParser:
@@ -191,6 +175,7 @@ class _BlockParser:
         for parse_block in (
             *parsers,
             self.parse_list,
+            self.parse_latex_list,
             self.parse_display,
             self.parse_tabular,
             self.parse_html_table,
@@ -296,8 +281,28 @@ class _BlockParser:
 
     def parse_display(self) -> list | None:
         """A formula on lines of its own, between `$$` or `\\[` and `\\]`."""
-        match = self.match_lines(_DISPLAY, "$$", "\\[")
-        return match and ["math", _parse_formula(match[1] or match[2]), match.group().strip()]
+        match = self.match_lines(latex_text.DISPLAY, "$$", "\\[", "\\begin{")
+        source = match and (match[1] or match[2] or match[3])
+        return match and ["math", parse_formula(source), match.group().strip()]
+
+    def parse_latex_list(self) -> list | None:
+        """An enumerate or itemize on lines of its own."""
+        if not self.lines[self.at].lstrip().startswith(("\\begin{enumerate}", "\\begin{itemize}")):
+            return None
+        text = "\n".join(self.lines[self.at :])
+        end = latex_text.find_list(text)
+        items = (
+            latex_text.read_list(text[:end]) if end and not text[end:].partition("\n")[0].strip() else None
+        )
+        if not items:
+            return None
+        self.at += text[:end].count("\n") + 1
+        is_from_right = is_rtl("".join(item[2] for item in items))
+        return [
+            "list",
+            [[depth, mark, self.parse_inlines(item)] for depth, mark, item in items],
+            is_from_right,
+        ]
 
     def parse_tabular(self) -> list | None:
         """A LaTeX tabular on lines of its own. `&` and `\\\\` within formulas do not end cells and rows."""

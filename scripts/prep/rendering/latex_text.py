@@ -1,0 +1,130 @@
+"""LaTeX in prose: where formulas stand in a text, and the commands and lists around them.
+
+`PATTERN` is part of the pattern of inlines (prep.rendering.markup), and `read_inline` makes an inline of what
+it matches. LaTeX that cannot be read is a formula without a tree, so that it is named among what is literal.
+"""
+
+import re
+
+from prep.rendering import latex
+from prep.rendering.latex_commands import ALIGNED, GRIDS, SYMBOLS
+
+_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
+_PIECE = r"\\(?:text\w*|[mh]box)\s*\{[^{}]*\}|\\.|[^$\\\n]"
+"""What a formula between dollars has: text with dollars of its own, a command, or another character."""
+_ENVIRONMENTS = "|".join(map(re.escape, sorted((ALIGNED | set(GRIDS)) - {"math", "subarray"})))
+_ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s)\}}"
+
+PATTERN = (
+    rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
+    rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,1000}}?)\$(?![A-Za-z0-9])"
+    # Over lines, only with a command in it.
+    rf"|(?<![\\$A-Za-z0-9])\$(?P<ml>(?=[^$]{{0,1000}}\\[A-Za-z])(?>{_PIECE}|\n){{1,1000}}?)\$(?![A-Za-z0-9])"
+    # Beside letters (`$n$th`, `Let$x=1$be`), if no word of text can be in it.
+    r"|(?:(?<![\\$A-Za-z0-9])|(?<=[A-Za-z])(?=\$[^$\n]{0,200}[\\^_=]))"
+    rf"\$(?P<mw>(?![^$\n]*(?<![\\A-Za-z{{])[a-z]{{2}})(?=\S)(?>{_PIECE}){{1,200}}?)"
+    r"(?<=[\w})\]'])\$(?=[a-z]{2}|s\b|\W|\Z)"
+    r"|\\\((?P<mp>.{1,4000}?)\\\)"
+    r"|\\\[(?P<mb>.{1,4000}?)\\\]"
+    rf"|(?P<me>{_ENVIRONMENT % ('environment', 'environment')})"
+    rf"|\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
+    rf"|(?<![\\:A-Za-z])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
+    r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
+    r"|(?<![\\:])\\(?P<escaped>[%&#$_])"
+)
+DISPLAY = re.compile(
+    rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[(.+?)\\\]|({_ENVIRONMENT % ('environment', 'environment')}))"
+    r"[ \t]*(?=\n|\Z)",
+    re.DOTALL,
+)
+"""A formula on lines of its own."""
+
+_PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
+_SHORT = {"pi", "le", "ge", "mu"}
+_LIST_TOKEN = re.compile(
+    r"\\begin\{(?P<begin>enumerate|itemize)\}(?:\[(?P<label>[^\]]*)\])?|\\end\{(?P<end>enumerate|itemize)\}"
+    r"|\\item\b[ \t]*(?:\[(?P<marker>[^\]]*)\])?|\\(?:setlength|itemsep)(?:\{[^}]*\})*[-\d.]*(?:pt|em)?"
+)
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
+
+
+def read_inline(match: re.Match, source: str) -> list | str | None:
+    """The inline of a match of `PATTERN` whose group has the text `source`, or None if it is text."""
+    kind = match.lastgroup
+    if kind == "escaped":
+        return source
+    if kind == "ms":
+        name = source[1:]
+        is_symbol = not SYMBOLS.get(name, "a").isascii() and (len(name) > 2 or name in _SHORT)
+        return ["m", parse_formula(source), source] if is_symbol or name in ("quad", "qquad") else None
+    if kind == "m" and not _is_formula(source):
+        return None
+    return ["m", parse_formula(source), match.group()]
+
+
+def parse_formula(source: str) -> list | None:
+    """A formula's tree, or None if it cannot be read."""
+    try:
+        return latex.parse(source)
+    except latex.UnsupportedLatex:
+        return None
+
+
+def _is_formula(source: str) -> bool:
+    """Whether text between single dollars is mathematics, not words between two sums of money."""
+    if re.search(r"\\[^$%&#_]|[\^_{}=]", re.sub(r"\\_", "", source)):
+        return True
+    return source.strip() != "" and not _PROSE.match(source)
+
+
+def find_list(source: str) -> int:
+    """The length of the enumerate or itemize that a text begins with, or 0."""
+    depth = 0
+    for token in _LIST_TOKEN.finditer(source):
+        depth += bool(token["begin"]) - bool(token["end"])
+        if depth == 0:
+            return token.end()
+    return 0
+
+
+def read_list(source: str) -> list[list] | None:
+    """The items of an enumerate or itemize: depth, marker and text. None if text stands before an item."""
+    lists: list[tuple[str, str]] = []
+    counts: list[int] = []
+    items: list[list] = []
+    tokens = list(_LIST_TOKEN.finditer(source))
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        text = source[token.end() : following.start() if following else None].strip()
+        if token["begin"]:
+            lists.append((token["begin"], token["label"] or ""))
+            counts.append(0)
+        elif token["end"]:
+            lists.pop()
+            counts.pop()
+        elif token.group().startswith(r"\item") and not token.group().startswith(r"\itemsep"):
+            counts[-1] += 1
+            marker = (
+                token["marker"] if token["marker"] is not None else _mark(*lists[-1], counts[-1], len(lists))
+            )
+            items.append([len(lists) - 1, marker, text])
+            continue
+        if text and items:
+            items[-1][2] += "\n" + text
+        elif text:
+            return None
+    return items
+
+
+def _mark(kind: str, label: str, count: int, depth: int) -> str:
+    """The marker of an item, by its list's label (`label=(\\alph*)` or `(a)`) or depth."""
+    if kind == "itemize":
+        return "•"
+    letter = chr(96 + count) if count <= 26 else str(count)
+    roman = _ROMAN[count - 1] if count <= len(_ROMAN) else str(count)
+    forms = [(r"\\alph\*?|\ba\b", letter), (r"\\Alph\*?|\bA\b", letter.upper()), (r"\\roman\*?|\bi\b", roman)]
+    forms += [(r"\\Roman\*?|\bI\b", roman.upper()), (r"\\arabic\*?|1", str(count))]
+    label = label.partition("label=")[2] or label
+    for form, text in forms:
+        if re.search(form, label):
+            return re.sub(form, text, label, count=1).split(",")[0].strip("{} ")
+    return (f"{count}.", f"({letter})", f"{roman}.")[min(depth, 3) - 1]
