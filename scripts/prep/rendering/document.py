@@ -172,7 +172,8 @@ class Document:
             rows = [list(map(self._build_inlines, row, limits)) for row in block[2]]
             # Where the whole table fits, typst chooses better widths.
             fits = sum(wide for *_, wide in columns) <= limit
-            return [kind, block[1], rows, block[3], None if fits else widths]
+            is_rtl = markup.is_rtl("".join(map(_read_text, block[2])))
+            return [kind, block[1], rows, block[3], None if fits else widths, is_rtl]
         return [*block[:-1], self._build_inlines(block[-1], limit * (0.7 if kind == "head" else 1))]
 
     def _build_inlines(self, parts: list, limit: float) -> list:
@@ -221,8 +222,8 @@ class Document:
         )
 
     def _measure_columns(self, block: list) -> list[tuple[float, float, float]]:
-        """Each column's width in em: with its longest word whole (up to 12 em), with its short cells on one
-        line, and without any break.
+        """Each column's width in em: with its longest word whole (up to 12 em), with also its short cells and
+        long words (up to 20 em) on one line, and without any break.
         """
         rows = [
             list(self._measure_row(row, _BOLD if block[3] and not number else 1.0))
@@ -261,8 +262,8 @@ class Document:
             wide = factor * (_BOLD if kind == "b" else 1.0)
             words += [wide * em(run[0]) for run in _UNBROKEN.finditer(text)]
             line += wide * em(text)
-        narrow, wide = min(max(words), 12.0), max(line, *words)
-        return narrow, max(narrow, min(wide, _EASY)), wide
+        word, wide = max(words), max(line, *words)
+        return min(word, 12.0), max(min(word, 20.0), min(wide, _EASY)), wide
 
     def _measure_mono(self, line: str) -> float:
         """A line's width in em in the monospace face."""
@@ -313,6 +314,14 @@ def _share_width(columns: list[tuple[float, float, float]], limit: float) -> lis
         share = min(1.0, max(limit - sum(widths), 0.0) / sum(missing)) if sum(missing) else 0.0
         widths = [width + share * more for width, more in zip(widths, missing, strict=True)]
     return widths
+
+
+def _read_text(node: object) -> str:
+    """The text within inlines, without their formulas."""
+    if isinstance(node, list):
+        named = bool(node) and node[0] in ("m", "span", "covered")
+        return "" if named else "".join(map(_read_text, node))
+    return node if isinstance(node, str) else ""
 
 
 def _is_plain_paragraph(block: list) -> bool:

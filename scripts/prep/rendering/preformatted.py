@@ -19,8 +19,12 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
 _BOX = re.compile("[\u2500-\u259f]")
 _FRAME = re.compile(r"\s*\+[-=+]{2,}\+?\s*\Z")
+_CROSSED_RULER = re.compile(r"\s*-{2,}(?:\+-{2,})+\s*\Z")
+_NUMBER = re.compile(r"[-−]?\d+(?:[.,]\d+)*\Z")
 _RULER = re.compile("[-=+|:─━┼═╪ ]{3,}\\Z")
-_SINGLE = re.compile(r"\s*(?:[-+*•]\s+\w|[-+−]?[\d.,]+\s*\Z|[(（]?\d+[).．、）]|[(（]?[A-Ha-h][).．、）])")
+_SINGLE = re.compile(
+    r"\s*(?:[-+*•]\s+\w|[-+−]?[.,]?\d[\d.,]*\s*\Z|[(（]?\d+[).．、）]|[(（]?[A-Ha-h][).．、）])"
+)
 """A bullet, a number alone, or an item with a blank to fill in."""
 _OPTION = re.compile(r"\s*[(（]?[A-Ha-h①-⑳][.．、)）:：]|\s*[①-⑳]")
 _SENTENCE_END = re.compile(r"([.?!])  (?=[A-Z])")
@@ -48,10 +52,9 @@ def count_columns(line: str) -> int:
 
 def find_columns(lines: list[str], start: int) -> int:
     """The end of the lines from `start` on whose columns mean something; `start` if there are none."""
-    for find in (_find_diff, _find_drawing, _find_grid, _find_aligned):
-        if (end := find(lines, start)) > start:
-            return end
-    return start
+    if (end := _find_diff(lines, start)) > start:
+        return end
+    return max(find(lines, start) for find in (_find_drawing, _find_grid, _find_aligned))
 
 
 def find_code(lines: list[str], start: int) -> int:
@@ -111,42 +114,65 @@ def _find_diff(lines: list[str], start: int) -> int:
 
 def _find_drawing(lines: list[str], start: int) -> int:
     """Ruled tables, trees and mazes: lines of which most is drawn."""
+    below = lines[start + 1] if start + 1 < len(lines) else ""
     if _FRAME.match(lines[start]):
         end = _find_run(lines, start, lambda line: line.lstrip().startswith(("+", "|")))
         return end if end - start > 2 else start
-    end = _find_run(lines, start, _BOX.search)
+    if _CROSSED_RULER.match(below) and "|" in lines[start]:
+        return _find_run(lines, start, lambda line: "|" in line or _CROSSED_RULER.match(line))
+    is_root = below.startswith(("├", "└", "│")) and len(lines[start].split()) == 1
+    end = _find_run(lines, start + is_root, _BOX.search)
     if end - start > 1:
         return end
-    if any(map(_TABLE_RULE.match, lines[start : start + 2])):
+    if any(map(_TABLE_RULE.match, lines[start : start + 2])) or not _is_drawn(lines[start], 0.5):
         return start
-    end = _find_run(lines, start, _is_drawn)
-    return end if end - start > 2 else start
+    end = _find_run(lines, start, lambda line: _is_drawn(line, 0.2))
+    while not _is_drawn(lines[end - 1], 0.5):
+        end -= 1
+    return end if end - start > 2 and _is_drawn("".join(lines[start:end]), 0.5) else start
 
 
-def _is_drawn(line: str) -> bool:
-    if not line.strip() or _WORD.search(line) or _SINGLE.match(line):
+def _is_drawn(text: str, share: float) -> bool:
+    """Whether of what can be seen at least so large a share is drawn, and nothing is a word or an item."""
+    if not text.strip() or _WORD.search(text) or _SINGLE.match(text):
         return False
-    seen = "".join(line.split())
-    return 2 * sum(map(len, _DRAWN.findall(seen))) >= len(seen)
+    seen = "".join(text.split())
+    return sum(map(len, _DRAWN.findall(seen))) >= share * len(seen)
 
 
 def _find_grid(lines: list[str], start: int) -> int:
-    """Rows of as many single letters or digits each, such as a sudoku; or of as many capitals."""
+    """Rows of as many letters, digits or numbers each, such as a sudoku; a pyramid of them; or capitals."""
     first = lines[start].split()
     if len(first) == 1 and re.fullmatch(r"[A-Z]{4,}", first[0]):
-        size = len(first[0])
-        end = _find_run(lines, start, lambda line: re.fullmatch(rf"\s*[A-Z]{{{size}}}\s*", line))
+        capitals = re.compile(rf"\s*[A-Z]{{{len(first[0])}}}\s*\Z")
+        end = _find_run(lines, start, capitals.match)
         return end if end - start > 2 else start
 
     def is_row(line: str) -> bool:
-        cells = line.split()
-        return len(cells) == len(first) and all(len(cell) == 1 for cell in cells)
+        return len(line.split()) == len(first) and _is_row_of_cells(line)
 
-    if len(first) < 3 or not is_row(lines[start]):
+    if not _is_row_of_cells(lines[start]):
         return start
+    if len(first) < 3:
+        end = _find_run(lines, start, lambda line: line.startswith(" ") and _is_row_of_cells(line))
+        return _find_run(lines, end, _is_row_of_cells) if end - start > 1 else start
     end = _find_run(lines, start, lambda line: is_row(line) or _RULER.match(line.strip()))
     rows = sum(map(is_row, lines[start:end]))
-    return end if rows > 2 or (rows == 2 and len(first) > 4) else start
+    if rows < 2 or (rows == 2 and len(first) < 5):
+        return start
+    return end + (
+        end < len(lines) and len(lines[end].split()) == len(first) - 1 and _is_row_of_cells(lines[end])
+    )
+
+
+def _is_row_of_cells(line: str) -> bool:
+    """Whether a line has single characters alone, or numbers alone, and is no equation."""
+    cells = line.split()
+    return (
+        bool(cells)
+        and "=" not in cells
+        and (all(len(cell) == 1 for cell in cells) or all(map(_NUMBER.match, cells)))
+    )
 
 
 def _find_aligned(lines: list[str], start: int) -> int:
