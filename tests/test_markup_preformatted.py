@@ -33,6 +33,7 @@ def _blocks(text: str) -> list[list]:
         "名称      数量  价格\n苹果       3    5",
         "Name     Qty\n--------------\nApple      3\nBanana    12",
         "a\tb\nlong\tc",
+        "int f() {\n x = 1;\n return x;\n}",
         CODE,
         "import os\n\n" + CODE,
     ],

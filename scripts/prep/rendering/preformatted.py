@@ -74,7 +74,7 @@ def find_code(lines: list[str], start: int) -> int:
         if not part:
             break
         follows = is_indented and part[0].startswith(("  ", "\t")) and not _ITEM.match(part[0])
-        if _has_indented_code(part):
+        if _is_code(part):
             is_indented = True
         elif not follows and not all(map(_CODE_LINE.match, part)):
             break
@@ -206,12 +206,15 @@ def _find_gaps(line: str) -> set[int]:
     return gaps
 
 
-def _has_indented_code(lines: list[str]) -> bool:
-    """Whether lines are indented like code, or have tabs between words."""
+def _is_code(lines: list[str]) -> bool:
+    """Whether lines are indented like code, have tabs between words, or mostly end as statements in C do."""
     if len(lines) > 1 and any("\t" in line.strip() for line in lines[1:]):
         return not any(map(is_prose, lines))
     if _ITEM.match(lines[0]):
         return False
+    statements = [line for line in lines if line.rstrip().endswith((";", "{", "}"))]
+    if len(statements) > 2 and 2 * len(statements) > len(lines) and any("{" in line for line in statements):
+        return True
     indented = [lines[0].startswith(("    ", "\t")), *(line.startswith(("  ", "\t")) for line in lines[1:])]
     code = [line for line, is_in in zip(lines, indented, strict=True) if is_in and not _is_text(line)]
     return bool(code) and any(map(_CODE.search, lines))
