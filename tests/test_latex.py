@@ -131,7 +131,7 @@ _FORMS = r"""
     @ @@ {@}^{@} @_@ \frac{@}{@} \sqrt[@]{@} \text{@} \textbf{@@} \operatorname{@} \operatorname*{@}_{@}
     \hat{@} \overline{@} \boxed{@} \cancel{@} {\rm{}@} {@\over{}@} {@\choose{}@} \left(@\right] \ce{@}
     \sum\limits_{@}^{@} \substack{@\\@} \begin{cases}@&@\\[2pt]@&@\\*@\end{cases} \pmod{@} \text{@$@$@}
-    \begin{array}{c|c}\multicolumn{2}{c}{@}\\\hline@&@\end{array} \begin{aligned}@&=@\\@\end{aligned}
+    \begin{array}{c|c}\multicolumn{2}{c}{@}\\\hline{}@&@\end{array} \begin{aligned}@&=@\\@\end{aligned}
     \overset{@}{@} \underset{@}{@} \underbrace{@}_{@} \xrightarrow[@]{@} \textcircled{@} \tag{@} @\\@
     \mathrm{@} \mathop{@}\limits_{@} \not{@} \fbox{@} \color{}@ \binom{@}{@} \phantom{}@ \bmod{}@
 """

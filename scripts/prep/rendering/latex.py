@@ -11,7 +11,7 @@ A node is a list whose first item names it. The page renders the tree and never 
     ["full", node]          a part of a fraction that holds fractions, at full size
     ["style", "bb", node]   ["fence", "(", node, ")"]                 ["stretch", "→", above, below]
     ["line", base, "box" | "circle" | "cancel" | "hide" | …]   what is drawn around or through a base
-    ["limits", node, are_above]          ["class", "relation", node]     ["mid", "|"]
+    ["limits", node, are_above]          ["class", "relation", node]     ["mid", "|"]   ["big", "(", 1.2]
     ["blank", 2.0]   a line to write on, in em        ["stack", row, row, …]   small lines
     ["grid", "(", ")", [[cell, …], …], "lcr", [column, …], [row, …]]   matrices and cases, and rules in them
     ["lines", [[cell, …], …]]            aligned lines
@@ -44,6 +44,7 @@ MAX_DEPTH = 36
 
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
 _BIG = re.compile(r"[bB]igg?[lrm]?\Z")
+_BIG_SIZES = {"big": 1.2, "Big": 1.8, "bigg": 2.4, "Bigg": 3.0}
 _RULES = {"\\hline", "\\toprule", "\\midrule", "\\bottomrule", "\\hdashline", "\\cline"}
 _ROW_ENDS = ("\\\\", "\\cr", "\\newline", "\\tabularnewline")
 _INVISIBLE = ("sp", "hide")
@@ -89,7 +90,7 @@ class _Parser:
     """A recursive descent parser over the tokens of a formula."""
 
     def __init__(self, source: str, depth: int = 0) -> None:
-        self.tokens = [match.group() for match in _TOKEN.finditer(source.strip())]
+        self.tokens = [match.group() for match in _TOKEN.finditer(source)]
         self.at = 0
         self.depth = depth
 
@@ -112,7 +113,9 @@ class _Parser:
             self.end_row()
             rows.append(self.parse_row(None, *_ROW_ENDS))
         rows = [row for row in rows if row[1]]
-        return rows[0] if len(rows) == 1 else ["row", [["lines", [[row] for row in rows]]] if rows else []]
+        if len(rows) > 1:
+            return ["row", [["lines", [[row] for row in rows]]]]
+        return rows[0] if rows else ["row", []]
 
     def parse_row(self, *ends: str | None) -> list:
         """Everything up to one of `ends` (None: the formula's end), which is not consumed."""
@@ -267,7 +270,8 @@ class _Parser:
             return ["stretch", ARROWS[name], self.parse_argument(), below]
         if _BIG.match(name):
             token = self.next()
-            return ["row", []] if token == "." else self.parse_delimiter(token)
+            size = _BIG_SIZES[name.rstrip("lrm")]
+            return ["row", []] if token == "." else ["big", self.parse_delimiter(token)[1], size]
         if parse := _PARSERS.get(name):
             return parse(self)
         raise UnsupportedLatex("\\" + name)
@@ -340,7 +344,10 @@ class _Parser:
         return ["row", [["sp", 2.0], text if is_bare else ["row", [["t", "("], text, ["t", ")"]]]]]
 
     def parse_circled(self) -> list:
-        return ["line", self.parse_text(), "circle"]
+        text = _join_text(self.parse_text())
+        if not text:
+            raise UnsupportedLatex("a circle around what is no text")
+        return ["line", ["t", text], "circle"]
 
     def parse_framed(self) -> list:
         return ["line", self.parse_text(), "box"]

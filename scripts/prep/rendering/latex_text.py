@@ -10,16 +10,16 @@ from prep.rendering import latex
 from prep.rendering.latex_commands import ALIGNED, GRIDS, SYMBOLS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
-_PIECE = r"\\(?:text\w*|[mh]box)\s*\{[^{}]*\}|\\.|[^$\\\n]"
+_PIECE = r"\\(?:text[a-z]*|[mh]box)\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[^$\\\n]"
 """What a formula between dollars has: text with dollars of its own, a command, or another character."""
 _ENVIRONMENTS = "|".join(map(re.escape, sorted((ALIGNED | set(GRIDS)) - {"math", "subarray"})))
 _ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s)\}}"
 
 PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
-    rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,1000}}?)\$(?![A-Za-z0-9])"
+    rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,4000}}?)\$(?![A-Za-z0-9])"
     # Over lines, only with a command in it.
-    rf"|(?<![\\$A-Za-z0-9])\$(?P<ml>(?=[^$]{{0,1000}}\\[A-Za-z])(?>{_PIECE}|\n){{1,1000}}?)\$(?![A-Za-z0-9])"
+    rf"|(?<![\\$A-Za-z0-9])\$(?P<ml>(?=[^$]{{0,4000}}\\[A-Za-z])(?>{_PIECE}|\n){{1,4000}}?)\$(?![A-Za-z0-9])"
     # Beside letters (`$n$th`, `Let$x=1$be`), if no word of text can be in it.
     r"|(?:(?<![\\$A-Za-z0-9])|(?<=[A-Za-z])(?=\$[^$\n]{0,200}[\\^_=]))"
     rf"\$(?P<mw>(?![^$\n]*(?<![\\A-Za-z{{])[a-z]{{2}})(?=\S)(?>{_PIECE}){{1,200}}?)"

@@ -1,0 +1,64 @@
+"""Tests of LaTeX on pages: the template knows every node of the parser, and no text ends a program."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_latex import FORMS, _formulas
+
+from prep.records.reason import Reason
+from prep.rendering.latex_commands import COMMANDS
+from prep.rendering.typeset import Rendering, Typesetter
+from render_config import RENDER
+
+
+@pytest.fixture(scope="module")
+def typesetter() -> Typesetter:
+    return Typesetter(replace(RENDER, format="png"), 42)
+
+
+def _count_arguments(node: object) -> int:
+    return sum(map(_count_arguments, node)) if isinstance(node, list) else node is ...
+
+
+def _use(name: str) -> str:
+    return f"x\\{name} " + "{a}" * _count_arguments(COMMANDS[name])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_is_typeset(typesetter: Typesetter, form: str) -> None:
+    rendering = typesetter.render(f"Some words before it: ${form.replace('@', 'a ')}$", "x")
+    assert isinstance(rendering, Rendering)
+    assert rendering.detail is None
+
+
+def test_each_command_is_typeset(typesetter: Typesetter) -> None:
+    names = [name for name in COMMANDS if name != "\n"]
+    for start in range(0, len(names), 20):
+        text = " and ".join(f"${_use(name)}$" for name in names[start : start + 20])
+        rendering = typesetter.render(text, "x")
+        assert isinstance(rendering, Rendering)
+        assert rendering.detail is None, text
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    _formulas(), st.sampled_from(["${}$", "$${}$$", "so \\({}\\)", "\\begin{{align}}{}\\end{{align}}", "{}"])
+)
+def test_any_formula_is_a_page(typesetter: Typesetter, formula: str, around: str) -> None:
+    assert isinstance(typesetter.render(around.format(formula), "x"), Rendering)
+
+
+@pytest.mark.parametrize("part", [
+    r"\hat", r"\frac{1}{", r"\sqrt{", r"{", r"x^{", r"\left(", r"\text{", r"\rm", r"\overline{",
+    r"\begin{matrix}", r"\boxed{", r"\not", r"\textcircled{", r"\ce{", r"\underset{x}", r"\mathbf{",
+])  # fmt: skip
+def test_depth_ends_no_program(typesetter: Typesetter, part: str) -> None:
+    ends = {r"\left(": r"\right)", r"\begin{matrix}": r"\end{matrix}"}
+    end = ends.get(part, "}" if part[-1] == "{" else "")
+    for depth in (8, 16, 33, 1000):
+        formula = part * depth + "x" + end * depth
+        for text in (f"$${formula}$$", f"Is ${formula}$ or {formula} so?"):
+            rendering = typesetter.render(text, "x")
+            assert isinstance(rendering, Rendering) or rendering[0] is Reason.TOO_LONG_TO_RENDER
