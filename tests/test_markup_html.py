@@ -1,6 +1,8 @@
 """Tests of scripts/prep/rendering/html.py, and of tables with spans, as the markup parser uses them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prep.rendering import html, markup
 
@@ -28,6 +30,7 @@ def test_simple_html_is_typeset() -> None:
         "网页标签 <sub> 的作用",
         "vector<int> v; a<b && c>d",
         "R&D; AT&T and &nosuchname; &#0; &#xd800;",
+        "<p>&nbsp;<br>",
         "`x`",
     ],
 )
@@ -55,7 +58,9 @@ def test_a_table_of_html() -> None:
     assert table[3] is True
 
 
-@pytest.mark.parametrize("source", ["<table>x<tr><td>1</td></tr></table>", "<table></table>"])
+@pytest.mark.parametrize(
+    "source", ["<table><tr><td>1<tr>2</table>", "<table>x<tr><td>1</td></tr></table>", "<table></table>"]
+)
 def test_what_is_no_simple_table_is_text(source: str) -> None:
     assert _blocks(source)[0][0] == "p"
 
@@ -86,3 +91,17 @@ def test_an_array_of_text_in_a_cell_is_text() -> None:
 
 def test_a_table_whose_cells_do_not_fit_its_columns_is_text() -> None:
     assert _blocks("\\begin{tabular}{c}\n\\multicolumn{2}{c}{x} \\\\\n\\end{tabular}")[0][0] == "p"
+
+
+PIECES = [
+    *("<table>", "</table>", "<tr>", "</tr>", "<td>", "<td colspan=2>", "<td rowspan=3>", "</td>", "<th>"),
+    *("<br>", "<sub>", "</sub>", "<p>", "<b>", "&nbsp;", "&#13;", "\\begin{tabular}{cc}", "\\end{tabular}"),
+    *("\\multicolumn{2}{c}{a}", "\\multirow{2}*{b}", "\\\\", "&", "$x$", "a", "\n", "\n\n", "|", "|---|"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30))
+def test_any_tables_are_read(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    if text.strip():
+        assert all(block for block, _ in markup.parse(text))

@@ -39,6 +39,8 @@ def is_simple(text: str) -> bool:
     names = {match[1].lower() for match in _TAG.finditer(text)}
     if any(map(_OTHER.fullmatch, names)) or _ABOUT.search(text):
         return False
+    if not read_entities(_TAG.sub("", text)).strip():
+        return False  # nothing would be seen
     return bool(names & _CERTAIN) or any(map(_read_entity, _ENTITY.findall(text)))
 
 
@@ -77,6 +79,7 @@ class _TableReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "tr":
             self.rows.append([])
+            self.is_inside = False
         elif tag in ("td", "th"):
             named = dict(attrs)
             spans = [_read_span(named.get(name)) for name in ("colspan", "rowspan")]
