@@ -54,6 +54,11 @@ def test_an_environment_on_lines_of_its_own_is_a_display() -> None:
     assert block[1][1][0][0] == "lines"
 
 
+def test_commands_that_place_text_show_nothing() -> None:
+    parts = markup.parse_inlines(r"\noindent \begin{center}so\end{center}\vspace{1cm}")
+    assert "".join(parts).replace("\u200b", "") == " so"
+
+
 LIST = r"""
 \begin{enumerate}[label=(\alph*)]
 \item one

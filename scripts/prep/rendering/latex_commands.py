@@ -53,6 +53,8 @@ SYMBOLS = _read_pairs("""
     pounds £ textsterling £ yen ¥ textyen ¥ euro € texteuro € cent ¢ textcent ¢ textdollar $ dollar $
     textunderscore _ textasciitilde ~ textquotesingle ' textregistered ®
     textbullet • AA Å aa å AE Æ ae æ OE Œ oe œ O Ø o ø L Ł l ł ss ß i ı j ȷ
+    hdots … iddots ⋰ centerdot ⋅ permil ‰ textperthousand ‰ perthousand ‰ ohm Ω micro µ parallelogram ▱
+    R ℝ N ℕ Z ℤ Q ℚ infin ∞ exist ∃ isin ∈ rarr → larr ← harr ↔ Alpha Α Beta Β
     { { } } % % # # $ $ & & _ _ | ‖
 """)
 
@@ -66,6 +68,7 @@ _ACCENTS = """
     breve ˘ mathring ∘ overrightarrow → overleftarrow ← overleftrightarrow ↔
 """
 _STYLES = """
+    mathbbm bb mathds bb
     mathrm upright mathup upright mathbf boldupright boldsymbol bold bm bold pmb bold mathit italic
     mathnormal italic mathbb bb Bbb bb mathcal cal mathscr cal mathfrak frak mathsf sans mathtt mono
 """
@@ -104,6 +107,8 @@ COMMANDS: dict[str, list] = {
     "mod": ["row", [["sp", 0.5], ["t", "mod"], ["sp", 0.33]]],
     "pmod": ["row", [["sp", 0.5], ["s", "("], ["t", "mod"], ["sp", 0.33], ..., ["s", ")"]]],
     "pod": ["row", [["sp", 0.5], ["s", "("], ..., ["s", ")"]]],
+    "textsuperscript": ["attach", ["t", ""], ..., None],
+    "textsubscript": ["attach", ["t", ""], None, ...],
     "mathop": ["limits", ..., True],
     **{name: ["row", [...]] for name in ("smash", "ensuremath", "mathclap", "rlap", "llap")},
 }
@@ -127,6 +132,7 @@ INFIXES = {"over": "frac", "choose": "binom", "atop": "stack"}
 """Commands between the two halves of a group."""
 
 ARROWS = {
+    "xlongrightarrow": "→",
     "xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔", "xRightarrow": "⇒",
     "xLeftarrow": "⇐", "xLeftrightarrow": "⇔", "xrightleftharpoons": "⇌", "xleftrightharpoons": "⇋",
     "xmapsto": "↦", "xhookrightarrow": "↪", "xrightharpoonup": "⇀", "xleftharpoonup": "↼",

@@ -7,7 +7,7 @@ it matches. LaTeX that cannot be read is a formula without a tree, so that it is
 import re
 
 from prep.rendering import latex
-from prep.rendering.latex_commands import ALIGNED, GRIDS, SYMBOLS
+from prep.rendering.latex_commands import ALIGNED, COMMANDS, GRIDS, SYMBOLS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _PIECE = r"\\(?:text[a-z]*|[mh]box)\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[^$\\\n]"
@@ -28,7 +28,7 @@ PATTERN = (
     r"|\\\[(?P<mb>.{1,4000}?)\\\]"
     rf"|(?P<me>{_ENVIRONMENT % ('environment', 'environment')})"
     rf"|\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
-    rf"|(?<![\\:A-Za-z])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
+    rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
     r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
     r"|(?<![\\:])\\(?P<escaped>[%&#$_])"
 )
@@ -41,6 +41,11 @@ DISPLAY = re.compile(
 
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 _SHORT = {"pi", "le", "ge", "mu"}
+_LAYOUT = re.compile(
+    r"\\(?:(?:begin|end)\{(?:center|flushleft|flushright|table\*?|quote|document|minipage)\}(?:\{[^{}]*\})?"
+    r"|vspace\{[^{}]*\}|noindent|centering|bigskip|medskip|smallskip|newpage|clearpage|hfill)"
+)
+"""Commands that place text and show nothing."""
 _LIST_TOKEN = re.compile(
     r"\\begin\{(?P<begin>enumerate|itemize)\}(?:\[(?P<label>[^\]]*)\])?|\\end\{(?P<end>enumerate|itemize)\}"
     r"|\\item\b[ \t]*(?:\[(?P<marker>[^\]]*)\])?|\\(?:setlength|itemsep)(?:\{[^}]*\})*[-\d.]*(?:pt|em)?"
@@ -53,9 +58,12 @@ def read_inline(match: re.Match, source: str) -> list | str | None:
     kind = match.lastgroup
     if kind == "escaped":
         return source
+    if _LAYOUT.fullmatch(match.group()):
+        return "\u200b"
     if kind == "ms":
         name = source[1:]
         is_symbol = not SYMBOLS.get(name, "a").isascii() and (len(name) > 2 or name in _SHORT)
+        is_symbol = is_symbol or COMMANDS.get(name, ["row"])[0] == "op"
         return ["m", parse_formula(source), source] if is_symbol or name in ("quad", "qquad") else None
     if kind == "m" and not _is_formula(source):
         return None
