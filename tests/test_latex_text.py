@@ -79,6 +79,11 @@ def test_lists() -> None:
     assert block[1] == [[0, "•", ["a"]], [0, "•", ["b"]]]
 
 
+def test_a_tabular_between_dollars() -> None:
+    text = r"So $$\begin{tabular}{cc}a&$b$\end{tabular}$$ and so"
+    assert [block[0] for block, _ in markup.parse(text)] == ["p", "table", "p"]
+
+
 def test_a_list_that_does_not_end_is_text() -> None:
     assert markup.parse("\\begin{enumerate}\n\\item a")[0][0][0] == "p"
     assert latex_text.read_list("\\begin{itemize} before \\item a\\end{itemize}") is None

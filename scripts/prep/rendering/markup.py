@@ -30,6 +30,9 @@ _TABULAR = re.compile(
     r"[ \t]*(?=\n|\Z)",
     re.DOTALL,
 )
+_TABULAR_IN_DOLLARS = re.compile(
+    r"(\$\$?)\s*(\\begin\{tabular\}(?:(?!\\end\{tabular\}).){1,4000}\\end\{tabular\})\s*\1", re.DOTALL
+)
 _TABULAR_START = re.compile(r"(?m)^((?:[^$\n]|\$[^$\n]*\$)*?\S[ \t]*)(?=\\begin\{tabular[x*]?\})")
 _TABULAR_END = re.compile(r"(\\end\{tabular[x*]?\})[ \t]*(?=[^\n$ \t])")
 _TABULAR_COLUMN = re.compile(r"[lcrX]|[pmb]\{[^{}]*\}")
@@ -148,6 +151,7 @@ class _BlockParser:
     def __init__(self, text: str) -> None:
         self.has_html = html.is_simple(text)
         if "```" not in text:
+            text = _TABULAR_IN_DOLLARS.sub(r"\2", text)
             text = _TABULAR_END.sub(r"\1\n", _TABULAR_START.sub(r"\1\n", text))
             if self.has_html:
                 text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
