@@ -27,14 +27,14 @@ def photograph(page: Image.Image, effects: tuple[str, ...], number: int, margin:
     if "rotation" in effects or "perspective" in effects:
         page = _warp(page, *_move_corners(page.size, effects, chance, margin))
     if "blur" in effects:
-        page = _blur(page, chance.randint(20, 56))
+        page = _blur(page, chance.randint(20, 64))
     if "shadow" in effects:
         page = _add_shadow(page, chance)
     if "noise" in effects:
-        page = _add_noise(page, chance.randint(5, 14), number)
+        page = _add_noise(page, chance.randint(5, 20), number)
     if "jpeg" in effects:
         for _ in range(chance.randint(1, 3)):
-            page = _encode_again(page, chance.randint(45, 75))
+            page = _encode_again(page, chance.randint(35, 75))
     return page
 
 
@@ -99,7 +99,7 @@ def _add_shadow(page: Image.Image, chance: random.Random) -> Image.Image:
     """Darken towards one or two corners."""
     corners = np.full((2, 2), _ONE)
     row, column = chance.randint(0, 1), chance.randint(0, 1)
-    corners[row, column] = chance.randint(150, 200)
+    corners[row, column] = chance.randint(130, 200)
     corners[row, 1 - column] = chance.randint(190, 256)
     return _to_image(np.asarray(page) * _spread(corners, *page.size) >> 8)
 

@@ -66,6 +66,9 @@ class Document:
         self.language = _detect_language(text)
         # Punctuation between Latin letters gets its regional form only where the script is named.
         self.script = None if _COMPLEX.search(text) else _SCRIPTS.get(self.language)
+        is_other = self.language == "en" and (not is_english(text) or bool(_COMPLEX.search(text)))
+        self.header_language = None if is_other else self.language
+        """The language of an exam's header; None for text in a script of its own."""
         self._has_known_widths = not _UNKNOWN_WIDTH.search(text)
         self._measure()
 

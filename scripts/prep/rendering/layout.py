@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageDraw
 FAINT = 238
 """The shade behind text: the lightest of a PNG besides paper."""
 
-_BAR, _LINE, _DARK = 221, 170, 119
+_BAR, _BUTTON, _LINE, _DARK = 221, 204, 170, 119
 """Shades of what stands in the margins."""
 
 _ALL = slice(None)
@@ -59,7 +59,7 @@ def _draw_screenshot(draw: ImageDraw.ImageDraw, width: int, height: int, margin:
     draw.rectangle((0, 0, width - 1, bar), fill=_BAR)
     for number in range(3):
         x = 12 + 15 * number
-        draw.ellipse((x - 4, middle - 4, x + 4, middle + 4), fill=_LINE)
+        draw.ellipse((x - 4, middle - 4, x + 4, middle + 4), fill=_BUTTON)
     draw.rounded_rectangle((62, 4, max(70, width - 16), bar - 4), radius=5, fill=255)
     draw.line((0, bar, width, bar), fill=_LINE)
     draw.rectangle((0, 0, width - 1, height - 1), outline=_LINE)
@@ -75,20 +75,19 @@ def _draw_chat(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) 
 
 
 def _draw_notebook(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
-    """Ruled lines, the line of the left margin, and punched holes."""
+    """Ruled lines, the line of the left margin, and the binding's cuts; round holes look like letters."""
     for y in range(29, height, 30):
         draw.line((0, y, width, y), fill=FAINT)
     draw.line((margin - 8, 0, margin - 8, height), fill=_LINE)
-    for y in range(24, height - 6, 96):
-        draw.ellipse((6, y - 5, 16, y + 5), fill=255, outline=_LINE)
+    for y in range(8, height - 8, 24):
+        draw.rectangle((0, y, 6, y + 7), fill=_BAR)
 
 
 def _draw_slide(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
-    """A band above, and a rule with a mark below."""
+    """A band above, and a rule below."""
     draw.rectangle((0, 0, width - 1, margin // 3), fill=_DARK)
-    y = height - margin // 2
-    draw.line((margin, y, width - margin, y), fill=_LINE)
-    draw.rectangle((width - margin - 14, y + 3, width - margin, y + 6), fill=_DARK)
+    y = height - margin // 3
+    draw.rectangle((margin, y, width - margin, y + 1), fill=_LINE)
 
 
 def _draw_card(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:

@@ -13,7 +13,7 @@ PALETTE = (
 
 TEXTURES = (*["plain"] * 5, "dots", "grid", "ruled")
 
-LAYOUTS = {"plain": 14, "exam": 22, "screenshot": 34, "chat": 28, "notebook": 32, "slide": 26, "card": 20}
+LAYOUTS = {"plain": 14, "exam": 22, "screenshot": 34, "chat": 28, "notebook": 32, "slide": 26, "card": 24}
 """What surrounds the text, and the least margin of each.
 
 A layout is drawn in the margins; only the exam's header takes a line of the text's room."""
@@ -82,11 +82,11 @@ def sample_style(
     )
 
 
-def header_text(style: PageStyle, language: str) -> str | None:
+def header_text(style: PageStyle, language: str | None) -> str | None:
     """The line above a question in an exam: its number and points. Only English and Chinese have one."""
     number, points = style.number % 29 + 1, (2, 3, 4, 5, 6, 8, 10, 12)[style.number // 29 % 8]
     forms = {"en": f"Question {number} ({points} points)", "zh": f"第{number}题（{points}分）"}
-    return forms.get(language) if style.layout == "exam" else None
+    return forms.get(language or "") if style.layout == "exam" else None
 
 
 def _sample_effects(looks: Mapping[str, object], digest: bytes) -> tuple[str, ...]:

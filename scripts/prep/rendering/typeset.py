@@ -175,7 +175,7 @@ class Typesetter:
             "justify": style.justify and document.is_plain_text and width > 26 * size,
             "lang": document.language, "script": document.script,
             "region": {"zh": "cn", "ja": "jp", "ko": "kr"}.get(document.language),
-            "weight": style.weight, "header": header_text(style, document.language),
+            "weight": style.weight, "header": header_text(style, document.header_language),
             "fonts": text, "bold": [font for font in text if font != fonts.CHINESE_SERIF],
             "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
         }  # fmt: skip
