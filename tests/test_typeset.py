@@ -497,3 +497,9 @@ def test_real_questions_are_drawn(typesetter: Typesetter, caplog) -> None:
     texts += [json.loads(line)["input"] for line in lines.splitlines()]
     for number, text in list(enumerate(texts))[::3]:
         _assert_in_budget(typesetter.render(text, f"real:{number}").pages)
+
+
+@pytest.mark.parametrize("text", ["X→", "甲", "A", "What is it?"])
+def test_an_exams_header_takes_no_short_question_away(text: str) -> None:
+    exams = Typesetter(replace(STYLE, looks={**RENDER.looks, "layouts": {"exam": 1}}), 42)
+    assert all(isinstance(exams.render(text, str(number)), typeset.Rendering) for number in range(100))
