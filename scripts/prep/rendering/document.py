@@ -75,8 +75,9 @@ class Document:
     def _measure(self) -> None:
         self.is_plain_text = self._has_known_widths and all(map(_is_plain_paragraph, self._blocks))
         """Plain text of letters whose widths are known, so that no line can overflow."""
+        self.has_formulas = any(True for _ in markup.find_formulas(self._blocks))
         tables = [self._measure_columns(block) for block in self._blocks if block[0] == "table"]
-        self._tables = max((sum(narrow for narrow, *_ in columns) + 1 for columns in tables), default=0.0)
+        self.least_width = max((sum(narrow for narrow, *_ in columns) + 1 for columns in tables), default=0.0)
         """The least width in em at which no word in a table is broken."""
         self._easy_tables = max(
             (sum(easy for _, easy, _ in columns) + 2.1 for columns in tables), default=0.0
@@ -89,25 +90,36 @@ class Document:
         self._area = sum(width * high for width, high in self._lines)
         self._is_broken_by_hand = sum(width > 0.85 * self._longest for width, _ in self._lines) > 1
 
-    def make_literal(self, can_render: Callable[["Document"], bool]) -> bool:
-        """Turn what `can_render` refuses when it stands alone into literal text; whether there was any."""
-        before = len(self.literal_markup)
-        blocks: list[list] = []
+    def simplify(self, can_render: Callable[["Document"], bool]) -> bool:
+        """Simplify what `can_render` refuses when it stands alone; whether there was any.
+
+        A displayed formula is set within a line, where it can be broken. What is still refused becomes
+        literal text: a formula, else its whole block.
+        """
+        is_changed = False
+        parts: list[tuple[list, str]] = []
         for block, source in zip(self._blocks, self._sources, strict=True):
-            if not _is_plain_paragraph(block) and not can_render(self._part(block)):
-                for formula in markup.find_formulas(block):
-                    alone = formula if formula[0] == "math" else ["p", False, [formula]]
-                    if formula[1] and not can_render(self._part(alone)):
-                        formula[1] = None
-                        self.literal_markup.append(formula[2])
-                if not can_render(self._part(block)):
-                    blocks += markup.parse_plain(source)
-                    self.literal_markup.append(source)
+            if _is_plain_paragraph(block) or can_render(self._part(block)):
+                parts.append((block, source))
+                continue
+            is_changed = True
+            if block[0] == "math" and block[1]:
+                block = ["p", False, [["m", *block[1:]]]]
+                if can_render(self._part(block)):
+                    parts.append((block, source))
                     continue
-            blocks.append(block)
-        self._blocks = blocks
+            for formula in markup.find_formulas(block):
+                if formula[1] and not can_render(self._part(["p", False, [formula]])):
+                    formula[1] = None
+                    self.literal_markup.append(formula[2])
+            if can_render(self._part(block)):
+                parts.append((block, source))
+            else:
+                parts += [(each, source) for each in markup.parse_plain(source)]
+                self.literal_markup.append(source)
+        self._blocks, self._sources = map(list, zip(*parts, strict=True))
         self._measure()
-        return len(self.literal_markup) > before
+        return is_changed
 
     def _part(self, block: list) -> "Document":
         part = copy.copy(self)
@@ -117,7 +129,7 @@ class Document:
 
     def smallest_size(self, least: int, most: int) -> int:
         """The smallest font size in pixels; larger where formulas have indices, which are smaller still."""
-        factor = 1.2 if any(True for _ in markup.find_formulas(self._blocks)) else 1.0
+        factor = 1.2 if self.has_formulas else 1.0
         return min(most, round(least * factor))
 
     def page_width(self, size: int, style: PageStyle, budget: int) -> int:
@@ -149,7 +161,7 @@ class Document:
 
     def may_fit(self, size: int, width: int, height: float, style: PageStyle) -> bool:
         """Whether the text fits by estimate, with no word in a table broken."""
-        is_wide_enough = self._tables * size <= width - 2 * style.margin
+        is_wide_enough = self.least_width * size <= width - 2 * style.margin
         return is_wide_enough and self.estimate_height(size, width, style) <= height
 
     def build_blocks(self, limit: float) -> list[list]:
@@ -282,7 +294,9 @@ class Document:
         elif kind == "math" and not block[1]:
             yield from self._measure_inlines([block[2]])
         elif kind == "math":
-            yield 0.4 * len(block[2]), 1.6 + 1.2 * block[2].count(r"\\") + ("frac" in block[2])
+            first, *rest = block[2].split(r"\\")
+            yield 0.4 * len(first), 1.6 + ("frac" in first)
+            yield from ((0.4 * len(row), 1.2 + ("frac" in row)) for row in rest)
         elif kind == "list":
             for depth, _, parts in block[1]:
                 yield from ((w + 2 + 1.2 * depth, h) for w, h in self._measure_inlines(parts))

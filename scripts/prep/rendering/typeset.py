@@ -3,22 +3,23 @@
 `Typesetter.render` parses the markup (prep.rendering.markup), rejects characters that no font has
 (prep.rendering.fonts), samples a page style (prep.rendering.style), and searches for the largest font size
 at which the text fits: one page that grows with the text up to the pixel budget, or several pages of that
-budget. A question reaches the engine (prep.rendering.engine) as data and is never evaluated. A rendered page
-with ink in its outer margin has lost text and is discarded.
+budget. A question reaches the engine (prep.rendering.engine) as data and is never evaluated. A page that
+overflows is discarded. A wider page, smaller letters, the tightest style and at last literal text are tried.
 """
 
 import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from PIL import Image
 
 from prep.records.reason import Reason, Rejection
 from prep.rendering import encode, fonts
 from prep.rendering.document import Document
-from prep.rendering.engine import CompileError, Engine
+from prep.rendering.engine import CompileError, Engine, Overflow
 from prep.rendering.style import PageStyle, header_text, sample_style
 from prep.runtime.program import UserError
 
@@ -27,6 +28,18 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 _MIN_AREA = 0.1
 """In em², a lower bound on a letter's area, by which texts are rejected before they are parsed."""
+
+_TIGHTEST = {
+    "layout": "plain", "face": fonts.SERIF, "chinese_face": fonts.CJK, "weight": 400, "margin": 14,
+    "leading": 0.62, "justify": False, "shape": 1.0,
+}  # fmt: skip
+"""What replaces the sampled style where that cannot hold a text: the narrowest face, and the least gaps."""
+
+_WIDEST = 2.0
+"""The greatest width of a page, in sides of a square that has all of the pixels."""
+
+_CERTAIN = 0.8
+"""The share of `max_pages` up to which a text surely fits the tightest style, by its estimated height."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +74,8 @@ class Rendering:
     detail: str | None
 
 
-class _DoesNotFit(Exception):
-    """The text needs too many pages, or something in it is wider or higher than a page."""
+class _TooLong(Exception):
+    """The text needs too many pages."""
 
 
 class Typesetter:
@@ -79,7 +92,8 @@ class Typesetter:
         """Render the whole text on one page or more, each of at most `max_pixels`, or reject it.
 
         Control characters are left out. A formula that cannot be parsed is shown as literal text, and so is
-        markup that does not fit, such as a table that is too wide.
+        markup that does not fit, such as a table that is too wide. The text alone decides whether it is drawn
+        and what is literal: a text that its sampled style cannot hold is set in the tightest style.
         """
         text = clean(text)
         if not any(map(fonts.is_visible, text)):
@@ -93,10 +107,10 @@ class Typesetter:
         try:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
-            document, pages = self._render(text, style)
+            document, style, pages = self._render(text, style)
         except fonts.MissingGlyph as error:
             return Reason.MISSING_GLYPH, str(error)
-        except _DoesNotFit as error:
+        except (_TooLong, Overflow, CompileError) as error:
             return Reason.TOO_LONG_TO_RENDER, str(error)
         as_written = ", ".join(document.literal_markup)
         suffix = "png" if style.jpeg is None else "jpg"
@@ -105,63 +119,124 @@ class Typesetter:
             f"drawn as written: {as_written}" if as_written else None,
         )
 
-    def _render(self, text: str, style: PageStyle) -> tuple[Document, list[Image.Image]]:
+    def _render(self, text: str, style: PageStyle) -> tuple[Document, PageStyle, list[Image.Image]]:
         """Render with all markup, else with the markup that can be rendered alone, else with none."""
-        document = Document(text, self.fonts)
-        with suppress(_DoesNotFit):
-            return document, self._render_to_fit(document, style)
-        if document.make_literal(lambda part: self._can_render(part, style)):
-            with suppress(_DoesNotFit):
-                return document, self._render_to_fit(document, style)
+        styles = (style, replace(style, **_TIGHTEST))
+        with suppress(RecursionError):
+            document = Document(text, self.fonts)
+            with suppress(Overflow, CompileError):
+                return document, *self._render_in_first(document, styles)
+            # Parts may hold on pages of different widths alone, and together on one of the usual shape.
+            for widest in (_WIDEST, 0.0):
+                if document.simplify(partial(self._can_render, style=styles[1], widest=widest)):
+                    with suppress(Overflow, CompileError):
+                        return document, *self._render_in_first(document, styles)
         plain = Document(text, self.fonts, is_plain=True)
-        return plain, self._render_to_fit(plain, style)
+        try:
+            return plain, *self._render_in_first(plain, styles)
+        except CompileError as error:
+            if "font" not in str(error):
+                raise
+            line = f"a question cannot be drawn: {error} (is it a font of render.fonts?)"
+            raise UserError(line) from error
 
-    def _render_to_fit(self, document: Document, style: PageStyle) -> list[Image.Image]:
-        """Choose number of pages, font size and page size: one page if the text is legible so, else more."""
+    def _render_in_first(
+        self, document: Document, styles: tuple[PageStyle, PageStyle]
+    ) -> tuple[PageStyle, list[Image.Image]]:
+        """Render in the sampled style, else in the tightest one.
+
+        Where the text may be too long, the tightest style decides, whichever style is sampled.
+        """
+        sampled, tightest = styles
+        smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
+        width, height = self._full_page_size(tightest)
+        needed = document.estimate_height(smallest, width, tightest) / (height - 2 * tightest.margin)
+        if needed > _CERTAIN * self.config.max_pages:
+            pages = self._render_to_fit(document, tightest)
+            with suppress(_TooLong, Overflow, CompileError):
+                return sampled, self._render_to_fit(document, sampled)
+            return tightest, pages
+        with suppress(_TooLong, Overflow, CompileError):
+            return sampled, self._render_to_fit(document, sampled)
+        return tightest, self._render_to_fit(document, tightest)
+
+    def _render_to_fit(
+        self, document: Document, style: PageStyle, fewest: int = 1, widest: float = _WIDEST
+    ) -> list[Image.Image]:
+        """Choose number of pages, font size and page size: one page if the text is legible so, else more.
+
+        What overflows a page gets a wider one, up to `widest`, and then smaller letters.
+        """
         budget = self.config.max_pixels
         smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
-        full_width, full_height = self._full_page_size(style)
-        inside = full_height - 2 * style.margin
-        for count in range(1, self.config.max_pages + 1):
+        last = self.config.max_pages
+        unbroken = 0.0  # in em: the widest part that overflowed
+        overflow: Exception | None = None
+        for count in range(fewest, last + 1):
             size = style.size
             while size >= smallest:
+                is_last_try = count == last and size == smallest
                 # The height is an estimate, and no page of several is filled to its end.
                 if count == 1:
                     width, height = document.page_width(size, style, budget), None
-                    allowed = budget / width * (1.15 if size == smallest else 1)
+                    slack = 1.15 if size == smallest else 1.0
                 else:
-                    width, height = full_width, full_height
-                    allowed = count * inside * (1.1 if size == smallest else 0.98)
-                if not document.may_fit(size, width, allowed, style):
+                    width, height = self._full_page_size(style)
+                    slack = 1.1 if size == smallest else 0.98
+                least = math.ceil(unbroken * size) + 2 * style.margin
+                if count > 1:
+                    least = max(least, math.ceil(document.least_width * size) + 2 * style.margin)
+                if least > width:
+                    width, height = least, height and budget // least
+                inside = (height or budget / width + 2 * style.margin) - 2 * style.margin
+                slack = 2.0 if is_last_try else slack
+                if least >= width > max(widest * math.sqrt(budget), self._full_page_size(style)[0]):
+                    overflow = Overflow("something is wider than a page")
                     size -= 1
                     continue
-                pages = self._render_pages(document, style, size, width, height)
+                if not document.may_fit(size, width, count * inside * slack, style):
+                    size -= 1
+                    continue
+                try:
+                    pages = self._render_pages(document, style, size, width, height)
+                except (Overflow, CompileError) as error:
+                    overflow = error
+                    wide = getattr(error, "width", None)
+                    if wide is None or wide / size <= unbroken:
+                        size -= 1
+                    else:
+                        unbroken = wide / size * 1.005
+                    continue
                 room = budget / math.prod(pages[0].size) if count == 1 else count / len(pages)
                 if room >= 1:
                     return pages if count == 1 else [*pages[:-1], encode.trim_end(pages[-1], style.margin)]
-                size = min(size - 1, int(size * math.sqrt(room)))
-        needed = math.ceil(document.estimate_height(smallest, full_width, style) / inside)
-        raise _DoesNotFit(f"about {needed} pages with letters of {smallest} pixels")
+                least_size = smallest if count == last and size > smallest else 0
+                size = max(least_size, min(size - 1, int(size * math.sqrt(room))))
+        if overflow:
+            raise overflow
+        width, height = self._full_page_size(style)
+        needed = math.ceil(document.estimate_height(smallest, width, style) / (height - 2 * style.margin))
+        raise _TooLong(f"about {needed} pages with letters of {smallest} pixels")
 
     def _full_page_size(self, style: PageStyle) -> tuple[int, int]:
         """Width and height in pixels of a page of the whole budget."""
         width = math.isqrt(int(self.config.max_pixels * style.shape))
         return width, self.config.max_pixels // width
 
-    def _can_render(self, part: Document, style: PageStyle) -> bool:
-        """Whether a part of a question can be rendered alone, at the smallest size."""
-        size = part.smallest_size(self.config.min_font_px, self.config.max_font_px)
-        width, height = self._full_page_size(style)
-        with suppress(_DoesNotFit):
-            return part.may_fit(size, width, math.inf, style) and bool(
-                self._render_pages(part, style, size, width, height)
-            )
+    def _can_render(self, part: Document, style: PageStyle, widest: float) -> bool:
+        """Whether a part of a question can be rendered alone, on pages of the full height."""
+        style = replace(style, size=part.smallest_size(self.config.min_font_px, self.config.max_font_px))
+        with suppress(_TooLong, Overflow, CompileError):
+            return bool(self._render_to_fit(part, style, self.config.max_pages, widest))
         return False
 
     def _render_pages(
         self, document: Document, style: PageStyle, size: int, width: int, height: int | None
     ) -> list[Image.Image]:
-        """Render at a fixed size and check the margins; `height` None: one page as high as its text."""
+        """Render at a fixed size; `height` None: one page as high as its text.
+
+        Where letters cross the page's edge, as vowel signs above the first line may, its margins grow.
+        """
         blocks = document.build_blocks(limit=(width - 2 * style.margin) / size - 2)
         text = [style.face, *document.families]
         if document.language != "en":  # quotation marks and dashes are the CJK font's
@@ -170,25 +245,25 @@ class Typesetter:
             text = [latin, *chinese, fonts.CJK, *document.families]
         setup = {
             "width": width, "height": height, "margin": style.margin,
+            "tallest": height or self._full_page_size(style)[1],
             "size": size, "shrink": min(1.0, self.config.min_font_px / size),
             **document.line_metrics(size, style.leading),
             "justify": style.justify and document.is_plain_text and width > 26 * size,
+            "has_formulas": document.has_formulas,
             "lang": document.language, "script": document.script,
             "region": {"zh": "cn", "ja": "jp", "ko": "kr"}.get(document.language),
             "weight": style.weight, "header": header_text(style, document.header_language),
             "fonts": text, "bold": [font for font in text if font != fonts.CHINESE_SERIF],
             "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
         }  # fmt: skip
-        try:
-            pages = self.engine.render({"style": setup, "blocks": blocks})
-        except CompileError as error:
-            if document.is_plain:
-                line = f"a question cannot be drawn: {error} (is it a font of render.fonts?)"
-                raise UserError(line) from error
-            raise _DoesNotFit(str(error)) from error
-        if document.is_plain_text or all(encode.has_clean_margins(page, style.margin) for page in pages):
-            return pages
-        raise _DoesNotFit("a line cannot be broken to fit the page")
+        for room in (0, size // 2, size):
+            grown = setup | {"margin": style.margin + room, "width": width + 2 * room}
+            try:
+                return self.engine.render({"style": grown, "blocks": blocks})
+            except Overflow as error:
+                if not error.is_cut or room == size:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
 
 def clean(text: str) -> str:
