@@ -2,5 +2,5 @@
 # Installs base.txt; made by envs/lock.py. The workflow sets VLM_DATA_PREP to its folder.
 set -euo pipefail
 lock="$VLM_DATA_PREP/envs/base.txt"
-echo "efba3129daa948d73034e6d492b1531e9d64ed1d3a4abe5089bcefe3f824010d  $lock" | sha256sum --check --quiet
+echo "9ff38e9929b3aaa12bb20c00462c8025cac30f6c37c1bcce7c965fb082537cf5  $lock" | sha256sum --check --quiet
 "$CONDA_PREFIX/bin/uv" pip install --python "$CONDA_PREFIX" --require-hashes --no-deps --requirements "$lock"

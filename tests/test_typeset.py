@@ -88,7 +88,8 @@ def _glyphs(typesetter: Typesetter, doc: str) -> list[str]:
 @functools.cache
 def _boxes(typesetter: Typesetter, style: str) -> frozenset[str]:
     """What each font draws for a character that it lacks (U+0378 is not assigned), in a document's style."""
-    families = [*typesetter.fonts.families, fonts.SERIF, fonts.MONO, fonts.MATH]
+    families = [*typesetter.fonts.families, *RENDER.looks["faces"], *RENDER.looks["chinese_faces"]]
+    families += [fonts.SERIF, fonts.MONO, fonts.MATH]
     blocks = [["p", False, [["f", family, "\u0378"]]] for family in families]
     return frozenset(_glyphs(typesetter, json.dumps({"style": json.loads(style), "blocks": blocks})))
 

@@ -1,8 +1,9 @@
 """Font discovery, glyph coverage and font fallback.
 
 The fonts are wheels among the requirements, so that every machine renders the same bytes: Noto Sans, Noto
-Sans CJK, and Noto Sans for other scripts, symbols and (in one colour) emoji, all under the SIL Open Font
-License. typst carries a serif, a monospace and a mathematical face of its own.
+Sans CJK in all weights, Noto Sans for other scripts, symbols and (in one colour) emoji, Noto Serif SC, and
+Latin faces for looks. All are under the SIL Open Font License, but Roboto Slab, which is under the Apache
+License 2.0. typst carries two serif faces, a monospace and a mathematical one of its own.
 """
 
 import importlib.metadata
@@ -19,9 +20,19 @@ from fontTools.ttLib import TTFont
 from prep.rendering.scratch_folder import ScratchFolder
 from prep.runtime.program import UserError
 
+_TEXT_FACES = {
+    "atkinson-hyperlegible": "Atkinson Hyperlegible", "caveat": "Caveat", "eb-garamond": "EB Garamond",
+    "ibm-plex-serif": "IBM Plex Serif", "inter": "Inter", "kalam": "Kalam", "lora": "Lora",
+    "pt-serif": "PT Serif", "roboto": "Roboto", "roboto-slab": "Roboto Slab",
+    "source-serif-4": "Source Serif 4",
+}  # fmt: skip
+"""Latin faces of render.looks by wheel."""
+
 WHEELS = {
     "fontpkg-noto-sans": r"NotoSans.*\.ttf",
-    "cvttf-NotoSansCJK-Regular": r"cvttf.*/.*\.otf",
+    "manimgx-fonts-cjk": r"NotoSansCJK-VF\.otf\.ttc",
+    "pylopdf-fonts-zh-cn": r"NotoSerifSC-Regular\.otf",
+    **{f"fontpkg-{name}": r"files/.*\.ttf" for name in _TEXT_FACES},
     "manimgx-fonts": r"Noto(Emoji|SansSymbols|Sans[A-Z][a-z]+)\[wght\]\.ttf",
 }
 """The font wheels, and a pattern for the files used of each."""
@@ -36,6 +47,10 @@ SERIF, MONO, MATH = "Libertinus Serif", "DejaVu Sans Mono", "New Computer Modern
 """Families inside typst. MONO and MATH also have symbols that no wheel has."""
 
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+_LOOKS = {
+    CHINESE_SERIF, *_TEXT_FACES.values(), *(f"Noto Sans CJK {region}" for region in ("HK", "JP", "KR", "SC")),
+}  # fmt: skip
+"""Families that no text falls back to. The last four have the glyphs of CJK."""
 _FIRST, _LAST = (SANS, CJK), ("Noto Emoji",)  # fallback order; the other families come between, by name
 
 _IGNORABLE = re.compile(
@@ -187,7 +202,7 @@ def _load_faces(engine: typst.Fonts) -> list[_Face]:
     """The most regular face of each family, in fallback order."""
     best: dict[str, tuple] = {}
     for info in engine.fonts():
-        if info.path is not None:
+        if info.path is not None and info.family not in _LOOKS:
             rank = (info.style != "normal", abs(info.weight - 400), abs(info.stretch - 1), info.path)
             best[info.family] = min(best.get(info.family, (*rank, info.index)), (*rank, info.index))
     wanted = [*_FIRST, *sorted(set(best) - {*_FIRST, *_LAST}), *_LAST]
