@@ -47,7 +47,16 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
         DECODED: [python, *_convert(raw, out, "decode")],
         ASSEMBLE: [
             *(python, ROOT / "scripts/assemble_artifact.py", "--parts", part, "--kind", "converted"),
-            *("--notice", "", "--artifact", artifact, "--rejects", out / "rejects.parquet"),
+            *(
+                "--notice",
+                "",
+                "--shard-bytes",
+                0,
+                "--artifact",
+                artifact,
+                "--rejects",
+                out / "rejects.parquet",
+            ),
             *("--summary", out / "artifact.json"),
         ],
         MAP: [python, baselines, "datasets_map", raw, out / "map/map.parquet"],

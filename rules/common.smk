@@ -42,6 +42,8 @@ check_schema(config, yaml.safe_load((BASE / "config.schema.yaml").read_text(enco
 resolve_paths(config, BASE, workflow.configfiles)
 NAMES = Names(config)
 check_choices(config)
+# Where an artifact is: a file, or a folder of shards.
+ARTIFACT = NAMES.path_of("{name}")
 
 # Programs are found by name: ours, then those beside this Python. An activated conda environment, which
 # a job enters later, still comes first.
@@ -73,7 +75,7 @@ wildcard_constraints:
 
 def stage_files(names):
     """What a stage's target builds: each artifact with its manifest and rejects, and the registration."""
-    files = ("data/{name}.parquet", "data/manifest/{name}.json", "data/rejects/{name}.parquet")
+    files = (ARTIFACT, "data/manifest/{name}.json", "data/rejects/{name}.parquet")
     return [*expand(files, name=names), "work/publish/dataset_info.json"]
 
 

@@ -8,7 +8,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 in:   raw/{source}/{shard}.parquet
 mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json},
       work/gather_parts/{name}.json (by which alone an artifact is assembled again)
-out:  data/{name}.parquet, data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
+out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
 """
 
 
@@ -90,14 +90,14 @@ rule gather_parts:
 
 
 rule assemble_artifact:
-    """Put the parts of an artifact, with their pictures, into one file, and their rejects into another."""
+    """Put the parts of an artifact, with their pictures, into one file or shards, and their rejects into a file."""
     input:
         gathered="work/gather_parts/{name}.json",
         parts=lambda wildcards: [ancient(part) for part in list_parts(wildcards)],
         files=list_part_files,
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
-        artifact="data/{name}.parquet",
+        artifact=directory(ARTIFACT) if NAMES.sharded else ARTIFACT,
         rejects="data/rejects/{name}.parquet",
         summary="work/assemble_artifact/{name}.json",
     log:
@@ -112,7 +112,8 @@ rule assemble_artifact:
         code=code("assemble_artifact.py"),
         kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),
         notice=lambda wildcards: card.notice_of(config, wildcards.name),
+        shard_bytes=config["output"]["shard_bytes"] or 0,
     shell:
         "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind}"
-        " --notice {params.notice:q} --artifact {output.artifact:q} --rejects {output.rejects:q}"
+        " --notice {params.notice:q} --shard-bytes {params.shard_bytes} --artifact {output.artifact:q} --rejects {output.rejects:q}"
         " --summary {output.summary:q} 2> {log:q}"

@@ -12,7 +12,7 @@ out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/im
 rule sample_images:
     """Draw single-round rows of a OneVision artifact, always the same ones for a seed."""
     input:
-        artifact=ancient("data/{name}.parquet"),
+        artifact=ancient(ARTIFACT),
         summary="work/assemble_artifact/{name}.json",
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:

@@ -96,8 +96,8 @@ def other_states_of(name):
 
 def write_missing_manifests():
     """Give each artifact that was built as a target alone its manifest, and register all artifacts."""
-    lacking = [name for name in NAMES.artifacts if manifests.lacks_manifest(name)]
+    lacking = [name for name in NAMES.artifacts if manifests.lacks_manifest(name, NAMES.path_of(name))]
     for name in lacking:
         manifests.write_manifest(BASE / "scripts", name, listings_of(name), other_states_of(name))
     if lacking:
-        manifests.register(BASE / "scripts", NAMES.artifacts)
+        manifests.register(BASE / "scripts", NAMES.artifacts, NAMES.sharded)

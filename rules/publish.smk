@@ -49,8 +49,9 @@ rule publish_registration:
     params:
         code=code("publish_registration.py"),
         names=NAMES.artifacts,
+        sharded="--sharded" if NAMES.sharded else "",
     shell:
-        "exec publish_registration.py --names {params.names:q} --publish {output.registration:q}"
+        "exec publish_registration.py --names {params.names:q} {params.sharded} --publish {output.registration:q}"
         " --data data 2> {log:q}"
 
 
@@ -100,7 +101,7 @@ rule read_pages:
     """Have an OCR engine read some pages of text2image, to see that they can be read."""
     input:
         summary="work/assemble_artifact/text2image.json",
-        artifact=ancient("data/text2image.parquet"),
+        artifact=ancient(NAMES.path_of("text2image")),
         questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
         checkpoints=checkpoints_of("text2image"),
     output:
@@ -126,7 +127,7 @@ rule publish_report:
     """Show what was made: counts, reasons, and rows to look at."""
     input:
         manifest="work/publish/manifest.json",
-        artifacts=ancient(expand("data/{name}.parquet", name=NAMES.artifacts)),
+        artifacts=ancient(expand(ARTIFACT, name=NAMES.artifacts)),
         rejects=ancient(expand("data/rejects/{name}.parquet", name=NAMES.artifacts)),
         legibility="data/legibility.json",
         checkpoints=checkpoints_of(*NAMES.artifacts),
@@ -160,7 +161,7 @@ rule publish_built:
 BUILT = [
     f"data/manifest/{name}.json"
     for name in NAMES.artifacts
-    if os.path.isfile(f"data/manifest/{name}.json") and os.path.exists(f"data/{name}.parquet")
+    if os.path.isfile(f"data/manifest/{name}.json") and os.path.exists(NAMES.path_of(name))
 ]
 """The manifests of the artifacts that stand."""
 

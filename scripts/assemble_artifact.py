@@ -16,6 +16,7 @@ from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json
 from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.shards import RowWriter, open_artifact
 from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 
 
-def append_batches(writer: parquet.Writer, batches: Iterable[pa.RecordBatch]) -> Counter:
+def append_batches(writer: RowWriter, batches: Iterable[pa.RecordBatch]) -> Counter:
     """Append rows as they stream by; how often each `reason` occurs, where there is such a column.
 
     Raises UserError when a file that they are read from is not whole, or was made by other code.
@@ -116,7 +117,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--kind", choices=SCHEMAS, required=True)
     parser.add_argument("--notice", nargs="?", const="", required=True, help="what the file must say")
-    parser.add_argument("--artifact", type=Path, required=True, help="out: training rows")
+    parser.add_argument(
+        "--shard-bytes", type=int, required=True, help="most bytes of a file; 0: one file of any size"
+    )
+    parser.add_argument(
+        "--artifact", type=Path, required=True, help="out: training rows, a folder if there are shards"
+    )
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts, checksum, states")
     return parser.parse_args()
@@ -129,7 +135,7 @@ def main() -> None:
     notice = {"notice": args.notice} if args.notice else {}
     marked = schema.with_metadata((schema.metadata or {}) | notice)
     with (
-        parquet.open_writer(args.artifact, marked) as keep,
+        open_artifact(args.artifact, marked, args.shard_bytes) as (keep, artifact),
         parquet.open_writer(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
         reasons = Counter()
@@ -139,8 +145,6 @@ def main() -> None:
             ):
                 append_batches(keep, read_part(path.with_suffix(".parquet"), part, schema))
             reasons += append_batches(drop, read_stored(path.with_suffix(".rejects.parquet"), REJECTS))
-    size = args.artifact.stat().st_size
-    artifact = {"path": args.artifact.as_posix(), "rows": keep.rows, "bytes": size, "sha256": keep.sha256}
     write_summary(
         args.summary,
         {"artifact": artifact, "rejects": drop},

@@ -27,6 +27,9 @@ def main() -> None:
     listings = [read_json(path) for path in args.listings]
     summary, *states = [read_json(path) for path in (args.summary, *args.states)]
     found = build_manifest(args.name, summary, listings, [summary, *states])
+    if "files" in found:
+        # Snakemake leaves this file in a folder that a rule makes, and LLaMA-Factory takes it for data.
+        (Path(found["file"]) / ".snakemake_timestamp").unlink(missing_ok=True)
     write_json(args.manifest, found)
     log.info("%s: read %d, kept %d", args.name, found["read"], found["kept"])
 

@@ -74,10 +74,15 @@ def collect_origins(manifests: list[dict], licences: dict[str, dict]) -> list[Or
     return list(found.values())
 
 
+def glob_files(manifest: dict) -> str:
+    """An artifact's file as `datasets` takes it, or the pattern of its shards."""
+    return f"{manifest['name']}/*.parquet" if "files" in manifest else f"{manifest['name']}.parquet"
+
+
 def list_configs(manifests: list[dict]) -> list[tuple[str, str]]:
-    """The name and the file of each artifact that has rows, as JSON strings, which are YAML too."""
+    """The name and the files of each artifact that has rows, as JSON strings, which are YAML too."""
     return [
-        (json.dumps(PurePosixPath(m["name"]).name), json.dumps(f"{m['name']}.parquet"))
+        (json.dumps(PurePosixPath(m["name"]).name), json.dumps(glob_files(m)))
         for m in manifests
         if not m["empty"]
     ]
@@ -101,7 +106,8 @@ def build_card(manifest: dict, about: dict) -> str:
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
         rejected=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
-        example=next((m["name"] for m in manifests if not m["empty"]), None),
+        example=next(((m["name"], glob_files(m)) for m in manifests if not m["empty"]), None),
+        sharded=any("files" in m for m in manifests),
         config_sha256=manifest["config_sha256"],
     )
 

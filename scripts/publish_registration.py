@@ -13,6 +13,7 @@ from prep.storage.install import install
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--names", nargs="+", required=True, help="the artifacts' names")
+    parser.add_argument("--sharded", action="store_true", help="each artifact is a folder")
     parser.add_argument("--publish", type=Path, required=True, help="out: our entries alone")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
     return parser.parse_args()
@@ -20,7 +21,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    ours = build_entries(args.names)
+    ours = build_entries(args.names, args.sharded)
     standing = args.data / "dataset_info.json"
     install(standing, merge_file(standing, ours))
     write_json(args.publish, ours)

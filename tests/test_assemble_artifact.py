@@ -55,12 +55,14 @@ def part(
     return folder / f"{name}.json"
 
 
-def assemble(folder: Path, parts: list[Path], kind: str = "converted", notice: str = "") -> Done:
+def assemble(
+    folder: Path, parts: list[Path], kind: str = "converted", notice: str = "", shard_bytes: int = 0
+) -> Done:
     out = folder / "data"
     return run(
         *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),
-        *("--artifact", out / "a.parquet", "--rejects", out / "rejects/a.parquet"),
-        *("--summary", folder / "summary.json"),
+        *("--shard-bytes", shard_bytes, "--artifact", out / ("a" if shard_bytes else "a.parquet")),
+        *("--rejects", out / "rejects/a.parquet", "--summary", folder / "summary.json"),
     )
 
 
@@ -97,6 +99,51 @@ def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
         },
         "notice": None,
     }
+
+
+def test_shards_are_numbered_files_in_a_folder(tmp_path: Path) -> None:
+    parts = [part(tmp_path, f"p{n}", [training(n, 5_000)], [reject(n)]) for n in range(7)]
+    (tmp_path / "data/a").mkdir(parents=True)
+    (tmp_path / "data/a/a-00000-of-00009.parquet").touch()  # of an earlier run
+    (tmp_path / "data/.a.killed.parts").mkdir()
+    done = assemble(tmp_path, parts, shard_bytes=11_000)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "data/a"
+    names = [f"a-0000{n}-of-00004.parquet" for n in range(4)]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["a", "rejects"]
+    assert [row["id"] for row in parquet.read_rows(folder)] == [f"a/s:{n}" for n in range(7)]
+    assert list(parquet.read_rows_at(folder, [1, 2, 6])) == [training(n, 5_000) for n in (1, 2, 6)]
+    assert parquet.count_rows(folder) == 7
+    artifact = read_json(tmp_path / "summary.json")["files"]["artifact"]
+    sizes = [(folder / name).stat().st_size for name in names]
+    assert artifact == {
+        "path": str(folder),
+        "rows": 7,
+        "bytes": sum(sizes),
+        "files": [
+            {
+                "file": str(folder / name),
+                "rows": rows,
+                "bytes": size,
+                "sha256": sha256(folder / name),
+            }
+            for name, rows, size in zip(names, (2, 2, 2, 1), sizes, strict=True)
+        ],
+    }
+
+
+def test_no_rows_are_one_shard(tmp_path: Path) -> None:
+    assert assemble(tmp_path, [part(tmp_path, "b", [], [reject(0)])], shard_bytes=1).returncode == 0
+    assert pq.read_metadata(tmp_path / "data/a/a-00000-of-00001.parquet").num_rows == 0
+
+
+def test_a_broken_part_leaves_no_shard(tmp_path: Path) -> None:
+    parts = [part(tmp_path, "b", [training(0, 5_000)], []), part(tmp_path, "c", [training(1)], [])]
+    (tmp_path / "c.parquet").write_bytes(b"PAR1")
+    assert assemble(tmp_path, parts, shard_bytes=1_000).returncode == 1
+    assert not (tmp_path / "data/a").exists()
+    assert not list((tmp_path / "data").glob(".a*"))
 
 
 def test_schema_and_features_are_the_artifacts(tmp_path: Path) -> None:

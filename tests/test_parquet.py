@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nasty
+from hub_chunks import measure_upload
 from prep.runtime.program import UserError
 from prep.storage import parquet, schema
 from prep.storage.parquet import BadShard, Reader, Writer
@@ -478,3 +479,40 @@ def test_a_stream_of_rows_is_written_in_order_a_few_at_a_time(tmp_path: Path) ->
     assert (writer.rows, len(taken)) == (1000, 1000)
     assert writer.sha256 == hashlib.sha256((tmp_path / "a.parquet").read_bytes()).hexdigest()
     assert [row["number"] for row in parquet.read_rows(tmp_path / "a.parquet")] == list(range(1000))
+
+
+def captioned(row: int, text: int = 0, picture: int = 0) -> dict:
+    """A training row with a picture of about 100 kB; other numbers give another text or picture."""
+    words = random.Random(f"{row} {text}").choices([f"word{n}" for n in range(3000)], k=100)
+    data = random.Random(f"{row} {picture} picture")
+    return {
+        "id": f"a/s:{row}",
+        "source_id": None,
+        "messages": [
+            {"content": "<image>", "role": "user"},
+            {"content": " ".join(words), "role": "assistant"},
+        ],
+        "images": [{"bytes": data.randbytes(data.randrange(50_000, 150_000)), "path": None}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "picture", "share"),
+    [((3, 107, 230), 1, 0, 0.03), ((140, 141, 142), 1, 1, 0.06), ((3, 107, 230), 1, 1, 0.06)],
+    ids=["texts here and there", "whole rows side by side", "whole rows here and there"],
+)
+def test_the_hub_has_most_of_a_file_of_which_some_rows_changed(
+    rows: tuple[int, ...], text: int, picture: int, share: float, tmp_path: Path
+) -> None:
+    """One row in a hundred changes; a changed picture costs the two chunks of 64 kB at its ends as well."""
+    new = (captioned(row, text, picture) if row in rows else captioned(row) for row in range(300))
+    parquet.write_rows(tmp_path / "old.parquet", map(captioned, range(300)), schema.TRAINING)
+    parquet.write_rows(tmp_path / "new.parquet", new, schema.TRAINING)
+    assert 0 < measure_upload(tmp_path / "old.parquet", tmp_path / "new.parquet") <= share
+
+
+def test_rows_are_found_by_the_page_index(tmp_path: Path) -> None:
+    parquet.write_rows(tmp_path / "a.parquet", [captioned(0)], schema.TRAINING)
+    column = pq.read_metadata(tmp_path / "a.parquet").row_group(0).column(0)
+    assert column.has_offset_index
+    assert column.has_column_index

@@ -16,13 +16,18 @@ from prep.report import registration
 from prep.runtime.program import UserError
 
 NAMES = ["LLaVA_ReCap_558K", "llavaonevision_converted/GeoQA+_MathV360K", "text2image"]
-OURS = registration.build_entries(NAMES)
+OURS = registration.build_entries(NAMES, sharded=False)
 
 
 def run(folder: Path, *names: str) -> subprocess.CompletedProcess:
     command = [sys.executable, ROOT / "scripts" / "publish_registration.py", "--names", *names]
     command += ["--publish", "work/publish/dataset_info.json", "--data", "data"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_sharded_artifact_is_registered_as_its_folder() -> None:
+    sharded = registration.build_entries(NAMES, sharded=True)
+    assert sharded["GeoQA+_MathV360K"]["file_name"] == "llavaonevision_converted/GeoQA+_MathV360K"
 
 
 def test_an_entry_is_what_llama_factory_reads() -> None:
@@ -42,7 +47,7 @@ def test_an_entry_is_what_llama_factory_reads() -> None:
 
 def test_two_artifacts_with_one_key_fail() -> None:
     with pytest.raises(UserError, match=r"text2image\.parquet and .*/text2image\.parquet .*'text2image'"):
-        registration.build_entries(["text2image", "llavaonevision_converted/text2image"])
+        registration.build_entries(["text2image", "llavaonevision_converted/text2image"], sharded=False)
 
 
 # JSON texts whose space, escapes and order are drawn, so that nothing but the bytes can be relied upon.

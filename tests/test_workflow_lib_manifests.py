@@ -29,27 +29,27 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_artifact_lacks_a_manifest_until_its_own_is_written() -> None:
-    assert lacks_manifest(NAME)
+    assert lacks_manifest(NAME, f"data/{NAME}.parquet")
     write(f"data/manifest/{NAME}.json", '{"sha256": "old"}')
-    assert lacks_manifest(NAME)
+    assert lacks_manifest(NAME, f"data/{NAME}.parquet")
     write_manifest(ROOT / "scripts", NAME, ["listing.json"], [])
-    assert not lacks_manifest(NAME)
+    assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
     assert json.loads(Path(f"data/manifest/{NAME}.json").read_text())["empty"] is True
 
 
 def test_a_summary_of_earlier_code_has_no_manifest_to_write() -> None:
     write(f"work/assemble_artifact/{NAME}.json", '{"files": {}, "sha256": "old"}')
-    assert not lacks_manifest(NAME)
+    assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
 
 
 @pytest.mark.parametrize("gone", [f"data/{NAME}.parquet", f"work/assemble_artifact/{NAME}.json"])
 def test_what_does_not_stand_lacks_no_manifest(gone: str) -> None:
     Path(gone).unlink()
-    assert not lacks_manifest(NAME)
+    assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
 
 
 def test_the_registration_names_every_artifact() -> None:
-    register(ROOT / "scripts", [NAME, "text2image"])
+    register(ROOT / "scripts", [NAME, "text2image"], sharded=False)
     assert list(json.loads(Path("data/dataset_info.json").read_text())) == ["iiit5k", "text2image"]
     assert not Path("work/publish/dataset_info.json").exists()  # the rule's, which still has to run
 
@@ -57,7 +57,7 @@ def test_the_registration_names_every_artifact() -> None:
 def test_a_failure_is_the_programs_last_line_and_what_to_build_then() -> None:
     write("data/dataset_info.json", "no JSON")
     with pytest.raises(WorkflowError) as failure:
-        register(ROOT / "scripts", [NAME])
+        register(ROOT / "scripts", [NAME], sharded=False)
     first, last = str(failure.value).splitlines()
     assert first.startswith("error: data/dataset_info.json is not a JSON object")
     assert last == "Once this is mended, build work/publish/dataset_info.json"

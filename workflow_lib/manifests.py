@@ -12,15 +12,16 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 
-def lacks_manifest(name: str) -> bool:
-    """Whether an artifact stands, and its manifest is missing or tells of an earlier one."""
+def lacks_manifest(name: str, artifact_path: str) -> bool:
+    """Whether an artifact stands at its path, and its manifest is missing or tells of an earlier one."""
     summary, manifest = Path(f"work/assemble_artifact/{name}.json"), Path(f"data/manifest/{name}.json")
-    if not summary.exists() or not Path(f"data/{name}.parquet").exists():
+    if not summary.exists() or not Path(artifact_path).exists():
         return False
     # A summary without it is of earlier code, and what is assembled anew has its manifest written then.
     artifact = json.loads(summary.read_text(encoding="utf-8"))["files"].get("artifact")
     told = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
-    return artifact is not None and told.get("sha256") != artifact["sha256"]
+    sums = ("sha256", "files")
+    return artifact is not None and [told.get(key) for key in sums] != [artifact.get(key) for key in sums]
 
 
 def write_manifest(scripts: Path, name: str, listings: list[str], states: list[str]) -> None:
@@ -31,12 +32,13 @@ def write_manifest(scripts: Path, name: str, listings: list[str], states: list[s
     run_program(scripts / "manifest_artifact.py", flags, Path(f"logs/manifest_artifact/{name}.log"), manifest)
 
 
-def register(scripts: Path, names: list[str]) -> None:
+def register(scripts: Path, names: list[str], sharded: bool) -> None:
     """Register every artifact for LLaMA-Factory; raises WorkflowError as `run_program` does.
 
     The declared output of the rule is left to it, so that it runs when a further artifact is configured.
     """
     flags = ["--publish", "work/publish_built/dataset_info.json", "--data", "data", "--names", *names]
+    flags += ["--sharded"] * sharded
     target = "work/publish/dataset_info.json"
     run_program(scripts / "publish_registration.py", flags, Path("logs/publish_registration.log"), target)
 

@@ -14,6 +14,7 @@ class Names:
     def __init__(self, config: dict[str, Any]) -> None:
         sources, configs = list(config["sources"]), config["onevision"]["configs"]
         asked = config["text_reasoning"]["sources"]
+        self.sharded = config["output"]["shard_bytes"] is not None
         self.recap = [name for name in sources if name.startswith("LLaVA_ReCap")]
         self.synthdog = [name for name in sources if name.startswith("synthdog")]
         self.onevision: dict[str, str] = {artifact_of(each): each for each in configs}
@@ -34,6 +35,10 @@ class Names:
         if len(self.questions) < len(asked) or set(self.questions) & set(self.artifacts):
             given = "text_reasoning.sources"
             fail(f"{given}: the last parts of the repos must differ, and not be an artifact's name")
+
+    def path_of(self, name: str) -> str:
+        """An artifact's file, or its folder where it is sharded; `{name}` gives the pattern of all."""
+        return f"data/{name}" if self.sharded else f"data/{name}.parquet"
 
     def sources_of(self, name: str) -> list[str]:
         """The sources that an artifact's manifest lists."""
@@ -72,7 +77,7 @@ def target_lines(names: Names, servers: dict[str, Any]) -> list[str]:
         "plan": "what a run will fetch, write and ask",
         "publish_built": "manifest, card and report of the artifacts that stand",
         "refresh": "what branches name now",
-        **{f"data/{name}.parquet": stage for stage, artifacts in names.stages.items() for name in artifacts},
+        **{names.path_of(name): stage for stage, artifacts in names.stages.items() for name in artifacts},
         "probe": "every server",
         **{f"{does}_{name}": servers[name]["model"] for does in ("probe", "serve") for name in servers},
     }

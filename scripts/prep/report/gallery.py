@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 from prep.records import seeding
@@ -68,8 +67,8 @@ class Example:
 
 
 def sample_examples(name: str, path: Path, wanted: int) -> list[Example]:
-    """Up to `wanted` rows of the artifact `name`, whose file is `path`."""
-    rows = pq.read_metadata(path).num_rows
+    """Up to `wanted` rows of the artifact `name`, whose file or folder is `path`."""
+    rows = parquet.count_rows(path)
     return [build_example(row) for row in parquet.read_rows_at(path, sample_rows(name, rows, wanted))]
 
 

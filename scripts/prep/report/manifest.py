@@ -20,7 +20,7 @@ def build_manifest(name: str, summary: dict, listings: list[dict], states: list[
         "file": artifact["path"],
         "rows": artifact["rows"],
         "bytes": artifact["bytes"],
-        "sha256": artifact["sha256"],
+        **{key: artifact[key] for key in ("sha256", "files") if key in artifact},
         "read": summary["read"],
         "kept": summary["kept"],
         "rejected": {reason.value: counts[reason] for reason in Reason if counts.get(reason)},

@@ -24,8 +24,10 @@ class Member:
     end: int
 
 
-def build_entries(names: list[str]) -> dict[str, dict]:
+def build_entries(names: list[str], sharded: bool) -> dict[str, dict]:
     """An entry for each artifact, by the last part of its name; LLaMA-Factory's data/README.md has the keys.
+
+    A sharded artifact is a folder, of which LLaMA-Factory reads every file.
 
     Raises UserError when two artifacts would share a key.
     """
@@ -33,7 +35,7 @@ def build_entries(names: list[str]) -> dict[str, dict]:
     for name in names:
         key = PurePosixPath(name).name
         entry = {
-            "file_name": f"{name}.parquet",
+            "file_name": name if sharded else f"{name}.parquet",
             "formatting": "sharegpt",
             "columns": {"messages": "messages", "images": "images"},
             "tags": {
@@ -45,7 +47,9 @@ def build_entries(names: list[str]) -> dict[str, dict]:
         }
         if key in found:
             other = found[key]["file_name"]
-            raise UserError(f"{other} and {name}.parquet would both be registered as {key!r}: leave one out")
+            raise UserError(
+                f"{other} and {entry['file_name']} would both be registered as {key!r}: leave one out"
+            )
         found[key] = entry
     return found
 

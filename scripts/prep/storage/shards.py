@@ -1,0 +1,118 @@
+"""Artifacts on disk: one parquet file, or a folder of numbered files (shards), written alike.
+
+The folder NAME holds NAME-00000-of-00002.parquet and so on. It appears when it is whole.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from prep.storage import parquet
+from prep.storage.atomic import name_file_in_errors
+
+
+class RowWriter(Protocol):
+    """What appends rows: the writer of a file, or of a folder."""
+
+    schema: pa.Schema
+    rows: int
+
+    def add(self, table: pa.RecordBatch) -> None:
+        """Append rows."""
+
+
+class ShardWriter:
+    """A writer of numbered files that begins another before one has more than `shard_bytes`.
+
+    A file holds one row group at least, and may so be larger.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, shard_bytes: int) -> None:
+        self.schema, self.rows = schema, 0
+        self._folder, self._shard_bytes = folder, shard_bytes
+        self._hasher = ThreadPoolExecutor(1)
+        self._shard: parquet.Writer | None = None
+        self._files: list[dict[str, Any]] = []
+        self._begin_shard()
+
+    def add(self, table: pa.RecordBatch) -> None:
+        """Append rows, each batch of them within one file."""
+        if self._shard.rows and self._shard.bytes + table.nbytes > self._shard_bytes:
+            self._end_shard()
+            self._begin_shard()
+        self._shard.add(table)
+        self.rows += table.num_rows
+
+    def _begin_shard(self) -> None:
+        self._file = (self._folder / f"{len(self._files):05d}.parquet").open("wb")
+        self._shard = parquet.Writer(self._file, self.schema, self._hasher)
+
+    def _end_shard(self) -> None:
+        self._shard.finish()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        about = {"rows": self._shard.rows, "bytes": self._shard.bytes, "sha256": self._shard.sha256}
+        self._files.append(about)
+
+    def finish(self, name: str) -> list[dict[str, Any]]:
+        """End the last file, and give all their names, now that their number is known."""
+        self._end_shard()
+        for number, about in enumerate(self._files):
+            file = f"{name}-{number:05d}-of-{len(self._files):05d}.parquet"
+            (self._folder / f"{number:05d}.parquet").rename(self._folder / file)
+            about["file"] = file
+        return self._files
+
+    def close(self) -> None:
+        """Free the thread and the file."""
+        self._file.close()
+        self._hasher.shutdown()
+
+
+@contextlib.contextmanager
+def open_artifact(
+    path: Path, schema: pa.Schema, shard_bytes: int | None
+) -> Iterator[tuple[RowWriter, dict[str, Any]]]:
+    """Write an artifact that appears at `path` when the block ends well; `shard_bytes` makes it a folder.
+
+    Gives the writer, and what a summary says of the artifact, which is filled in at the end.
+    """
+    about = {"path": path.as_posix()}
+    if not shard_bytes:
+        with parquet.open_writer(path, schema) as writer:
+            yield writer, about
+        about |= {"rows": writer.rows, "bytes": writer.bytes, "sha256": writer.sha256}
+        return
+    with _atomic_folder(path) as part, contextlib.closing(ShardWriter(part, schema, shard_bytes)) as writer:
+        yield writer, about
+        files = writer.finish(path.name)
+    about |= {"rows": writer.rows, "bytes": sum(each["bytes"] for each in files)}
+    about["files"] = [
+        {"file": (path / each["file"]).as_posix()} | {key: each[key] for key in ("rows", "bytes", "sha256")}
+        for each in files
+    ]
+
+
+@contextlib.contextmanager
+def _atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside `path` to write into; when the block ends well, it takes the place of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.parts"):
+        shutil.rmtree(left, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".parts"))
+    try:
+        with name_file_in_errors(path):
+            yield part
+            part.chmod(path.parent.stat().st_mode & 0o777)
+            if path.is_dir():
+                shutil.rmtree(path)
+            part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
