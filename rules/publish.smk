@@ -4,7 +4,8 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 
 in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet,
       data/rejects/{name}.parquet, work/read_questions/{questions}.parquet
-mid:  work/publish/{dataset_info.json,manifest.json,README.md,report.html}
+mid:  work/verify_artifact/{name}.txt, work/verify_again/{name}.txt,
+      work/publish/{dataset_info.json,manifest.json,README.md,report.html}
 out:  data/manifest/{name}.json, data/legibility.json, and what work/publish holds, installed into data/
 
 `publish_built` publishes what stands at the moment: it builds no artifact and asks no teacher.
@@ -35,6 +36,52 @@ rule manifest_artifact:
     shell:
         "exec manifest_artifact.py --name {wildcards.name:q} --summary {input.summary:q}"
         " --listings {input.listings:q} --states {input.states:q} --manifest {output.manifest:q} 2> {log:q}"
+
+
+rule verify_artifact:
+    """Read an artifact again as its users do, and hold it against its manifest."""
+    input:
+        manifest="data/manifest/{name}.json",
+        artifact=ancient(ARTIFACT),
+        rejects=ancient("data/rejects/{name}.parquet"),
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
+    output:
+        verified="work/verify_artifact/{name}.txt",
+    log:
+        "logs/verify_artifact/{name}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=grow(2000),
+        runtime=grow(120),
+    params:
+        code=code("verify_artifact.py"),
+        seed=config["seed"],
+    shell:
+        "exec verify_artifact.py --manifest {input.manifest:q} --data-root . --seed {params.seed}"
+        " --verified {output.verified:q} 2> {log:q}"
+
+
+# As a target, `verify` reads all again each time; `all` reads an artifact once.
+use rule verify_artifact as verify_artifact_again with:
+    output:
+        verified=temp("work/verify_again/{name}.txt"),
+    log:
+        "logs/verify_again/{name}.log",
+
+
+rule verify:
+    """Read every artifact again, and print what each check found."""
+    input:
+        verified=expand("work/verify_again/{name}.txt", name=NAMES.artifacts),
+        checkpoints=checkpoints_of(*NAMES.artifacts),
+    log:
+        "logs/verify.log",
+    localrule: True
+    conda:
+        "../envs/base.yaml"
+    shell:
+        "cat {input.verified:q} | tee {log:q}"
 
 
 rule publish_registration:
