@@ -41,13 +41,13 @@ rule all:
 
 
 rule stage1:
-    """LLaVA-ReCap 558K: captions that align the vision encoder."""
+    """Sources of stage 1: LLaVA-ReCap 558K, captions that align the vision encoder."""
     input:
         stage_files(NAMES.stages["stage1"]),
 
 
 rule stage2:
-    """LLaVA-ReCap CC3M and CC12M, SynthDoG, and every LLaVA-OneVision config."""
+    """Sources of stage 2: LLaVA-ReCap CC3M and CC12M, SynthDoG, every LLaVA-OneVision config."""
     input:
         stage_files(NAMES.stages["stage2"]),
 

@@ -68,6 +68,7 @@ def _convert(raw: Path, out: Path, check: str) -> list[object]:
     write_json(summary, {"files": {"raw": {"path": f"data/{raw.name}", "sha256": ""}}})
     return [
         *(ROOT / "scripts/convert_llava.py", "--raw", raw, "--raw-summary", summary, "--name", "bench"),
+        *("--columns", '{"image": "image", "id": "id", "turns": "conversations"}'),
         *("--missing-tag", "prepend", "--check", check, "--max-pixels", 89_478_485),
         *("--on-bad-shard", "fail", "--threads", 2, "--shard", out / f"{check}.parquet"),
         *("--rejects", out / f"{check}.rejects.parquet", "--summary", out / f"{check}.json"),

@@ -18,7 +18,11 @@ from prep.storage.atomic import atomic_write
 
 COLOURS = {
     "where data comes from": ("#cfe2f3", "resolve_revision list_shards fetch_shard"),
-    "stages 1 and 2": ("#d9ead3", "convert_llava convert_synthdog gather_parts assemble_artifact"),
+    "stages 1 and 2": (
+        "#d9ead3",
+        "convert_llava convert_messages convert_caption convert_qa convert_ocr"
+        " gather_parts assemble_artifact",
+    ),
     "stage 3, text": ("#fff2cc", "read_questions batch_questions answer_text judge_text render_text"),
     "stage 3, pictures": ("#f9cb9c", "sample_images answer_image judge_image select_image"),
     "published": (

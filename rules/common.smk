@@ -60,7 +60,7 @@ TEXT_TEACHER, TEXT_JUDGE, IMAGE_TEACHER, IMAGE_JUDGE = (
     SERVERS[task[role]] for task in (TEXT, IMAGE) for role in ("teacher", "judge")
 )
 MIRROR = sources.mirror_folder(config)
-SOURCES = sources.configured_sources(config, NAMES)
+SOURCES = sources.configured_sources(NAMES)
 # Which commit a branch or tag names is asked once for all sources of a repository, until asked anew.
 REVISIONS = {} if MIRROR else sources.moving_revisions(SOURCES)
 

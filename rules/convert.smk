@@ -6,14 +6,14 @@ copied once, from the raw shard into the artifact.
 Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
 in:   raw/{source}/{shard}.parquet
-mid:  work/convert_llava|convert_synthdog/{source}/{shard}.{parquet,rejects.parquet,json},
+mid:  work/convert_{form}/{source}/{shard}.{parquet,rejects.parquet,json},
       work/gather_parts/{name}.json (by which alone an artifact is assembled again)
 out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
 """
 
 
 rule convert_llava:
-    """Convert a shard of LLaVA-ReCap or LLaVA-OneVision."""
+    """Convert a shard of conversations in LLaVA's form."""
     input:
         # ancient(): only what params read from the listing makes a job stale.
         listing=ancient("work/list_shards/{source}.json"),
@@ -26,7 +26,7 @@ rule convert_llava:
     log:
         "logs/convert_llava/{source}/{shard}.log",
     wildcard_constraints:
-        source=one_of([*NAMES.recap, *NAMES.onevision]),
+        source=one_of(NAMES.of(form="llava")),
     conda:
         "../envs/base.yaml"
     threads: 2
@@ -36,39 +36,75 @@ rule convert_llava:
     params:
         program="convert_llava.py",
         code=code("convert_llava.py"),
-        settings=as_json(
-            lambda wildcards: {
-                "take": find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
-                "missing_tag": sources.missing_tag(NAMES.onevision.get(wildcards.source)),
-                **settings.image_settings(config, wildcards.source),
-            }
-        ),
+        settings=as_json(conversion),
     shell:
         "exec {params.program} --raw {input.raw:q} --raw-summary {input.raw_summary:q}"
         " --name {wildcards.source:q} --settings {params.settings:q} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
-use rule convert_llava as convert_synthdog with:
-    """Convert a shard of SynthDoG."""
+use rule convert_llava as convert_messages with:
+    """Convert a shard of conversations as chat messages."""
     output:
-        shard="work/convert_synthdog/{source}/{shard}.parquet",
-        rejects="work/convert_synthdog/{source}/{shard}.rejects.parquet",
-        summary="work/convert_synthdog/{source}/{shard}.json",
+        shard="work/convert_messages/{source}/{shard}.parquet",
+        rejects="work/convert_messages/{source}/{shard}.rejects.parquet",
+        summary="work/convert_messages/{source}/{shard}.json",
     log:
-        "logs/convert_synthdog/{source}/{shard}.log",
+        "logs/convert_messages/{source}/{shard}.log",
     wildcard_constraints:
-        source=one_of(NAMES.synthdog),
+        source=one_of(NAMES.of(form="messages")),
     params:
-        program="convert_synthdog.py",
-        code=code("convert_synthdog.py"),
-        settings=as_json(
-            lambda wildcards: {
-                "take": find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"],
-                "language": wildcards.source.removeprefix("synthdog_"),
-                **settings.image_settings(config, wildcards.source),
-            }
-        ),
+        program="convert_messages.py",
+        code=code("convert_messages.py"),
+        settings=as_json(conversion),
+
+
+use rule convert_llava as convert_caption with:
+    """Convert a shard of captions."""
+    output:
+        shard="work/convert_caption/{source}/{shard}.parquet",
+        rejects="work/convert_caption/{source}/{shard}.rejects.parquet",
+        summary="work/convert_caption/{source}/{shard}.json",
+    log:
+        "logs/convert_caption/{source}/{shard}.log",
+    wildcard_constraints:
+        source=one_of(NAMES.of(form="caption")),
+    params:
+        program="convert_caption.py",
+        code=code("convert_caption.py"),
+        settings=as_json(conversion),
+
+
+use rule convert_llava as convert_qa with:
+    """Convert a shard of questions and answers."""
+    output:
+        shard="work/convert_qa/{source}/{shard}.parquet",
+        rejects="work/convert_qa/{source}/{shard}.rejects.parquet",
+        summary="work/convert_qa/{source}/{shard}.json",
+    log:
+        "logs/convert_qa/{source}/{shard}.log",
+    wildcard_constraints:
+        source=one_of(NAMES.of(form="qa")),
+    params:
+        program="convert_qa.py",
+        code=code("convert_qa.py"),
+        settings=as_json(conversion),
+
+
+use rule convert_llava as convert_ocr with:
+    """Convert a shard of pages with the text on them."""
+    output:
+        shard="work/convert_ocr/{source}/{shard}.parquet",
+        rejects="work/convert_ocr/{source}/{shard}.rejects.parquet",
+        summary="work/convert_ocr/{source}/{shard}.json",
+    log:
+        "logs/convert_ocr/{source}/{shard}.log",
+    wildcard_constraints:
+        source=one_of(NAMES.of(form="ocr")),
+    params:
+        program="convert_ocr.py",
+        code=code("convert_ocr.py"),
+        settings=as_json(conversion),
 
 
 rule gather_parts:

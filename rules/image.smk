@@ -1,8 +1,8 @@
-"""Pictures of the OneVision artifacts, reasoned over by the vision teacher and judged.
+"""Pictures of artifacts whose entry says image_reasoning, reasoned over by the vision teacher and judged.
 
 Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
-in:   data/llavaonevision_converted/*.parquet, work/servers/{name}/probe.json
+in:   data/{name}.parquet, work/servers/{name}/probe.json
 mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
       work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/image_thinking.parquet
@@ -10,7 +10,7 @@ out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/im
 
 
 rule sample_images:
-    """Draw single-round rows of a OneVision artifact, always the same ones for a seed."""
+    """Draw single-round rows of an artifact, always the same ones for a seed."""
     input:
         artifact=ancient(ARTIFACT),
         summary="work/assemble_artifact/{name}.json",
@@ -21,7 +21,7 @@ rule sample_images:
     log:
         "logs/sample_images/{name}.log",
     wildcard_constraints:
-        name=one_of(NAMES.onevision),
+        name=one_of(NAMES.sampled),
     conda:
         "../envs/base.yaml"
     resources:
@@ -31,7 +31,7 @@ rule sample_images:
         code=code("sample_images.py"),
         settings=as_json(
             lambda wildcards: {
-                "folder": NAMES.onevision[wildcards.name],
+                "folder": str(Path(NAMES.entries[wildcards.name]["files"][0]).parent),
                 "count": IMAGE["samples_per_config"],
                 "seed": config["seed"],
             }

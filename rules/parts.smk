@@ -24,6 +24,12 @@ def find_file(source, name):
     return list_files(source)[name]
 
 
+def conversion(wildcards):
+    """How a shard is converted: by its source's entry, and as many rows as are read."""
+    take = find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
+    return {"take": take, **settings.conversion_settings(config, NAMES.entries[wildcards.source])}
+
+
 def list_raw_files(source):
     """A source's raw files that are read; their summaries alone say whether they changed."""
     return [ancient(f"raw/{source}/{shard}") for shard in needed_shards(source)]
@@ -35,7 +41,7 @@ def list_text_batches():
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-IMAGE_BATCHES = cut_batches(list(NAMES.onevision), IMAGE["batch_size"] // IMAGE["samples_per_config"])
+IMAGE_BATCHES = cut_batches(NAMES.sampled, IMAGE["batch_size"] // IMAGE["samples_per_config"])
 
 
 def list_samples(wildcards):
@@ -56,8 +62,8 @@ def list_parts(wildcards):
         return read + [f"work/render_text/{batch}.json" for batch in list_text_batches()]
     if name == "image_thinking":
         return [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
-    converter = "convert_synthdog" if name in NAMES.synthdog else "convert_llava"
-    return [f"work/{converter}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
+    form = NAMES.entries[name]["form"]
+    return [f"work/convert_{form}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
 
 
 def list_part_files(wildcards):
@@ -91,7 +97,7 @@ def checkpoints_of(*names):
 
 def other_states_of(name):
     """The summaries of the artifacts that image_thinking samples: its manifest takes their files' states."""
-    return [f"work/assemble_artifact/{each}.json" for each in NAMES.onevision if name == "image_thinking"]
+    return [f"work/assemble_artifact/{each}.json" for each in NAMES.sampled if name == "image_thinking"]
 
 
 def write_missing_manifests():

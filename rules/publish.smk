@@ -138,7 +138,7 @@ rule publish_card:
         "../envs/base.yaml"
     params:
         code=code("publish_card.py"),
-        about=as_json(card.card_settings(config)),
+        about=as_json(card.card_settings(config, NAMES)),
     shell:
         "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q}"
         " --publish {output.card:q} --data data 2> {log:q}"
@@ -190,7 +190,7 @@ rule publish_report:
         runtime=grow(60),
     params:
         code=code("publish_report.py"),
-        notice=card.card_settings(config)["notice"] or "",
+        notice=card.card_settings(config, NAMES)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats"

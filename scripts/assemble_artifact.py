@@ -15,7 +15,7 @@ from prep.runtime import process_pool, program
 from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json
-from prep.storage.schema import IMAGE, KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
 from prep.storage.shards import RowWriter, open_artifact
 from prep.storage.summary import write_summary
 
@@ -31,7 +31,7 @@ def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBa
     converted, else UserError.
     """
     if part["raw"]:
-        raw = parquet.Reader(part["raw"]["path"], [parquet.PICTURE])
+        raw = parquet.Reader(part["raw"]["path"], [parquet.pictures(part["raw"]["image"])])
         if raw.footer_sha256 != part["raw"]["footer_sha256"]:
             raise UserError(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
         yield from join_pictures(read_stored(path, KEPT), raw.batches(find_last_row(path) + 1))
@@ -72,16 +72,16 @@ def join_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch])
             return
         rows = ahead.slice(0, bisect_left(ahead.column("row").to_pylist(), stop)).combine_chunks()
         ahead = ahead.slice(rows.num_rows)
-        yield from _add_pictures(rows, batch.column("image"), start).to_batches()
+        yield from _add_pictures(rows, batch.column(0), start).to_batches()
         start = stop
     if ahead.num_rows or next(kept, None) is not None:
         raise UserError(f"a raw shard ends after {start} rows, and more were converted; convert it again")
 
 
-def _add_pictures(rows: pa.Table, image: pa.StructArray, start: int) -> pa.Table:
-    if rows.num_rows < len(image):
-        image = image.take(pc.subtract(rows.column("row"), start).combine_chunks())
-    images = pa.FixedSizeListArray.from_arrays(image.cast(IMAGE), 1).cast(TRAINING.field("images").type)
+def _add_pictures(rows: pa.Table, images: pa.ListArray, start: int) -> pa.Table:
+    if rows.num_rows < len(images):
+        images = images.take(pc.subtract(rows.column("row"), start).combine_chunks())
+    images = images.cast(TRAINING.field("images").type)
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 
 

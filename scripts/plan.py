@@ -145,8 +145,8 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     model = about["models"][line["server"]]
     manner = request.manner(kind, model, about[what]["sampling"][kind], template)
     rows = journals[line["server"]].get(_encode_manner(manner), {})
-    of_picture = what == "image"
-    return {id_: rows[id_] for id_ in rows if id_.startswith("llavaonevision_converted/") == of_picture}
+    of_picture, pictures = what == "image", tuple(f"{name}/" for name in about["sampled"])
+    return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
 
 def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:

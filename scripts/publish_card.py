@@ -92,7 +92,8 @@ def build_card(manifest: dict, about: dict) -> str:
     """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
-    `licence` and `note`; `teachers` by artifact, each with the models `teacher` and `judge`.
+    `licence` and `note`; `forms` of converted artifacts; `teachers` by artifact, each with the models
+    `teacher` and `judge`.
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
@@ -104,6 +105,11 @@ def build_card(manifest: dict, about: dict) -> str:
         origins=collect_origins(manifests, about["licences"]),
         configs=list_configs(manifests),
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
+        others={
+            name: about["forms"][name]
+            for name in names
+            if name in about["forms"] and not name.startswith(tuple(KINDS.values()))
+        },
         rejected=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
         example=next(((m["name"], glob_files(m)) for m in manifests if not m["empty"]), None),

@@ -4,7 +4,7 @@
 import argparse
 import hashlib
 import logging
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from prep.records import ids, seeding
 from prep.records.tags import IMAGE_TAG
@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def is_eligible(messages: list[dict]) -> bool:
-    """Whether a row is one question and one answer, and the question has text besides the tag."""
-    return len(messages) == 2 and bool(messages[0]["content"].replace(IMAGE_TAG, "").strip())
+    """Whether a row is a question about one picture and an answer; the question has text besides the tag."""
+    question = messages[0]["content"]
+    return len(messages) == 2 and question.count(IMAGE_TAG) == 1 and question.strip() != IMAGE_TAG
 
 
 def sample_positions(artifact: Path, count: int, seed: int) -> list[int]:
@@ -39,7 +40,7 @@ def build_question(row: dict, name: str, folder: str) -> dict:
         "id": row["id"],
         "source": name,
         "source_id": row["source_id"],
-        "source_file": f"{folder}/{stem}.parquet",
+        "source_file": str(PurePosixPath(folder, f"{stem}.parquet")),
         "row": number,
         "question": user["content"],
         "reference": assistant["content"],

@@ -236,7 +236,7 @@ def picture(row: int) -> dict:
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 9), st.integers(1, 9))
 def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, kept_batch: int) -> None:
     rows, kept = len(fates), [row for row, fate in enumerate(fates) if fate]
-    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
+    raw = pa.table({"image": [[picture(row)] for row in range(rows)]}, pa.schema([parquet.pictures("image")]))
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in kept]
     texts = pa.Table.from_pylist(texts, KEPT)
     found = join_pictures(iter(texts.to_batches(kept_batch)), iter(raw.to_batches(raw_batch)))
@@ -251,7 +251,7 @@ def test_every_kept_row_gets_its_own_picture(fates: list[bool], raw_batch: int, 
 def test_no_kept_row_is_left_out_where_pictures_end_early(rows: int) -> None:
     texts = [{"row": row, "id": f"{row}", "source_id": None, "messages": []} for row in (1, 4)]
     kept = pa.Table.from_pylist(texts, KEPT).to_batches(1)
-    raw = pa.table({"image": [picture(row) for row in range(rows)]}, pa.schema([parquet.PICTURE]))
+    raw = pa.table({"image": [[picture(row)] for row in range(rows)]}, pa.schema([parquet.pictures("image")]))
     with pytest.raises(UserError, match=f"ends after {rows} rows"):
         list(join_pictures(iter(kept), iter(raw.to_batches(2))))
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import converted
 import nasty
-from convert_llava import COLUMNS, build_text, decode_turn
+from convert_llava import LLAVA
 from converted import FILE, broken_invariants, outputs, raw_summary, spelled
-from prep.convert.shard import Text
+from prep.convert.shard import Row
 from prep.records.reason import Reason
 from prep.storage import parquet
 from running import run
@@ -23,36 +23,19 @@ MESSAGES = [{"content": "<image>\nWhat?", "role": "user"}, {"content": "A cat.",
 
 
 def test_a_turn_is_its_speaker_and_text() -> None:
-    assert decode_turn({"from": b"gpt", "value": "字".encode()}) == ("gpt", "字")
-    assert decode_turn({"from": None, "value": b""}) == (None, "")
-    assert decode_turn(None) == (None, None)
+    assert LLAVA.read_turn({"from": b"gpt", "value": "字".encode()}) == ("gpt", "字")
+    assert LLAVA.read_turn({"from": None, "value": b""}) == (None, "")
+    assert LLAVA.read_turn(None) == (None, None)
 
 
-@pytest.mark.parametrize("source_id", [b"000000001", b"", None])
-def test_a_row_keeps_its_sources_id(source_id: bytes | None) -> None:
-    assert build_text(source_id, TURNS, True) == Text(parquet.decode(source_id), MESSAGES)
+def build(turns: list | None, prepend_tag: bool = True, pictures: int | None = None) -> list | tuple:
+    return LLAVA.build_messages(Row("a:0", pictures), turns, prepend_tag)
 
 
 def test_a_conversation_that_breaks_a_rule_gives_its_reason() -> None:
-    assert build_text(b"7", TURNS, False) == Text("7", None, (Reason.NO_IMAGE_TAG, ""))
-    assert build_text(b"7", None, True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
-    assert build_text(b"7", [], True) == Text("7", None, (Reason.NO_CONVERSATION, ""))
-
-
-@pytest.mark.parametrize(
-    ("source_id", "turns"),
-    [
-        (b"\xff", TURNS),
-        (b"7", [{"from": b"\xff", "value": b""}, TURNS[1]]),
-        (b"7", [TURNS[0], {"from": b"gpt", "value": b"A\xff"}]),
-        (b"\xff", None),
-    ],
-)
-def test_text_that_is_not_utf8_is_the_reason(source_id: bytes, turns: list | None) -> None:
-    found = build_text(source_id, turns, True)
-    assert found.messages is None
-    assert found.rejection[0] == Reason.TEXT_NOT_UTF8
-    assert "0xff" in found.rejection[1]
+    assert build(TURNS) == MESSAGES
+    assert build(TURNS, False) == (Reason.NO_IMAGE_TAG, "")
+    assert build(None) == build([]) == (Reason.NO_CONVERSATION, "")
 
 
 def test_rows_of_a_shard_stay_in_order_and_apart(tmp_path: Path) -> None:
@@ -63,18 +46,17 @@ def test_rows_of_a_shard_stay_in_order_and_apart(tmp_path: Path) -> None:
         {"id": b"b", "conversations": TURNS + TURNS[:1]},
         {"id": b"c", "conversations": TURNS},
     ]
-    found = [build_text(row["id"], row["conversations"], True) for row in texts]
-    assert [text.source_id for text in found] == ["a", None, None, "b", "c"]
-    assert [text.messages for text in found] == [MESSAGES, None, None, None, MESSAGES]
+    texts.append({"id": b"d", "conversations": [TURNS[0], {"from": b"gpt", "value": b"A\xff"}]})
     reasons = [None, Reason.NO_CONVERSATION, Reason.TEXT_NOT_UTF8, Reason.ODD_TURNS, None]
-    assert [text.rejection and text.rejection[0] for text in found] == reasons
-
-    kinds = pa.schema([parquet.PICTURE, pa.field(COLUMNS[0], pa.binary()), COLUMNS[1]])
+    reasons.append(Reason.TEXT_NOT_UTF8)
+    columns = [parquet.PICTURE, pa.field("id", pa.binary()), LLAVA.column("conversations")]
+    kinds = pa.schema(columns)
     rows = [{"image": {"bytes": nasty.plain(), "path": None}} | row for row in texts]
     pq.write_table(pa.Table.from_pylist(rows, kinds), tmp_path / "raw.parquet")
     out = converted.llava(tmp_path / "raw.parquet", tmp_path)
     assert out.fates == spelled(reasons)
     assert [(row["source_id"], row["messages"]) for row in out.rows] == [("a", MESSAGES), ("c", MESSAGES)]
+    assert all("0xff" in row["detail"] for row in out.rejected if row["reason"] == Reason.TEXT_NOT_UTF8)
 
 
 cells = st.none() | st.binary(max_size=8) | st.text(max_size=8).map(lambda text: text.encode())
@@ -89,13 +71,17 @@ fair = st.lists(st.tuples(cells, cells), min_size=1, max_size=2).map(
 )
 
 
-@given(cells, st.none() | st.lists(turns, max_size=4) | fair, st.booleans())
-def test_any_row_has_messages_or_one_reason(source_id: bytes | None, conversation, prepend_tag: bool) -> None:
-    found = build_text(source_id, conversation, prepend_tag)
-    assert (found.messages is None) != (found.rejection is None)
-    if found.messages:
-        assert broken_invariants({"messages": found.messages, "images": [{"bytes": b"a picture"}]}) == []
-        assert found.source_id == (None if source_id is None else source_id.decode())
+@given(st.none() | st.lists(turns, max_size=4) | fair, st.booleans(), st.none() | st.integers(1, 3))
+def test_any_row_has_messages_or_one_reason(conversation, prepend_tag: bool, pictures: int | None) -> None:
+    try:
+        found = build(conversation, prepend_tag, pictures)
+    except UnicodeDecodeError:
+        return
+    if isinstance(found, list):
+        row = {"messages": found, "images": [{"bytes": b"a picture"}] * (pictures or 1)}
+        assert set(broken_invariants(row)) <= ({"one picture", "no tag later"} if pictures else set())
+    else:
+        assert isinstance(found[0], Reason)
 
 
 @pytest.mark.parametrize("missing_tag", ["prepend", "reject"])
@@ -106,6 +92,7 @@ def test_the_program_converts_a_nasty_shard(missing_tag: str, tmp_path: Path) ->
     done = run(
         *("convert_llava.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
         *("--name", "NAME"),
+        *("--columns", '{"image": "image", "id": "id", "turns": "conversations"}'),
         *("--missing-tag", missing_tag, "--check", "decode", "--max-pixels", 89_478_485, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )

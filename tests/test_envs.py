@@ -79,7 +79,7 @@ def rule_programs() -> dict[str, str]:
 
 def test_every_rule_finds_what_its_program_imports_in_its_conda_environment():
     programs = rule_programs()
-    assert {"plan", "convert_llava", "convert_synthdog", "render_text", "publish_report"} <= programs.keys()
+    assert {"plan", "convert_llava", "convert_ocr", "render_text", "publish_report"} <= programs.keys()
     missing = {program: imports(program) - pins(env).keys() for program, env in programs.items()}
     assert not {program: names for program, names in missing.items() if names}
 

@@ -77,7 +77,7 @@ def test_a_bad_shard_is_named_with_what_is_wrong(name: str, tmp_path: Path) -> N
         "image a number": "column image is int64, wanted is a struct of bytes, path",
         "bytes a list": "column image.bytes is list<element: int8>, wanted is text or bytes",
         "bytes a number": "column image.bytes is int8, wanted is text or bytes",
-        "column of another type": "column image is binary, wanted is a struct of bytes, path",
+        "column of another type": "column image is string, wanted is a struct of bytes, path",
     }
     assert expected.get(name, "") in said
 

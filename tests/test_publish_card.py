@@ -55,6 +55,7 @@ def about(**changes: object) -> dict:
     models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B"}
     return {
         "notice": None,
+        "forms": {},
         "licences": {ALPACA: {"licence": "CC-BY-NC-4.0", "note": ""}},
         "teachers": {"text2image": models, "image_thinking": models},
     } | changes

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import convert_llava
 import converted
 import nasty
+from convert_llava import LLAVA
 from converted import FILE, Converted, broken_invariants, outputs, raw_summary, spelled
 from prep.convert import shard
 from prep.convert.shard import Conversion
@@ -115,10 +115,11 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
         return [], []
 
     monkeypatch.setattr(shard, "convert_rows", look)
-    source = parquet.Reader(raw, [parquet.PICTURE, *convert_llava.COLUMNS])
-    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "build_text": list, "check": "decode"}
+    source = parquet.Reader(raw, [parquet.pictures("image"), "id", LLAVA.column("conversations")])
+    about = {"raw": raw, "sha256": "", "take": None, "columns": (), "check": "decode", "image": "image"}
+    about |= {"source_id": None, "build_messages": list}
     job = Conversion(name="a", file="b", max_pixels=1, threads=2, **about)
-    assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
+    assert len(list(shard.convert_batches(job, source.batches(), Pool(), False))) == len(rows)
     assert alone == [0]
     assert max(most) <= 50_000 + 25_000
     assert on_the_way == 0
@@ -170,6 +171,7 @@ def test_the_summary_tells_a_changed_part(tmp_path: Path) -> None:
             "path": str(tmp_path / "raw.parquet"),
             "sha256": "the sha256 listed",
             "footer_sha256": hashlib.sha256(footer).hexdigest(),
+            "image": "image",
         },
         "files": {
             name: {"rows": pq.read_metadata(path).num_rows, "sha256": sha256(path)}
@@ -208,6 +210,7 @@ def test_a_missing_file_is_no_bad_shard(tmp_path: Path) -> None:
 def flags(raw: Path, out: Converted, **changes: object) -> list[object]:
     given = {
         **{"raw": raw, "raw-summary": raw_summary(raw), "name": "NAME", "missing-tag": "prepend"},
+        "columns": '{"image": "image", "id": "id", "turns": "conversations"}',
         **{"check": "decode", "max-pixels": 89_478_485, "on-bad-shard": "fail", "threads": 2},
         **{"shard": out.shard, "rejects": out.rejects, "summary": out.summary},
         **changes,

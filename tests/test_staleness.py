@@ -268,7 +268,7 @@ def test_an_interrupted_stage_3_goes_on_under_new_listings(built: Built, copy: C
 
 
 def test_a_program_edited(built: Built) -> None:
-    with edited(built, "render_text.py", "convert_synthdog.py"):
+    with edited(built, "render_text.py", "convert_ocr.py"):
         planned = built.plan()
     assert planned == (
         jobs("render_text", *TEXT_BATCHES) | down("text2image", *PAGES) | conversions(built, *PAGES)

@@ -92,9 +92,12 @@ def test_an_address_that_is_none_or_holds_a_password(url: str, said: str) -> Non
         check_url("servers.a.base_urls", url)
 
 
-def test_servers_get_the_defaults_of_the_schema_and_sources_its_order() -> None:
-    config = checked({})
-    assert list(config["sources"]) == list(SCHEMA["properties"]["sources"]["properties"])
+def test_servers_get_the_defaults_of_the_schema_and_sources_keep_their_order() -> None:
+    config = checked({"sources": {"synthdog_zh": {"revision": "a"}, "LLaVA_ReCap_558K": {"revision": "b"}}})
+    assert [*config["sources"]] == [
+        *("LLaVA_ReCap_558K", "LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M"),
+        *("synthdog_en", "synthdog_zh"),
+    ]
     defaults = {key for key, value in SCHEMA["$defs"]["server"]["properties"].items() if "default" in value}
     assert all(defaults <= server.keys() for server in config["servers"].values())
 

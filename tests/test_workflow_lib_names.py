@@ -5,7 +5,8 @@ import re
 import pytest
 from test_workflow_lib_config import checked
 
-from workflow_lib.names import Names, artifact_of, cut_batches, one_of, target_lines
+from workflow_lib.entries import artifact_of
+from workflow_lib.names import Names, cut_batches, one_of, target_lines
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from workflow_lib.servers import ServerSettings
 from workflow_lib.settings import (
     as_json,
     content_sha256,
-    image_settings,
+    conversion_settings,
     prompt_text,
     request_settings,
     write_settings,
@@ -44,8 +44,9 @@ def test_only_what_decides_content_changes_the_digest(tmp_path: Path) -> None:
 def test_the_smaller_pixel_limit_of_a_source_and_of_all_pictures_holds() -> None:
     for limit, own, expected in ((100, 70, 70), (50, 70, 50)):
         config = checked({"images": {"max_pixels": limit}, "sources": {"synthdog_en": {"max_pixels": own}}})
-        assert image_settings(config, "synthdog_en")["max_pixels"] == expected
-        assert image_settings(config, "llavaonevision_converted/iiit5k")["max_pixels"] == limit
+        entries = Names(config).entries
+        assert conversion_settings(config, entries["synthdog_en"])["max_pixels"] == expected
+        assert conversion_settings(config, entries["llavaonevision_converted/iiit5k"])["max_pixels"] == limit
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,8 @@ def test_what_a_small_model_helped_to_make_says_so() -> None:
     config = checked({"servers": {"qwen3": {"mode": "embedded", "model": "tiny"}}})
     assert "embedded model tiny" in notice_of(config, "text2image")
     assert notice_of(config, "image_thinking") == notice_of(config, "synthdog_en") == ""
-    assert card_settings(config)["notice"] == notice_of(config, "text2image")
-    assert card_settings(checked({}))["notice"] is None
+    assert card_settings(config, Names(config))["notice"] == notice_of(config, "text2image")
+    assert card_settings(checked({}), Names(checked({})))["notice"] is None
 
 
 def test_failures_are_the_last_lines_of_this_runs_logs(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from test_workflow_lib_config import checked
 
+from workflow_lib.entries import missing_tag
 from workflow_lib.names import Names
 from workflow_lib.sources import (
     configured_sources,
     mirror_digest,
-    missing_tag,
     moving_revisions,
     read_listing,
     reading_mb,
@@ -23,7 +23,7 @@ SHA = "0123456789" * 4
 def test_every_source_says_where_it_is_and_what_is_read() -> None:
     config = checked({"onevision": {"configs": ["geo170k(qa)"], "revision": SHA}})
     names = Names(config)
-    sources = configured_sources(config, names)
+    sources = configured_sources(names)
     assert list(sources) == [*names.converted, *names.questions]
     assert sources["llavaonevision_converted/geo170k_qa"] == {
         "repo": "lmms-lab/LLaVA-OneVision-Data",
@@ -56,9 +56,9 @@ def test_a_mirror_is_listed_anew_when_a_file_of_the_source_changes(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("config", "policy"),
-    [(None, "prepend"), ("ai2d(cauldron,llava_format)", "prepend"), ("geo170k(qa)", "reject")],
+    [("ai2d(cauldron,llava_format)", "prepend"), ("geo170k(qa)", "reject")],
 )
-def test_a_missing_tag_is_put_in_front_where_sources_leave_it_out(config: str | None, policy: str) -> None:
+def test_a_missing_tag_is_put_in_front_where_sources_leave_it_out(config: str, policy: str) -> None:
     assert missing_tag(config) == policy
 
 

@@ -3,18 +3,10 @@
 from typing import Any
 
 from workflow_lib.config import ROLES
+from workflow_lib.names import Names
 
-# Licences as the sources' own cards name them.
-LICENCES = {
-    "tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"},
-    "lmms-lab/LLaVA-OneVision-Data": {
-        "licence": "Apache-2.0",
-        "note": "each config has terms of its own source",
-    },
-    "lmms-lab/LLaVA-ReCap-558K": {"licence": "none named", "note": ""},
-    "lmms-lab/LLaVA-ReCap-CC3M": {"licence": "none named", "note": ""},
-    "lmms-lab/LLaVA-ReCap-CC12M": {"licence": "none named", "note": ""},
-}
+# Licences of sources of questions as their own cards name them; others stand in their entries.
+LICENCES = {"tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"}}
 TASK_OF = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}
 """The config key of each artifact that servers help to make."""
 
@@ -37,11 +29,22 @@ def notice_of(config: dict[str, Any], name: str) -> str:
     )
 
 
-def card_settings(config: dict[str, Any]) -> dict[str, Any]:
+def licences_of(names: Names) -> dict[str, dict[str, str]]:
+    """The licence of each repository and a note, by the first entry that has one."""
+    found = dict(LICENCES)
+    for entry in names.entries.values():
+        if entry["licence"]:
+            about = {"licence": entry["licence"], "note": entry["note"] or ""}
+            found.setdefault(entry["repo"], about)
+    return found
+
+
+def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     """What publish_card takes besides the manifest."""
     return {
         "notice": next(filter(None, (notice_of(config, name) for name in TASK_OF)), None),
-        "licences": LICENCES,
+        "licences": licences_of(names),
+        "forms": {name: entry["form"] for name, entry in names.entries.items()},
         "teachers": {
             name: {role: server["model"] for role, server in servers_of(config, name).items()}
             for name in TASK_OF

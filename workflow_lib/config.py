@@ -51,9 +51,6 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
         if place.endswith(".api_key_env"):  # it may hold the key itself, which must not be shown
             fail(f"{place}: is no name of a variable; put the key into a variable, and its name here")
         fail(f"{place}: {error.message}")
-    # Merging moves a key that a further file names to the front; artifacts keep the schema's order.
-    order = schema["properties"]["sources"]["properties"]
-    config["sources"] = {name: config["sources"][name] for name in order}
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}

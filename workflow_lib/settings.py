@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from workflow_lib.config import ROLES, TASKS, fail
+from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
 
 CONTENT_KEYS = (
-    *("sources", "onevision", "images", "on_bad_shard"),
+    *("images", "on_bad_shard"),
     *("text_reasoning", "image_reasoning", "render", "seed"),
 )
-"""The config keys that decide what artifacts hold; the others say where and how large things run."""
+"""The config keys that decide what artifacts hold, besides the entries of sources; the others say where and
+how large things run."""
 
 
 def prompt_text(config: dict[str, Any], task: str) -> str:
@@ -47,6 +49,7 @@ def fonts_sha256(config: dict[str, Any]) -> str | None:
 def content_sha256(config: dict[str, Any]) -> str:
     """A digest of the config without what only says where and how large things run."""
     content = {key: config[key] for key in CONTENT_KEYS}
+    content["sources"] = {name: content_of(entry) for name, entry in read_entries(config).items()}
     content["render"] = content["render"] | {"fonts": fonts_sha256(config)}
     for task in TASKS:
         used = {role: config["servers"][config[task][role]] for role in ROLES}
@@ -76,12 +79,16 @@ def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, 
     return shared | own | {mode: values for mode, values in given["sampling"].items() if mode != "judge"}
 
 
-def image_settings(config: dict[str, Any], source: str) -> dict[str, Any]:
-    """Which pictures of a shard are kept; a source may have a pixel limit of its own."""
+def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """How the rows of a source are converted; a source may have a pixel limit of its own.
+
+    The seed decides only which of several prompts a row has.
+    """
     limit = config["images"]["max_pixels"]
-    own = config["sources"].get(source, {}).get("max_pixels", limit)
-    images = config["images"] | {"max_pixels": min(limit, own)}
-    return images | {"on_bad_shard": config["on_bad_shard"]}
+    images = config["images"] | {"max_pixels": min(limit, entry["max_pixels"] or limit)}
+    prompts = entry.get("prompts") or []
+    seed = {"prompt_seed": config["seed"]} if len(prompts) > 1 else {}
+    return form_of(entry) | seed | images | {"on_bad_shard": config["on_bad_shard"]}
 
 
 def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +152,7 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     text, image = (config[task] | {"prompt": prompt_text(config, task)} for task in TASKS)
     return {
         "converted": names.converted,
-        "sampled": list(names.onevision),
+        "sampled": names.sampled,
         "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
         "text": text,
         "image": image,

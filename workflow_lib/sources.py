@@ -17,11 +17,9 @@ Source = dict[str, Any]
 """A source's `repo`, `revision`, `patterns` of files, and `take`: how many rows are read, None for all."""
 
 
-def configured_sources(config: dict[str, Any], names: Names) -> dict[str, Source]:
+def configured_sources(names: Names) -> dict[str, Source]:
     """Every source by its name: those of converted artifacts, then those of questions."""
-    found = {name: source_of(given, "data/train-*.parquet") for name, given in config["sources"].items()}
-    for name, folder in names.onevision.items():
-        found[name] = source_of(config["onevision"], f"{folder}/train-*.parquet")
+    found = {name: source_of(entry, *entry["files"]) for name, entry in names.entries.items()}
     for name, given in names.questions.items():
         found[name] = source_of(given, *given.get("files", QUESTION_FILES))
     return found
@@ -78,13 +76,6 @@ def read_listing(listing: Path) -> dict[str, dict[str, Any]]:
 def _read_listing(listing: Path, _changed: int) -> dict[str, dict[str, Any]]:
     files = json.loads(listing.read_text(encoding="utf-8"))["files"]
     return {Path(file["file"]).name: file for file in files}
-
-
-def missing_tag(onevision_config: str | None) -> str:
-    """What to do with a first turn without `<image>`: put one in front where the source leaves it out."""
-    repaired = ("cauldron", "llava_format")
-    leaves_out = onevision_config is None or any(word in onevision_config for word in repaired)
-    return "prepend" if leaves_out else "reject"
 
 
 def reading_mb(source: str, attempt: int) -> int:

@@ -139,7 +139,7 @@ def test_conversions_go_in_array_jobs_once_the_shards_are_fetched(cluster, hub, 
     assert done.returncode == 0, done.output[-3000:]
     done = Build(slurm.folder, config).run("raw_shards", "--notemp")
     assert done.returncode == 0, done.output[-3000:]
-    arrays = ("--slurm-array-jobs", "convert_llava,convert_synthdog", "--jobs", "1000")
+    arrays = ("--slurm-array-jobs", "convert_llava,convert_ocr", "--jobs", "1000")
     done = slurm.run(*arrays, "shards")
     assert done.returncode == 0, done.output[-3000:]
     converted = list(slurm.folder.glob("work/convert_*/*/*.json"))

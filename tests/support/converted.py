@@ -9,14 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import assemble_artifact
-import convert_llava
-import convert_synthdog
+import convert_ocr
+from convert_llava import LLAVA
 from prep.convert import shard as conversion
 from prep.records.reason import Reason
 from prep.records.tags import MEDIA_TAG, THINK_TAG
 from prep.storage import atomic
 from prep.storage.schema import TRAINING
 from prep.storage.summary import write_summary
+
+PROMPTS = {
+    "en": "Please recognize all text in the image and output the text.",
+    "zh": "Please identify the text in this image and output plain text.",
+}
+"""SynthDoG's prompts, as config.yaml has them."""
 
 FILE = "data/train-00000-of-00001.parquet"
 
@@ -77,6 +83,7 @@ def _convert(raw: Path, folder: Path, on_bad_shard: str, **about: Any) -> Conver
     out = outputs(folder)
     origin = {"file": FILE, "sha256": "the sha256 listed"}
     given = origin | {"name": "NAME", "take": None, "check": "decode", "threads": 2} | about
+    given = {"image": "image", "source_id": None, "max_pixels": 89_478_485} | given
     conversion.convert(
         conversion.Conversion(raw=raw, **given), on_bad_shard, out.shard, out.rejects, out.summary
     )
@@ -87,8 +94,8 @@ def llava(
     raw: Path, folder: Path, missing_tag: str = "prepend", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of LLaVA's layout."""
-    build_text = partial(convert_llava.build_text, prepend_tag=missing_tag == "prepend")
-    given = {"columns": convert_llava.COLUMNS, "build_text": build_text, "max_pixels": 89_478_485} | about
+    build = partial(LLAVA.build_messages, prepend_tag=missing_tag == "prepend")
+    given = {"source_id": "id", "columns": [LLAVA.column("conversations")], "build_messages": build} | about
     return _convert(raw, folder, on_bad_shard, **given)
 
 
@@ -96,12 +103,9 @@ def synthdog(
     raw: Path, folder: Path, language: str = "en", on_bad_shard: str = "fail", **about: Any
 ) -> Converted:
     """Convert a shard of SynthDoG's layout."""
-    build = partial(convert_synthdog.build_text, prompt=convert_synthdog.PROMPTS[language])
-    given = {
-        "columns": convert_synthdog.COLUMNS,
-        "build_text": build,
-        "max_pixels": 50_000_000,
-    } | about
+    words = {"path": ["gt_parse", "text_sequence"], "prompts": [PROMPTS[language]], "seed": None}
+    build = partial(convert_ocr.build_messages, **words)
+    given = {"columns": ["ground_truth"], "build_messages": build, "max_pixels": 50_000_000} | about
     return _convert(raw, folder, on_bad_shard, **given)
 
 

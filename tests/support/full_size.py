@@ -67,7 +67,7 @@ def built(folder: Path) -> None:
     listed(folder)
     raw(folder)
     for name in SHARDS:
-        converter = "convert_synthdog" if name.startswith("synthdog") else "convert_llava"
+        converter = "convert_ocr" if name.startswith("synthdog") else "convert_llava"
         for stem in shards(name):
             _empty(folder, f"work/fetch_shard/{name}/{stem}.parquet.json")
             for suffix in (".parquet", ".rejects.parquet", ".json"):

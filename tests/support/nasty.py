@@ -456,7 +456,7 @@ BAD_SHARDS: dict[str, Callable[[Path, pa.Table], Any]] = {
         path,
     ),
     "column of another type": lambda path, table: pq.write_table(
-        table.set_column(table.column_names.index("image"), "image", pa.array([b"a"] * len(table))), path
+        table.set_column(table.column_names.index("image"), "image", pa.array(["a.png"] * len(table))), path
     ),
     "image a number": lambda path, table: pq.write_table(_replaced(table, "image", 7, pa.int64()), path),
     "bytes a list": lambda path, table: pq.write_table(

@@ -4,6 +4,7 @@ Pictures are checked here and not copied: they stay in the raw shard until the a
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections import deque
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +22,7 @@ import pyarrow.compute as pc
 from prep.convert import image_check
 from prep.records.ids import row_id
 from prep.records.reason import Reason, Rejection
+from prep.records.seeding import hash_names
 from prep.runtime import process_pool, program
 from prep.storage import parquet
 from prep.storage.atomic import read_json
@@ -31,13 +35,18 @@ HELD_BYTES = 64 * 1024 * 1024
 """Rows on their way to other processes take about this much memory at most."""
 
 
-@dataclass(frozen=True)
-class Text:
-    """What the text columns of a row give: its messages, or why it has none."""
+Messages = list[dict[str, str]]
+"""The turns of a training row, each with `content` and `role`."""
 
-    source_id: str | None
-    messages: list[dict[str, str]] | None
-    rejection: Rejection | None = None
+
+class Row(NamedTuple):
+    """What a form is told of a row besides its cells.
+
+    `pictures` is how many it has where the source's column is of lists; None where it is of single pictures.
+    """
+
+    id: str
+    pictures: int | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,10 @@ class Conversion:
     """The parameters of one shard's conversion.
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
-    read, from the first (None: all). `columns` are the source's own beside the picture (see parquet.Reader);
-    `build_text` turns a row's cells of them into its Text. `threads` is the number of processes that decode.
+    read, from the first (None: all). `image` is the column of pictures, `source_id` that of the source's own
+    ids (None: it has none). `columns` are those of the source's form (see parquet.Reader); `build_messages`
+    turns a Row and its cells of them into messages, or says why it has none. `threads` is the number of
+    processes that decode.
     """
 
     raw: Path
@@ -54,15 +65,17 @@ class Conversion:
     sha256: str
     name: str
     take: int | None
+    image: str
+    source_id: str | None
     columns: Sequence[str | pa.Field]
-    build_text: Callable[..., Text]
+    build_messages: Callable[..., Messages | Rejection]
     check: image_check.Check
     max_pixels: int
     threads: int
 
 
-def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Namespace:
-    """The flags of a converting program: those that all share, and one of its own, as (flag, choices)."""
+def build_parser(doc: str) -> program.Parser:
+    """The flags that all converting programs share; `columns` names the source's columns by their role."""
     parser = program.parser(doc)
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
     parser.add_argument("--raw-summary", type=Path, required=True, help="its summary")
@@ -72,15 +85,30 @@ def parse_arguments(doc: str, own: tuple[str, tuple[str, ...]]) -> argparse.Name
     parser.add_argument("--max-pixels", type=int, required=True)
     parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument(own[0], choices=own[1], required=True)
+    parser.add_argument("--columns", type=json.loads, required=True, help="JSON: column by role")
     parser.add_argument("--shard", type=Path, required=True, help="out: kept rows, without their pictures")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts and checksums")
-    return parser.parse_args()
+    return parser
 
 
-def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_text: Callable[..., Text]) -> None:
-    """Convert the shard that `parse_arguments` names; see Conversion for `columns` and `build_text`."""
+def add_prompts(parser: program.Parser) -> None:
+    """The flags of a program whose user turns are prompts of the config."""
+    parser.add_argument("--prompts", nargs="+", required=True, help="user turns, of which each row has one")
+    parser.add_argument("--prompt-seed", type=int, help="seed of the choice; left out where there is one")
+
+
+def choose_prompt(row: Row, prompts: Sequence[str], seed: int | None) -> str:
+    """The prompt that a hash of seed and id chooses for a row."""
+    return prompts[0] if seed is None else prompts[hash_names(seed, "prompt", row.id) % len(prompts)]
+
+
+def run(
+    args: argparse.Namespace,
+    columns: Sequence[str | pa.Field],
+    build_messages: Callable[..., Messages | Rejection],
+) -> None:
+    """Convert the shard that the arguments name; see Conversion for `columns` and `build_messages`."""
     raw = read_json(args.raw_summary)["files"]["raw"]
     job = Conversion(
         raw=args.raw,
@@ -88,8 +116,10 @@ def run(args: argparse.Namespace, columns: Sequence[str | pa.Field], build_text:
         sha256=raw["sha256"],
         name=args.name,
         take=args.take,
+        image=args.columns["image"],
+        source_id=args.columns.get("id"),
         columns=columns,
-        build_text=build_text,
+        build_messages=build_messages,
         check=args.check,
         max_pixels=args.max_pixels,
         threads=args.threads,
@@ -105,12 +135,15 @@ def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summ
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        source = parquet.Reader(job.raw, [parquet.PICTURE, *job.columns])
+        columns = [parquet.pictures(job.image), *filter(None, [job.source_id]), *job.columns]
+        source = parquet.Reader(job.raw, columns)
+        several = parquet.is_list(source.file_schema.field(job.image).type)
         with open_decoders(job) as pool:
-            batches = convert_batches(job, source.batches(job.take), pool)
+            batches = convert_batches(job, source.batches(job.take), pool, several)
             keep, drop = write_part(shard, KEPT, rejects, batches)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
+        raw["image"] = job.image
     except parquet.BadShard as bad:
         if on_bad_shard != "reject":
             raise
@@ -134,29 +167,34 @@ def open_decoders(job: Conversion) -> AbstractContextManager[Executor]:
 class Rows:
     """Some rows on their way to another process, from the row numbered `start`.
 
-    `pictures` and `names` are `bytes` and `path` of each picture; `texts` are the source's own columns.
+    `pictures` are those of each row, each as (`bytes`, `path`); `several` tells whether the source's column
+    is of lists. `texts` are the other columns.
     """
 
     start: int
-    pictures: list[bytes | None]
-    names: list[bytes | None]
+    pictures: list[list[tuple[bytes | None, bytes | None]]]
+    several: bool
     texts: pa.RecordBatch
 
     @property
     def nbytes(self) -> int:
         """How much memory they take, about."""
-        return sum(len(picture or b"") for picture in self.pictures) + self.texts.nbytes
+        pictures = sum(len(data or b"") for own in self.pictures for data, _ in own)
+        return pictures + self.texts.nbytes
 
 
-def take_cells(start: int, batch: pa.RecordBatch) -> Rows:
+def take_cells(start: int, batch: pa.RecordBatch, several: bool) -> Rows:
     """The cells of a batch as they are handed to another process."""
-    image = batch.column("image")
-    pictures, names = (pc.struct_field(image, name).to_pylist() for name in ("bytes", "path"))
-    return Rows(start, pictures, names, batch.drop_columns("image"))
+    lists = batch.column(0)
+    flat = lists.flatten()
+    pictures = zip(*(pc.struct_field(flat, name).to_pylist() for name in ("bytes", "path")), strict=True)
+    counts = pc.list_value_length(lists).to_pylist()
+    own = [list(islice(pictures, count)) for count in counts]
+    return Rows(start, own, several, batch.select(range(1, batch.num_columns)))
 
 
 def convert_batches(
-    job: Conversion, batches: Iterator[pa.RecordBatch], pool: Executor
+    job: Conversion, batches: Iterator[pa.RecordBatch], pool: Executor, several: bool
 ) -> Iterator[SplitRows]:
     """Convert each batch, in order.
 
@@ -166,7 +204,7 @@ def convert_batches(
     waiting: deque[tuple[int, Future[SplitRows]]] = deque()
     start = 0
     while (batch := next(batches, None)) is not None:
-        rows = take_cells(start, batch)
+        rows = take_cells(start, batch, several)
         start += batch.num_rows
         del batch  # it must not stay in memory while it is checked, or while the next is read
         large = rows.nbytes > HELD_BYTES
@@ -186,16 +224,39 @@ def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
     own = (column.to_pylist() for column in rows.texts.columns)
-    cells = zip(rows.pictures, rows.names, *own, strict=True)
-    for row, (picture, name, *texts) in enumerate(cells, rows.start):
-        text = job.build_text(*texts)
+    for row, (pictures, *cells) in enumerate(zip(rows.pictures, *own, strict=True), rows.start):
         origin = {"id": row_id(job.name, job.file, row), "row": row}
-        if rejection := find_picture_rejection(picture, name, job.max_pixels, job.check) or text.rejection:
-            reason, detail = rejection
-            rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
+        rejection = find_pictures_rejection(pictures, job.max_pixels, job.check)
+        about = Row(origin["id"], len(pictures) if rows.several else None)
+        source_id, text = read_texts(job, about, cells) if rejection is None else (None, rejection)
+        if isinstance(text, list):
+            kept.append(origin | {"source_id": source_id, "messages": text})
         else:
-            kept.append(origin | {"source_id": text.source_id, "messages": text.messages})
+            reason, detail = text
+            rejected.append(origin | {"source_file": job.file, "reason": reason, "detail": detail})
     return kept, rejected
+
+
+def read_texts(job: Conversion, row: Row, cells: list) -> tuple[str | None, Messages | Rejection]:
+    """A row's source id, and its messages or the first rule that its texts break."""
+    try:
+        source_id = parquet.decode(cells.pop(0)) if job.source_id else None
+        return source_id, job.build_messages(row, *cells)
+    except UnicodeDecodeError as error:
+        return None, (Reason.TEXT_NOT_UTF8, str(error))
+
+
+def find_pictures_rejection(
+    pictures: list[tuple[bytes | None, bytes | None]], max_pixels: int, how: image_check.Check
+) -> Rejection | None:
+    """Why a row's pictures cannot be kept: that of the first that cannot; None where all can."""
+    if not pictures:
+        return Reason.IMAGE_MISSING, "no picture in the list"
+    for number, (data, name) in enumerate(pictures, 1):
+        if rejection := find_picture_rejection(data, name, max_pixels, how):
+            reason, detail = rejection
+            return reason, f"picture {number}: {detail}" if len(pictures) > 1 else detail
+    return None
 
 
 def find_picture_rejection(

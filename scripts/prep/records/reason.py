@@ -22,11 +22,13 @@ class Reason(StrEnum):
     VALUE_MISSING = "value_missing"
     NO_IMAGE_TAG = "no_image_tag"
     SEVERAL_IMAGE_TAGS = "several_image_tags"
+    WRONG_IMAGE_TAGS = "wrong_image_tags"
     MEDIA_TAG_IN_QUESTION = "media_tag_in_question"
     MEDIA_TAG_IN_ANSWER = "media_tag_in_answer"
     THINK_TAG_IN_ANSWER = "think_tag_in_answer"
 
     GROUND_TRUTH_INVALID = "ground_truth_invalid"
+    CHOICE_INVALID = "choice_invalid"
     TEXT_EMPTY = "text_empty"
     MEDIA_TAG_IN_TEXT = "media_tag_in_text"
 

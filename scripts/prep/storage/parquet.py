@@ -45,7 +45,10 @@ RAW_TEXT = pa.binary()
 """A text column is read as bytes: a cell that is not UTF-8 costs its row and no other."""
 
 PICTURE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", RAW_TEXT)]))
-"""The column of pictures of every converted source."""
+"""A column of one picture a row, as the Hugging Face `Image` feature stores it."""
+
+PICTURES = pa.list_(PICTURE.type)
+"""The pictures of each row, in order: what any column of pictures is read as (see `pictures`)."""
 
 # jemalloc, where Arrow has it, is as fast as the default allocator and gives more of the freed memory back:
 # a quarter less memory over a shard of a gigabyte.
@@ -78,6 +81,20 @@ def check_not_lfs_pointer(path: Path) -> None:
         if file.readline(100).startswith(b"version https://git-lfs.github.com/spec/v1"):
             line = "is a Git LFS pointer and not the file itself"
             raise BadShard(path, f"{line}; call git lfs pull in the clone that it is of")
+
+
+def pictures(name: str) -> pa.Field:
+    """The field that reads a column of pictures as PICTURES.
+
+    The column holds one picture a row or a list, each as `{bytes, path}` or as its bytes alone. One picture
+    is a list of one, also where it is null.
+    """
+    return pa.field(name, PICTURES)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column is of lists, in any of Arrow's layouts."""
+    return any(is_layout(kind) for is_layout in LISTS)
 
 
 class Reader:
@@ -210,6 +227,8 @@ def _lacking(wanted: pa.Field, found: pa.Schema | pa.StructType) -> list[str]:
     if found.get_field_index(wanted.name) < 0:
         return [wanted.name]
     has, wants = found.field(wanted.name).type, wanted.type
+    if wants == PICTURES and not is_list(has):
+        wants = wants.value_type
     if pa.types.is_list(wants) and hasattr(has, "value_type"):
         has, wants = has.value_type, wants.value_type
     if pa.types.is_struct(wants) and pa.types.is_struct(has):
@@ -230,8 +249,11 @@ def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = Fals
     """Say that the type of a column or nested field cannot be cast to the wanted one; None if it can."""
     if pa.types.is_null(has):
         return None
+    if wants == PICTURES:
+        one = has.value_type if is_list(has) else has
+        return None if _is_binary(one) else _misfit(name, one, wants.value_type, nested=is_list(has))
     if pa.types.is_list(wants):
-        if any(is_list(has) for is_list in LISTS):
+        if is_list(has):
             return _misfit(name, has.value_type, wants.value_type, nested=True)
         wanted = "a list"
     elif pa.types.is_struct(wants):
@@ -247,8 +269,32 @@ def _misfit(name: str, has: pa.DataType, wants: pa.DataType, nested: bool = Fals
     return f"column {name} is {has}, wanted is {wanted}"
 
 
+def _is_binary(kind: pa.DataType) -> bool:
+    """Whether a column holds bytes; a text is none, since it may be a path or an address."""
+    kinds = ("binary", "large_binary", "fixed_size_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in kinds)
+
+
+def _cast_pictures(column: pa.Array) -> pa.ListArray:
+    """A column of pictures, in any of the layouts that `pictures` names, as PICTURES."""
+    if is_list(column.type):
+        values, counts = column.flatten(), pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
+        ends = pc.cumulative_sum(counts).to_pylist()
+    else:
+        values, ends = column, range(1, len(column) + 1)
+    if _is_binary(values.type):
+        names = pa.nulls(len(values), RAW_TEXT)
+        mask = values.is_null()
+        values = pa.StructArray.from_arrays(
+            [values.cast(pa.binary()), names], fields=list(PICTURE.type), mask=mask
+        )
+    return pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), values.cast(PICTURE.type))
+
+
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """Cast a column; where RAW_TEXT is wanted, a number or a date becomes its text."""
+    if kind == PICTURES:
+        return _cast_pictures(column)
     if kind == RAW_TEXT and (pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type)):
         column = column.cast(pa.string())
     if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):

@@ -1,4 +1,4 @@
-"""SynthDoG's layout: what a page says, taken from JSON that is never evaluated."""
+"""Pages with their text, such as SynthDoG's: what a page says, taken from JSON that is never evaluated."""
 
 import json
 from pathlib import Path
@@ -8,25 +8,30 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_workflow_lib_config import checked
 
 import converted
 import nasty
-from convert_synthdog import PROMPTS, build_text, parse_page_text
-from converted import broken_invariants, outputs, raw_summary
-from prep.convert.shard import Text
+from convert_ocr import build_messages, parse_text
+from converted import PROMPTS, broken_invariants, outputs, raw_summary
+from prep.convert.shard import Row
 from prep.records.reason import Reason
 from running import run
 from workflow import hub
+from workflow_lib.entries import read_entries
 
 PAGES = nasty.pages()
 
 
-def cell(page: nasty.Page) -> str | UnicodeDecodeError | None:
-    """A page's ground truth as it is read from a shard."""
+PATH = ["gt_parse", "text_sequence"]
+
+
+def parse_page_text(ground_truth: str | bytes | None) -> str | tuple[Reason, str]:
+    """A page's text, from its ground truth as a shard has it."""
     try:
-        return page.ground_truth.decode() if isinstance(page.ground_truth, bytes) else page.ground_truth
+        return parse_text(ground_truth.decode() if isinstance(ground_truth, bytes) else ground_truth, PATH)
     except UnicodeDecodeError as error:
-        return error
+        return Reason.TEXT_NOT_UTF8, str(error)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -34,7 +39,7 @@ def test_each_page_has_its_text_or_reason(
     page: nasty.Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = parse_page_text(cell(page))
+    found = parse_page_text(page.ground_truth)
     assert (found if isinstance(found, str) else found[0]) == page.found
     assert list(tmp_path.iterdir()) == []
 
@@ -64,17 +69,23 @@ def test_a_detail_says_what_was_found(ground_truth: str | None, detail: str) -> 
 
 
 def test_the_prompts_are_these() -> None:
-    assert PROMPTS == {
-        "en": "<image>\nPlease recognize all text in the image and output the text.",
-        "zh": "<image>\nPlease identify the text in this image and output plain text.",
-    }
+    """config.yaml has them."""
+    for language, prompt in PROMPTS.items():
+        assert read_entries(checked({}))[f"synthdog_{language}"]["prompts"] == [prompt]
+
+
+def build(cell: bytes | None, path: list[str] = PATH) -> list | tuple:
+    return build_messages(Row("a:0", None), cell, path, ["Read."], None)
 
 
 def test_a_page_is_one_question_and_its_text() -> None:
-    assert build_text(b'{"gt_parse": {"text_sequence": " A. "}}', "<image>\nRead.") == Text(
-        None, [{"content": "<image>\nRead.", "role": "user"}, {"content": "A.", "role": "assistant"}]
-    )
-    assert build_text(None, "<image>\nRead.") == Text(None, None, (Reason.GROUND_TRUTH_INVALID, "null"))
+    assert build(b'{"gt_parse": {"text_sequence": " A. "}}') == [
+        {"content": "<image>\nRead.", "role": "user"},
+        {"content": "A.", "role": "assistant"},
+    ]
+    assert build(None) == (Reason.GROUND_TRUTH_INVALID, "null")
+    assert build(b" A. ", path=[])[1]["content"] == "A."
+    assert build(b" \n", path=[]) == (Reason.TEXT_EMPTY, "")
 
 
 json_values = st.recursive(
@@ -92,7 +103,7 @@ def test_any_ground_truth_has_a_text_that_can_be_stored_or_a_reason(ground_truth
         assert found == json.loads(ground_truth)["gt_parse"]["text_sequence"].strip()
         assert found.encode().decode() == found != ""
         row = {
-            "messages": build_text(ground_truth.encode(), PROMPTS["en"]).messages,
+            "messages": build(ground_truth.encode()),
             "images": [{"bytes": b"a"}],
         }
         assert set(broken_invariants(row)) <= {"no thought"}
@@ -128,15 +139,16 @@ def test_the_program_converts_a_nasty_shard_and_evaluates_nothing(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     done = run(
-        *("convert_synthdog.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
+        *("convert_ocr.py", "--raw", raw, "--raw-summary", raw_summary(raw)),
         *("--name", "NAME"),
-        *("--language", language, "--check", "decode", "--max-pixels", 50_000_000, "--threads", 2),
+        *("--columns", '{"image": "image", "text": "ground_truth"}', "--json-path", *PATH),
+        *("--prompts", PROMPTS[language], "--check", "decode", "--max-pixels", 50_000_000, "--threads", 2),
         *("--on-bad-shard", "fail", "--shard", out.shard, "--rejects", out.rejects, "--summary", out.summary),
     )
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "here").iterdir()) == []
     assert out.fates == [one.value if isinstance(one, Reason) else None for one in found]
-    assert {row["messages"][0]["content"] for row in out.rows} == {PROMPTS[language]}
+    assert {row["messages"][0]["content"] for row in out.rows} == {f"<image>\n{PROMPTS[language]}"}
 
 
 @pytest.mark.parametrize("name", nasty.BAD_SHARDS)

@@ -1,0 +1,99 @@
+"""Entries: each has its form's keys alone, any can be switched off, and old and new words mean the same."""
+
+from typing import Any
+
+import pytest
+from snakemake.exceptions import WorkflowError
+from test_workflow_lib_config import checked
+
+from workflow_lib.entries import artifact_of, form_of
+from workflow_lib.names import Names
+from workflow_lib.settings import content_sha256, conversion_settings
+from workflow_lib.sources import configured_sources
+
+MINE = {"repo": "org/mine", "revision": "main", "stage": 1, "form": "caption", "prompts": ["Describe it."]}
+
+
+def names_of(changes: dict[str, Any]) -> Names:
+    return Names(checked(changes))
+
+
+def test_a_further_entry_is_an_artifact_of_its_stage_with_its_forms_defaults() -> None:
+    names = names_of({"sources": {"mine": MINE | {"columns": {"text": "txt"}, "files": ["a/*.parquet"]}}})
+    assert names.stages["stage1"] == ["LLaVA_ReCap_558K", "mine"]
+    assert names.of(form="caption") == ["mine"]
+    assert form_of(names.entries["mine"]) == {
+        "columns": {"image": "image", "text": "txt"},
+        "prompts": ["Describe it."],
+    }
+    assert configured_sources(names)["mine"]["patterns"] == ["a/*.parquet"]
+
+
+def test_any_entry_can_be_switched_off() -> None:
+    built = ("LLaVA_ReCap_558K", "LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M", "synthdog_en", "synthdog_zh")
+    names = names_of({"onevision": None, "sources": dict.fromkeys(built) | {"mine": MINE}})
+    assert (names.converted, names.sampled) == (["mine"], [])
+
+
+def test_the_seed_decides_only_which_of_several_prompts_a_row_has() -> None:
+    config = checked({"sources": {"mine": MINE, "ours": MINE | {"prompts": ["a", "b"]}}})
+    entries = Names(config).entries
+    assert "prompt_seed" not in conversion_settings(config, entries["mine"])
+    assert "prompt_seed" not in conversion_settings(config, entries["synthdog_en"])
+    assert conversion_settings(config, entries["ours"])["prompt_seed"] == config["seed"]
+
+
+def test_a_onevision_config_in_the_words_of_an_entry_is_the_same() -> None:
+    folder = "ai2d(cauldron,llava_format)"
+    entry = {"repo": "lmms-lab/LLaVA-OneVision-Data", "revision": "main", "stage": 2, "form": "llava"}
+    entry |= {"files": [f"{folder}/train-*.parquet"], "image_reasoning": True, "licence": "Apache-2.0"}
+    entry["note"] = "each config has terms of its own source"
+    old = checked({"onevision": {"configs": [folder]}})
+    new = checked({"onevision": None, "sources": {artifact_of(folder): entry}})
+    assert Names(old).entries == Names(new).entries
+    assert Names(old).stages == Names(new).stages
+    assert content_sha256(old) == content_sha256(new)
+
+
+def test_a_licence_or_another_stage_changes_no_row() -> None:
+    told = MINE | {"licence": "CC-BY-4.0", "note": "cite it", "stage": 2}
+    assert content_sha256(checked({"sources": {"mine": MINE}})) == content_sha256(
+        checked({"sources": {"mine": told}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"form": "chat"}, "sources.mine.form: 'chat' is not one of"),
+        ({"fil": []}, "sources.mine: .*'fil' was unexpected"),
+        ({"files": ["a.csv"]}, r"sources.mine.files.0: 'a.csv' does not match"),
+        ({"prompts": ["<image> a"]}, "sources.mine.prompts.0: "),
+        ({"prompts": []}, "sources.mine.prompts: "),
+        ({"columns": {"txt": "a"}}, "sources.mine.columns: .*'txt' was unexpected"),
+        ({"columns": {"turns": "a"}}, "sources.mine.columns.turns: the form caption has image, id, text"),
+        ({"missing_tag": "reject"}, "sources.mine.missing_tag: the form caption has no such key"),
+        ({"form": "llava"}, "sources.mine.prompts: the form llava has no such key"),
+        ({"stage": 4}, "sources.mine.stage: 4 is not one of"),
+        (
+            {"image_reasoning": True, "files": ["a/*.parquet", "b/*.parquet"]},
+            "sources.mine.image_reasoning: ",
+        ),
+    ],
+)
+def test_an_error_names_the_entry_and_the_key(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(WorkflowError, match=f"^config: {said}"):
+        checked({"sources": {"mine": MINE | changes}})
+
+
+def test_an_entry_without_what_it_needs_is_named() -> None:
+    with pytest.raises(WorkflowError, match=r"^config: sources.mine: 'form' is a required property"):
+        checked({"sources": {"mine": {key: value for key, value in MINE.items() if key != "form"}}})
+    with pytest.raises(WorkflowError, match=r"^config: sources.mine.prompts: the form caption needs one"):
+        checked({"sources": {"mine": {key: value for key, value in MINE.items() if key != "prompts"}}})
+
+
+@pytest.mark.parametrize("name", ["text2image", "a/image_thinking", "manifest/a", "a/synthdog_en"])
+def test_a_name_that_is_taken(name: str) -> None:
+    with pytest.raises(WorkflowError, match=f"^config: sources.{name}: "):
+        checked({"sources": {name: MINE}})

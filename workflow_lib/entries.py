@@ -1,0 +1,120 @@
+"""Config normalisation: what converts a source to an artifact, as one entry with all its keys."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from workflow_lib.config import fail
+
+Entry = dict[str, Any]
+"""A source as `sources` in the config describes it, with the defaults of its form."""
+
+REASONED = ("text2image", "image_thinking")
+"""The artifacts that teachers answer."""
+
+DEFAULTS = {
+    "files": ["data/train-*.parquet"],
+    "max_samples": None,
+    "max_pixels": None,
+    "image_reasoning": False,
+    "licence": None,
+    "note": None,
+}
+"""The keys of every form that may be left out."""
+
+SHARED = {"image": "image", "id": None}
+"""The columns of every form; one that is None is not read."""
+
+FORMS: dict[str, dict[str, Any]] = {
+    "llava": {"columns": SHARED | {"id": "id", "turns": "conversations"}, "missing_tag": "prepend"},
+    "messages": {"columns": SHARED | {"turns": "messages"}, "missing_tag": "prepend"},
+    "caption": {"columns": SHARED | {"text": "text"}, "prompts": None},
+    "qa": {
+        "columns": SHARED | {"question": "question", "answer": "answer", "choices": None, "rationale": None},
+        "answer_by": "text",
+    },
+    "ocr": {"columns": SHARED | {"text": "text"}, "prompts": None, "json_path": []},
+}
+"""The keys of each form beside those of every source, with their defaults; `prompts` must be given."""
+
+OPTIONAL = ("id", "choices", "rationale")
+"""The columns that a source need not have."""
+
+
+def read_entries(config: dict[str, Any]) -> dict[str, Entry]:
+    """The entries of all converted artifacts by name, in order; an error names the entry and the key."""
+    found = {name: complete(given, f"sources.{name}") for name, given in config["sources"].items() if given}
+    found |= expand_onevision(config, found)
+    folders: dict[str, str] = {}
+    for name, entry in found.items():
+        last = PurePosixPath(name).name
+        if (other := folders.setdefault(last, name)) != name:
+            fail(
+                f"sources.{name}: the last part of its name is that of {other}, and training knows both by it"
+            )
+        if last in REASONED or name.split("/")[0] in ("manifest", "rejects"):
+            fail(f"sources.{name}: this name is taken; choose another")
+        if entry["image_reasoning"] and len({PurePosixPath(file).parent for file in entry["files"]}) > 1:
+            fail(f"sources.{name}.image_reasoning: its files must be in one folder of the repository")
+    return found
+
+
+def expand_onevision(config: dict[str, Any], others: dict[str, Entry]) -> dict[str, Entry]:
+    """An entry for each config of `onevision`, all of one repository."""
+    given = config["onevision"]
+    if not given:
+        return {}
+    shared = {key: value for key, value in given.items() if key != "configs"}
+    found: dict[str, Entry] = {}
+    for name in given["configs"]:
+        own = {"files": [f"{name}/train-*.parquet"], "missing_tag": missing_tag(name)}
+        fixed = {"stage": 2, "form": "llava", "image_reasoning": True}
+        artifact = artifact_of(name)
+        if artifact in found:
+            fail("onevision.configs: two of them give the same artifact name; leave one out")
+        if artifact in others:
+            fail(f"onevision.configs: {name} is under sources too, as {artifact}; leave one out")
+        found[artifact] = complete(fixed | shared | own, "onevision")
+    return found
+
+
+def complete(given: Entry, where: str) -> Entry:
+    """An entry with the defaults of its form; fails where it has a key or a column that the form has not."""
+    form = FORMS[given["form"]]
+    allowed = {"repo", "revision", "stage", "form", *DEFAULTS, *form}
+    for key in given:
+        if key not in allowed:
+            fail(f"{where}.{key}: the form {given['form']} has no such key")
+    for role, column in (given.get("columns") or {}).items():
+        if role not in form["columns"]:
+            fail(f"{where}.columns.{role}: the form {given['form']} has {', '.join(form['columns'])}")
+        if column is None and role not in OPTIONAL:
+            fail(f"{where}.columns.{role}: is null, and the form {given['form']} needs it")
+    entry = DEFAULTS | form | given | {"columns": form["columns"] | (given.get("columns") or {})}
+    if "prompts" in form and not entry["prompts"]:
+        fail(f"{where}.prompts: the form {given['form']} needs one at least")
+    return entry
+
+
+def form_of(entry: Entry) -> dict[str, Any]:
+    """What a converting program is told of an entry: its columns, and the other keys of its form."""
+    columns = {role: column for role, column in entry["columns"].items() if column is not None}
+    own = {key: entry[key] for key in FORMS[entry["form"]] if key != "columns"}
+    return own | {"columns": columns}
+
+
+def content_of(entry: Entry) -> Entry:
+    """What of an entry decides the artifact's rows."""
+    return {key: value for key, value in entry.items() if key not in ("stage", "licence", "note")}
+
+
+def artifact_of(onevision_config: str) -> str:
+    """A OneVision config's artifact: `ai2d(cauldron,llava_format)` is …/ai2d_cauldron_llava_format."""
+    name = re.sub(r"[(), -]", "_", onevision_config).rstrip("_")
+    return f"llavaonevision_converted/{name}"
+
+
+def missing_tag(onevision_config: str) -> str:
+    """What to do with a first turn without `<image>`: put one in front where the source leaves it out."""
+    repaired = ("cauldron", "llava_format")
+    return "prepend" if any(word in onevision_config for word in repaired) else "reject"
