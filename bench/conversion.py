@@ -48,6 +48,8 @@ def commands(raw: Path, folder: Path) -> dict[str, list[object]]:
         ASSEMBLE: [
             *(python, ROOT / "scripts/assemble_artifact.py", "--parts", part, "--kind", "converted"),
             *(
+                "--may-be-empty",
+                "none",
                 "--notice",
                 "",
                 "--shard-bytes",

@@ -27,6 +27,8 @@ for server_name, server in SERVERS.items():
             code=code("probe_server.py"),
             model=server.settings["model"],
             server=server_name,
+            forms=as_json(settings.forms_of(config, server_name)),
+            requests=as_json(settings.requests_of(config, server_name)),
         shell:
             "exec probe_server.py --server work/servers/{params.server}/server.json --code {params.code}"
             " --probe {output.probe:q} --details work/servers/{params.server}/details.json 2> {log:q}"

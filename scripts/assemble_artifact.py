@@ -101,6 +101,16 @@ def append_batches(writer: RowWriter, batches: Iterable[pa.RecordBatch]) -> Coun
     return reasons
 
 
+def check_may_be_empty(artifact: Path, lost: Counter, allowed: Path) -> None:
+    """Raise UserError for an artifact that lost every answer, unless `allowed` names it."""
+    if artifact.stem not in read_json(allowed):
+        counts = ", ".join(f"{reason} {count}" for reason, count in lost.most_common())
+        raise UserError(
+            f"{artifact} would be empty, since every answer was rejected: {counts}. What was answered stays"
+            " in the journal. See docs/teachers.md; `allow_empty: true` of its task accepts an empty artifact"
+        )
+
+
 def merge_sources(sources: Iterable[dict]) -> dict:
     """The states of all parts' files, by source and path, in order."""
     states: dict[str, dict] = {}
@@ -116,6 +126,9 @@ def parse_args() -> argparse.Namespace:
         "--parts", type=Path, nargs="*", required=True, help="summaries; each part's files stand beside it"
     )
     parser.add_argument("--kind", choices=SCHEMAS, required=True)
+    parser.add_argument(
+        "--may-be-empty", type=Path, required=True, help="JSON: artifacts that may have no row"
+    )
     parser.add_argument("--notice", nargs="?", const="", required=True, help="what the file must say")
     parser.add_argument(
         "--shard-bytes", type=int, required=True, help="most bytes of a file; 0: one file of any size"
@@ -138,13 +151,18 @@ def main() -> None:
         open_artifact(args.artifact, marked, args.shard_bytes) as (keep, artifact),
         parquet.open_writer(args.rejects, REJECTS.with_metadata(notice or None)) as drop,
     ):
-        reasons = Counter()
+        reasons, lost = Counter(), Counter()
         for path, part in parts.items():
             with process_pool.explain_out_of_memory(
                 (part["raw"] or {"path": path})["path"], "assemble_artifact"
             ):
                 append_batches(keep, read_part(path.with_suffix(".parquet"), part, schema))
-            reasons += append_batches(drop, read_stored(path.with_suffix(".rejects.parquet"), REJECTS))
+            rejected = append_batches(drop, read_stored(path.with_suffix(".rejects.parquet"), REJECTS))
+            reasons += rejected
+            if part["files"]["shard"]:  # else questions that nobody was asked
+                lost += rejected
+        if lost and args.kind == "reasoned" and not keep.rows:
+            check_may_be_empty(args.artifact, lost, args.may_be_empty)
     write_summary(
         args.summary,
         {"artifact": artifact, "rejects": drop},

@@ -6,7 +6,7 @@ from prep.runtime import program
 
 
 def main() -> None:
-    batch.write_verdicts(batch.parse_judge_arguments(__doc__), suffix="")
+    batch.write_verdicts(batch.parse_judge_arguments(__doc__), what="image")
 
 
 if __name__ == "__main__":

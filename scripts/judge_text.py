@@ -2,12 +2,11 @@
 """Ask the judge about every answer of a batch that has the right form."""
 
 from prep.reasoning import batch
-from prep.records.tags import NO_THINK
 from prep.runtime import program
 
 
 def main() -> None:
-    batch.write_verdicts(batch.parse_judge_arguments(__doc__), suffix=NO_THINK)
+    batch.write_verdicts(batch.parse_judge_arguments(__doc__), what="text")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from prep.inference.journal import Journal
 from prep.reasoning import verdict
 from prep.records import seeding
 from prep.records.ids import parse_answer_id
+from prep.records.tags import USUAL_SUFFIXES
 from prep.runtime import program
 from prep.storage.atomic import read_json
 
@@ -143,7 +144,9 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     what, kind = line["what"], line["kind"]
     template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
     model = about["models"][line["server"]]
-    manner = request.manner(kind, model, about[what]["sampling"][kind], template)
+    usual = USUAL_SUFFIXES.get((what, kind), "")
+    added = request.describe_added(about[what]["request"][kind], usual)
+    manner = request.manner(kind, model, about[what]["sampling"][kind], template, added)
     rows = journals[line["server"]].get(_encode_manner(manner), {})
     of_picture, pictures = what == "image", tuple(f"{name}/" for name in about["sampled"])
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}

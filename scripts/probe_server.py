@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Capability probe of a model server: a few greedy requests show what the client must adapt to.
 
-The probe file holds only what answers depend on: where the thinking comes, whether the server obeys
-response_format, whether ` /no_think` leaves an empty think block. All else goes to the details. A server
-that the pipeline cannot use ends in one line: no chat, a refused sampling, a teacher that does not think, no
-pictures where they are asked about.
+The probe file holds only what answers depend on: where the thinking comes and in which form, whether the
+server obeys response_format, whether ` /no_think` leaves an empty think block. All else goes to the details.
+A server that the pipeline cannot use ends in one line: no chat, a refused sampling, a teacher that does not
+think or whose answers would be rejected, no pictures where they are asked about.
 """
 
 import asyncio
@@ -22,8 +22,10 @@ from PIL import Image, ImageDraw
 from prep.inference import errors
 from prep.inference.client import send_with_backoff
 from prep.inference.errors import RequestError, storable
-from prep.inference.request import Request
+from prep.inference.request import Request, Response, build_messages
 from prep.inference.transport import ChatTransport, time_limit
+from prep.reasoning.answer_format import FORMS, choose_forms, name_form, parse_answer
+from prep.reasoning.form_check import FORM_REASONS, advise_form, show_answer
 from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
 from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
@@ -38,7 +40,7 @@ log = logging.getLogger("prep")
 
 SUM = "What is 2 + 3? Put the final answer in a box."
 # A server without constrained output answers this in a sentence, not in JSON.
-SENTENCE = "Is the sky blue on a clear day? Answer in one plain sentence." + NO_THINK
+SENTENCE = "Is the sky blue on a clear day? Answer in one plain sentence."
 PICTURE = "What is written in this picture?"
 TAGS = (THINK_START, THINK_END, *ANSWER_TAGS, *BOX_TAGS)
 EMPTY_BLOCK = re.compile(r"\s*<think>\s*</think>")
@@ -86,13 +88,17 @@ class Asker(AbstractAsyncContextManager):
     async def __aexit__(self, *_: object) -> None:
         await self._transport.close()
 
-    async def ask(self, text: str, image: bytes | None = None, **options: Any) -> dict[str, Any]:
+    async def ask(
+        self, text: str, given: dict[str, Any], image: bytes | None = None, **options: Any
+    ) -> dict[str, Any]:
         """The answer as a plain dict: content, fields, finish_reason. Raises RequestError.
 
+        `given` is what a kind of requests carries besides: system, extra, suffix.
         Options are what goes into the request's body besides, or in place of, greedy sampling.
         """
         sampling = {"temperature": 0.0, "max_tokens": self._budget, **options}
-        request = Request("probe", "probe", [{"role": "user", "content": text}], sampling, 0, image=image)
+        messages, extra = build_messages(text, given), given.get("extra", {})
+        request = Request("probe", "probe", messages, sampling, 0, image=image, extra=extra)
         body = request.body(self._model)
 
         async def send() -> tuple[Any, dict[str, Any]]:
@@ -145,25 +151,31 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
     budget = min(PROBE_TOKENS, (context or config.max_model_len) // 2)
     try:
         async with Asker(endpoint, config, budget) as asker:
-            thinking = await asker.ask(SUM)
-            no_think = await asker.ask(SUM + NO_THINK)
-            verdict = await asker.try_to_ask(SENTENCE, response_format=RESPONSE_FORMAT)
-            seen = await asker.try_to_ask(PICTURE, draw_picture())
-            tried = {
-                key: await asker.try_to_ask(SUM, **sampling | {"max_tokens": TRIAL_TOKENS})
-                for key, sampling in config.samplings.items()
-            }
+            switch = {"suffix": NO_THINK}
+            thinking = await asker.ask(SUM, find_request(config, "thinking"))
+            no_think = await asker.ask(SUM, find_request(config, "no_thinking") or switch)
+            judging = switch | find_request(config, "judge")
+            verdict = await asker.try_to_ask(SENTENCE, judging, response_format=RESPONSE_FORMAT)
+            pictured = config.requests.get("image_reasoning.sampling.thinking", {})
+            seen = await asker.try_to_ask(PICTURE, pictured, draw_picture())
+            tried = {}
+            for key, sampling in config.samplings.items():
+                given = config.requests.get(key, {})
+                tried[key] = await asker.try_to_ask(SUM, given, **sampling | {"max_tokens": TRIAL_TOKENS})
     except (RequestError, UserError) as error:
         raise UserError(f"{name}: {url} does not answer a plain question: {error}") from error
     for key, answer in tried.items():
         if isinstance(answer, str):
-            sampling = json.dumps(config.samplings[key])
+            sampling = json.dumps(config.samplings[key] | config.requests.get(key, {}).get("extra", {}))
             raise UserError(f"{name}: {url} refuses {key} {sampling}: {answer}")
+    of_pictures = isinstance(seen, dict) and config.teaches.keys() == {"image_reasoning"}
+    form = name_form(build_response(seen if of_pictures else thinking))
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
         "thinking": find_thinking(thinking["content"], thinking["fields"]),
         "schema": isinstance(verdict, dict) and obeys_schema(verdict["content"], verdict["finish_reason"]),
         "empty_think": EMPTY_BLOCK.match(no_think["content"]) is not None,
+        "form": form,
     }
     details = {
         "name": name,
@@ -172,6 +184,7 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
         "server_version": await ask_version(endpoint),
         "transformers_version": find_transformers_version(config),
         "picture": isinstance(seen, dict),
+        "form": form,
         "tags": {tag: tag in heard for tag in TAGS},
         "answers": sanitize_texts(
             {"thinking": thinking, "no_think": no_think, "verdict": verdict, "picture": seen}
@@ -180,6 +193,12 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
     if trouble := find_misfit(adapted, details, config):
         raise UserError(f"{name}: {url} {trouble}")
     return adapted, details
+
+
+def find_request(config: ServerConfig, kind: str) -> dict[str, Any]:
+    """What a kind of requests of a server carries besides: about texts, or else about pictures."""
+    keys = (f"{task}_reasoning.sampling.{kind}" for task in ("text", "image"))
+    return next((config.requests[key] for key in keys if config.requests.get(key)), {})
 
 
 def find_misfit(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig) -> str | None:
@@ -196,7 +215,49 @@ def find_misfit(adapted: dict[str, Any], details: dict[str, Any], config: Server
         return f"does not think, as a teacher must; it says: {thinking['content'][:200]!r}"
     if any(kind.startswith("image") for kind in kinds) and not details["picture"]:
         return f"accepts no picture, as image_reasoning needs it: {details['answers']['picture']}"
+    return find_malformed_answer(details, config)
+
+
+def build_response(answer: dict[str, Any]) -> Response:
+    """An answer of `Asker.ask` as the parser of answers takes it."""
+    reasoning = next(iter(answer["fields"].values()), None)
+    return Response(answer["content"], reasoning, answer["finish_reason"])
+
+
+def find_malformed_answer(details: dict[str, Any], config: ServerConfig) -> str | None:
+    """Return why an answer of the probe would be rejected as one of a teacher, with what to set; or None.
+
+    An answer that is cut shows nothing.
+    """
+    answers = details["answers"]
+    for task, about in config.teaches.items():
+        asked = {"thinking": answers["picture"]} if task.startswith("image") else answers
+        for kind in about["kinds"]:
+            answer = asked["no_think" if kind == "no_thinking" else kind]
+            response = build_response(answer)
+            forms = choose_forms(about["form"], task, details["form"])
+            found = parse_answer(response, kind, forms)
+            if isinstance(found, str) or found[0] not in FORM_REASONS:
+                continue
+            said = f"answers what {task} would reject ({kind}: {found[1]}): {show_answer(response)}."
+            if kind == "no_thinking" and name_form(response) is not None:
+                return f"{said} It thinks where it must not: see {task}.no_think_share"
+            return f"{said} {advise_form(task, about['form'], name_form(response, kind))}"
     return None
+
+
+def describe(adapted: dict[str, Any], details: dict[str, Any], config: ServerConfig) -> str:
+    """What the probe found, in words."""
+    form = FORMS.get(adapted["form"])
+    if form:
+        thinking = f"its answers are {form.meaning} (form {form.name})"
+    elif adapted["thinking"] == "none":
+        thinking = "it does not think"
+    else:
+        thinking = f"its thought comes in {adapted['thinking']}; the form did not show"
+    schema = "obeys" if adapted["schema"] else "does not obey"
+    pictures = "accepts" if details["picture"] else "does not accept"
+    return f"{config.name}: {thinking}; it {schema} a JSON schema and {pictures} pictures"
 
 
 def find_transformers_version(config: ServerConfig) -> str | None:
@@ -224,7 +285,9 @@ async def probe_server(config: ServerConfig, folder: Path) -> tuple[dict[str, An
         found = await asyncio.gather(*(probe_endpoint(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]
     for endpoint, (other, _) in zip(endpoints, found, strict=True):
-        if other != adapted:
+        # An answer that was cut at one of them shows no form.
+        adapted["form"] = adapted["form"] or other["form"]
+        if other | {"form": None} != adapted | {"form": None}:
             raise UserError(
                 f"{config.name}: its servers do not behave alike: {endpoints[0].base_url} {adapted},"
                 f" {endpoint.base_url} {other}; serve both in the same way"
@@ -251,7 +314,9 @@ def main() -> None:
     flags.add_argument("--details", required=True, type=Path, help="to write: all else, JSON")
     args = flags.parse_args()
     config = read_server_config(args.server)
-    asked = {"model": config.model, "samplings": config.samplings, "code": args.code}
+    forms = {task: [about["form"], about["kinds"]] for task, about in config.teaches.items()}
+    asked = {"model": config.model, "samplings": config.samplings, "forms": forms, "code": args.code}
+    asked["requests"] = config.requests
     if adapted := read_earlier_probe(args.details, asked):
         log.info("%s: known from %s; make probe asks anew", config.name, args.details)
         write_json(args.probe, adapted)
@@ -260,9 +325,7 @@ def main() -> None:
     write_json(args.details, details | {"asked": asked, "adapted": adapted})
     write_json(args.probe, adapted)
     log.info("%s: %s", config.name, adapted)
-    teaches_pictures = "image_reasoning.sampling.thinking" in config.samplings
-    if teaches_pictures and not details["tags"]["<answer>"]:
-        log.warning("%s: no <answer> in what it says: answers without are rejected", config.name)
+    print(describe(adapted, details, config))
 
 
 if __name__ == "__main__":

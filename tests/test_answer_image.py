@@ -12,6 +12,8 @@ from prep.reasoning.batch import AnswerTask, build_answer_request
 from prep.records.question import Question
 from teachers import teach
 
+REQUEST = ("--request", '{"thinking": {}}')
+
 
 def png(shade: int) -> bytes:
     data = io.BytesIO()
@@ -29,7 +31,16 @@ def test_the_picture_goes_first_as_it_is(tmp_path):
     rows = [question(number, f"<image>\nWhat is {number}?", png(number)) for number in range(3)]
     with FaultServer(plan) as server:
         batch = Batch(tmp_path, rows, server)
-        flags = ("--form", "auto", "--thinking", '{"temperature": 0.8, "top_k": 2}', "--samples", 2)
+        flags = (
+            "--form",
+            "auto",
+            "--request",
+            '{"thinking": {}}',
+            "--thinking",
+            '{"temperature": 0.8, "top_k": 2}',
+            "--samples",
+            2,
+        )
         done = batch.ask("answer_image.py", *flags, "--answers", tmp_path / "a.parquet")
     assert done.returncode == 0, done.stderr
     assert [row["id"] for row in batch.rows("a.parquet")] == [
@@ -52,11 +63,13 @@ def test_what_requests_were_paid_for_stays_so():
     }
     row.pop("image")
     asked = Question(**row, image=picture, image_path="p.jpg")
-    found = build_answer_request(AnswerTask(asked, "thinking", 0), {"thinking": {"temperature": 0.8}}, 42)
+    found = build_answer_request(
+        AnswerTask(asked, "thinking", 0), {"thinking": {"temperature": 0.8}}, 42, {"thinking": {}}
+    )
     key = "53d40274c0c99788d24c42eb1ac578e3d404ef27440513ba2473d083ef081d26"
     assert found.key("THUDM/GLM-4.1V-9B-Thinking") == key
     task = AnswerTask(replace(asked, question="<image>\n<|image|>"), "thinking", 0)
-    broken = build_answer_request(task, {"thinking": {}}, 42)
+    broken = build_answer_request(task, {"thinking": {}}, 42, {"thinking": {}})
     assert broken.messages == [{"role": "user", "content": "<|\u2060image|>"}]
 
 
@@ -65,17 +78,8 @@ def test_tags_of_the_form_are_not_in_what_is_kept(tmp_path):
         batch = Batch(
             tmp_path, [question(0, "<image>\nWhat?", png(0)), question(1, "X<image>", png(1))], server
         )
-        batch.ask(
-            "answer_image.py",
-            "--form",
-            "auto",
-            "--thinking",
-            "{}",
-            "--samples",
-            1,
-            "--answers",
-            tmp_path / "a.parquet",
-        )
+        flags = ("--form", "auto", *REQUEST, "--thinking", "{}", "--samples", 1)
+        batch.ask("answer_image.py", *flags, "--answers", tmp_path / "a.parquet")
     for row in batch.rows("a.parquet"):
         assert row["text"].startswith("<think>\nI see ")
         assert "<answer>" not in row["text"]

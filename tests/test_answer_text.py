@@ -1,5 +1,6 @@
 """What the text teacher is asked, and what becomes of its answers."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
+from prep.inference.request import manner
 from prep.reasoning.batch import AnswerTask, build_answer_request, list_answer_tasks
 from prep.records.question import Question
 from prep.storage.atomic import read_json, sha256
@@ -16,9 +18,10 @@ from stand_in_server import processes, until
 from teachers import teach
 
 SAMPLING = {"thinking": {"temperature": 0.6}, "no_thinking": {"temperature": 0.7, "top_k": 20}}
+REQUEST = {"thinking": {}, "no_thinking": {"suffix": " /no_think"}}
 FLAGS = (
     *("--thinking", '{"temperature": 0.6, "top_k": 20}', "--no-thinking", '{"temperature": 0.7}'),
-    *("--form", "auto"),
+    *("--form", "auto", "--request", json.dumps(REQUEST)),
     *("--samples", 1, "--no-think-share"),
 )
 
@@ -43,14 +46,14 @@ def test_every_question_is_due_thinking_and_the_share_once_more_without():
 
 
 def test_a_request_ends_in_the_switch_only_without_thinking_and_has_its_own_seed():
-    thinking = build_answer_request(AnswerTask(asked(), "thinking", 0), SAMPLING, 42)
-    plain = build_answer_request(AnswerTask(asked(), "no_thinking", 1), SAMPLING, 42)
+    thinking = build_answer_request(AnswerTask(asked(), "thinking", 0), SAMPLING, 42, REQUEST)
+    plain = build_answer_request(AnswerTask(asked(), "no_thinking", 1), SAMPLING, 42, REQUEST)
     assert thinking.messages == [{"role": "user", "content": "What is 3?"}]
     assert plain.messages == [{"role": "user", "content": "What is 3? /no_think"}]
     assert (thinking.id, plain.id) == ("set/file:3#thinking.0", "set/file:3#no_thinking.1")
     assert (thinking.sampling, plain.sampling) == (SAMPLING["thinking"], SAMPLING["no_thinking"])
     tasks = [AnswerTask(asked(), mode, sample) for mode in SAMPLING for sample in (0, 1)]
-    assert len({build_answer_request(task, SAMPLING, 42).seed for task in tasks}) == 4
+    assert len({build_answer_request(task, SAMPLING, 42, REQUEST).seed for task in tasks}) == 4
 
 
 def test_what_requests_were_paid_for_stays_so():
@@ -60,12 +63,31 @@ def test_what_requests_were_paid_for_stays_so():
     row = question(3, "Is 1 < 2, [a] | <b> <|> or <| x |>?\nSay so.") | {"id": "alpaca/train:3"}
     row.pop("image")
     text = Question(**row, image=None, image_path=None)
-    thinking = build_answer_request(AnswerTask(text, "thinking", 0), sampling, 42)
-    plain = build_answer_request(AnswerTask(text, "no_thinking", 1), sampling, 42)
+    thinking = build_answer_request(AnswerTask(text, "thinking", 0), sampling, 42, REQUEST)
+    plain = build_answer_request(AnswerTask(text, "no_thinking", 1), sampling, 42, REQUEST)
     assert [each.key("Qwen/Qwen3-32B") for each in (thinking, plain)] == [
         "8d72d959d48f35cae4064c88269de3e089305caee50eb9dbdc6673ea3bd17627",
         "e34c154694e617e47bd0622392cf57c3063b25c64801e8953e875840a7e822bf",
     ]
+
+
+def test_what_a_configuration_adds_is_sent_and_part_of_the_key():
+    task, plain = AnswerTask(asked(), "no_thinking", 0), {"no_thinking": {"suffix": " /no_think"}}
+    switched = {"suffix": "", "extra": {"chat_template_kwargs": {"enable_thinking": False}}}
+    given = {"no_thinking": switched | {"system": "Be brief."}}
+    request = build_answer_request(task, SAMPLING, 42, given)
+    body = request.body("model")
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 3?"},
+    ]
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    others = [plain, {"no_thinking": switched}, {"no_thinking": {"suffix": ""}}, given]
+    requests = [build_answer_request(task, SAMPLING, 42, each) for each in others]
+    assert len({each.key("model") for each in requests}) == 4
+    # A journal of before tells of no addition where there is the usual suffix.
+    added = [manner("no_thinking", "model", {}, None, each.added).get("added") for each in requests]
+    assert added == [None, switched, {"suffix": ""}, {"system": "Be brief."} | switched]
 
 
 def test_template_tokens_of_a_question_are_broken_in_the_request_and_told(tmp_path):

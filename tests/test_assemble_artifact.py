@@ -19,7 +19,7 @@ from assemble_artifact import append_batches, join_pictures, merge_sources, read
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from prep.storage import parquet
-from prep.storage.atomic import read_json, sha256
+from prep.storage.atomic import read_json, sha256, write_json
 from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
 from prep.storage.summary import write_summary
 from running import Done, run
@@ -61,9 +61,23 @@ def assemble(
     out = folder / "data"
     return run(
         *("assemble_artifact.py", "--parts", *parts, "--kind", kind, "--notice", notice),
+        *("--may-be-empty", folder / "allow_empty.json"),
         *("--shard-bytes", shard_bytes, "--artifact", out / ("a" if shard_bytes else "a.parquet")),
         *("--rejects", out / "rejects/a.parquet", "--summary", folder / "summary.json"),
     )
+
+
+def test_an_artifact_that_lost_every_answer_is_an_error_unless_it_may_be_empty(tmp_path: Path) -> None:
+    questions = part(tmp_path, "q", None, [reject(0, Reason.QUESTION_EMPTY)])
+    answers = part(tmp_path, "b", [], [reject(1, Reason.ANSWER_MALFORMED)], schema=REASONED)
+    write_json(tmp_path / "allow_empty.json", [])
+    done = assemble(tmp_path, [questions, answers], "reasoned")
+    assert done.returncode == 1
+    assert "would be empty, since every answer was rejected: answer_malformed 1." in done.last
+    assert not list(tmp_path.glob("data/**/*.parquet"))
+    assert assemble(tmp_path, [questions], "reasoned").returncode == 0
+    write_json(tmp_path / "allow_empty.json", ["a"])
+    assert assemble(tmp_path, [questions, answers], "reasoned").returncode == 0
 
 
 def test_parts_are_put_together_in_order(tmp_path: Path) -> None:

@@ -23,7 +23,14 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
         done = batch.ask(
             "judge_image.py",
             *("--answers", answers(tmp_path, ["zero"]), *prompt_flags(tmp_path, PROMPT)),
-            *("--sampling", json.dumps({"top_k": 2}), "--verdicts", tmp_path / "v.parquet"),
+            *(
+                "--sampling",
+                json.dumps({"top_k": 2}),
+                "--request",
+                "{}",
+                "--verdicts",
+                tmp_path / "v.parquet",
+            ),
         )
     assert done.returncode == 0, done.stderr
     ((picture, text),) = (body["messages"][0]["content"] for body in bodies)

@@ -39,7 +39,8 @@ def judge(batch: Batch, texts: list[str | None]):
     return batch.ask(
         "judge_text.py",
         *("--answers", answers(batch.folder, texts), *prompt_flags(batch.folder, PROMPT)),
-        *("--sampling", '{"temperature": 0.7}', "--verdicts", batch.folder / "v.parquet"),
+        *("--sampling", '{"temperature": 0.7}', "--request", '{"suffix": " /no_think"}'),
+        *("--verdicts", batch.folder / "v.parquet"),
     )
 
 
@@ -145,7 +146,7 @@ def test_another_prompt_than_the_jobs_is_one_line(tmp_path):
         done = batch.ask(
             "judge_text.py",
             *("--answers", answers(tmp_path, ["zero"]), *flags),
-            *("--sampling", "{}", "--verdicts", tmp_path / "v.parquet"),
+            *("--sampling", "{}", "--request", "{}", "--verdicts", tmp_path / "v.parquet"),
         )
         assert not server.attempts
     assert done.returncode == 1
@@ -162,5 +163,6 @@ def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):
     row = "set/file:0#thinking.0"
     for template, known in ((PROMPT, {row}), (PROMPT + "!", set())):
         text = {"prompt": template, "sampling": {"judge": {"temperature": 0.7}}}
-        about = {"text": text, "models": {"teacher": "model"}}
+        text["request"] = {"judge": {"suffix": " /no_think"}}
+        about = {"text": text, "models": {"teacher": "model"}, "sampled": []}
         assert set(plan.find_paid_rows(line, about, {"teacher": journal})) == known

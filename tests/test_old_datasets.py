@@ -52,6 +52,7 @@ def test_both_read_the_same(old: Path, tmp_path: Path) -> None:
     )
     done = run(
         *("assemble_artifact.py", "--parts", part.summary, "--kind", "converted", "--notice", ""),
+        *("--may-be-empty", "none"),
         *("--shard-bytes", 0),
         *("--artifact", artifact, "--rejects", tmp_path / "r.parquet", "--summary", tmp_path / "s.json"),
     )

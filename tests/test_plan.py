@@ -52,6 +52,11 @@ def about(**changes) -> dict:
                 "no_thinking": {"top_k": 20},
                 "judge": {"top_k": 2},
             },
+            "request": {
+                "thinking": {},
+                "no_thinking": {"suffix": " /no_think"},
+                "judge": {"suffix": " /no_think"},
+            },
             "prompt": PROMPT,
         },
         "image": {
@@ -60,6 +65,7 @@ def about(**changes) -> dict:
             "samples": 1,
             "samples_per_config": 30,
             "sampling": {"thinking": {}, "judge": {}},
+            "request": {"thinking": {}, "judge": {}},
             "prompt": PROMPT,
         },
         "seed": 42,

@@ -22,6 +22,7 @@ from prep.serving.replica import Replica
 from prep.storage.atomic import write_json
 from probe_server import (
     Asker,
+    describe,
     find_thinking,
     find_transformers_version,
     obeys_schema,
@@ -43,17 +44,20 @@ def quick(monkeypatch):
 @pytest.mark.parametrize(
     ("behaviour", "adapted"),
     [
-        ([], {"thinking": "content", "schema": True, "empty_think": True}),
+        ([], {"thinking": "content", "schema": True, "empty_think": True, "form": "glm"}),
         (
             ["--thinking", "reasoning", "--schema", "ignored"],
-            {"thinking": "reasoning", "schema": False, "empty_think": False},
+            {"thinking": "reasoning", "schema": False, "empty_think": False, "form": "field"},
         ),
         (
             ["--thinking", "reasoning_content", "--schema", "refused"],
-            {"thinking": "reasoning_content", "schema": False, "empty_think": False},
+            {"thinking": "reasoning_content", "schema": False, "empty_think": False, "form": "field"},
         ),
-        (["--no-block", "--schema", "cut"], {"thinking": "content", "schema": True, "empty_think": False}),
-        (["--thinking", "none"], {"thinking": "none", "schema": True, "empty_think": False}),
+        (
+            ["--no-block", "--schema", "cut"],
+            {"thinking": "content", "schema": True, "empty_think": False, "form": "glm"},
+        ),
+        (["--thinking", "none"], {"thinking": "none", "schema": True, "empty_think": False, "form": None}),
     ],
 )
 def test_what_the_client_adapts_to(tmp_path, behaviour, adapted):
@@ -73,7 +77,7 @@ def run_program(folder, code, *behaviour, **changes):
 
 def test_the_program_writes_both_files_and_stops_its_server(tmp_path):
     probe = run_program(tmp_path, "code", "--blind")
-    assert probe == {"thinking": "content", "schema": True, "empty_think": True}
+    assert probe == {"thinking": "content", "schema": True, "empty_think": True, "form": "glm"}
     details = json.loads((tmp_path / "details.json").read_text())
     assert details["model"] == "toy/model"
     assert details["context_length"] == 512
@@ -129,7 +133,7 @@ def _listens(url: str) -> bool:
 def test_external_servers_need_neither_key_nor_health_nor_version(tmp_path, elsewhere):
     config = stand_in_config(tmp_path, mode="external", base_urls=[elsewhere(), elsewhere("--blind")])
     adapted, details = asyncio.run(probe_server(config, tmp_path))
-    assert adapted == {"thinking": "content", "schema": True, "empty_think": True}
+    assert adapted == {"thinking": "content", "schema": True, "empty_think": True, "form": "glm"}
     assert details["server_version"] is None
     assert details["picture"] is True
 
@@ -217,6 +221,45 @@ SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
 def test_what_the_pipeline_cannot_work_with_is_one_failure(tmp_path, behaviour, samplings, words):
     with pytest.raises(UserError, match=rf"toy: http://\S+ {words}"):
         asyncio.run(probe_server(stand_in_config(tmp_path, *behaviour, samplings=samplings), tmp_path))
+
+
+def teaching(task: str, form: str, *kinds: str) -> dict:
+    return {task: {"form": form, "max_malformed_share": 0.5, "kinds": ["thinking", *kinds]}}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "task", "form", "words"),
+    [
+        ([], "text_reasoning", "close_only", r"Set text_reasoning.form: glm \(it is close_only\), or auto"),
+        ([], "image_reasoning", "kimi", r"<think>2 and 3</think><answer>.* Set image_reasoning.form: glm"),
+        (["--thinking", "reasoning"], "text_reasoning", "think", r"with reasoning '2 and 3'. Set .*: field"),
+    ],
+)
+def test_answers_that_would_be_rejected_are_one_failure_with_the_form_to_set(
+    tmp_path, behaviour, task, form, words
+):
+    config = stand_in_config(tmp_path, *behaviour, teaches=teaching(task, form))
+    with pytest.raises(UserError, match=rf"toy: http://\S+ answers what {task} would reject .*{words}"):
+        asyncio.run(probe_server(config, tmp_path))
+    asyncio.run(probe_server(replace(config, teaches=teaching(task, "auto")), tmp_path))
+
+
+def test_a_thought_without_thinking_is_no_matter_of_form():
+    config = replace(CONFIG, teaches=teaching("text_reasoning", "auto", "no_thinking"))
+    with (
+        FaultServer(lambda ask: Reply()) as server,
+        pytest.raises(UserError, match=r"It thinks where it must not: see text_reasoning.no_think_share"),
+    ):
+        asyncio.run(probe_endpoint(Endpoint(server.base_url), config))
+
+
+def test_the_terminal_tells_what_was_found_in_words(tmp_path):
+    config = stand_in_config(tmp_path, "--thinking", "reasoning", "--schema", "ignored", "--blind")
+    found = asyncio.run(probe_server(config, tmp_path))
+    assert describe(*found, config) == (
+        "toy: its answers are the thought in a field of its own (reasoning) (form field);"
+        " it does not obey a JSON schema and does not accept pictures"
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,7 +356,7 @@ def test_an_answer_that_is_no_text_is_a_fault_and_half_a_character_is_none(tmp_p
         async with Asker(Endpoint(server.base_url), CONFIG, 10) as asker:
             for number in range(len(said)):
                 try:
-                    found.append((await asker.ask(str(number)))["content"])
+                    found.append((await asker.ask(str(number), {}))["content"])
                 except RequestError as fault:
                     found.append(fault.reason)
         return found

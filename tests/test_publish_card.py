@@ -52,7 +52,7 @@ def manifest(*artifacts: dict) -> dict:
 
 
 def about(**changes: object) -> dict:
-    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B"}
+    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B", "requests": ""}
     return {
         "notice": None,
         "forms": {},

@@ -1,5 +1,6 @@
 """What the dataset card says that no manifest does: licences, teachers, and a notice of small models."""
 
+import json
 from typing import Any
 
 from workflow_lib.config import ROLES
@@ -29,6 +30,12 @@ def notice_of(config: dict[str, Any], name: str) -> str:
     )
 
 
+def describe_requests(given: dict[str, dict[str, Any]]) -> str:
+    """What requests carry besides a question, by kind; empty where they carry nothing."""
+    kinds = {kind: {key: value for key, value in about.items() if value} for kind, about in given.items()}
+    return "; ".join(f"{kind} `{json.dumps(about)}`" for kind, about in kinds.items() if about)
+
+
 def licences_of(names: Names) -> dict[str, dict[str, str]]:
     """The licence of each repository and a note, by the first entry that has one."""
     found = dict(LICENCES)
@@ -47,6 +54,7 @@ def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "forms": {name: entry["form"] for name, entry in names.entries.items()},
         "teachers": {
             name: {role: server["model"] for role, server in servers_of(config, name).items()}
-            for name in TASK_OF
+            | {"requests": describe_requests(config[task]["request"])}
+            for name, task in TASK_OF.items()
         },
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from workflow_lib.card import TASK_OF
 from workflow_lib.config import ROLES, TASKS, fail
 from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.names import Names
@@ -18,6 +19,8 @@ CONTENT_KEYS = (
 )
 """The config keys that decide what artifacts hold, besides the entries of sources; the others say where and
 how large things run."""
+LIMIT_KEYS = ("batch_size", "max_malformed_share", "allow_empty")
+"""The keys of a task that decide when a run ends, or how large its jobs are, and no artifact."""
 
 
 def prompt_text(config: dict[str, Any], task: str) -> str:
@@ -53,7 +56,7 @@ def content_sha256(config: dict[str, Any]) -> str:
     content["render"] = content["render"] | {"fonts": fonts_sha256(config)}
     for task in TASKS:
         used = {role: config["servers"][config[task][role]] for role in ROLES}
-        content[task] = {key: value for key, value in config[task].items() if key != "batch_size"}
+        content[task] = {key: value for key, value in config[task].items() if key not in LIMIT_KEYS}
         content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
         content[task]["judge_prompt"] = prompt_text(config, task)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -74,8 +77,10 @@ def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, 
     }
     if role == "judge":
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
-        return shared | {"sampling": given["sampling"]["judge"], "prompt_sha256": prompt}
+        sampling, request = given["sampling"]["judge"], given["request"]["judge"]
+        return shared | {"sampling": sampling, "request": request, "prompt_sha256": prompt}
     own = {key: given[key] for key in ("samples", "no_think_share", "form") if key in given}
+    own["request"] = {mode: values for mode, values in given["request"].items() if mode != "judge"}
     return shared | own | {mode: values for mode, values in given["sampling"].items() if mode != "judge"}
 
 
@@ -121,10 +126,13 @@ def write_settings(
         "endpoint": config["hub"]["endpoint"],
         "keep": config["keep_raw"],
     }
+    may_be_empty = [name for name, task in TASK_OF.items() if config[task]["allow_empty"]]
     settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
+    settings["work/allow_empty.json"] = may_be_empty
     for name, server in servers.items():
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
-        own |= {"launcher": server.launcher}
+        own["requests"] = requests_of(config, name)
+        own |= {"launcher": server.launcher, "teaches": teaching_of(config, name)}
         settings[f"work/servers/{name}/server.json"] = {"name": name} | server.settings | own
     texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
     texts |= {f"work/prompts/{task}.md": prompt_text(config, task) for task in TASKS}
@@ -145,6 +153,32 @@ def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
         for kind, values in config[task]["sampling"].items()
         if config[task]["judge" if kind == "judge" else "teacher"] == server
     }
+
+
+def requests_of(config: dict[str, Any], server: str) -> dict[str, Any]:
+    """What requests of a server carry besides, by the keys of `samplings_of`."""
+    return {
+        key: config[key.partition(".")[0]]["request"][key.rpartition(".")[2]]
+        for key in samplings_of(config, server)
+    }
+
+
+def teaching_of(config: dict[str, Any], server: str) -> dict[str, Any]:
+    """The tasks that a server is the teacher of: its answers' form, and when they are a misfit."""
+    return {
+        task: {
+            "form": config[task]["form"],
+            "max_malformed_share": config[task]["max_malformed_share"],
+            "kinds": ["thinking", *(["no_thinking"] if config[task].get("no_think_share") else [])],
+        }
+        for task in TASKS
+        if config[task]["teacher"] == server
+    }
+
+
+def forms_of(config: dict[str, Any], server: str) -> dict[str, Any]:
+    """What a probe is to find in a teacher's answers: form and kinds, by task."""
+    return {task: [about["form"], about["kinds"]] for task, about in teaching_of(config, server).items()}
 
 
 def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:

@@ -175,7 +175,7 @@ class Job:
         }
         sampling = json.dumps({"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0})
         command = ["answer_text.py", "--model", str(MODELS / "qwen3"), "--seed", "42", "--samples", "1"]
-        command += ["--form", "auto"]
+        command += ["--form", "auto", "--request", '{"thinking": {}}']
         command += ["--max-model-len", str(CONTEXT)]
         command += ["--thinking", sampling, "--no-thinking", sampling, "--no-think-share", "0"]
         # Circles are looked for while an answer comes.

@@ -64,7 +64,7 @@ class Answers:
             key = self._stopped_key(key)
         elif answer["finish_reason"] == "length" and by_context:
             key = _cut_key(key)
-        asked = manner(request.mode, self._model, request.sampling, request.template)
+        asked = manner(request.mode, self._model, request.sampling, request.template, request.added)
         told = {"id": request.id, "asked": asked | {"seed": request.seed}, "max_model_len": self._context}
         self._journal.append(key, told | answer)
 

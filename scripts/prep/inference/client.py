@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prep.inference import errors
 from prep.inference import progress as reports
@@ -51,6 +51,19 @@ HEALTH_CHECK = Request(
 Result = TypeVar("Result")
 
 
+class AnswerCheck(Protocol):
+    """A check of answers as they come, which may end the run.
+
+    Until it has read `trial` ends of requests, no more than that are sent.
+    """
+
+    trial: int
+    read: int
+
+    def add(self, mode: str, response: Response) -> None:
+        """Read the end of a request. Raises UserError where the run is to end."""
+
+
 class Stopped(Exception):
     """The run is to end: nothing more is sent."""
 
@@ -80,14 +93,23 @@ class Client:
 
     Of the configuration it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
     the time that a request may take (see prep.inference.transport) `request_timeout` and `floor_rate`. An
-    answer that repeats itself for the window of `answers` is stopped (see prep.inference.streaming).
+    answer that repeats itself for the window of `answers` is stopped (see prep.inference.streaming). `check`
+    reads the answers as they come.
     """
 
-    def __init__(self, config: ServerConfig, server: Any, answers: Answers, progress: Path):
+    def __init__(
+        self,
+        config: ServerConfig,
+        server: Any,
+        answers: Answers,
+        progress: Path,
+        check: AnswerCheck | None = None,
+    ):
         self._config = config
         self._server = server
         self._answers = answers
         self._progress_path = Path(progress)
+        self._check = check
 
     def ask(
         self, requests: Callable[[bool], Iterable[Request]], max_failed_share: float
@@ -105,7 +127,10 @@ class Client:
         self._any_answered = False  # whether any request of the batch was answered, in this run or before
         missing = bytearray()  # 1 for each request without an answer, in order
         for request in requests(False):
-            missing.append(not self._answers.has(self._latest_key(request)))
+            key = self._latest_key(request)
+            missing.append(not self._answers.has(key))
+            if not missing[-1] and self._on_trial():
+                self._read(request, self._answers.response(self._answers.get(key)))
         self._any_answered = not all(missing)
         # So many may fail for no fault of their own. 0.29 of 100 is a little less than 29.
         self._failure_budget = max_failed_share * len(missing) + 1e-6
@@ -130,6 +155,15 @@ class Client:
             progress.count_response(request.mode, record)
             yield request.id, self._answers.response(record)
         write_json(self._progress_path, progress.snapshot())
+
+    def _on_trial(self) -> bool:
+        """Whether the check has yet to see whether answers are of use."""
+        return self._check is not None and self._check.read < self._check.trial
+
+    def _read(self, request: Request, response: Response) -> None:
+        """Have the check read the end of a request. Raises UserError where the run is to end."""
+        if self._check is not None:
+            self._check.add(request.mode, response)
 
     def _latest_key(self, request: Request) -> str:
         return self._answers.key(self._answers.latest(request))
@@ -158,6 +192,8 @@ class Client:
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
         self._ended = asyncio.Event()  # a request that was on its way has come in
+        self._trial_left = self._check.trial - self._check.read if self._on_trial() else 0
+        self._trial_ended = asyncio.Event()
         workers: set[asyncio.Task] = set()
         waiting = 0
 
@@ -186,6 +222,7 @@ class Client:
 
         async def work() -> None:
             for request in missing:
+                await self._wait_for_trial()
                 await self._finish(request, wait_to_retry)
                 await self._check_share()
                 self._check_refusals()
@@ -233,6 +270,12 @@ class Client:
         if self._error is not None:
             raise self._error
 
+    async def _wait_for_trial(self) -> None:
+        """Wait before a request that is one too many until the check has read enough."""
+        if self._on_trial() and not self._trial_left:
+            await self._trial_ended.wait()
+        self._trial_left = max(0, self._trial_left - 1)
+
     def _check_running(self) -> None:
         """Raise Stopped once the run is to end."""
         if self._error is not None:
@@ -251,11 +294,15 @@ class Client:
                     break
                 self._progress.count_retry(Reason.LENGTH, answer)  # once, with a larger budget
         except RequestError as error:
-            self._failures[key] = Response("", None, None, error.reason, error.detail)
+            response = self._failures[key] = Response("", None, None, error.reason, error.detail)
             self._progress.count_failure(error)
         else:
+            response = self._answers.response(answer)
             self._progress.count_answer(answer)
         self._unfinished.discard(key)
+        self._read(request, response)
+        if not self._on_trial():
+            self._trial_ended.set()
 
     async def _answer(self, request: Request, wait: Callable[[float], Awaitable[None]]) -> dict[str, Any]:
         """The answer to a request; raises the last RequestError when all attempts failed."""

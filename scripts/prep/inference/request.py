@@ -28,7 +28,8 @@ class Request:
     user message, as it is. With its digest alone (`image_sha256`) a request has its key and cannot be sent.
     Sampling may name whatever the server understands, `top_k` and `min_p` too. `mode` is what tokens are
     counted by: `thinking`, `no_thinking`, `judge` or `probe`. `template` is what the messages were made from,
-    where they were; a journal tells of it, so that a plan knows it again.
+    where they were; a journal tells of it, so that a plan knows it again. `extra` holds further fields of the
+    body. `added` is what the configuration adds to a request, as a journal tells it (see `describe_added`).
     """
 
     id: str
@@ -41,10 +42,12 @@ class Request:
     image_sha256: str | None = None
     response_format: dict[str, Any] | None = None
     template: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    added: dict[str, Any] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def key(self, model: str) -> str:
-        """The sha256, in hex, of all that decides the answer; id, mode and template do not."""
+        """The sha256, in hex, of all that decides the answer; id, mode, template and `added` do not."""
         if model not in self._keys:
             picture = self.image_sha256
             if picture is None and self.image is not None:
@@ -58,6 +61,8 @@ class Request:
                 "sample": self.sample,
                 "response_format": self.response_format,
             }
+            if self.extra:
+                decides["extra"] = self.extra
             text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
             self._keys[model] = hashlib.sha256(text.encode()).hexdigest()
         return self._keys[model]
@@ -77,7 +82,8 @@ class Request:
 
         Raises RequestError when the picture is of no known format, or a text cannot be encoded.
         """
-        body = {"model": model, "messages": self.messages, **self.sampling, "seed": self.seed, **more}
+        body = {**self.extra, "model": model, "messages": self.messages, **self.sampling}
+        body |= {"seed": self.seed, **more}
         if self.response_format is not None:
             body["response_format"] = self.response_format
         try:
@@ -89,10 +95,33 @@ class Request:
         return body
 
 
-def manner(mode: str, model: str, sampling: dict[str, Any], template: str | None) -> dict[str, Any]:
-    """The fields by which journal and plan group requests: mode, model, sampling, sha256 of the template."""
+def build_messages(text: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages that ask for a text: `system` before it and `suffix` behind it, where these are given."""
+    system = [{"role": "system", "content": given["system"]}] if given.get("system") else []
+    return [*system, {"role": "user", "content": text + given.get("suffix", "")}]
+
+
+def describe_added(given: dict[str, Any], usual_suffix: str) -> dict[str, Any]:
+    """What a configuration adds to a request, without the suffix that it has unless another one is set."""
+    added = {name: given[name] for name in ("system", "extra") if given.get(name)}
+    suffix = given.get("suffix", "")
+    return added if suffix == usual_suffix else added | {"suffix": suffix}
+
+
+def manner(
+    mode: str,
+    model: str,
+    sampling: dict[str, Any],
+    template: str | None,
+    added: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The fields by which journal and plan group requests: mode, model, sampling, sha256 of the template.
+
+    And what the configuration adds (see `describe_added`), where it adds anything.
+    """
     digest = template and hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
-    return {"mode": mode, "model": model, "sampling": sampling, "template": digest}
+    found = {"mode": mode, "model": model, "sampling": sampling, "template": digest}
+    return found | ({"added": added} if added else {})
 
 
 @dataclass(frozen=True)

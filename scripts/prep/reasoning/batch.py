@@ -14,9 +14,10 @@ from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.inference.lease import hold_lease
-from prep.inference.request import Request, Response
+from prep.inference.request import Request, Response, build_messages, describe_added
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
+from prep.reasoning.form_check import FormCheck
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
 from prep.records.template_tokens import template_tokens, with_note
@@ -58,6 +59,9 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument("--thinking", type=json.loads, required=True, help="JSON: sampling of the mode")
     parser.add_argument("--form", type=read_form, required=True, help="auto, a form's name, or JSON of one")
+    parser.add_argument(
+        "--request", type=json.loads, required=True, help="JSON: system, extra, suffix, by mode"
+    )
     parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
     parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
 
@@ -77,6 +81,7 @@ def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
     )
     parser.add_argument("--prompt-sha256", required=True, help="of the prompt that is meant")
     parser.add_argument("--sampling", type=json.loads, required=True, help="JSON: sampling")
+    parser.add_argument("--request", type=json.loads, required=True, help="JSON: system, extra, suffix")
     parser.add_argument("--verdicts", type=Path, required=True, help="out: a verdict for each text")
     return parser.parse_args()
 
@@ -92,19 +97,26 @@ def list_answer_tasks(
         yield from (AnswerTask(asked, mode, sample) for mode in modes for sample in range(samples))
 
 
-def build_answer_request(task: AnswerTask, sampling: dict[str, dict], seed: int) -> Request:
-    """The request for one answer: the question without its tag, beside its picture; sampling by mode."""
+def build_answer_request(
+    task: AnswerTask, sampling: dict[str, dict], seed: int, given: dict[str, dict]
+) -> Request:
+    """The request for one answer: the question without its tag, beside its picture.
+
+    Sampling is by mode, and so is what is `given` besides: system, extra, suffix.
+    """
     asked, mode, sample = task
-    text = asked.request_text + (tags.NO_THINK if mode == "no_thinking" else "")
+    what = "text" if asked.image_sha256 is None else "image"
     return Request(
         id=ids.answer_id(asked.id, mode, sample),
         mode=mode,
-        messages=[{"role": "user", "content": text}],
+        messages=build_messages(asked.request_text, given[mode]),
         sampling=sampling[mode],
         seed=seeding.request_seed(seed, asked.id, mode, sample),
         sample=sample,
         image=asked.image,
         image_sha256=asked.image_sha256,
+        extra=given[mode].get("extra", {}),
+        added=describe_added(given[mode], tags.USUAL_SUFFIXES.get((what, mode), "")),
     )
 
 
@@ -117,19 +129,23 @@ def write_answers(
     """
     broken: dict[str, str] = {}  # questions with template tokens, by request
     forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
+    about = read_server_config(args.server).teaches.get(task)
+    share = about["max_malformed_share"] if about else 1.0
+    early, whole = (FormCheck(task, args.form, forms, share) for _ in range(2))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
         for due in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
-            request = build_answer_request(due, sampling, args.seed)
+            request = build_answer_request(due, sampling, args.seed, args.request)
             if template_tokens(due.question.text):
                 broken[request.id] = due.question.text
             yield request
 
     def rows() -> Iterator[dict]:
-        for id_, response in send_requests(args, requests):
+        for id_, response in send_requests(args, requests, early):
             parts = ids.parse_answer_id(id_)
             found = parse_answer(response, parts.mode, forms)
+            whole.count(parts.mode, response, found)
             text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
                 "id": id_,
@@ -138,15 +154,15 @@ def write_answers(
                 "reason": reason,
                 "detail": with_note(detail, broken.get(id_, "")),
             }
+        whole.check()
 
     write_summary(args.summary, {"rows": parquet.write_rows(args.answers, rows(), ANSWERS)})
 
 
-def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
+def write_verdicts(args: argparse.Namespace, what: str) -> None:
     """Write one row of VERDICTS for each answer that has a text, in order; see parse_judge_arguments.
 
-    `suffix` is put behind the prompt that prep.reasoning.verdict.build_prompt makes.
-    The judge sees the picture where the question has one.
+    `what` is asked about: text or image. The judge sees the picture where the question has one.
     Raises UserError where the prompt is not the one that is meant.
     """
     prompt = args.prompt.read_text(encoding="utf-8")
@@ -155,6 +171,7 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             f"{args.prompt} is not the prompt of this job: a run with another configuration was started in"
             " this folder; start this one again"
         )
+    added = describe_added(args.request, tags.USUAL_SUFFIXES.get((what, "judge"), ""))
     constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
 
     def requests(with_pictures: bool) -> Iterator[Request]:
@@ -166,13 +183,15 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
             yield Request(
                 id=answer["id"],
                 mode="judge",
-                messages=[{"role": "user", "content": text + suffix}],
+                messages=build_messages(text, args.request),
                 sampling=args.sampling,
                 seed=seeding.request_seed(args.seed, answer["id"], "judge", 0),
                 image=asked.image,
                 image_sha256=asked.image_sha256,
                 response_format=verdict.RESPONSE_FORMAT if constrained else None,
                 template=template,
+                extra=args.request.get("extra", {}),
+                added=added,
             )
 
     rows = (verdict.build_verdict_row(id_, response) for id_, response in send_requests(args, requests))
@@ -180,7 +199,9 @@ def write_verdicts(args: argparse.Namespace, suffix: str) -> None:
 
 
 def send_requests(
-    args: argparse.Namespace, requests: Callable[[bool], Iterable[Request]]
+    args: argparse.Namespace,
+    requests: Callable[[bool], Iterable[Request]],
+    check: FormCheck | None = None,
 ) -> Iterator[tuple[str, Response]]:
     """Send what the journal does not hold; gives (id, response) in the order of `requests`.
 
@@ -201,5 +222,5 @@ def send_requests(
     ):
         kept = args.longer_budget or None, args.repetition or None
         answers = Answers(journal, args.model, args.max_model_len, *kept)
-        client = Client(config, server, answers, args.progress)
+        client = Client(config, server, answers, args.progress, check)
         yield from client.ask(requests, config.max_failed_share)

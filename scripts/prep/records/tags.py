@@ -16,3 +16,8 @@ BOX_TAGS = ("<|begin_of_box|>", "<|end_of_box|>")
 
 NO_THINK = " /no_think"
 """Qwen3's soft switch at the end of a prompt: the think block of the answer is empty."""
+USUAL_SUFFIXES = {
+    ("text", "no_thinking"): NO_THINK,
+    ("text", "judge"): NO_THINK,
+}
+"""The suffix of requests by what they are about and their kind, unless a configuration sets another one."""

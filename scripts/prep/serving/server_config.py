@@ -1,6 +1,6 @@
 """Typed, frozen configuration of a model server, read from its `server.json`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +33,13 @@ class ServerConfig:
     max_failed_share: float
     samplings: dict[str, dict[str, Any]]
     """The sampling of each kind of request, by its key: `text_reasoning.sampling.thinking`, say."""
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each kind of request carries besides (system, extra, suffix), by the same keys."""
+    teaches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The tasks that it is the teacher of: `form` and `max_malformed_share`, and the kinds that are asked."""
 
 
 def read_server_config(path: Path) -> ServerConfig:
     """Read the file that each run writes; the keys that only rules use (`conda_env`) are left out."""
     values = read_json(path)
-    return ServerConfig(**{field.name: values[field.name] for field in fields(ServerConfig)})
+    return ServerConfig(**{key.name: values[key.name] for key in fields(ServerConfig)})

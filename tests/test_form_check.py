@@ -1,0 +1,143 @@
+"""A batch of a teacher whose answers are malformed stops early, and says what to set."""
+
+import threading
+
+import pyarrow.parquet as pq
+import pytest
+from test_answer_text import FLAGS
+
+from batch import Batch, question
+from fault_server import Ask, FaultServer, Reply
+from prep.inference.request import Response
+from prep.reasoning.answer_format import choose_forms
+from prep.reasoning.form_check import FormCheck
+from prep.runtime.program import UserError
+from workflow import Build, config
+
+GOOD, BAD = "<think>a</think>4", "a</think>4"
+TEACHES = {"text_reasoning": {"form": "think", "max_malformed_share": 0.5, "kinds": ["thinking"]}}
+BY_HAND = tuple("think" if word == "auto" else word for word in FLAGS)
+
+
+def check(form: str = "think", max_share: float = 0.5) -> FormCheck:
+    return FormCheck("text_reasoning", form, choose_forms(form, "text_reasoning"), max_share)
+
+
+def add(checked: FormCheck, *contents: str) -> None:
+    for content in contents:
+        checked.add("thinking", Response(content, None, "stop"))
+
+
+def test_a_misfit_is_told_as_soon_as_most_of_twenty_are_malformed():
+    checked = check()
+    add(checked, *[BAD] * 10)
+    with pytest.raises(UserError) as told:
+        add(checked, BAD)
+    example = f"not in the form: <think>…</think> and text: {BAD!r}"
+    assert str(told.value) == (
+        "text_reasoning: 11 of 11 answers are rejected as answer_malformed, more than max_malformed_share"
+        f" (0.5) allows: {example}; {example}; {example}. Set text_reasoning.form: close_only (it is think),"
+        " or auto; what was answered stays in the journal"
+    )
+
+
+def test_later_it_is_told_at_the_same_share():
+    checked = check()
+    add(checked, *[GOOD] * 30, *[BAD] * 30)
+    with pytest.raises(UserError, match="31 of 61 answers"):
+        add(checked, BAD)
+
+
+def test_what_no_form_reads_is_said_so():
+    with pytest.raises(UserError, match=r"form is auto, and no named form reads them: see docs/teachers.md"):
+        add(check("auto"), *["4"] * 20)
+
+
+def test_other_reasons_and_a_share_of_all_stop_nothing():
+    checked = check()
+    for _ in range(40):
+        checked.add("thinking", Response(GOOD, None, "length"))
+    add(check(max_share=1), *[BAD] * 40)
+
+
+def ask(batch: Batch, *flags: object):
+    return batch.ask("answer_text.py", *flags, 0.0, "--answers", batch.folder / "a.parquet")
+
+
+def test_a_wrong_form_set_by_hand_costs_at_most_twenty_requests_which_stay_paid(tmp_path):
+    with FaultServer(lambda _: Reply(content=BAD, delay=0.05)) as server:
+        questions = [question(number) for number in range(60)]
+        batch = Batch(tmp_path, questions, server, concurrency=64, teaches=TEACHES)
+        first = ask(batch, *BY_HAND)
+        assert first.returncode == 1
+        assert "Set text_reasoning.form: close_only" in first.last
+        assert not (tmp_path / "a.parquet").exists()
+        paid = server.attempts.total()
+        assert paid <= 20
+        assert ask(batch, *BY_HAND).returncode == 1
+        assert server.attempts.total() == paid
+        assert ask(batch, *FLAGS).returncode == 0
+        assert server.attempts.total() == 60
+    assert {row["text"] for row in batch.rows("a.parquet")} == {"<think>\na\n</think>\n\n4"}
+
+
+def test_no_more_than_twenty_are_out_until_twenty_were_read(tmp_path):
+    """One that is refused counts as read, so that a trial ends."""
+
+    def plan(asked: Ask) -> Reply:
+        if asked.prompt == "What is 1?":
+            return Reply(status=400)
+        slow = asked.prompt == "What is 0?"
+        return Reply(content=GOOD, hold=lambda: not slow or len(server.departures) >= 19)
+
+    with FaultServer(plan) as server:
+        questions = [question(number) for number in range(80)]
+        done = ask(Batch(tmp_path, questions, server, concurrency=64, teaches=TEACHES), *FLAGS)
+    assert done.returncode == 0, done.stderr
+    assert server.attempts.total() == 80
+    assert sorted(server.arrivals)[20] >= sorted(server.departures)[19]
+
+
+def test_what_the_journal_holds_counts_as_read(tmp_path):
+    with FaultServer(lambda _: Reply(content=GOOD)) as server:
+        questions = [question(number) for number in range(60)]
+        assert ask(Batch(tmp_path, questions[:30], server, teaches=TEACHES), *FLAGS).returncode == 0
+        # All thirty others come at once, which a trial would not allow.
+        all_came = threading.Event()
+
+        def come() -> bool:
+            if server.inside == 30:
+                all_came.set()
+            return all_came.is_set()
+
+        server.plan = lambda _: Reply(content=GOOD, hold=come)
+        done = ask(Batch(tmp_path, questions, server, concurrency=30, teaches=TEACHES), *FLAGS)
+        assert done.returncode == 0, done.stderr
+        assert server.attempts.total() == 60
+
+
+PROBE = ("What is 2 + 3?", "Is the sky blue", "What is written in this picture?")
+
+
+def test_a_build_with_a_misfit_stops_and_no_empty_artifact_is_a_success(tmp_path):
+    """The probe's own questions are answered in the form that is set, and the others in another one."""
+
+    def plan(asked: Ask) -> Reply:
+        return Reply() if asked.prompt.startswith(PROBE) else Reply(content=BAD)
+
+    with FaultServer(plan) as server:
+        text = {"form": "think", "no_think_share": 0, "max_questions": 15}
+        build = Build(tmp_path, config(server.base_url, text_reasoning=text))
+        stopped = build.run("data/text2image.parquet")
+        assert stopped.returncode != 0
+        assert "Set text_reasoning.form: close_only (it is think), or auto" in stopped.output
+        asked = [prompt for prompt in server.attempts if not prompt.startswith(PROBE)]
+        assert len(asked) <= 20
+
+        text |= {"max_questions": 5}
+        empty = build.run("data/text2image.parquet")
+        assert empty.returncode != 0
+        assert "data/text2image.parquet would be empty, since every answer was rejected" in empty.output
+        text |= {"allow_empty": True}
+        assert build.run("data/text2image.parquet").returncode == 0
+        assert pq.read_metadata(tmp_path / "data/text2image.parquet").num_rows == 0
