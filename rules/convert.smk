@@ -151,5 +151,6 @@ rule assemble_artifact:
         shard_bytes=config["output"]["shard_bytes"] or 0,
     shell:
         "exec assemble_artifact.py --parts {input.parts:q} --kind {params.kind}"
-        " --notice {params.notice:q} --may-be-empty work/allow_empty.json --shard-bytes {params.shard_bytes} --artifact {output.artifact:q} --rejects {output.rejects:q}"
+        " --notice {params.notice:q} --may-be-empty work/allow_empty.json --shard-bytes {params.shard_bytes}"
+        " --artifact {output.artifact:q} --rejects {output.rejects:q}"
         " --summary {output.summary:q} 2> {log:q}"
