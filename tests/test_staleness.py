@@ -391,7 +391,8 @@ def test_no_think_share_raised_and_another_image_model(built: Built, copy: Copy)
 
 def test_sampling_of_one_text_mode_and_the_filter_of_images(built: Built, copy: Copy) -> None:
     ran, asked = copy.run(
-        text_reasoning={"sampling": {"thinking": {"temperature": 0.61}}}, image_reasoning={"min_score": 5, "allow_empty": True}
+        text_reasoning={"sampling": {"thinking": {"temperature": 0.61}}},
+        image_reasoning={"min_score": 5, "allow_empty": True},
     )
     assert ran == without("answer_image judge_image")
     assert asked == dict.fromkeys(("thinking", "judge text"), due(built, "thinking"))
