@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
+from workflow_lib import cluster
 from workflow_lib.cluster import check_status_command
 
 
@@ -21,6 +22,19 @@ def sacct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_cluster_without_accounts_is_said_with_what_to_set(sacct: Path) -> None:
     sacct.write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
     with pytest.raises(WorkflowError, match=r"storage is disabled.*--slurm-status-command squeue"):
+        check_status_command("sacct")
+
+
+def test_a_sacct_that_cannot_be_run_or_does_not_answer_is_said_too(
+    sacct: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sacct.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(cluster, "ANSWER_S", 0.2)
+    with pytest.raises(WorkflowError, match=r"timed out.*--slurm-status-command squeue"):
+        check_status_command("sacct")
+    sacct.unlink()
+    monkeypatch.setenv("PATH", str(sacct.parent))
+    with pytest.raises(WorkflowError, match=r"No such file.*--slurm-status-command squeue"):
         check_status_command("sacct")
 
 

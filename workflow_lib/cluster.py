@@ -4,6 +4,8 @@ import subprocess
 
 from snakemake.exceptions import WorkflowError
 
+ANSWER_S = 60
+
 
 def check_status_command(status_command: str | None) -> None:
     """Fail where the Slurm executor would ask `sacct`, and the cluster keeps no accounts.
@@ -13,9 +15,14 @@ def check_status_command(status_command: str | None) -> None:
     """
     if status_command != "sacct":
         return
-    asked = subprocess.run(["sacct", "--noheader"], capture_output=True, text=True, check=False, timeout=60)
-    if asked.returncode:
-        said = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+    try:
+        asked = subprocess.run(
+            ["sacct", "--noheader"], capture_output=True, text=True, check=False, timeout=ANSWER_S
+        )
+        said = (asked.stderr.strip().splitlines() or ["no reason given"])[-1] if asked.returncode else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said is not None:
         raise WorkflowError(
             f"sacct does not tell the state of jobs ({said});"
             " give --slurm-status-command squeue, as profiles/slurm does"
