@@ -57,9 +57,10 @@ rule verify_artifact:
     params:
         code=code("verify_artifact.py"),
         seed=config["seed"],
+        shard_bytes=config["output"]["shard_bytes"] or 0,
     shell:
         "exec verify_artifact.py --manifest {input.manifest:q} --data-root . --seed {params.seed}"
-        " --verified {output.verified:q} 2> {log:q}"
+        " --shard-bytes {params.shard_bytes} --verified {output.verified:q} 2> {log:q}"
 
 
 # As a target, `verify` reads all again each time; `all` reads an artifact once.

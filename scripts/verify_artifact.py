@@ -54,6 +54,14 @@ def check_files(root: Path, manifest: dict) -> Iterator[str]:
             yield f"{file['file']} has another sha256"
 
 
+def check_sizes(files: list[Path], shard_bytes: int) -> Iterator[str]:
+    """Yield the files that are larger than the limit, which only one of a single row may be."""
+    for file in files:
+        size = file.stat().st_size
+        if size > shard_bytes and (rows := pq.read_metadata(file).num_rows) > 1:
+            yield f"{file.name} has {size} bytes and {rows} rows, and output.shard_bytes is {shard_bytes}"
+
+
 def check_counts(rejects: Path, manifest: dict) -> Iterator[str]:
     """Yield what does not add up: every row that was read is kept, or rejected for a reason."""
     reasons: Counter[str] = Counter()
@@ -160,7 +168,7 @@ def check_rows(files: list[Path], manifest: dict, seed: int, faults: Checks) -> 
         faults["ids"].append(f"{len(ids) - len(np.unique(ids))} occur more than once")
 
 
-def verify(root: Path, manifest: dict, seed: int) -> Checks:
+def verify(root: Path, manifest: dict, seed: int, shard_bytes: int) -> Checks:
     """All checks of an artifact, each with the faults that it found."""
     path, name = root / manifest["file"], manifest["name"]
     schema = REASONED if name in ("text2image", "image_thinking") else TRAINING
@@ -169,6 +177,8 @@ def verify(root: Path, manifest: dict, seed: int) -> Checks:
     files = parquet.list_files(path)
     try:
         faults["schema"] = list(check_schema(files, schema))
+        if shard_bytes:
+            faults["sizes of files"] = list(check_sizes(files, shard_bytes))
         if not faults["schema"]:
             names = ["rows", "ids", "messages", "pictures", "decoded pictures"]
             faults |= {each: [] for each in [*names, *["mode and score"] * (schema is REASONED)]}
@@ -193,6 +203,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds data/")
     parser.add_argument("--seed", type=int, required=True, help="decides which pictures are decoded")
+    parser.add_argument(
+        "--shard-bytes", type=int, required=True, help="most bytes of a file; 0: one file of any size"
+    )
     parser.add_argument("--verified", type=Path, required=True, help="out: a line for each check")
     return parser.parse_args()
 
@@ -200,7 +213,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     manifest = read_json(args.manifest)
-    checks = verify(args.data_root, manifest, args.seed)
+    checks = verify(args.data_root, manifest, args.seed, args.shard_bytes)
     lines = format_lines(manifest["name"], checks)
     for line in lines:
         log.info("%s", line)

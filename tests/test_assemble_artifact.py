@@ -120,7 +120,7 @@ def test_shards_are_numbered_files_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "data/a").mkdir(parents=True)
     (tmp_path / "data/a/a-00000-of-00009.parquet").touch()  # of an earlier run
     (tmp_path / "data/.a.killed.parts").mkdir()
-    done = assemble(tmp_path, parts, shard_bytes=11_000)
+    done = assemble(tmp_path, parts, shard_bytes=15_000)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "data/a"
     names = [f"a-0000{n}-of-00004.parquet" for n in range(4)]
@@ -131,6 +131,7 @@ def test_shards_are_numbered_files_in_a_folder(tmp_path: Path) -> None:
     assert parquet.count_rows(folder) == 7
     artifact = read_json(tmp_path / "summary.json")["files"]["artifact"]
     sizes = [(folder / name).stat().st_size for name in names]
+    assert max(sizes) <= 15_000
     assert artifact == {
         "path": str(folder),
         "rows": 7,

@@ -47,15 +47,15 @@ def build(
     return {"name": name, "file": str(path.relative_to(root)), "bytes": about["bytes"], **sums, **counts}
 
 
-def failed(root: Path, manifest: dict) -> dict[str, list[str]]:
-    return {check: faults for check, faults in verify(root, manifest, 1).items() if faults}
+def failed(root: Path, manifest: dict, shard_bytes: int = 0) -> dict[str, list[str]]:
+    return {check: faults for check, faults in verify(root, manifest, 1, shard_bytes).items() if faults}
 
 
 @pytest.mark.parametrize("shard_bytes", [0, 2_500])
 @pytest.mark.parametrize("rows", [0, ROWS])
 def test_what_is_whole_passes(rows: int, shard_bytes: int, tmp_path: Path) -> None:
     manifest = build(tmp_path, [training(row) for row in range(rows)], shard_bytes=shard_bytes)
-    assert failed(tmp_path, manifest) == {}
+    assert failed(tmp_path, manifest, shard_bytes) == {}
 
 
 def test_stage_3_has_mode_and_score(tmp_path: Path) -> None:
@@ -127,6 +127,16 @@ def test_a_foreign_file_and_a_missing_one_are_faults(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_above_the_limit_is_a_fault_unless_it_has_one_row(tmp_path: Path) -> None:
+    manifest = build(tmp_path, [training(row) for row in range(ROWS)], shard_bytes=20_000)
+    file = tmp_path / manifest["files"][0]["file"]
+    said = f"{file.name} has {file.stat().st_size} bytes and {ROWS} rows, and output.shard_bytes is 2500"
+    assert failed(tmp_path, manifest, 2_500) == {"sizes of files": [said]}
+    manifest = build(tmp_path, [training(row) for row in range(ROWS)], shard_bytes=2_500)
+    assert len(manifest["files"]) == ROWS
+    assert failed(tmp_path, manifest, 2_500) == {}
+
+
 def test_counts_that_do_not_add_up_are_a_fault(tmp_path: Path) -> None:
     manifest = build(tmp_path, [training(0)])
     assert set(failed(tmp_path, manifest | {"read": 3})) == {"counts"}
@@ -153,7 +163,7 @@ def call(root: Path, manifest: dict) -> Done:
     write_json(root / "manifest.json", manifest)
     return run(
         *("verify_artifact.py", "--manifest", root / "manifest.json", "--data-root", root),
-        *("--seed", 1, "--verified", root / "verified.txt"),
+        *("--seed", 1, "--shard-bytes", 0, "--verified", root / "verified.txt"),
     )
 
 

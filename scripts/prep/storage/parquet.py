@@ -452,6 +452,18 @@ def count_rows(path: str | Path) -> int:
     return sum(pq.read_metadata(file).num_rows for file in list_files(path))
 
 
+def read_groups(file: str | Path, start: int, stop: int) -> Iterator[pa.Table]:
+    """The rows of a file that this project wrote from `start` to before `stop`, one row group at a time."""
+    with pq.ParquetFile(file) as opened:
+        first = 0
+        for group in range(opened.num_row_groups):
+            end = first + opened.metadata.row_group(group).num_rows
+            if first < stop and start < end:
+                own = max(start, first) - first
+                yield opened.read_row_group(group).slice(own, min(stop, end) - first - own)
+            first = end
+
+
 def read_rows(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict]:
     """The rows of a file or folder that this project wrote, one by one, with one row group in memory."""
     for name in list_files(path):

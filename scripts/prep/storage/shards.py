@@ -4,9 +4,11 @@ The folder NAME holds NAME-00000-of-00002.parquet and so on. It appears when it 
 """
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,9 @@ import pyarrow as pa
 
 from prep.storage import parquet
 from prep.storage.atomic import name_file_in_errors
+
+FOOTER_SHARE = 64
+"""One part in so many of a file is left for what its footer and page index say of its row groups."""
 
 
 class RowWriter(Protocol):
@@ -29,37 +34,63 @@ class RowWriter(Protocol):
 
 
 class ShardWriter:
-    """A writer of numbered files that begins another before one has more than `shard_bytes`.
+    """A writer of numbered files of at most `shard_bytes`; a row that is larger has a file to itself.
 
-    A file holds one row group at least, and may so be larger.
+    Rows go into a file as long as they fit. What its footer takes is known only once it is written, so a
+    share is left for it; a file that came out too large is written again as two halves.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, shard_bytes: int) -> None:
         self.schema, self.rows = schema, 0
         self._folder, self._shard_bytes = folder, shard_bytes
         self._hasher = ThreadPoolExecutor(1)
-        self._shard: parquet.Writer | None = None
         self._files: list[dict[str, Any]] = []
+        empty = parquet.Writer(io.BytesIO(), schema, self._hasher)
+        empty.finish()
+        self._room = shard_bytes - empty.bytes - shard_bytes // FOOTER_SHARE
         self._begin_shard()
 
-    def add(self, table: pa.RecordBatch) -> None:
-        """Append rows, each batch of them within one file."""
-        if self._shard.rows and self._shard.bytes + table.nbytes > self._shard_bytes:
-            self._end_shard()
-            self._begin_shard()
-        self._shard.add(table)
-        self.rows += table.num_rows
+    def add(self, table: pa.RecordBatch | pa.Table) -> None:
+        """Append rows, each to the file that is open where it fits, else to the next."""
+        while table.num_rows:
+            room = self._room - self._shard.bytes
+            rows = bisect_right(
+                range(1, table.num_rows + 1), room, key=lambda first: table.slice(0, first).nbytes
+            )
+            if not rows and self._shard.rows:
+                self._end_shard()
+                self._begin_shard()
+                continue
+            head = table.slice(0, max(1, rows))
+            self._shard.add(head)
+            self.rows += head.num_rows
+            table = table.slice(head.num_rows)
 
     def _begin_shard(self) -> None:
-        self._file = (self._folder / f"{len(self._files):05d}.parquet").open("wb")
+        self._path = self._folder / f"{len(self._files):05d}.parquet"
+        self._file = self._path.open("wb")
         self._shard = parquet.Writer(self._file, self.schema, self._hasher)
 
     def _end_shard(self) -> None:
         self._shard.finish()
         os.fsync(self._file.fileno())
         self._file.close()
-        about = {"rows": self._shard.rows, "bytes": self._shard.bytes, "sha256": self._shard.sha256}
-        self._files.append(about)
+        shard = self._shard
+        if shard.bytes > self._shard_bytes and shard.rows > 1:
+            self._split_shard(shard.rows)
+        else:
+            self._files.append({"rows": shard.rows, "bytes": shard.bytes, "sha256": shard.sha256})
+
+    def _split_shard(self, rows: int) -> None:
+        """Write the rows of the file that was ended again, as two files or more."""
+        whole = self._path.with_suffix(f".{rows}.whole")
+        self._path.rename(whole)
+        for start, stop in ((0, rows // 2), (rows // 2, rows)):
+            self._begin_shard()
+            for group in parquet.read_groups(whole, start, stop):
+                self._shard.add(group)
+            self._end_shard()
+        whole.unlink()
 
     def finish(self, name: str) -> list[dict[str, Any]]:
         """End the last file, and give all their names, now that their number is known."""
