@@ -45,7 +45,8 @@ def build_messages(
 ) -> Messages | Rejection:
     """The question with its choices, and the answer after its rationale; or why there is none.
 
-    Where a row has choices, its answer must name one, and is then that choice with its letter.
+    Where a row has choices, its answer must name one, and is then that choice with its letter. A letter or an
+    index without choices names nothing.
     """
     asked, said, why = (parquet.decode(cell) for cell in (question, answer, rationale))
     if asked is None or not asked.strip():
@@ -61,6 +62,8 @@ def build_messages(
             return Reason.CHOICE_INVALID, f"{said!r:.100} names none of {len(texts)} choices"
         lines = list_choices(texts)
         asked, said = "\n".join([asked, *lines]), lines[number]
+    elif answer_by in ("letter", "index"):
+        return Reason.CHOICE_INVALID, f"{said!r:.100}, and no choices"
     if why and why.strip():
         said = f"{why}\n\n{said}"
     found = conversation.build_messages([("human", asked), ("gpt", said)], True, row.pictures)

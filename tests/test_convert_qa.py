@@ -23,7 +23,7 @@ def build(
 
 def test_a_question_and_its_answer_are_the_messages() -> None:
     assert build(b"Two.") == ("<image>\nHow many?", "Two.")
-    assert build(b"Two.", [], "index") == ("<image>\nHow many?", "Two.")
+    assert build(b"Two.", [], "text") == ("<image>\nHow many?", "Two.")
     assert build(b"Two.", rationale=b"One and one.") == ("<image>\nHow many?", "One and one.\n\nTwo.")
     assert build(b"Two.", rationale=b" ") == ("<image>\nHow many?", "Two.")
 
@@ -50,6 +50,9 @@ def test_an_answer_is_the_choice_that_it_names(answer: bytes, answer_by: str, li
         ({"answer": b"AB", "choices": CHOICES, "answer_by": "letter"}, Reason.CHOICE_INVALID),
         ({"answer": b"2", "choices": [b"2", None], "answer_by": "text"}, Reason.CHOICE_INVALID),
         ({"answer": b"0", "choices": [b"x"] * 27, "answer_by": "index"}, Reason.CHOICE_INVALID),
+        ({"answer": b"0", "choices": [], "answer_by": "index"}, Reason.CHOICE_INVALID),
+        ({"answer": b"0", "choices": None, "answer_by": "index"}, Reason.CHOICE_INVALID),
+        ({"answer": b"A", "choices": None, "answer_by": "letter"}, Reason.CHOICE_INVALID),
         ({"question": b"<image><image>", "answer": b"a"}, Reason.SEVERAL_IMAGE_TAGS),
         ({"answer": b"a", "rationale": b"<think>"}, Reason.THINK_TAG_IN_ANSWER),
     ],

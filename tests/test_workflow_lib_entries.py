@@ -93,6 +93,15 @@ def test_an_entry_without_what_it_needs_is_named() -> None:
         checked({"sources": {"mine": {key: value for key, value in MINE.items() if key != "prompts"}}})
 
 
+def test_an_answer_by_letter_or_index_needs_choices() -> None:
+    asked = {key: value for key, value in MINE.items() if key != "prompts"} | {"form": "qa"}
+    checked({"sources": {"mine": asked | {"answer_by": "text"}}})
+    checked({"sources": {"mine": asked | {"answer_by": "index", "columns": {"choices": "options"}}}})
+    for answer_by in ("letter", "index"):
+        with pytest.raises(WorkflowError, match=r"^config: sources.mine.answer_by: names a choice, and"):
+            checked({"sources": {"mine": asked | {"answer_by": answer_by}}})
+
+
 @pytest.mark.parametrize("name", ["text2image", "a/image_thinking", "manifest/a", "a/synthdog_en"])
 def test_a_name_that_is_taken(name: str) -> None:
     with pytest.raises(WorkflowError, match=f"^config: sources.{name}: "):

@@ -93,6 +93,8 @@ def complete(given: Entry, where: str) -> Entry:
     entry = DEFAULTS | form | given | {"columns": form["columns"] | (given.get("columns") or {})}
     if "prompts" in form and not entry["prompts"]:
         fail(f"{where}.prompts: the form {given['form']} needs one at least")
+    if entry.get("answer_by") in ("letter", "index") and entry["columns"]["choices"] is None:
+        fail(f"{where}.answer_by: names a choice, and columns.choices names no column of choices")
     return entry
 
 

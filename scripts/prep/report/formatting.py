@@ -35,7 +35,9 @@ MEANINGS = {
     Reason.GROUND_TRUTH_INVALID: (
         "The cell with a page's text is null or no JSON, or has no string at the path that the source names."
     ),
-    Reason.CHOICE_INVALID: "The answer names none of the choices, or a choice is null.",
+    Reason.CHOICE_INVALID: (
+        "The answer names none of the choices, or is a letter or an index without any; or a choice is null."
+    ),
     Reason.TEXT_EMPTY: "The text (of a page, a caption, an answer) is empty once stripped.",
     Reason.MEDIA_TAG_IN_TEXT: "The text of a page holds a media tag.",
     Reason.QUESTION_INVALID: "The question's line is not a JSON object, or a text column is not a string.",
