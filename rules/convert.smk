@@ -154,3 +154,11 @@ rule assemble_artifact:
         " --notice {params.notice:q} --may-be-empty work/allow_empty.json --shard-bytes {params.shard_bytes}"
         " --artifact {output.artifact:q} --rejects {output.rejects:q}"
         " --summary {output.summary:q} 2> {log:q}"
+
+
+rule refuse_other_form:
+    """Say what to name where an artifact is named as a file and is a folder of shards, or the other way round."""
+    input:
+        lambda wildcards: NAMES.refuse_other_form(wildcards.name),
+    output:
+        NAMES.other_form_of("{name}") if NAMES.sharded else directory(NAMES.other_form_of("{name}")),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from workflow_lib.config import fail
 from workflow_lib.entries import REASONED, read_entries
@@ -29,6 +29,15 @@ class Names:
     def path_of(self, name: str) -> str:
         """An artifact's file, or its folder where it is sharded; `{name}` gives the pattern of all."""
         return f"data/{name}" if self.sharded else f"data/{name}.parquet"
+
+    def other_form_of(self, name: str) -> str:
+        """Where an artifact would be if `output.shard_bytes` asked for the other form."""
+        return f"data/{name}.parquet" if self.sharded else f"data/{name}"
+
+    def refuse_other_form(self, name: str) -> NoReturn:
+        """Fail for an artifact that is named in the form which `output.shard_bytes` does not ask for."""
+        why = "is set" if self.sharded else "is null"
+        fail(f"output.shard_bytes {why}: name {self.path_of(name)} in place of {self.other_form_of(name)}")
 
     def of(self, **key: Any) -> list[str]:
         """The converted artifacts whose entry has this value of a key: `of(form="ocr")`."""

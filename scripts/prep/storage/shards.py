@@ -4,6 +4,7 @@ The folder NAME holds NAME-00000-of-00002.parquet and so on. It appears when it 
 """
 
 import contextlib
+import glob
 import io
 import os
 import shutil
@@ -113,6 +114,7 @@ def open_artifact(
 ) -> Iterator[tuple[RowWriter, dict[str, Any]]]:
     """Write an artifact that appears at `path` when the block ends well; `shard_bytes` makes it a folder.
 
+    An artifact of the same name in the other form, of a run with another `shard_bytes`, is then removed.
     Gives the writer, and what a summary says of the artifact, which is filled in at the end.
     """
     about = {"path": path.as_posix()}
@@ -120,15 +122,29 @@ def open_artifact(
         with parquet.open_writer(path, schema) as writer:
             yield writer, about
         about |= {"rows": writer.rows, "bytes": writer.bytes, "sha256": writer.sha256}
+        remove_shards(path.with_suffix(""))
         return
     with _atomic_folder(path) as part, contextlib.closing(ShardWriter(part, schema, shard_bytes)) as writer:
         yield writer, about
         files = writer.finish(path.name)
+    single = path.with_name(f"{path.name}.parquet")
+    if single.is_file():
+        single.unlink()
     about |= {"rows": writer.rows, "bytes": sum(each["bytes"] for each in files)}
     about["files"] = [
         {"file": (path / each["file"]).as_posix()} | {key: each[key] for key in ("rows", "bytes", "sha256")}
         for each in files
     ]
+
+
+def remove_shards(folder: Path) -> None:
+    """Remove an artifact's shards, and their folder unless it holds something else."""
+    shards = [*folder.glob(f"{glob.escape(folder.name)}-[0-9]*-of-[0-9]*.parquet")]
+    for file in [*shards, *([folder / ".snakemake_timestamp"] if shards else [])]:
+        file.unlink(missing_ok=True)
+    if shards:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @contextlib.contextmanager
