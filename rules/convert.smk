@@ -157,7 +157,7 @@ rule assemble_artifact:
 
 
 rule refuse_other_form:
-    """Say what to name where an artifact is named as a file and is a folder of shards, or the other way round."""
+    """Say what to name where an artifact is named as a file and is a folder, or the other way round."""
     input:
         lambda wildcards: NAMES.refuse_other_form(wildcards.name),
     output:
