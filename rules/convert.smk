@@ -8,7 +8,8 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 in:   raw/{source}/{shard}.parquet
 mid:  work/convert_{form}/{source}/{shard}.{parquet,rejects.parquet,json},
       work/gather_parts/{name}.json (by which alone an artifact is assembled again)
-out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/rejects/{name}.parquet, work/assemble_artifact/{name}.json
+out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/rejects/{name}.parquet,
+      work/assemble_artifact/{name}.json
 """
 
 
@@ -126,7 +127,7 @@ rule gather_parts:
 
 
 rule assemble_artifact:
-    """Put the parts of an artifact, with their pictures, into one file or shards, and their rejects into a file."""
+    """Put the parts of an artifact, with their pictures, into one file or shards; and their rejects."""
     input:
         gathered="work/gather_parts/{name}.json",
         parts=lambda wildcards: [ancient(part) for part in list_parts(wildcards)],

@@ -99,8 +99,8 @@ rule publish_registration:
         names=NAMES.artifacts,
         sharded="--sharded" if NAMES.sharded else "",
     shell:
-        "exec publish_registration.py --names {params.names:q} {params.sharded} --publish {output.registration:q}"
-        " --data data 2> {log:q}"
+        "exec publish_registration.py --names {params.names:q} {params.sharded}"
+        " --publish {output.registration:q} --data data 2> {log:q}"
 
 
 rule publish_manifest:
