@@ -1,6 +1,7 @@
 """A batch of a teacher whose answers are malformed stops early, and says what to set."""
 
 import threading
+from collections.abc import Callable
 
 import pyarrow.parquet as pq
 import pytest
@@ -98,22 +99,45 @@ def test_no_more_than_twenty_are_out_until_twenty_were_read(tmp_path):
     assert sorted(server.arrivals)[20] >= sorted(server.departures)[19]
 
 
+def all_at_once(server: FaultServer, count: int) -> Callable[[Ask], Reply]:
+    """Answers come once so many requests are out, which a trial would not allow."""
+    came = threading.Event()
+
+    def come() -> bool:
+        if server.inside == count:
+            came.set()
+        return came.is_set()
+
+    return lambda _: Reply(content=GOOD, hold=come)
+
+
 def test_what_the_journal_holds_counts_as_read(tmp_path):
     with FaultServer(lambda _: Reply(content=GOOD)) as server:
         questions = [question(number) for number in range(60)]
         assert ask(Batch(tmp_path, questions[:30], server, teaches=TEACHES), *FLAGS).returncode == 0
-        # All thirty others come at once, which a trial would not allow.
-        all_came = threading.Event()
-
-        def come() -> bool:
-            if server.inside == 30:
-                all_came.set()
-            return all_came.is_set()
-
-        server.plan = lambda _: Reply(content=GOOD, hold=come)
+        server.plan = all_at_once(server, 30)
         done = ask(Batch(tmp_path, questions, server, concurrency=30, teaches=TEACHES), *FLAGS)
         assert done.returncode == 0, done.stderr
         assert server.attempts.total() == 60
+
+
+def test_one_batch_of_a_run_is_its_trial(tmp_path):
+    with FaultServer(lambda _: Reply(content=GOOD)) as server:
+        questions = [question(number) for number in range(60)]
+        assert ask(Batch(tmp_path, questions[:30], server, teaches=TEACHES), *FLAGS).returncode == 0
+        server.plan = all_at_once(server, 30)
+        done = ask(Batch(tmp_path, questions[30:], server, concurrency=30, teaches=TEACHES), *FLAGS)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_form_that_is_set_anew_has_its_own_trial(tmp_path):
+    with FaultServer(lambda _: Reply(content=GOOD)) as server:
+        questions = [question(number) for number in range(90)]
+        assert ask(Batch(tmp_path, questions[:30], server, teaches=TEACHES), *FLAGS).returncode == 0
+        paid, server.plan = server.attempts.total(), lambda _: Reply(content=BAD)
+        later = Batch(tmp_path, questions[30:], server, concurrency=64, teaches=TEACHES)
+        assert ask(later, *BY_HAND).returncode == 1
+        assert server.attempts.total() - paid <= 20
 
 
 PROBE = ("What is 2 + 3?", "Is the sky blue", "What is written in this picture?")

@@ -131,7 +131,8 @@ def write_answers(
     forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
     about = read_server_config(args.server).teaches.get(task)
     share = about["max_malformed_share"] if about else 1.0
-    early, whole = (FormCheck(task, args.form, forms, share) for _ in range(2))
+    passed = args.journal / f"{_name_trial(task, args)}.passed"
+    early, whole = (FormCheck(task, args.form, forms, share, mark) for mark in (passed, None))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
@@ -157,6 +158,12 @@ def write_answers(
         whole.check()
 
     write_summary(args.summary, {"rows": parquet.write_rows(args.answers, rows(), ANSWERS)})
+
+
+def _name_trial(task: str, args: argparse.Namespace) -> str:
+    """One name for the jobs of a run whose answers have one form."""
+    decides = json.dumps([args.model, args.form, args.request], sort_keys=True)
+    return f"{task}.{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
 
 
 def write_verdicts(args: argparse.Namespace, what: str) -> None:

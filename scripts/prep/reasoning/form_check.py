@@ -1,6 +1,7 @@
 """Early stop of a batch whose answers are mostly malformed: a misfit costs few requests."""
 
 from collections import Counter
+from pathlib import Path
 
 from prep.inference.request import Response
 from prep.reasoning.answer_format import Form, name_form, parse_answer
@@ -17,12 +18,22 @@ EXAMPLES = 3
 class FormCheck:
     """Counts answers of a task by how they are malformed; raises UserError once too many are.
 
-    That is more than `max_share` of what was read, and of TRIAL_REQUESTS at least.
+    That is more than `max_share` of what was read, and of TRIAL_REQUESTS at least. The file `passed` marks
+    that the trial of a run was passed: the batches after the first have none.
     """
 
-    def __init__(self, task: str, form: str | dict, forms: tuple[Form, ...], max_share: float):
+    def __init__(
+        self,
+        task: str,
+        form: str | dict,
+        forms: tuple[Form, ...],
+        max_share: float,
+        passed: Path | None = None,
+    ):
         self._task, self._form, self._forms, self._max_share = task, form, forms, max_share
-        self.trial, self.read = TRIAL_REQUESTS, 0
+        self._passed = passed
+        self.trial = 0 if passed and passed.exists() else TRIAL_REQUESTS
+        self.read = 0
         self._malformed: Counter[Reason] = Counter()
         self._examples: dict[Reason, list[tuple[Response, str, str]]] = {}
 
@@ -30,6 +41,8 @@ class FormCheck:
         """Read the end of a request: an answer, or a failure, which is not malformed. Raises UserError."""
         self.count(mode, response, parse_answer(response, mode, self._forms))
         self.check()
+        if self.read == self.trial and self._passed:
+            self._passed.touch()
 
     def count(self, mode: str, response: Response, found: str | Rejection) -> None:
         """Count what came of an answer."""
