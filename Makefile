@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench plan watch dag refresh targets probe envs lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench pages plan watch dag refresh targets probe envs lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -23,6 +23,8 @@ help:
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
+	@echo "make pages    draw a question and say its look, and what is literal or why it is rejected: TEXT=file, a folder"
+	@echo "              of *.txt, or ID=…; LOOKS=100, CONFIG=my.yaml, FOLDER=pages, JOBS=2, QUESTIONS=work/batch_questions"
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
 	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
@@ -106,6 +108,16 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(SMK)
 	$(SNAKEMAKE) --lint
+
+# Its lines are on standard output, and nothing else; the last one counts.
+pages: FOLDER = pages
+pages: LOOKS = 1
+pages: JOBS = 2
+pages: QUESTIONS = work/batch_questions
+pages: env
+	@settings=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.render_settings $(CONFIG)) && \
+	$(BIN)/python scripts/draw_pages.py --settings "$$settings" $${TEXT:+--text="$$TEXT"} $${ID:+--id="$$ID"} \
+		--questions "$(QUESTIONS)" --looks "$(LOOKS)" --jobs "$(JOBS)" --folder "$(FOLDER)"
 
 FOLDER ?= .
 watch: env

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 import drawings
 from measure import measured
 from prep.rendering import fonts
-from prep.rendering.style import PageStyle, sample_style
+from prep.rendering.style import PageStyle
 from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.report.ocr import OcrEngine, count_errors
 from prep.runtime.program import parser, run
@@ -94,11 +94,6 @@ def load_face(typesetter: Typesetter, text: str, size: int) -> drawings.ImageFon
     return drawings.load_font(min(upright, key=lambda info: abs(info.weight - 400)).path, size)
 
 
-def page_style(id: str, style: RenderConfig) -> PageStyle:
-    """The style of a question's pages."""
-    return sample_style(SEED, id, style.min_font_px, style.max_font_px, style.format, style.looks)
-
-
 def render_by_pillow(
     typesetter: Typesetter, text: str, style: dict, page_style: PageStyle, extent: tuple[int, int]
 ) -> tuple[bytes, float]:
@@ -136,7 +131,12 @@ def measure_cpu(language: str) -> dict[str, float]:
             seconds["ours"].setdefault(id, []).append(took)
             if turn == 0:
                 extent = _decode(page).size
-                styles[id] = (text, recorder.document["style"], page_style(id, typesetter.config), extent)
+                styles[id] = (
+                    text,
+                    recorder.document["style"],
+                    typesetter.config.sample_style(SEED, id),
+                    extent,
+                )
                 size["ours"] += len(page)
                 pixels += extent[0] * extent[1]
         for id, style in styles.items():
@@ -159,7 +159,7 @@ def write_batch(folder: Path) -> tuple[list[object], list[object]]:
     for number, text in enumerate(every):
         id = f"bench/file:{number}"
         typesetter.render(text, f"{id}#thinking.0")
-        documents.append(json.dumps([recorder.document, vars(page_style(f"{id}#thinking.0", STYLE))]))
+        documents.append(json.dumps([recorder.document, vars(STYLE.sample_style(SEED, f"{id}#thinking.0"))]))
         origin = {"source": "bench", "source_id": None, "source_file": "file", "row": number}
         rows.append({"id": id, **origin, "question": text, "reference": "", "image": None})
     (folder / "documents.jsonl").write_text("\n".join(documents), "utf-8")
@@ -226,7 +226,10 @@ def compose_strip(typesetter: Typesetter, recorder: Recorder, name: str, text: s
     )
     height = lines * (style["rise"] + style["leading"]) + 2 * style["margin"]
     extent = (style["width"], height)
-    pages = [_decode(render_by_pillow(typesetter, text, style, page_style(name, STYLE), extent)[0]), *ours]
+    pages = [
+        _decode(render_by_pillow(typesetter, text, style, STYLE.sample_style(SEED, name), extent)[0]),
+        *ours,
+    ]
     strip = Image.new(
         "RGB", (sum(page.width + 12 for page in pages), max(p.height for p in pages) + 28), "#888"
     )

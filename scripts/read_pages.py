@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prep.records import seeding
 from prep.records.ids import parse_answer_id
+from prep.records.question import find_questions
 from prep.rendering.document import Document, is_english
 from prep.rendering.fonts import Fonts
 from prep.report.ocr import OcrEngine, count_errors
@@ -24,12 +25,6 @@ CANDIDATES = 1000
 """How many rows are searched for them."""
 BARS = {"English": 2.0, "Chinese": 3.0}
 """Per cent of a language's characters that may be wrong: the OCR engine itself errs now and then."""
-
-
-def find_questions(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
-    """The questions with these ids, by id."""
-    rows = (row for file in files for row in parquet.read_rows(file, ["id", "question"]))
-    return {row["id"]: row["question"] for row in rows if row["id"] in ids}
 
 
 def detect_language(text: str, faces: Fonts) -> str | None:

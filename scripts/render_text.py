@@ -5,8 +5,6 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from functools import cache, partial
-from itertools import islice
 
 from prep.reasoning import selection
 from prep.reasoning.selection import JudgedAnswer
@@ -14,9 +12,9 @@ from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.document import is_english
-from prep.rendering.typeset import Page, RenderConfig, Rendering, Typesetter
+from prep.rendering.parallel import render_ordered
+from prep.rendering.typeset import Page, RenderConfig, Rendering
 from prep.runtime import process_pool, program
-from prep.runtime.ordered_map import ordered_map
 
 log = logging.getLogger("prep")
 
@@ -30,37 +28,17 @@ def build_prompt(text: str, mode: str, pages: int) -> str:
     return f"{IMAGE_TAG}\n" * pages + PROMPTS[is_english(text)] + switch
 
 
-@cache
-def typesetter(config: RenderConfig, seed: int) -> Typesetter:
-    """The typesetter of this process, which keeps its fonts."""
-    return Typesetter(config, seed)
-
-
-def render_questions(
-    questions: list[tuple[str, str]], config: RenderConfig, seed: int
-) -> list[Rendering | Rejection]:
-    """Render questions, each a text and its answer's id, with the typesetter of this process."""
-    return [typesetter(config, seed).render(text, id) for text, id in questions]
-
-
-def kept_questions(chunk: list[JudgedAnswer]) -> list[tuple[str, str]]:
-    """The text and the answer's id of each answer that is kept."""
-    return [(each.question.text, each.answer["id"]) for each in chunk if not each.rejection]
+def read_question(selected: JudgedAnswer) -> tuple[str, str] | None:
+    """The text and the answer's id of an answer that is kept."""
+    return None if selected.rejection else (selected.question.text, selected.answer["id"])
 
 
 def render_answers(
     pool: Executor, every: Iterator[JudgedAnswer], config: RenderConfig, seed: int
 ) -> Iterator[tuple[JudgedAnswer, Rendering | Rejection]]:
-    """Each answer with its question's pages, or with the rejection for which there are none.
-
-    Each task of a process is several questions and nothing else, since passing data takes time too.
-    """
-    chunks = iter(lambda: list(islice(every, 16)), [])
-    render = partial(render_questions, config=config, seed=seed)
-    for chunk, found in ordered_map(pool, render, chunks, ahead=16, payload=kept_questions):
-        pages = iter(found)
-        for selected in chunk:
-            yield selected, selected.rejection or next(pages)
+    """Each answer with its question's pages, or with the rejection for which there are none."""
+    for selected, found in render_ordered(pool, every, read_question, config, seed):
+        yield selected, selected.rejection or found
 
 
 def build_row(selected: JudgedAnswer, pages: list[Page]) -> dict:

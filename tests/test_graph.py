@@ -62,7 +62,14 @@ def test_output_files_stand_below_their_rule_without_wildcard_constraints():
 def test_every_rule_with_a_program_has_a_colour_of_its_stage():
     named = {rule for _, rules in graph.COLOURS.values() for rule in rules.split()}
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert programs - named == {"plan", "probe_server", "serve_server", "embedded_server", "watch_batches"}
+    assert programs - named == {
+        "draw_pages",
+        "plan",
+        "probe_server",
+        "serve_server",
+        "embedded_server",
+        "watch_batches",
+    }
 
 
 def test_an_empty_graph_is_one_line():

@@ -127,7 +127,7 @@ def test_a_template_token_stands_unbroken_on_the_page(tmp_path):
     done = render(tmp_path, [question(0, text)], [answer(0)], [judged(0)])
     assert done.returncode == 0, done.stderr
     (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
-    (found,) = render_text.render_questions([(text, row["id"])], RenderConfig(**STYLE), 42)
+    found = Typesetter(RenderConfig(**STYLE), 42).render(text, row["id"])
     assert row["images"][0]["bytes"] == found.pages[0].bytes
     assert "\u2060" not in row["messages"][0]["content"]
 

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import jsonschema
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
@@ -27,6 +29,20 @@ FOLDERS = ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish
 def fail(line: str) -> NoReturn:
     """Stop before anything runs, with one line that says what, where, and what to do."""
     raise WorkflowError(f"config: {line}")
+
+
+def read_config(base: Path, files: Iterable[Path]) -> dict[str, Any]:
+    """The checked config of the checkout at `base`, with `files` merged over it, as Snakemake reads it."""
+    files = list(files)
+    config: dict[str, Any] = {}
+    for file in (base / "config.yaml", *files):
+        if not file.is_file():
+            fail(f"no file {file}")
+        update_config(config, load_configfile(file))
+    check_schema(config, yaml.safe_load((base / "config.schema.yaml").read_text(encoding="utf-8")))
+    resolve_paths(config, base, files)
+    check_choices(config)
+    return config
 
 
 def check_folders(base: Path) -> None:

@@ -4,6 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from prep.records.tags import IMAGE_TAG
 from prep.records.template_tokens import break_template_tokens
 from prep.runtime.program import UserError
@@ -52,6 +56,13 @@ def read_questions(paths: Iterable[Path], with_pictures: bool = True) -> Iterato
         for row in parquet.read_rows(path, columns):
             image = row.pop("image", None) or {}
             yield Question(**row, image=image.get("bytes"), image_path=image.get("path"))
+
+
+def find_questions(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
+    """The texts of the questions with these ids, by id."""
+    wanted = pc.field("id").isin(pa.array(sorted(ids), pa.string()))
+    tables = (pq.read_table(file, columns=["id", "question"], filters=wanted) for file in files)
+    return {row["id"]: row["question"] for table in tables for row in table.to_pylist()}
 
 
 def join_answers(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:

@@ -57,6 +57,10 @@ class RenderConfig:
     looks: Mapping[str, object] = field(hash=False)
     fonts: tuple[str, ...] = ()
 
+    def sample_style(self, seed: int, id: str) -> PageStyle:
+        """The style of the pages of the question with this id."""
+        return sample_style(seed, id, self.min_font_px, self.max_font_px, self.format, self.looks)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -68,10 +72,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A question's pages. `detail` names the markup that is shown as literal text, if any."""
+    """A question's pages and their style. `detail` names the markup that is shown as literal text, if any."""
 
     pages: list[Page]
     detail: str | None
+    style: PageStyle
+    is_all_literal: bool
+    """Whether the whole question is shown as literal text."""
 
 
 class _TooLong(Exception):
@@ -101,9 +108,7 @@ class Typesetter:
         config = self.config
         if len(text) * _MIN_AREA * config.min_font_px**2 > config.max_pages * config.max_pixels:
             return Reason.TOO_LONG_TO_RENDER, f"{len(text)} characters"
-        style = sample_style(
-            self.seed, id, config.min_font_px, config.max_font_px, config.format, config.looks
-        )
+        style = config.sample_style(self.seed, id)
         try:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
@@ -117,6 +122,8 @@ class Typesetter:
         return Rendering(
             [Page(encode.encode_page(page, style), suffix) for page in pages],
             f"drawn as written: {as_written}" if as_written else None,
+            style,
+            document.is_plain or document.literal_markup == [text.strip()],
         )
 
     def _render(self, text: str, style: PageStyle) -> tuple[Document, PageStyle, list[Image.Image]]:

@@ -1,0 +1,31 @@
+"""Rendering outcomes: the closed set of how a question comes out, and their counts in one line."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from prep.records.reason import Rejection
+from prep.rendering.typeset import Rendering
+
+
+class Outcome(StrEnum):
+    """How a question comes out, from the best to the worst."""
+
+    TYPESET = "typeset"
+    PARTLY_LITERAL = "partly literal"
+    ALL_LITERAL = "all literal"
+    REJECTED = "rejected"
+
+
+def find_outcome(found: Rendering | Rejection) -> Outcome:
+    """Find the outcome of a question: what is literal is the source's text in place of its typeset form."""
+    if not isinstance(found, Rendering):
+        return Outcome.REJECTED
+    if found.is_all_literal:
+        return Outcome.ALL_LITERAL
+    return Outcome.PARTLY_LITERAL if found.detail else Outcome.TYPESET
+
+
+def format_counts(outcomes: Iterable[Outcome]) -> str:
+    """Format how often each outcome is among `outcomes`, as `typeset 9, partly literal 1, …`."""
+    every = list(outcomes)
+    return ", ".join(f"{outcome} {every.count(outcome)}" for outcome in Outcome)

@@ -1,0 +1,23 @@
+"""Print what decides pages, as JSON: `make pages` hands it to a program, as a rule would."""
+
+import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from workflow_lib.config import read_config
+from workflow_lib.settings import fonts_sha256
+
+
+def main() -> None:
+    try:
+        config = read_config(Path(__file__).parent.parent, [Path(file) for file in sys.argv[1:]])
+        fonts_sha256(config)  # that the fonts are there
+    except WorkflowError as error:
+        sys.exit(str(error))
+    print(json.dumps({key: config[key] for key in ("render", "seed")}))
+
+
+if __name__ == "__main__":
+    main()
