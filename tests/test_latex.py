@@ -139,14 +139,14 @@ FORMS = _FORMS.split()
 
 
 @st.composite
-def _formulas(draw: st.DrawFn, depth: int = 3) -> str:
+def formulas(draw: st.DrawFn, depth: int = 3) -> str:
     form = draw(st.sampled_from(FORMS))
-    inner = _formulas(depth - 1) if depth else st.sampled_from(LETTERS)
+    inner = formulas(depth - 1) if depth else st.sampled_from(LETTERS)
     is_text = re.search(r"\\(text|ce|fbox|operatorname)", form)
     return re.sub("@", lambda _: draw(st.sampled_from(LETTERS) if is_text else inner) + " ", form)
 
 
-@given(_formulas())
+@given(formulas())
 def test_every_letter_of_a_formula_is_in_its_tree_or_it_is_literal(source: str) -> None:
     with suppress(latex.UnsupportedLatex):
         shown = Counter(_letters(latex.parse(source)))

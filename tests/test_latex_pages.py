@@ -3,9 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from test_latex import FORMS, _formulas
+from test_latex import FORMS
 
 from prep.records.reason import Reason
 from prep.rendering.latex_commands import COMMANDS
@@ -42,14 +40,6 @@ def test_each_command_is_typeset(typesetter: Typesetter) -> None:
         assert rendering.detail is None, text
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    _formulas(), st.sampled_from(["${}$", "$${}$$", "so \\({}\\)", "\\begin{{align}}{}\\end{{align}}", "{}"])
-)
-def test_any_formula_is_a_page(typesetter: Typesetter, formula: str, around: str) -> None:
-    assert isinstance(typesetter.render(around.format(formula), "x"), Rendering)
-
-
 @pytest.mark.parametrize("part", [
     r"\hat", r"\frac{1}{", r"\sqrt{", r"{", r"x^{", r"\left(", r"\text{", r"\rm", r"\overline{",
     r"\begin{matrix}", r"\boxed{", r"\not", r"\textcircled{", r"\ce{", r"\underset{x}", r"\mathbf{",
@@ -57,7 +47,7 @@ def test_any_formula_is_a_page(typesetter: Typesetter, formula: str, around: str
 def test_depth_ends_no_program(typesetter: Typesetter, part: str) -> None:
     ends = {r"\left(": r"\right)", r"\begin{matrix}": r"\end{matrix}"}
     end = ends.get(part, "}" if part[-1] == "{" else "")
-    for depth in (8, 16, 33, 1000):
+    for depth in (8, 16, 33, 2000):
         formula = part * depth + "x" + end * depth
         for text in (f"$${formula}$$", f"Is ${formula}$ or {formula} so?"):
             rendering = typesetter.render(text, "x")

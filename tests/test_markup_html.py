@@ -58,9 +58,10 @@ def test_a_table_of_html() -> None:
     assert table[3] is True
 
 
-@pytest.mark.parametrize(
-    "source", ["<table><tr><td>1<tr>2</table>", "<table>x<tr><td>1</td></tr></table>", "<table></table>"]
-)
+@pytest.mark.parametrize("source", [
+    "<table><tr><td>1<tr>2</table>", "<table>x<tr><td>1</td></tr></table>", "<table></table>",
+    "<table><tr><td W = 2 <br>1</td></tr></table>", "<table><tr><td>1</td W></tr></table>",
+])  # fmt: skip
 def test_what_is_no_simple_table_is_text(source: str) -> None:
     assert _blocks(source)[0][0] == "p"
 

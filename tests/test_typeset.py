@@ -516,10 +516,3 @@ def test_an_exams_header_takes_no_short_question_away(text: str) -> None:
 def test_every_look_draws_a_text_the_same_way(typesetter: Typesetter, text: str) -> None:
     drawn = [typesetter.render(text, f"look {number}") for number in range(40)]
     assert all(isinstance(each, typeset.Rendering) and each.detail is None for each in drawn)
-
-
-def test_deep_nesting_ends_no_program(typesetter: Typesetter) -> None:
-    for depth in (20, 100, 2000):
-        for opening, closing in ((r"\hat{", "}"), ("{", "}"), (r"\sqrt{", "}"), (r"\left(", r"\right)")):
-            found = typesetter.render(f"${opening * depth}x{closing * depth}$", "x")
-            assert isinstance(found, typeset.Rendering) or found[0] is Reason.TOO_LONG_TO_RENDER

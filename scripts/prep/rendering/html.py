@@ -14,6 +14,7 @@ _TAG = re.compile(
 )
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6});")
 _TABLE = {"table", "thead", "tbody", "tfoot", "tr", "td", "th"}
+_TABLE_TAG = re.compile(rf"</?(?:{'|'.join(_TABLE)})\b[^>]*>?", re.IGNORECASE)
 _CERTAIN = {"br", "sub", "sup", "table", "p"}
 _OTHER = re.compile(
     "a|abbr|article|aside|audio|body|button|canvas|center|code|dd|del|div|dl|dt|footer|font|form|frame|h[1-6]|head"
@@ -59,6 +60,8 @@ def _read_entity(entity: str) -> str | None:
 
 def read_table(source: str) -> tuple[list[list[Cell]], bool] | None:
     """The rows of `<table>…</table>`, and whether the first is a head; None for what is no simple table."""
+    if not all(map(_TAG.fullmatch, _TABLE_TAG.findall(source))):
+        return None  # a tag with text in it
     reader = _TableReader()
     reader.feed(source)
     reader.close()
