@@ -17,7 +17,9 @@ from snakemake.utils import update_config
 from workflow_lib import card, manifests, settings, sources
 from workflow_lib.cluster import check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
-from workflow_lib.config import check_choices, check_folders, check_schema, fail, resolve_paths
+from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
+from workflow_lib.config import fail, resolve_paths
+from workflow_lib.config_files import read_config_files
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.servers import ServerSettings
@@ -38,8 +40,11 @@ update_config(base_config, config)
 config = base_config
 
 check_folders(BASE)
+written = read_config_files(BASE, workflow.configfiles)
+check_values(config)
 check_schema(config, yaml.safe_load((BASE / "config.schema.yaml").read_text(encoding="utf-8")))
-resolve_paths(config, BASE, workflow.configfiles)
+check_switched_off(config, written)
+resolve_paths(config, BASE, written)
 NAMES = Names(config)
 check_choices(config)
 # Where an artifact is: a file, or a folder of shards.

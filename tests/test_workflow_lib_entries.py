@@ -102,7 +102,79 @@ def test_an_answer_by_letter_or_index_needs_choices() -> None:
             checked({"sources": {"mine": asked | {"answer_by": answer_by}}})
 
 
-@pytest.mark.parametrize("name", ["text2image", "a/image_thinking", "manifest/a", "a/synthdog_en"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("text2image", "a/image_thinking", "manifest/a", "a/synthdog_en"),
+        *("Text2Image", "Manifest/a", "SynthDoG_EN", "a/SYNTHDOG_EN", "README.md", "report.html"),
+    ],
+)
 def test_a_name_that_is_taken(name: str) -> None:
     with pytest.raises(WorkflowError, match=f"^config: sources.{name}: "):
         checked({"sources": {name: MINE}})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x" * 300, "sources.xxx.*: the name is too long for files"),
+        ("x" + "字" * 40, "sources.x字.*: the name is too long for files"),
+        ("/".join(["x" * 90] * 3), "sources.xxx.*: the name is too long for files"),
+        (5, "sources: the key 5 is not a text; put it in quotes"),
+        (None, "sources: the key None is not a text"),
+        ("", "sources.: "),
+        ("a b", "sources.a b: .*A file's name"),
+        ("a\n", r"sources.a\\n: .*A file's name"),
+        ("../a", "sources.../a: "),
+        (".a", "sources..a: "),
+        ("a//b", "sources.a//b: "),
+        ("a/", "sources.a/: "),
+        ("a\\b", "sources.a.*b: "),
+        ("{a}", "sources.{a}: "),
+    ],
+)
+def test_a_name_that_is_no_file_name(name: object, said: str) -> None:
+    with pytest.raises(WorkflowError, match=f"^config: {said}") as error:
+        checked({"sources": {name: MINE}})
+    assert str(error.value).isprintable()
+
+
+def test_names_that_differ_in_case_alone() -> None:
+    for one, other in (("mine", "Mine"), ("ours/mine", "MINE")):
+        with pytest.raises(WorkflowError, match=f"^config: sources.{other}: .* is that of {one}"):
+            checked({"sources": {one: MINE, other: MINE}})
+    asked = [{"repo": f"{repo}", "revision": "main", "question": ["q"]} for repo in ("a/Alpaca", "b/alpaca")]
+    with pytest.raises(WorkflowError, match=r"^config: text_reasoning.sources: the last parts"):
+        checked({"text_reasoning": {"sources": asked}})
+
+
+def test_a_name_in_the_folder_of_anothers_shards() -> None:
+    sources = {"sources": {"mine": MINE, "mine/more": MINE}}
+    checked(sources)
+    with pytest.raises(
+        WorkflowError, match=r"^config: sources.mine/more: output.shard_bytes makes mine a folder"
+    ):
+        checked(sources | {"output": {"shard_bytes": 1000}})
+
+
+def test_null_for_a_source_that_is_nowhere_described() -> None:
+    said = r"^config: sources.synthdog_ne: is null, and there is no such source.*; allowed: synthdog_en, "
+    with pytest.raises(WorkflowError, match=said):
+        checked({"sources": {"synthdog_ne": None}})
+
+
+@pytest.mark.parametrize("glob", ["/data/a.parquet", "../a.parquet", "a/../b.parquet", "a\n.parquet"])
+def test_files_outside_the_repository(glob: str) -> None:
+    with pytest.raises(WorkflowError, match=r"^config: sources.mine.files.0: .*A path in the repository"):
+        checked({"sources": {"mine": MINE | {"files": [glob]}}})
+
+
+def test_an_unknown_key_has_the_allowed_ones_beside_it_the_closest_first() -> None:
+    with pytest.raises(WorkflowError, match=r"'prompt' was unexpected\); allowed: prompts, "):
+        checked({"sources": {"mine": MINE | {"prompt": ["a"]}}})
+    with pytest.raises(
+        WorkflowError, match=r"missing_tag: the form caption has no such key; allowed: .*prompts"
+    ):
+        checked({"sources": {"mine": MINE | {"missing_tag": "reject"}}})
+    with pytest.raises(WorkflowError, match=r"form: 'captoin' is not one of: caption, "):
+        checked({"sources": {"mine": MINE | {"form": "captoin"}}})

@@ -1,17 +1,20 @@
 """Config validation: the JSON schema and its defaults, paths, and choices that must fit together."""
 
+import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
 import yaml
-from snakemake.common.configfile import load_configfile
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
+
+from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
+from workflow_lib.config_files import WrittenConfig, read_config_files
+from workflow_lib.fonts import check_families
 
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
@@ -24,23 +27,26 @@ PATH_KEYS = (
 """The config keys that hold a path, or a list of paths; each server's `conda_env` is another."""
 FOLDERS = ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish", "logs")
 """The folders of a run that rules write into."""
-
-
-def fail(line: str) -> NoReturn:
-    """Stop before anything runs, with one line that says what, where, and what to do."""
-    raise WorkflowError(f"config: {line}")
+DEEPEST = 32
+"""How deep lists and mappings may be nested; a YAML alias may lead back to what holds it."""
 
 
 def read_config(base: Path, files: Iterable[Path]) -> dict[str, Any]:
     """The checked config of the checkout at `base`, with `files` merged over it, as Snakemake reads it."""
     files = list(files)
-    config: dict[str, Any] = {}
-    for file in (base / "config.yaml", *files):
+    for file in files:
         if not file.is_file():
             fail(f"no file {file}")
-        update_config(config, load_configfile(file))
+    written = read_config_files(base, files)
+    config: dict[str, Any] = {}
+    for file, given in written:
+        if not isinstance(given, dict):
+            fail(f"{file} has no keys")
+        update_config(config, given)
+    check_values(config)
     check_schema(config, yaml.safe_load((base / "config.schema.yaml").read_text(encoding="utf-8")))
-    resolve_paths(config, base, files)
+    check_switched_off(config, written)
+    resolve_paths(config, base, written)
     check_choices(config)
     return config
 
@@ -56,20 +62,84 @@ def check_folders(base: Path) -> None:
 
 def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     """Validate the config against its schema, and fill in place what the schema has defaults for."""
-    # JSON Schema takes 42.0 for an integer; the programs do not.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: type(value) is int
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_number(value)}
     )
-    checker = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
-    found = checker(schema).iter_errors(config)
-    if error := jsonschema.exceptions.best_match(found):
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        if place.endswith(".api_key_env"):  # it may hold the key itself, which must not be shown
-            fail(f"{place}: is no name of a variable; put the key into a variable, and its name here")
-        fail(f"{place}: {error.message}")
+    checker = jsonschema.validators.extend(
+        jsonschema.Draft202012Validator, {"pattern": check_pattern}, type_checker=types
+    )
+    if error := jsonschema.exceptions.best_match(checker(schema).iter_errors(config)):
+        fail(explain(error))
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of 64 bits; JSON Schema takes 42.0 for one, and the programs do not."""
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; comparisons with `.nan` would all pass or fail."""
+    return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def check_pattern(
+    _validator: Any, pattern: str, value: Any, _schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    """Yield an error for a text that a pattern does not match.
+
+    `$` is the end, as JSON Schema has it; in Python it is also the place before a last line break.
+    """
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def check_values(value: Any, path: tuple[str | int, ...] = ()) -> None:
+    """Fail for a key that is no text, and a value that JSON has not: programs are given settings as JSON."""
+    place = place_of(path)
+    if len(path) > DEEPEST:
+        fail(f"{place_of(path[:3])}: lists and mappings are nested more than {DEEPEST} deep")
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                fail(f"{place}: the key {show(key)} is not a text; put it in quotes")
+            check_text(f"{place}: the key {show(key)}", key)
+            check_values(each, (*path, key))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            check_values(each, (*path, number))
+    elif isinstance(value, str):
+        check_text(place, value)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            fail(f"{place}: {value} is not a finite number")
+    elif value is not None and not isinstance(value, int):
+        fail(f"{place}: {value} is read as a {type(value).__name__}; put it in quotes")
+
+
+def check_text(what: str, text: str) -> None:
+    """Fail for a text that no file, command or request can hold."""
+    if "\0" in text:
+        fail(f"{what}: has a NUL character")
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):
+        fail(f"{what}: has half a surrogate pair, which is no UTF-8")
+
+
+def check_switched_off(config: dict[str, Any], written: list[WrittenConfig]) -> None:
+    """Fail for a source that is null and that no config file describes: its name is misspelled."""
+    known = [name for _, given in written for name in sources_given(given)]
+    for name, entry in config["sources"].items():
+        if entry is None and name not in known:
+            left = say_allowed(name, known)
+            fail(f"{place_of(['sources', name])}: is null, and there is no such source to leave out; {left}")
+
+
+def sources_given(given: Any) -> list[str]:
+    """The sources that a config file describes."""
+    named = value_of(given, ["sources"])
+    return [name for name, entry in named.items() if entry] if isinstance(named, dict) else []
 
 
 def check_choices(config: dict[str, Any]) -> None:
@@ -80,9 +150,17 @@ def check_choices(config: dict[str, Any]) -> None:
             if config[task][role] not in servers:
                 fail(f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(servers)})")
         check_form(f"{task}.form", config[task]["form"])
+    if endpoint := config["hub"]["endpoint"]:
+        check_url("hub.endpoint", endpoint, "HF_TOKEN")
     if config["render"]["min_font_px"] > config["render"]["max_font_px"]:
         fail("render.min_font_px: is more than render.max_font_px")
+    for kind in ("faces", "chinese_faces", "layouts"):
+        if not any(config["render"]["looks"][kind].values()):
+            fail(f"render.looks.{kind}: every weight is 0, and a page has one of them")
+    check_families(config["render"])
     for name, server in servers.items():
+        if server["mode"] == "external" and not server["base_urls"]:
+            fail(f"servers.{name}.base_urls: is empty, and an external server has an address")
         if server["replicas"] > 1 and server["mode"] != "managed":
             fail(f"servers.{name}.replicas: only managed servers have some")
         for url in server["base_urls"]:
@@ -101,10 +179,13 @@ def check_form(key: str, form: str | dict[str, Any]) -> None:
         fail(f"{key}.pattern: has no group {', '.join(sorted(missing))}, such as (?P<thought>.*?)")
 
 
-def check_url(key: str, url: str) -> None:
-    """Fail where a server's address is not a URL, or holds a password, which logs would show."""
+def check_url(key: str, url: str, instead: str = "api_key_env") -> None:
+    """Fail where a server's address is not a URL, or holds a password, which logs would show.
+
+    `instead` is where a key belongs.
+    """
     if "@" in url:
-        fail(f"{key}: an address has a name or password in it; see api_key_env")
+        fail(f"{key}: an address has a name or password in it; see {instead}")
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
@@ -113,18 +194,13 @@ def check_url(key: str, url: str) -> None:
         fail(f"{key}: {url} is no address ({error})")
 
 
-def resolve_paths(config: dict[str, Any], base: Path, files: Iterable[str | Path]) -> None:
+def resolve_paths(config: dict[str, Any], base: Path, written: list[WrittenConfig]) -> None:
     """Make each path in the config absolute, in place.
 
     A path is relative to the folder of the last config file that sets it; `base`, the checkout, is the folder
     of the first.
     """
-    own = base / "config.yaml"
-    named = [
-        (file.parent, yaml.safe_load(file.read_text(encoding="utf-8")))
-        for file in [own, *(Path(file) for file in files if Path(file) != own)]
-        if file.is_file()
-    ]
+    named = [(file.parent, given) for file, given in written]
     for keys in [*PATH_KEYS, *(("servers", name, "conda_env") for name in config["servers"])]:
         folder = [base, *(folder for folder, given in named if value_of(given, keys) is not None)][-1]
         holder, value = value_of(config, keys[:-1]), value_of(config, keys)

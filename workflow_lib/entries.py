@@ -1,16 +1,26 @@
 """Config normalisation: what converts a source to an artifact, as one entry with all its keys."""
 
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any
 
-from workflow_lib.config import fail
+from workflow_lib.config_error import fail, place_of, say_allowed
 
 Entry = dict[str, Any]
 """A source as `sources` in the config describes it, with the defaults of its form."""
 
 REASONED = ("text2image", "image_thinking")
 """The artifacts that teachers answer."""
+
+TAKEN = {
+    *("manifest", "rejects", "manifest.json", "dataset_info.json", "legibility.json", "report.html"),
+    *("readme.md", "dataset_card.md"),
+}
+"""What stands in data/ beside artifacts, in small letters."""
+
+NAME_CHARACTERS, PART_BYTES = 200, 100
+"""The longest name of an artifact, and of a folder or file in it: programs write `.NAME.….part` beside it."""
 
 DEFAULTS = {
     "files": ["data/train-*.parquet"],
@@ -45,18 +55,34 @@ def read_entries(config: dict[str, Any]) -> dict[str, Entry]:
     """The entries of all converted artifacts by name, in order; an error names the entry and the key."""
     found = {name: complete(given, f"sources.{name}") for name, given in config["sources"].items() if given}
     found |= expand_onevision(config, found)
-    folders: dict[str, str] = {}
+    check_names(found, sharded=config["output"]["shard_bytes"] is not None)
     for name, entry in found.items():
-        last = PurePosixPath(name).name
-        if (other := folders.setdefault(last, name)) != name:
-            fail(
-                f"sources.{name}: the last part of its name is that of {other}, and training knows both by it"
-            )
-        if last in REASONED or name.split("/")[0] in ("manifest", "rejects"):
-            fail(f"sources.{name}: this name is taken; choose another")
         if entry["image_reasoning"] and len({PurePosixPath(file).parent for file in entry["files"]}) > 1:
             fail(f"sources.{name}.image_reasoning: its files must be in one folder of the repository")
     return found
+
+
+def check_names(names: Collection[str], sharded: bool) -> None:
+    """Fail where an artifact's name cannot be that of its files, on any file system, or is another's."""
+    known: dict[str, str] = {}
+    for name in names:
+        where = place_of(["sources", name])
+        if any(len(part.encode()) > PART_BYTES for part in name.split("/")) or len(name) > NAME_CHARACTERS:
+            fail(
+                f"{where}: the name is too long for files: at most {NAME_CHARACTERS} characters,"
+                f" and {PART_BYTES} bytes between slashes"
+            )
+        parts = name.casefold().split("/")
+        if (other := known.setdefault(parts[-1], name)) != name:
+            fail(
+                f"{where}: the last part of its name is that of {other}, if case does not count,"
+                " and training knows both by it"
+            )
+        if parts[-1] in REASONED or parts[0] in TAKEN:
+            fail(f"{where}: this name is taken; choose another")
+        for folder in map(str, PurePosixPath(name).parents) if sharded else ():
+            if folder in names:
+                fail(f"{where}: output.shard_bytes makes {folder} a folder of files; rename one of the two")
 
 
 def expand_onevision(config: dict[str, Any], others: dict[str, Entry]) -> dict[str, Entry]:
@@ -84,7 +110,8 @@ def complete(given: Entry, where: str) -> Entry:
     allowed = {"repo", "revision", "stage", "form", *DEFAULTS, *form}
     for key in given:
         if key not in allowed:
-            fail(f"{where}.{key}: the form {given['form']} has no such key")
+            left = say_allowed(key, sorted(allowed))
+            fail(f"{where}.{key}: the form {given['form']} has no such key; {left}")
     for role, column in (given.get("columns") or {}).items():
         if role not in form["columns"]:
             fail(f"{where}.columns.{role}: the form {given['form']} has {', '.join(form['columns'])}")

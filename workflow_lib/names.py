@@ -22,7 +22,8 @@ class Names:
         self.converted = [name for names in self.stages.values() for name in names]
         self.stages["stage3"] = [*self.stages["stage3"], *REASONED]
         self.artifacts = [*self.converted, *REASONED]
-        if len(self.questions) < len(asked) or set(self.questions) & set(self.artifacts):
+        lasts = [name.casefold() for name in [*(Path(each["repo"]).name for each in asked), *self.artifacts]]
+        if any(lasts.count(name.casefold()) > 1 for name in self.questions):
             given = "text_reasoning.sources"
             fail(f"{given}: the last parts of the repos must differ, and not be an artifact's name")
 

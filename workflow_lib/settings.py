@@ -26,7 +26,7 @@ LIMIT_KEYS = ("batch_size", "max_malformed_share", "allow_empty")
 def prompt_text(config: dict[str, Any], task: str) -> str:
     """What the judge is told: the text decides verdicts, not the file's place or time."""
     path = Path(config[task]["judge_prompt"])
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, no error where the name is too long
         fail(f"{task}.judge_prompt: no file {path}")
     try:
         text = path.read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def fonts_sha256(config: dict[str, Any]) -> str | None:
     """A digest of the fonts that the config adds to those of the requirements; None without any."""
     named = [Path(font) for font in config["render"]["fonts"]]
     for path in named:
-        if not path.exists():
+        if not os.path.exists(path):
             fail(f"render.fonts: no file or folder {path}")
     files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -36,10 +37,10 @@ def source_of(given: dict[str, Any], *patterns: str) -> Source:
 
 def mirror_folder(config: dict[str, Any]) -> Path | None:
     """The folder that is read in place of the hub."""
-    mirror = config["hub"]["mirror"] and Path(config["hub"]["mirror"]).resolve()
-    if mirror and not mirror.is_dir():
+    mirror = config["hub"]["mirror"]
+    if mirror and not os.path.isdir(mirror):
         fail(f"hub.mirror: no folder {mirror}; give one that holds <org>/<name>/<files>, or null for the hub")
-    return mirror or None
+    return Path(mirror).resolve() if mirror else None
 
 
 def moving_revisions(sources: dict[str, Source]) -> dict[str, Source]:
