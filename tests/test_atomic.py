@@ -1,10 +1,22 @@
 """Files appear when they are whole, and only then."""
 
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
+from prep.storage import parts
 from prep.storage.atomic import atomic_write, read_json, sha256, write_json, write_text
+from running import python_environment
+
+DIES_WRITING = """
+import os, sys
+from prep.storage.atomic import atomic_write
+with atomic_write(sys.argv[1]):
+    os._exit(1)
+"""
 
 
 def test_a_whole_file_replaces_the_old_one(tmp_path):
@@ -38,7 +50,7 @@ def test_a_full_disk_names_the_file(tmp_path):
 
 def test_several_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     path = tmp_path / "x.txt"
-    with atomic_write(path, several_writers=True) as one, atomic_write(path, several_writers=True) as two:
+    with atomic_write(path) as one, atomic_write(path) as two:
         one.write_text("content")
         two.write_text("content")
     assert path.read_text() == "content"
@@ -50,6 +62,25 @@ def test_what_a_killed_program_left_is_removed(tmp_path):
     (tmp_path / ".other.txt.abc.part").write_text("half")
     write_text(tmp_path / "x[1].txt", "new")
     assert sorted(os.listdir(tmp_path)) == [".other.txt.abc.part", "x[1].txt"]
+
+
+def test_a_part_goes_with_its_process_and_that_of_another_machine_after_the_longest_job(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "x.txt"
+    run = [sys.executable, "-c", DIES_WRITING, path]
+    subprocess.run(run, env=python_environment(), check=False)
+    (part,) = tmp_path.glob("*.part")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(parts, "identify_machine", lambda: ["another"])
+        write_text(path, "new")
+        assert part.exists()
+        os.utime(part, (0, time.time() - parts.LONGEST_WRITE_S - 1))
+        write_text(path, "new")
+        assert not part.exists()
+    subprocess.run(run, env=python_environment(), check=False)
+    write_text(path, "new")
+    assert os.listdir(tmp_path) == ["x.txt"]
 
 
 def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):

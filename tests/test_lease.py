@@ -13,6 +13,7 @@ import pytest
 
 from prep.inference import lease
 from prep.inference.lease import hold_lease
+from prep.runtime import process_group
 from prep.runtime.process_group import identify_machine, identify_process
 from running import python_environment
 
@@ -93,6 +94,15 @@ def test_a_job_waits_while_the_owner_of_this_machine_lives_and_says_so(tmp_path,
     assert not waiter.is_alive()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("batch: another job works on this batch (")
+
+
+def test_without_proc_a_lease_is_taken_and_released_and_a_silent_one_expires(tmp_path, monkeypatch):
+    """macOS has no /proc."""
+    monkeypatch.setattr(process_group, "PROC", tmp_path / "none")
+    assert hold_once(tmp_path) == ["batch.1.lease"]
+    assert hold_once(tmp_path) == ["batch.2.lease"]
+    (tmp_path / "batch.3.lease").write_text(json.dumps({"machine": identify_machine(), "process": None}))
+    assert hold_once(tmp_path) == ["batch.4.lease"]
 
 
 def test_a_killed_owner_of_this_machine_is_not_waited_for(tmp_path, monkeypatch):

@@ -124,7 +124,10 @@ def _read_terms(folder: Path, name: str) -> list[Term]:
 
 
 def _is_free(term: Term) -> bool:
-    """Whether the owner released the lease, or was a process of this machine that is gone."""
+    """Whether the owner released the lease, or was a process of this machine that is gone.
+
+    Where there is no /proc, only its silence tells that it is gone.
+    """
     if term.owner == RELEASED:
         return True
     try:
@@ -132,6 +135,6 @@ def _is_free(term: Term) -> bool:
     except ValueError:
         return False  # its owner is writing it
     machine, process = owner["machine"], owner["process"]
-    if machine != identify_machine():
+    if process is None or machine != identify_machine():
         return False
     return identify_process(int(process.partition(":")[0])) != process

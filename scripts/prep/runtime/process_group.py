@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+PROC = Path("/proc")  # macOS has none
 KILL_WAIT_S = 5.0  # after SIGKILL; only processes stuck in the kernel need it
 PR_SET_PDEATHSIG = 1
 PARENT_PID = os.getppid()  # at the start: an orphan gets another parent
@@ -134,15 +135,15 @@ def end_group(group: int, grace: float, pid_file: Path) -> None:
 
 def is_group_alive(group: int) -> bool:
     """Whether a process of the group lives. Zombies do not count."""
-    if not Path("/proc/self/stat").exists():
+    if not PROC.joinpath("self/stat").exists():
         return _can_signal(group)
     return any(list_members(group))
 
 
 def list_members(group: int) -> Iterator[int]:
     """List the processes of a group in /proc, without zombies."""
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        fields = _read_stat(Path("/proc", entry, "stat"))
+    for entry in filter(str.isdigit, os.listdir(PROC)):
+        fields = _read_stat(PROC / entry / "stat")
         if fields and int(fields[2]) == group:
             yield int(entry)
 
@@ -152,14 +153,19 @@ def identify_process(pid: int) -> str | None:
 
     The kernel reuses ids, but not with the same start time. None also where there is no /proc.
     """
-    fields = _read_stat(Path(f"/proc/{pid}/stat"))
+    fields = _read_stat(PROC / str(pid) / "stat")
     return f"{pid}:{int(fields[19])}" if fields else None
 
 
 def identify_machine() -> list[str]:
-    """Return the scope of process ids: the host, its boot id, and the PID namespace."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return [os.uname().nodename, boot, os.readlink("/proc/self/ns/pid")]
+    """Return the scope of process ids: the host, its boot id, and the PID namespace.
+
+    The host alone where there is no /proc.
+    """
+    if not PROC.joinpath("self/stat").exists():
+        return [os.uname().nodename, "", ""]
+    boot = PROC.joinpath("sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return [os.uname().nodename, boot, os.readlink(PROC / "self/ns/pid")]
 
 
 def end_with_parent() -> None:

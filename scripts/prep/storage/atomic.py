@@ -1,7 +1,6 @@
 """Atomic writes: write beside the final name, fsync, rename; and checksums of files."""
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
@@ -10,20 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prep.storage.parts import part_prefix, remove_abandoned
+
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, several_writers: bool = False) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Give a path beside `path` to write to; when the block ends well, fsync it and rename it.
 
     When the block raises, the part is removed and `path` is as it was. Parts that killed programs left are
-    removed first, unless several programs may write the file at once.
+    removed first. Several programs may write the file at once: each has its part, and the last one counts.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not several_writers:
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    remove_abandoned(path, ".part")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=part_prefix(path), suffix=".part")
     os.close(descriptor)
     part = Path(name)
     try:

@@ -18,7 +18,7 @@ def install(path: str | Path, content: bytes) -> bool:
     if path.is_file() and path.read_bytes() == content:
         log.info("%s: as it was", path.name)
         return False
-    with atomic_write(path, several_writers=True) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)
     log.info("%s: written", path.name)
     return True

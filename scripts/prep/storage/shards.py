@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from prep.storage import parquet
 from prep.storage.atomic import name_file_in_errors
+from prep.storage.parts import part_prefix, remove_abandoned
 
 FOOTER_SHARE = 64
 """One part in so many of a file is left for what its footer and page index say of its row groups."""
@@ -151,9 +152,8 @@ def remove_shards(folder: Path) -> None:
 def _atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside `path` to write into; when the block ends well, it takes the place of `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.parts"):
-        shutil.rmtree(left, ignore_errors=True)
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".parts"))
+    remove_abandoned(path, ".parts")
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=part_prefix(path), suffix=".parts"))
     try:
         with name_file_in_errors(path):
             yield part
