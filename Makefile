@@ -121,7 +121,7 @@ pages: env
 
 FOLDER ?= .
 watch: env
-	@$(BIN)/python scripts/watch_batches.py --stats $(FOLDER)/work/stats
+	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats"
 
 plan: env
 	@$(SNAKEMAKE) plan --cores 4 $(QUIET) $(ARGS)

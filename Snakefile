@@ -106,7 +106,7 @@ if BASE != Path(workflow.basedir):
 
 
 onstart:
-    check_status_command(getattr(workflow.executor_settings, "status_command", None))
+    check_status_command(workflow.executor_settings)
     settings.write_settings(config, NAMES, MIRROR, SERVERS)
 
 

@@ -22,7 +22,7 @@ for server_name, server in SERVERS.items():
             server.environment
         threads: server.threads
         resources:
-            **server.resources,
+            **server.probe_resources,
         params:
             code=code("probe_server.py"),
             model=server.settings["model"],

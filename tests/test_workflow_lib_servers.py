@@ -54,3 +54,8 @@ def test_a_server_is_started_from_the_environment_that_was_made_for_it(tmp_path:
     assert ServerSettings("qwen3", settings, tmp_path).launcher == [str(made), "serve"]
     own = settings | {"launcher": ["/opt/bin/vllm", "serve"]}
     assert ServerSettings("qwen3", own, tmp_path).launcher == ["/opt/bin/vllm", "serve"]
+
+
+def test_a_probe_asks_for_little_more_time_than_a_start() -> None:
+    assert server(start_timeout=1801).probe_resources["runtime"] == 60 + 31
+    assert server(mode="external", start_timeout=1801).probe_resources["runtime"] == 60

@@ -1,5 +1,6 @@
 """Model servers as the jobs that use them see them: environment, resources, and files."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,12 @@ class ServerSettings:
     def threads(self) -> int:
         """The cores of a job that uses it: one to ask, and two more for each GPU."""
         return 1 + 2 * self.gpus
+
+    @property
+    def probe_resources(self) -> dict[str, int]:
+        """What its probe takes: as a job that uses it, and an hour beside the time in which it may start."""
+        start = self.settings["start_timeout"] if self.settings["mode"] == "managed" else 0
+        return self.resources | {"runtime": 60 + math.ceil(start / 60)}
 
     @property
     def resources(self) -> dict[str, int]:

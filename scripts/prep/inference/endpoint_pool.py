@@ -1,4 +1,4 @@
-"""Per-endpoint adaptive concurrency (AIMD) with cooldown.
+"""Per-endpoint adaptive concurrency (AIMD) and a circuit breaker: a cooldown, then one request as a probe.
 
 Requests of one endpoint succeed and fail together, so they slow down together. When most of the latest
 results are failures, the endpoint's concurrency limit is halved and a cooldown begins. Failures of requests
