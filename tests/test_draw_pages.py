@@ -128,9 +128,9 @@ def test_a_config_changes_the_pages(tmp_path: Path, texts: Path) -> None:
         ),
         (
             {"TEXT": "a.txt", "CONFIG": "typo.yaml"},
-            "config: top level: Additional properties are not allowed ('imagez' was unexpected); allowed: images,"
-            " image_reasoning, max_failed_share, seed, plan, render, sources, servers, keep_raw, onevision,"
-            " on_bad_shard, text_reasoning, output, hub",
+            "config: top level: Additional properties are not allowed ('imagez' was unexpected); allowed:"
+            " images, image_reasoning, max_failed_share, seed, plan, render, sources, servers, keep_raw,"
+            " onevision, on_bad_shard, text_reasoning, output, hub",
         ),
         ({"TEXT": "a.txt", "CONFIG": "no.yaml"}, "config: no file no.yaml"),
     ],
