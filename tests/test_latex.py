@@ -75,6 +75,37 @@ def _flat(source: str) -> str:
         (r"a\kern1.5em b", '["sp", 1.5]'),
         (r"\color{red}a\textcolor{red}{b}", '["row", []], ["s", "a"], ["t", "b"]'),
         (")", '["s", ")"]'),
+        (
+            r"\genfrac{(}{)}{0pt}{}{a}{b}",
+            '["fence", "(", ["stack", ["row", [["row", [["s", "a"]]]]], ["row", ',
+        ),
+        (r"\genfrac{}{}{}{0}{a}{b}", '["row", [["frac", ["row", [["s", "a"]]], ["row", [["s", "b"]]]]]]'),
+        (r"\sideset{_a}{^b}\sum_{i}", '["attach", ["s", "∑"], null, ["row", [["s", "i"]]]]'),
+        (r"\prescript{1}{2}{H}", '["attach", ["row", []], ["row", [["t", "1"]]], ["row", [["t", "2"]]]]'),
+        (r"\SI{10}{\metre}", '["t", "10"], ["sp", 0.17], ["style", "upright", ["row", [["s", "m"]]]]'),
+        (r"\qty(\frac{a}{b})", '["fence", "(", ["row", [["frac", '),
+        (
+            r"\num{1.5e3}",
+            '["t", "1.5"], ["s", "×"], ["attach", ["t", "10"], ["row", [["row", [["t", "3"]]]]]',
+        ),
+        (r"\ang{10;30;}", '["t", "10"], ["t", "°"], ["attach", ["t", "30"], ["row", [["s", "′"]]], null]'),
+        (r"\dv[2]{f}{x}", '["attach", ["s", "d"], ["row", [["t", "2"]]], null]'),
+        (
+            r"\pdv{x}",
+            '["frac", ["row", [["s", "∂"], ["row", []]]], ["row", [["s", "∂"], ["row", [["s", "x"]]]]]]',
+        ),
+        (r"\enclose{circle}{x}", '["line", ["row", [["s", "x"]]], "circle"]'),
+        (r"\raisebox{2pt}{a}\makebox[2cm][c]{b}\href{u}{c}", '["t", "a"], ["t", "b"], ["t", "c"]'),
+        (r"\fcolorbox{red}{white}{a}", '["line", ["t", "a"], "box"]'),
+        (r"\left\ulcorner x\right\rgroup", '["fence", "⌜", ["row", [["s", "x"]]], "⟯"]'),
+        (r"\varliminf_{n}", '["attach", ["limits", ["line", ["op", "lim", false], "under"], true], null, '),
+        (
+            r"\upmu\Updelta\textmu",
+            '["style", "upright", ["s", "μ"]], ["style", "upright", ["s", "Δ"]], ["s", "µ"]',
+        ),
+        (r"\blueD{x}", '["row", [["row", [["s", "x"]]]]'),
+        (r"\mathchoice{a}{b}{c}{d}e", '["row", [["row", [["s", "a"]]], ["s", "e"]]]'),
+        (r"\bra{a}", '["fence", "⟨", ["row", [["s", "a"]]], "|"]'),
     ],
 )
 def test_understood(source: str, holds: str) -> None:
@@ -125,6 +156,30 @@ def test_anything_is_a_tree_or_unread(parts: list[str]) -> None:
     assert unread or (kind == "row" and nodes)
 
 
+# The lists of amsmath and amssymb that KaTeX supports, by kind.
+_SUPPORTED = r"""
+    ulcorner urcorner llcorner lrcorner lgroup rgroup lmoustache rmoustache boxtimes boxplus boxminus
+    boxdot circledcirc circledast circleddash dotplus intercal Cup Cap curlywedge curlyvee
+    doublebarwedge leftthreetimes rightthreetimes idotsint iiiint varlimsup varliminf varinjlim
+    varprojlim lll ggg lesseqgtr gtreqless lesseqqgtr gtreqqless lessdot gtrdot lessapprox gtrapprox
+    eqslantless eqslantgtr between pitchfork preccurlyeq succcurlyeq precsim succsim precapprox
+    succapprox curlyeqprec curlyeqsucc nprec nsucc npreceq nsucceq bumpeq Bumpeq circeq eqcirc
+    risingdotseq fallingdotseq backsimeq thickapprox eqsim lnsim gnsim lnapprox gnapprox precnsim
+    succnsim precneqq succneqq nleqq ngeqq ntriangleleft ntrianglerighteq nVdash nVDash Vvdash
+    upharpoonright upharpoonleft downharpoonleft downharpoonright curvearrowleft curvearrowright Lsh Rsh
+    looparrowleft looparrowright leftarrowtail rightarrowtail leftleftarrows rightrightarrows
+    downdownarrows upuparrows multimap Lleftarrow Rrightarrow twoheadleftarrow leftrightsquigarrow
+    nleftrightarrow nLeftarrow dashleftarrow Game Finv Bbbk circledR circledS maltese blacklozenge gimel
+    daleth backepsilon varTheta varSigma uppi uptheta textmu upmu empty Join llbracket rrbracket
+    dblcolon Coloneqq oiiint
+"""
+
+
+def test_each_symbol_of_amssymb_is_known() -> None:
+    for name in _SUPPORTED.split():
+        assert latex.parse(f"\\{name} ")[1], name
+
+
 LETTERS = "qwzQWZ479é甲乙жλ"
 """What stands in the generated formulas, a blank after each."""
 _FORMS = r"""
@@ -133,6 +188,10 @@ _FORMS = r"""
     \sum\limits_{@}^{@} \substack{@\\@} \begin{cases}@&@\\[2pt]@&@\\*@\end{cases} \pmod{@} \text{@$@$@}
     \begin{array}{c|c}\multicolumn{2}{c}{@}\\\hline{}@&@\end{array} \begin{aligned}@&=@\\@\end{aligned}
     \overset{@}{@} \underset{@}{@} \underbrace{@}_{@} \xrightarrow[@]{@} \textcircled{@} \tag{@} @\\@
+    \genfrac{(}{)}{0pt}{}{@}{@} \sideset{_{@}^{@}}{_{@}}\sum_{@} \prescript{@}{@}{@} \dv[@]{@}{@}
+    \enclose{box}{@} \raisebox{2pt}{@} \fcolorbox{red}{white}{@}
+    \SI{5}{\kilo\metre}@ \qty(@) \boxtimes{}@ \bra{@}
+    \overunderset{@}{@}{@} \varlimsup_{@} \upalpha{}@
     \mathrm{@} \mathop{@}\limits_{@} \not{@} \fbox{@} \color{}@ \binom{@}{@} \phantom{}@ \bmod{}@
 """
 FORMS = _FORMS.split()

@@ -22,22 +22,24 @@ Unsupported commands raise UnsupportedLatex, and the formula is then shown as li
 import re
 import unicodedata
 
-from prep.rendering import chemistry
+from prep.rendering import chemistry, latex_environments, latex_packages
 from prep.rendering.latex_commands import (
-    ALIGNED,
     ARROWS,
     ASCII,
     COMMANDS,
+    DELIMITERS,
     EM,
-    GRIDS,
     INFIXES,
     LENGTH,
     MARKS,
     NOT,
+    ROW_ENDS,
     SWITCHES,
-    SYMBOLS,
     TEXTS,
+    UnsupportedLatex,
 )
+from prep.rendering.latex_symbols import SYMBOLS, TEXVC
+from prep.rendering.latex_tree import holds_fraction, is_blank, join_text, measure_blank
 
 MAX_DEPTH = 36
 """The limit of nested commands and groups: typst and Python recurse over the tree."""
@@ -45,48 +47,17 @@ MAX_DEPTH = 36
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
 _BIG = re.compile(r"[bB]igg?[lrm]?\Z")
 _BIG_SIZES = {"big": 1.2, "Big": 1.8, "bigg": 2.4, "Bigg": 3.0}
-_RULES = {"\\hline", "\\toprule", "\\midrule", "\\bottomrule", "\\hdashline", "\\cline"}
-_ROW_ENDS = ("\\\\", "\\cr", "\\newline", "\\tabularnewline")
-_INVISIBLE = ("sp", "hide")
-
-
-class UnsupportedLatex(Exception):
-    """A formula is malformed or has an unsupported part, which the text names."""
 
 
 def parse(source: str) -> list:
     """Parse a formula, given without its dollar signs; raises UnsupportedLatex."""
-    tree = _Parser(source).parse_lines()
+    tree = Parser(source).parse_lines()
     if not tree[1]:
         raise UnsupportedLatex("an empty formula")
     return tree
 
 
-def _holds_fraction(node: object) -> bool:
-    return isinstance(node, list) and (node[:1] == ["frac"] or any(map(_holds_fraction, node)))
-
-
-def _is_blank(node: list) -> bool:
-    """Whether a node leaves no ink."""
-    return node[0] in _INVISIBLE or (node[0] == "row" and all(map(_is_blank, node[1])))
-
-
-def _measure_blank(node: list) -> float:
-    """The width of a blank node in em."""
-    return node[1] if node[0] == "sp" else sum(map(_measure_blank, node[1])) if node[0] == "row" else 1.0
-
-
-def _join_text(node: list) -> str | None:
-    """The text of a row of symbols, or None if there is more in it."""
-    if node[0] in ("s", "t"):
-        return {"−": "-", "∗": "*"}.get(node[1], node[1])
-    if node[0] == "sp":
-        return " " if node[1] > 0 else ""
-    texts = list(map(_join_text, node[1])) if node[0] == "row" else [None]
-    return None if None in texts else "".join(texts)
-
-
-class _Parser:
+class Parser:
     """A recursive descent parser over the tokens of a formula."""
 
     def __init__(self, source: str, depth: int = 0) -> None:
@@ -108,10 +79,10 @@ class _Parser:
 
     def parse_lines(self) -> list:
         """The whole formula: one row, or lines that end with `\\\\` outside any environment."""
-        rows = [self.parse_row(None, *_ROW_ENDS)]
+        rows = [self.parse_row(None, *ROW_ENDS)]
         while self.peek() is not None:
             self.end_row()
-            rows.append(self.parse_row(None, *_ROW_ENDS))
+            rows.append(self.parse_row(None, *ROW_ENDS))
         rows = [row for row in rows if row[1]]
         if len(rows) > 1:
             return ["row", [["lines", [[row] for row in rows]]]]
@@ -260,8 +231,8 @@ class _Parser:
         """A command, whose name is consumed."""
         if name in COMMANDS:
             node = self.fill(COMMANDS[name])
-            is_answer_line = name == "underline" and _is_blank(node[1])
-            return ["blank", max(_measure_blank(node[1]), 1.0)] if is_answer_line else node
+            is_answer_line = name == "underline" and is_blank(node[1])
+            return ["blank", max(measure_blank(node[1]), 1.0)] if is_answer_line else node
         if name in TEXTS:
             text = self.parse_text()
             return ["style", TEXTS[name], text] if TEXTS[name] else text
@@ -286,17 +257,17 @@ class _Parser:
         self.parse_option()
         parts = [self.parse_argument(), self.parse_argument()]
         # Shrunk at each level, nested fractions would be illegible.
-        return ["frac", *(["full", part] if _holds_fraction(part) else part for part in parts)]
+        return ["frac", *(["full", part] if holds_fraction(part) else part for part in parts)]
 
     def parse_root(self) -> list:
         index = self.parse_option()
         return ["root", self.parse_argument(), index]
 
-    def parse_operator(self) -> list:
+    def parse_operator(self, has_limits: bool = False) -> list:
         """`\\operatorname{…}`, whose name may have any letters."""
-        has_limits = self.skip("*")
+        has_limits |= self.skip("*")
         name = self.parse_argument()
-        text = _join_text(name)
+        text = join_text(name)
         if text:
             return ["op", text, has_limits]
         return ["limits", ["style", "upright", name], has_limits]
@@ -325,14 +296,14 @@ class _Parser:
         return ["mid", self.parse_delimiter(self.next())[1]]
 
     def parse_delimiter(self, token: str) -> list:
-        text = SYMBOLS.get(token[1:], "") if token[0] == "\\" else token
-        if text not in set("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓∣∥"):
+        text = (TEXVC | SYMBOLS).get(token[1:], "") if token[0] == "\\" else token
+        if text not in DELIMITERS:
             raise UnsupportedLatex(f"{token} as a delimiter")
         return ["s", {"<": "⟨", ">": "⟩", "∣": "|", "∥": "‖"}.get(text, text)]
 
     def parse_accent(self, mark: str) -> list:
         """An accent of text, such as `\\'e`."""
-        text = _join_text(self.parse_text())
+        text = join_text(self.parse_text())
         composed = unicodedata.normalize("NFC", text[0] + mark) + text[1:] if text else mark
         if text is None or len(composed) > max(len(text), 1):
             raise UnsupportedLatex("an accent on what has none")
@@ -343,12 +314,6 @@ class _Parser:
         text = self.parse_text()
         return ["row", [["sp", 2.0], text if is_bare else ["row", [["t", "("], text, ["t", ")"]]]]]
 
-    def parse_circled(self) -> list:
-        text = _join_text(self.parse_text())
-        if not text:
-            raise UnsupportedLatex("a circle around what is no text")
-        return ["line", ["t", text], "circle"]
-
     def parse_framed(self) -> list:
         return ["line", self.parse_text(), "box"]
 
@@ -356,15 +321,19 @@ class _Parser:
         """`\\substack{…}`: lines of a small note."""
         if self.next() != "{":
             raise UnsupportedLatex("no { where one is needed")
-        rows = [self.parse_row("}", *_ROW_ENDS)]
+        rows = [self.parse_row("}", *ROW_ENDS)]
         while self.peek() != "}":
             self.end_row()
-            rows.append(self.parse_row("}", *_ROW_ENDS))
+            rows.append(self.parse_row("}", *ROW_ENDS))
         self.at += 1
         return ["stack", *rows]
 
     def parse_chemistry(self) -> list:
-        return _Parser(chemistry.translate(self.parse_group()), self.depth).parse_lines()
+        return self.parse_source(chemistry.translate(self.parse_group()))
+
+    def parse_source(self, source: str) -> list:
+        """LaTeX that a command was translated to."""
+        return Parser(source, self.depth).parse_lines()
 
     def parse_unit(self) -> list:
         return ["t", self.parse_group().replace("//", "/")]
@@ -426,110 +395,29 @@ class _Parser:
                 return
         self.at = start
 
-    def parse_environment(self) -> list:
-        """`\\begin{…}`: matrices, cases, and aligned lines."""
-        name = self.parse_group()
-        if name not in GRIDS and name not in ALIGNED:
-            raise UnsupportedLatex(f"\\begin{{{name}}}")
-        self.skip_position()
-        has_columns = name in ("array", "darray", "subarray")
-        columns = _read_columns(self.parse_group()) if has_columns else ""
-        if name.startswith("alignat") or name == "alignedat":
-            self.parse_group()
-        rows, down = self.parse_rows()
-        if self.parse_group() != name:
-            raise UnsupportedLatex(f"no \\end{{{name}}}")
-        if not rows:
-            raise UnsupportedLatex("an empty environment")
-        if name in ALIGNED:
-            return ["lines", rows]
-        wide = max(map(len, rows))
-        across = {at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"}
-        inner = [
-            sorted({at for at in across if 0 < at < wide}),
-            sorted(at for at in down if 0 < at < len(rows)),
-        ]
-        sides = columns.replace("|", "")[:wide].ljust(wide, "c") if columns else ""
-        if "cases" in name:
-            sides = "l" * wide
-        grid = ["grid", *GRIDS[name], rows, sides if set(sides) - {"c"} else "", *inner]
-        is_framed = {0, wide} <= across and {0, len(rows)} <= down
-        return ["line", grid, "box"] if is_framed else grid  # other outer rules are dropped
-
-    def skip_position(self) -> None:
-        """The optional `[t]` of an environment."""
-        self.peek()
-        if self.tokens[self.at : self.at + 1] == ["["] and self.tokens[self.at + 2 : self.at + 3] == ["]"]:
-            self.at += 3
-
-    def parse_rows(self) -> tuple[list[list], set[int]]:
-        """The rows of an environment up to its end, and the numbers of the rows that have a rule above."""
-        rows: list[list] = [[]]
-        down: set[int] = set()
-        while True:
-            while not rows[-1] and self.peek() in _RULES:
-                if self.next() == "\\cline":
-                    self.parse_group()
-                else:
-                    down.add(len(rows) - 1)
-            if self.peek() == "\\multicolumn":
-                rows[-1] += self.parse_span()
-            else:
-                rows[-1].append(self.parse_row("&", "\\end", *_ROW_ENDS))
-            end = self.peek()
-            if end == "&":
-                self.at += 1
-                continue
-            if not any(cell[1] for cell in rows[-1]):
-                rows.pop()
-            if end == "\\end":
-                self.at += 1
-                return rows, down
-            self.end_row()
-            rows.append([])
-
-    def parse_span(self) -> list:
-        """A cell over several columns: its text in the first, and the others empty."""
-        self.at += 1
-        count = self.parse_group()
-        self.parse_group()
-        if not count.strip().isdecimal() or not 1 <= int(count) <= 50:
-            raise UnsupportedLatex(f"a cell over {count} columns")
-        return [["row", [self.parse_argument()]], *(["row", []] for _ in range(int(count) - 1))]
-
-
-def _read_columns(source: str) -> str:
-    """The columns of an array: l, c and r, and a bar for each rule."""
-    columns = re.sub(r"[@!]\{[^{}]*\}|[<>]\{[^{}]*\}", "", source)
-    columns = re.sub(
-        r"\*\{(\d{1,2})\}\{([lcr|\s]*)\}", lambda repeat: repeat[2] * int(repeat[1]), columns
-    ).replace(" ", "")
-    if re.search(r"[^lcr|]", columns):
-        raise UnsupportedLatex(f"an array of {columns}")
-    return columns
-
 
 _PARSERS = {
-    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), _Parser.parse_fraction),
-    "sqrt": _Parser.parse_root,
-    "operatorname": _Parser.parse_operator,
-    **dict.fromkeys(("overset", "stackrel"), _Parser.parse_over),
-    "underset": _Parser.parse_under,
-    "not": _Parser.parse_not,
-    "left": _Parser.parse_fence,
-    "middle": _Parser.parse_middle,
-    "tag": _Parser.parse_tag,
-    "textcircled": _Parser.parse_circled,
-    **dict.fromkeys(("fbox", "framebox"), _Parser.parse_framed),
-    "substack": _Parser.parse_stack,
-    **dict.fromkeys(("ce", "cf"), _Parser.parse_chemistry),
-    "pu": _Parser.parse_unit,
-    **dict.fromkeys(("hspace", "kern", "mkern", "hskip", "mskip"), _Parser.parse_space),
-    "vspace": _Parser.parse_vertical_space,
-    "rule": _Parser.parse_rule,
-    "label": _Parser.parse_label,
-    **dict.fromkeys(("textcolor", "colorbox"), _Parser.parse_coloured),
-    "color": _Parser.parse_colour,
-    "begin": _Parser.parse_environment,
+    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), Parser.parse_fraction),
+    "sqrt": Parser.parse_root,
+    "operatorname": Parser.parse_operator,
+    "operatornamewithlimits": lambda parser: parser.parse_operator(has_limits=True),
+    **dict.fromkeys(("overset", "stackrel"), Parser.parse_over),
+    "underset": Parser.parse_under,
+    "not": Parser.parse_not,
+    "left": Parser.parse_fence,
+    "middle": Parser.parse_middle,
+    "tag": Parser.parse_tag,
+    **dict.fromkeys(("fbox", "framebox"), Parser.parse_framed),
+    "substack": Parser.parse_stack,
+    **dict.fromkeys(("ce", "cf"), Parser.parse_chemistry),
+    "pu": Parser.parse_unit,
+    **dict.fromkeys(("hspace", "kern", "mkern", "hskip", "mskip"), Parser.parse_space),
+    "vspace": Parser.parse_vertical_space,
+    "rule": Parser.parse_rule,
+    "label": Parser.parse_label,
+    **dict.fromkeys(("textcolor", "colorbox"), Parser.parse_coloured),
+    "color": Parser.parse_colour,
+    "begin": latex_environments.parse_environment,
+    **latex_packages.PARSERS,
 }
 """The commands that need code of their own."""

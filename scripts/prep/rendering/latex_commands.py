@@ -2,80 +2,35 @@
 
 import re
 
-
-def _read_pairs(text: str) -> dict[str, str]:
-    """A table from words that are keys and values in turn."""
-    words = text.split()
-    return dict(zip(words[::2], words[1::2], strict=True))
+from prep.rendering.latex_symbols import SYMBOLS, TEXVC, UPRIGHT_GREEK, read_pairs
 
 
-SYMBOLS = _read_pairs("""
-    alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ
-    lambda λ mu μ nu ν xi ξ pi π varpi ϖ rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ
-    chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω
-    varDelta Δ varGamma Γ varOmega Ω varPhi Φ varkappa ϰ digamma ϝ omicron ο
-    times × div ÷ pm ± mp ∓ cdot ⋅ cdotp ⋅ ast ∗ star ⋆ circ ∘ bullet ∙ oplus ⊕ ominus ⊖ otimes ⊗ odot ⊙
-    oslash ⊘ cap ∩ cup ∪ uplus ⊎ setminus ∖ smallsetminus ∖ wedge ∧ land ∧ vee ∨ lor ∨ neg ¬ lnot ¬ sqcap ⊓
-    sqcup ⊔ dagger † dag † ddagger ‡ ddag ‡ wr ≀ amalg ⨿ ltimes ⋉ rtimes ⋊ veebar ⊻ barwedge ⊼
-    divideontimes ⋇
-    leq ≤ le ≤ geq ≥ ge ≥ leqslant ⩽ geqslant ⩾ leqq ≦ geqq ≧ neq ≠ ne ≠ ll ≪ gg ≫ equiv ≡ sim ∼ simeq ≃
-    approx ≈ thickapprox ≈ approxeq ≊ thicksim ∼ backsim ∽ lesssim ≲ gtrsim ≳ lessgtr ≶ gtrless ≷
-    nleq ≰ ngeq ≱
-    nless ≮ ngtr ≯ lneq ⪇ gneq ⪈ lneqq ≨ gneqq ≩ nleqslant ≰ ngeqslant ≱ nsim ≁ ncong ≇ coloneqq ≔ eqqcolon ≕
-    cong ≅ propto ∝ varpropto ∝ in ∈ notin ∉ ni ∋ owns ∋ subset ⊂ supset ⊃ subseteq ⊆ supseteq ⊇ subseteqq ⫅
-    supseteqq ⫆ subsetneq ⊊ subsetneqq ⫋ varsubsetneqq ⫋ varsubsetneq ⊊ supsetneq ⊋ supsetneqq ⫌ nsubseteq ⊈
-    nsupseteq ⊉ nsubset ⊄ Subset ⋐ Supset ⋑ sqsubset ⊏ sqsupset ⊐ sqsubseteq ⊑ sqsupseteq ⊒
-    prec ≺ succ ≻ preceq ⪯ succeq ⪰ mid ∣ shortmid ∣ divides ∣ nmid ∤ parallel ∥ shortparallel ∥ nparallel ∦
-    perp ⟂ vdash ⊢ dashv ⊣ models ⊨ vDash ⊨ Vdash ⊩ nvdash ⊬ nvDash ⊭ doteq ≐ doteqdot ≑ asymp ≍ bowtie ⋈
-    triangleq ≜ because ∵ therefore ∴ smile ⌣ frown ⌢ trianglelefteq ⊴ trianglerighteq ⊵ lhd ⊲ rhd ⊳
-    vartriangleleft ⊲ vartriangleright ⊳
-    forall ∀ exists ∃ nexists ∄ emptyset ∅ varnothing ∅ infty ∞ partial ∂ nabla ∇ aleph ℵ beth ℶ hbar ℏ
-    hslash ℏ ell ℓ Re ℜ Im ℑ wp ℘ angle ∠ measuredangle ∡ sphericalangle ∢ triangle △ vartriangle △
-    bigtriangleup △ triangledown ▽ bigtriangledown ▽ triangleleft ◁ triangleright ▷ blacktriangle ▲
-    blacktriangledown ▼ square □ Box □ blacksquare ■ diamond ⋄ Diamond ◇ lozenge ◊ bigcirc ◯ bigstar ★
-    clubsuit ♣ diamondsuit ♢ heartsuit ♡ spadesuit ♠ top ⊤ bot ⊥ eth ð mho ℧
-    prime ′ backprime ‵ degree ° celsius ℃ textcelsius ℃ textdegree ° sharp ♯ flat ♭ natural ♮ checkmark ✓
-    surd √ complement ∁ imath ı jmath ȷ diagup ╱ diagdown ╲
-    to → rightarrow → leftarrow ← gets ← leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔
-    implies ⟹ impliedby ⟸ iff ⟺ longrightarrow ⟶ longleftarrow ⟵ longleftrightarrow ⟷ Longrightarrow ⟹
-    Longleftarrow ⟸ Longleftrightarrow ⟺ mapsto ↦ longmapsto ⟼ uparrow ↑ downarrow ↓ updownarrow ↕
-    Uparrow ⇑ Downarrow ⇓ Updownarrow ⇕ nearrow ↗ searrow ↘ swarrow ↙ nwarrow ↖ hookrightarrow ↪
-    hookleftarrow ↩ rightharpoonup ⇀ rightharpoondown ⇁ leftharpoonup ↼ leftharpoondown ↽
-    rightleftharpoons ⇌ leftrightharpoons ⇋ leftrightarrows ⇆ rightleftarrows ⇄ rightrightarrows ⇉
-    upuparrows ⇈ nrightarrow ↛ nRightarrow ⇏ nleftarrow ↚ nLeftrightarrow ⇎ rightsquigarrow ⇝ leadsto ⇝
-    twoheadrightarrow ↠ circlearrowleft ↺ circlearrowright ↻ curvearrowright ↷ dashrightarrow ⇢
-    sum ∑ prod ∏ coprod ∐ int ∫ intop ∫ smallint ∫ iint ∬ iiint ∭ oint ∮ oiint ∯ bigcup ⋃ bigcap ⋂
-    bigoplus ⨁ bigotimes ⨂ bigodot ⨀ biguplus ⨄ bigsqcup ⨆ bigvee ⋁ bigwedge ⋀
-    ldots … dots … dotsc … dotso … textellipsis … mathellipsis … cdots ⋯ dotsb ⋯ dotsm ⋯ dotsi ⋯ vdots ⋮
-    ddots ⋱ colon : ldotp .
-    lbrace { rbrace } lbrack [ rbrack ] langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ vert | lvert |
-    rvert | Vert ‖ lVert ‖ rVert ‖ backslash \\ textbackslash \\ lt < gt > And & S § P ¶ copyright ©
-    pounds £ textsterling £ yen ¥ textyen ¥ euro € texteuro € cent ¢ textcent ¢ textdollar $ dollar $
-    textunderscore _ textasciitilde ~ textquotesingle ' textregistered ®
-    textbullet • AA Å aa å AE Æ ae æ OE Œ oe œ O Ø o ø L Ł l ł ss ß i ı j ȷ
-    hdots … iddots ⋰ centerdot ⋅ permil ‰ textperthousand ‰ perthousand ‰ ohm Ω micro µ parallelogram ▱
-    R ℝ N ℕ Z ℤ Q ℚ infin ∞ exist ∃ isin ∈ rarr → larr ← harr ↔ Alpha Α Beta Β
-    { { } } % % # # $ $ & & _ _ | ‖
-""")
+class UnsupportedLatex(Exception):
+    """A formula is malformed or has an unsupported part, which the text names."""
+
 
 _OPERATORS = """
     sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth log ln lg exp deg dim ker arg hom
-    arccot arcsec arccsc sech csch arsinh artanh tg ctg arctg th sh ch cosec
+    arccot arcsec arccsc sech csch arsinh artanh arcosh tg ctg cotg arctg arcctg th sh
+    ch cth cosec
 """
-_LIMITS = "lim limsup liminf max min sup inf gcd lcm det Pr argmax argmin injlim projlim"
+_LIMITS = "lim limsup liminf max min sup inf gcd lcm det Pr argmax argmin injlim projlim plim"
 _ACCENTS = """
     hat ^ widehat ^ tilde ~ widetilde ~ bar ¯ vec → dot ˙ ddot ¨ dddot ⃛ check ˇ widecheck ˇ acute ´ grave `
     breve ˘ mathring ∘ overrightarrow → overleftarrow ← overleftrightarrow ↔
+    ddddot ⃜ overleftharpoon ⃐ overrightharpoon ⃑
 """
 _STYLES = """
     mathbbm bb mathds bb
     mathrm upright mathup upright mathbf boldupright boldsymbol bold bm bold pmb bold mathit italic
     mathnormal italic mathbb bb Bbb bb mathcal cal mathscr cal mathfrak frak mathsf sans mathtt mono
+    mathsfit sans bold bold vb bold mathbfit bold
 """
 _LINES = """
     overline over underline under overbrace overbrace underbrace underbrace overparen overparen
     wideparen overparen overarc overparen underparen underparen overbracket overbracket
     underbracket underbracket cancel cancel bcancel bcancel xcancel xcancel sout cancel
+    overgroup overparen undergroup underparen overlinesegment over underlinesegment under underbar under
     boxed box phantom hide hphantom hide vphantom hide
 """
 _CLASSES = """
@@ -84,24 +39,60 @@ _CLASSES = """
 """
 _SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "\n": 0.25, "/": 0.0}
 _SPACES |= {"quad": 1.0, "qquad": 2.0, "enspace": 0.5, "enskip": 0.5, "thinspace": 0.17, "medspace": 0.22}
-_SPACES |= {"thickspace": 0.28, "negthinspace": -0.17, "negmedspace": -0.22, "nobreakspace": 0.25}
+_SPACES |= {
+    "thickspace": 0.28,
+    "negthinspace": -0.17,
+    "negmedspace": -0.22,
+    "negthickspace": -0.28,
+    "nobreakspace": 0.25,
+}
 _SPACES |= {"space": 0.25, "hfill": 1.0, "hfil": 1.0}
 _IGNORED = """
     displaystyle textstyle scriptstyle scriptscriptstyle nonumber notag relax allowbreak nobreak centering
     tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge noindent strut
-    mathstrut null par break displaylimits protect - unboldmath
+    mathstrut null par break displaylimits protect - unboldmath DOTSB DOTSI DOTSX sixptsize allowdisplaybreaks
 """
+_MARKS_BELOW = """
+    underleftarrow ← underrightarrow → underleftrightarrow ↔ utilde ∼
+"""
+_FENCES = {
+    "bra": ("⟨", "|"), "ket": ("|", "⟩"), "braket": ("⟨", "⟩"), "Bra": ("⟨", "|"), "Ket": ("|", "⟩"),
+    "Braket": ("⟨", "⟩"), "set": ("{", "}"), "Set": ("{", "}"), "abs": ("|", "|"), "norm": ("‖", "‖"),
+    "ceil": ("⌈", "⌉"), "floor": ("⌊", "⌋"),
+}  # fmt: skip
+_COLOURS = ["red", "blue", "green", "purple", "orange", "pink", "gray"]
+_COLOURS += [
+    colour + tone
+    for colour in ("blue", "teal", "green", "gold", "red", "maroon", "purple", "mint", "gray")
+    for tone in "ABCDEFGHI"
+]
+"""Commands of KaTeX that colour their argument. A page has one ink."""
+_TRANSPARENT = """
+    smash ensuremath mathclap mathrlap mathllap clap rlap llap vcenter
+"""
+"""Commands that place their argument, which is shown where they stand."""
+_SIGNS = read_pairs("""
+    colonequals ≔ coloncolon ∷ equalscolon ≕ coloncolonequals ⩴ equalscoloncolon =∷ Eqqcolon =∷ colonminus :−
+    Coloneq ∷− coloncolonminus ∷− minuscolon −: Eqcolon −∷ minuscoloncolon −∷ colonapprox :≈ Colonapprox ∷≈
+    coloncolonapprox ∷≈ colonsim :∼ Colonsim ∷∼ coloncolonsim ∷∼ approxcolon ≈: approxcoloncolon ≈∷
+    simcolon ∼: simcoloncolon ∼∷
+""")
+"""Relations of several signs."""
 _MOD = ["row", [["sp", 0.22], ["t", "mod"], ["sp", 0.22]]]
 COMMANDS: dict[str, list] = {
     **{name: ["row", []] for name in _IGNORED.split()},
     **{name: ["op", name, False] for name in _OPERATORS.split()},
     **{name: ["op", name, True] for name in _LIMITS.split()},
-    **{name: ["accent", ..., mark] for name, mark in _read_pairs(_ACCENTS).items()},
-    **{name: ["style", style, ...] for name, style in _read_pairs(_STYLES).items()},
-    **{name: ["line", ..., place] for name, place in _read_pairs(_LINES).items()},
-    **{name: ["class", kind, ...] for name, kind in _read_pairs(_CLASSES).items()},
+    **{name: ["accent", ..., mark] for name, mark in read_pairs(_ACCENTS).items()},
+    **{name: ["style", style, ...] for name, style in read_pairs(_STYLES).items()},
+    **{name: ["line", ..., place] for name, place in read_pairs(_LINES).items()},
+    **{name: ["class", kind, ...] for name, kind in read_pairs(_CLASSES).items()},
     **{name: ["sp", width] for name, width in _SPACES.items()},
-    **{name: ["s", character] for name, character in SYMBOLS.items()},
+    **{name: ["s", character] for name, character in (TEXVC | SYMBOLS).items()},
+    **{name: ["style", "upright", ["s", character]] for name, character in UPRIGHT_GREEK.items()},
+    **{name: ["under", ..., ["s", mark]] for name, mark in read_pairs(_MARKS_BELOW).items()},
+    **{name: ["fence", opening, ..., closing] for name, (opening, closing) in _FENCES.items()},
+    **{name: ["row", [...]] for name in _COLOURS},
     **{name: ["binom", ..., ...] for name in ("binom", "dbinom", "tbinom")},
     "bmod": _MOD,
     "mod": ["row", [["sp", 0.5], ["t", "mod"], ["sp", 0.33]]],
@@ -110,14 +101,28 @@ COMMANDS: dict[str, list] = {
     "textsuperscript": ["attach", ["t", ""], ..., None],
     "textsubscript": ["attach", ["t", ""], None, ...],
     "mathop": ["limits", ..., True],
-    **{name: ["row", [...]] for name in ("smash", "ensuremath", "mathclap", "rlap", "llap")},
+    **{name: ["row", [...]] for name in _TRANSPARENT.split()},
+    "varlimsup": ["limits", ["line", ["op", "lim", False], "over"], True],
+    "varliminf": ["limits", ["line", ["op", "lim", False], "under"], True],
+    "varinjlim": ["limits", ["under", ["op", "lim", False], ["s", "→"]], True],
+    "varprojlim": ["limits", ["under", ["op", "lim", False], ["s", "←"]], True],
+    "idotsint": ["row", [["s", "∫"], ["s", "⋯"], ["s", "∫"]]],
+    **{
+        name: ["class", "relation", ["row", [["s", sign] for sign in signs]]]
+        for name, signs in _SIGNS.items()
+    },
+    "Overrightarrow": ["over", ..., ["s", "⇒"]],
+    "TeX": ["t", "TeX"],
+    "LaTeX": ["t", "LaTeX"],
+    "KaTeX": ["t", "KaTeX"],
+    "dd": ["row", [["sp", 0.17], ["s", "d"], ...]],
 }
 """The node that each command makes; `...` stands for an argument. Other commands need code of their own."""
 
 TEXTS = {
     "text": None, "textrm": None, "textnormal": None, "textup": None, "mbox": None, "hbox": None,
     "textsc": None, "emph": "italic", "textit": "italic", "textsl": "italic", "textbf": "boldupright",
-    "textsf": "sans", "texttt": "mono",
+    "textsf": "sans", "texttt": "mono", "textmd": None, "url": "mono",
 }  # fmt: skip
 """Commands whose argument is text, and its style."""
 
@@ -136,6 +141,9 @@ ARROWS = {
     "xrightarrow": "→", "xleftarrow": "←", "xlongequal": "=", "xleftrightarrow": "↔", "xRightarrow": "⇒",
     "xLeftarrow": "⇐", "xLeftrightarrow": "⇔", "xrightleftharpoons": "⇌", "xleftrightharpoons": "⇋",
     "xmapsto": "↦", "xhookrightarrow": "↪", "xrightharpoonup": "⇀", "xleftharpoonup": "↼",
+    "xhookleftarrow": "↩", "xrightharpoondown": "⇁", "xleftharpoondown": "↽", "xtwoheadrightarrow": "↠",
+    "xtwoheadleftarrow": "↞", "xtofrom": "⇄", "xrightleftarrows": "⇄", "xleftrightarrows": "⇆",
+    "xrightequilibrium": "⇌", "xleftequilibrium": "⇋", "xequal": "=", "xlongleftarrow": "←",
 }  # fmt: skip
 NOT = {"=": "≠", "∈": "∉", "⊂": "⊄", "⊆": "⊈", "∣": "∤", "∥": "∦", "≡": "≢", "∼": "≁", "<": "≮", ">": "≯"}
 NOT |= {"≤": "≰", "≥": "≱", "⊃": "⊅", "⊇": "⊉", "≅": "≇", "≈": "≉", "∃": "∄", "→": "↛", "⇒": "⇏", "⇔": "⇎"}
@@ -164,3 +172,6 @@ LENGTH = re.compile(
     r"\s*(-?\d*\.?\d*)\s*\\?(" + "|".join(sorted(EM, key=len, reverse=True)) + r")\s*(?:plus.*|minus.*)?\Z"
 )
 """A length, which becomes em."""
+
+ROW_ENDS = ("\\\\", "\\cr", "\\newline", "\\tabularnewline")
+DELIMITERS = frozenset("()[]{}|‖⟨⟩⌊⌋⌈⌉/\\<>↑↓↕⇑⇓⇕∣∥⌜⌝⌞⌟⟮⟯⎰⎱⟦⟧⦃⦄")

@@ -7,7 +7,8 @@ it matches. LaTeX that cannot be read is a formula without a tree, so that it is
 import re
 
 from prep.rendering import latex
-from prep.rendering.latex_commands import ALIGNED, COMMANDS, GRIDS, SYMBOLS
+from prep.rendering.latex_commands import ALIGNED, COMMANDS, GRIDS
+from prep.rendering.latex_symbols import SYMBOLS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _PIECE = r"\\(?:text[a-z]*|[mh]box)\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[^$\\\n]"

@@ -1,0 +1,28 @@
+"""Queries of a formula's tree, whose nodes prep.rendering.latex describes."""
+
+_INVISIBLE = ("sp", "hide")
+
+
+def holds_fraction(node: object) -> bool:
+    """Whether a tree holds a fraction."""
+    return isinstance(node, list) and (node[:1] == ["frac"] or any(map(holds_fraction, node)))
+
+
+def is_blank(node: list) -> bool:
+    """Whether a node leaves no ink."""
+    return node[0] in _INVISIBLE or (node[0] == "row" and all(map(is_blank, node[1])))
+
+
+def measure_blank(node: list) -> float:
+    """The width of a blank node in em."""
+    return node[1] if node[0] == "sp" else sum(map(measure_blank, node[1])) if node[0] == "row" else 1.0
+
+
+def join_text(node: list) -> str | None:
+    """The text of a row of symbols, or None if there is more in it."""
+    if node[0] in ("s", "t"):
+        return {"−": "-", "∗": "*"}.get(node[1], node[1])
+    if node[0] == "sp":
+        return " " if node[1] > 0 else ""
+    texts = list(map(join_text, node[1])) if node[0] == "row" else [None]
+    return None if None in texts else "".join(texts)
