@@ -31,7 +31,8 @@ help:
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
-	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them"
+	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them;"
+	@echo "              ENVS=vllm-new makes one"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
 
 env: .venv/ready
@@ -147,7 +148,8 @@ probe: env
 	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
 
 # Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
-envs: .envs/vllm-qwen3/ready .envs/vllm-glm41v/ready
+ENVS ?= vllm-qwen3 vllm-glm41v
+envs: $(ENVS:%=.envs/%/ready)
 
 .envs/%/ready: envs/%.txt | env
 	$(BIN)/uv venv --clear --python 3.11 .envs/$*

@@ -16,9 +16,11 @@ import tempfile
 from pathlib import Path
 
 ENVS = Path(__file__).resolve().parent
-RELEASED = {"vllm-qwen3": "2025-07-15", "vllm-glm41v": "2025-11-25"}
+RELEASED = {"vllm-qwen3": "2025-07-15", "vllm-glm41v": "2025-11-25", "vllm-new": "2026-11-02"}
 """The day when the environment's vLLM was new, as of which its requirements are resolved: they have few upper
 bounds, and it was tested with what there was."""
+GLIBC = {"vllm-new": "2_31"}
+"""The oldest glibc that an environment's wheels are for, where it is newer than that of the others, 2.28."""
 
 NAMES = ("base", *RELEASED)
 
@@ -48,7 +50,7 @@ def resolve(name: str) -> str:
         # fmt: off
         command = [
             Path(sys.executable).with_name("uv"), "pip", "compile", asked, "--output-file", lock,
-            "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
+            "--python-version", "3.11", "--python-platform", f"x86_64-manylinux_{GLIBC.get(name, '2_28')}",
             "--only-binary", ":all:", "--generate-hashes", "--no-header", "--no-annotate", "--quiet",
         ]
         # fmt: on

@@ -197,12 +197,13 @@ def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
     rates = about["rates"]
     left = max(0, line["requests"] - len(rows) - line.pop("failed"))
     a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
+    rate = rates["tokens_per_gpu_second"].get(line["server"])  # none: an API, with GPUs of its own
     return line | {
         "model": about["models"][line["server"]],
         "in the journal": len(rows),
         "to ask": left,
         "tokens to come": left * a_request,
-        "GPU-hours to come": left * a_request / rates["tokens_per_gpu_second"][line["server"]] / 3600,
+        "GPU-hours to come": left * a_request / rate / 3600 if rate else None,
         "tokens a request": a_request,
         "tokens a request so far": sum(rows.values()) / len(rows) if rows else None,
     }

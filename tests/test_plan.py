@@ -116,6 +116,14 @@ def test_what_is_fetched_written_and_asked(tmp_path):
     assert counted["image", "judge"][0] == "25"
 
 
+def test_an_api_takes_tokens_and_no_gpus(tmp_path):
+    rates = about()["rates"] | {"tokens_per_gpu_second": {"glm41v": 1}}
+    _, requests = planned(tmp_path, rates=rates)
+    lines = {(line[0], line[1]): line[3:] for line in requests if line[0] in ("text", "image")}
+    assert lines["text", "thinking"] == ["100", "Qwen", "0", "100", "10,000", "100"]
+    assert len(lines["image", "thinking"]) == 7
+
+
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, got in the manner that is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]

@@ -290,3 +290,9 @@ def test_braces_and_files_in_folders_places(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "raw").symlink_to("nowhere")
     with pytest.raises(WorkflowError, match=re.escape(f"config: {tmp_path}/raw is not a folder")):
         check_folders(ROOT)
+
+
+def test_a_sampling_parameter_that_is_null_is_left_to_the_server():
+    thinking = {"temperature": None, "top_k": None, "max_tokens": 100}
+    config = checked({"text_reasoning": {"sampling": {"thinking": thinking}}})
+    assert config["text_reasoning"]["sampling"]["thinking"] == {"top_p": 0.95, "min_p": 0, "max_tokens": 100}

@@ -61,7 +61,10 @@ def check_folders(base: Path) -> None:
 
 
 def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Validate the config against its schema, and fill in place what the schema has defaults for."""
+    """Validate the config against its schema, and fill in place what the schema has defaults for.
+
+    A sampling parameter that is null is left out: files are merged, and a later one cannot remove a key.
+    """
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_number(value)}
     )
@@ -73,6 +76,9 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
+    for sampling in (config[task]["sampling"] for task in TASKS):
+        for kind, given in sampling.items():
+            sampling[kind] = {name: value for name, value in given.items() if value is not None}
 
 
 def is_integer(value: Any) -> bool:
