@@ -155,7 +155,7 @@ class Typesetter:
         Where the text may be too long, the tightest style decides, whichever style is sampled.
         """
         sampled, tightest = styles
-        smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
+        smallest = self._smallest_size(document)
         width, height = self._full_page_size(tightest)
         needed = document.estimate_height(smallest, width, tightest) / (height - 2 * tightest.margin)
         if needed > _CERTAIN * self.config.max_pages:
@@ -174,56 +174,78 @@ class Typesetter:
 
         What overflows a page gets a wider one, up to `widest`, and then smaller letters.
         """
-        budget = self.config.max_pixels
-        smallest = document.smallest_size(self.config.min_font_px, self.config.max_font_px)
-        last = self.config.max_pages
+        smallest = self._smallest_size(document)
         unbroken = 0.0  # in em: the widest part that overflowed
         overflow: Exception | None = None
-        for count in range(fewest, last + 1):
+        for count in range(fewest, self.config.max_pages + 1):
             size = style.size
             while size >= smallest:
-                is_last_try = count == last and size == smallest
-                # The height is an estimate, and no page of several is filled to its end.
-                if count == 1:
-                    width, height = document.page_width(size, style, budget), None
-                    slack = 1.15 if size == smallest else 1.0
-                else:
-                    width, height = self._full_page_size(style)
-                    slack = 1.1 if size == smallest else 0.98
-                least = math.ceil(unbroken * size) + 2 * style.margin
-                if count > 1:
-                    least = max(least, math.ceil(document.least_width * size) + 2 * style.margin)
-                if least > width:
-                    width, height = least, height and budget // least
-                inside = (height or budget / width + 2 * style.margin) - 2 * style.margin
-                slack = 2.0 if is_last_try else slack
-                if least >= width > max(widest * math.sqrt(budget), self._full_page_size(style)[0]):
-                    overflow = Overflow("something is wider than a page")
-                    size -= 1
-                    continue
-                if not document.may_fit(size, width, count * inside * slack, style):
-                    size -= 1
-                    continue
                 try:
+                    width, height = self._choose_page_size(document, style, size, count, unbroken, widest)
+                    if not self._may_fit(document, style, size, count, width):
+                        size -= 1
+                        continue
                     pages = self._render_pages(document, style, size, width, height)
                 except (Overflow, CompileError) as error:
                     overflow = error
-                    wide = getattr(error, "width", None)
-                    if wide is None or wide / size <= unbroken:
-                        size -= 1
+                    needed = (getattr(error, "width", None) or 0.0) / size
+                    if needed > unbroken:
+                        unbroken = needed * 1.005
                     else:
-                        unbroken = wide / size * 1.005
+                        size -= 1
                     continue
-                room = budget / math.prod(pages[0].size) if count == 1 else count / len(pages)
+                room = self._find_room(pages, count)
                 if room >= 1:
                     return pages if count == 1 else [*pages[:-1], encode.trim_end(pages[-1], style.margin)]
-                least_size = smallest if count == last and size > smallest else 0
-                size = max(least_size, min(size - 1, int(size * math.sqrt(room))))
-        if overflow:
-            raise overflow
+                smaller = min(size - 1, int(size * math.sqrt(room)))
+                is_last_count = count == self.config.max_pages
+                size = max(smaller, smallest) if is_last_count and size > smallest else smaller
+        raise overflow or self._too_long(document, style)
+
+    def _choose_page_size(
+        self, document: Document, style: PageStyle, size: int, count: int, unbroken: float, widest: float
+    ) -> tuple[int, int | None]:
+        """Width and height of a page that holds a part `unbroken` em wide; one page is as high as its text.
+
+        Raises Overflow if it is wider than `widest`.
+        """
+        full = self._full_page_size(style)
+        width, height = full
+        if count == 1:
+            width, height = document.page_width(size, style, self.config.max_pixels), None
+        else:
+            unbroken = max(unbroken, document.least_width)
+        least = math.ceil(unbroken * size) + 2 * style.margin
+        if least <= width:
+            return width, height
+        if least > max(widest * math.sqrt(self.config.max_pixels), full[0]):
+            raise Overflow("something is wider than a page")
+        return least, height and self.config.max_pixels // least
+
+    def _may_fit(self, document: Document, style: PageStyle, size: int, count: int, width: int) -> bool:
+        """Whether the text may fit by its estimated height; with the smallest letters, also if it is near."""
+        budget = self.config.max_pixels
+        inside = budget / width if count == 1 else budget // width - 2 * style.margin
+        if size > self._smallest_size(document):
+            slack = 1.0 if count == 1 else 0.98  # no page of several is filled to its end
+        elif count < self.config.max_pages:
+            slack = 1.15 if count == 1 else 1.1
+        else:
+            slack = 2.0
+        return document.may_fit(size, width, count * inside * slack, style)
+
+    def _find_room(self, pages: list[Image.Image], count: int) -> float:
+        """The room that there is, divided by what the pages take."""
+        return self.config.max_pixels / math.prod(pages[0].size) if count == 1 else count / len(pages)
+
+    def _too_long(self, document: Document, style: PageStyle) -> _TooLong:
+        smallest = self._smallest_size(document)
         width, height = self._full_page_size(style)
         needed = math.ceil(document.estimate_height(smallest, width, style) / (height - 2 * style.margin))
-        raise _TooLong(f"about {needed} pages with letters of {smallest} pixels")
+        return _TooLong(f"about {needed} pages with letters of {smallest} pixels")
+
+    def _smallest_size(self, document: Document) -> int:
+        return document.smallest_size(self.config.min_font_px, self.config.max_font_px)
 
     def _full_page_size(self, style: PageStyle) -> tuple[int, int]:
         """Width and height in pixels of a page of the whole budget."""
@@ -232,7 +254,7 @@ class Typesetter:
 
     def _can_render(self, part: Document, style: PageStyle, widest: float) -> bool:
         """Whether a part of a question can be rendered alone, on pages of the full height."""
-        style = replace(style, size=part.smallest_size(self.config.min_font_px, self.config.max_font_px))
+        style = replace(style, size=self._smallest_size(part))
         with suppress(_TooLong, Overflow, CompileError):
             return bool(self._render_to_fit(part, style, self.config.max_pages, widest))
         return False
