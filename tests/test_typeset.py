@@ -398,6 +398,23 @@ def test_a_page_is_as_wide_as_its_code(typesetter: Typesetter, number: int) -> N
     assert 0.602 * len(line) * style["size"] <= inside
 
 
+@pytest.mark.parametrize("text", [
+    r"$3x \equiv 7 \pmod{11}$", "面积 $= 3$, $\\mathrm{H_2O}$", r"What is $\sqrt{12}-\sqrt{3}$?",
+    "在⊙O中，若△ABC", r"Solve $\cancel{3x}+\cancel{5}-2=7$.", r"1. $\sqrt{12}-\sqrt{3}=x$",
+])  # fmt: skip
+def test_a_short_text_has_one_line(typesetter: Typesetter, text: str) -> None:
+    for number in range(12):
+        looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", size=24)
+        _, _, (page,) = typesetter._render(text, looks)
+        assert page.height < 2.2 * 24 + 2 * looks.margin
+
+
+def test_a_long_word_breaks_neither_before_closing_marks_nor_after_signs(typesetter: Typesetter) -> None:
+    text = "⊙A、⊙B、△ABC、△DEF、△GHI和" * 9 + "则∠DEF（　）"
+    (block,) = Document(text, typesetter.fonts).build_blocks(limit=9)
+    assert not re.search("[⊙△∠]\u200b|\u200b[、（]|F（", "".join(block[-1]))
+
+
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
         [_pixels(picture) for picture in typesetter.render("word " * count, "x").pages]

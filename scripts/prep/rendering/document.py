@@ -12,13 +12,15 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from prep.rendering import fonts, html, markup, preformatted
+from prep.rendering.formula_width import estimate_width
 from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SMALL_KANA = "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶゝゞヽヾー"
+_CLOSING = "、。，．：；？！）】》」』"
 _UNBROKEN = re.compile(
     f"(?:[^ \t\n\u1680\u2000-\u2006\u2008-\u200a\u200b\u205f\u3000\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    f"\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]|[{_SMALL_KANA}])+"
+    f"\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff{_CLOSING}]|[{_SMALL_KANA}])+[{_CLOSING}]*|[{_CLOSING}]+"
 )
 """A run without a certain break opportunity."""
 _UNKNOWN_WIDTH = re.compile(
@@ -29,6 +31,14 @@ _UNKNOWN_WIDTH = re.compile(
 _COMPLEX = re.compile("[\u0590-\u109f\u1200-\u1cff]")
 """Scripts with complex shaping, which naming another script would switch off."""
 _CLUSTER = re.compile(r"[\U0001f1e6-\U0001f1ff]{2}|\S|\s", re.DOTALL)
+_SIGNS = "\u2220-\u2222\u221a-\u221c\u2299\u22a5\u25a1\u25b1\u25b3\u25cb\u25ef\u2312"
+"""Signs that stand before the letters or the number they belong to, such as a triangle."""
+_GLUED = re.compile(rf"(?<=[{_SIGNS}])(?=[^\W_])|(?<=\w)(?=[(（][ \u3000]*[)）])")
+"""Where no line breaks though Unicode lets it: after a sign, and before brackets to fill in."""
+_BAD_BREAK = re.compile(
+    f"\u200b(?=\u2060)|(?<=\u2060)\u200b|(?<=\\w)\u200b(?=[,.;:!?%)\\]{_CLOSING}])|(?<=[(\\[（《「『【])\u200b(?=\\w)"
+)
+"""A break opportunity within a long word that no line should end at."""
 _SCRIPTS = {"zh": "hani", "ja": "kana"}
 _RISE, _GAP = 0.73, 0.45
 """In em: the height of a line from the baseline to the top of capitals; the gap between paragraphs."""
@@ -37,6 +47,8 @@ _CELL, _BOLD = 0.9, 1.12
 """In em, the padding of a table cell; how much wider than regular letters bold ones are at most."""
 _EASY = 7.0
 """In em: a table cell no wider than this is best on one line."""
+_SHORT = 24.0
+"""In em: a text or a formula no wider than this is best on one line."""
 
 
 def is_english(text: str) -> bool:
@@ -83,6 +95,9 @@ class Document:
             (sum(easy for _, easy, _ in columns) + 2.1 for columns in tables), default=0.0
         )
         """The width in em at which tables are easy to read: short cells have one line."""
+        formulas = [self._measure_formula(f[1]) for f in markup.find_formulas(self._blocks) if f[1]]
+        self._easy_formulas = max((width for width in formulas if width <= _SHORT), default=0.0)
+        """The width in em at which short formulas are not broken."""
         code = [b[-1].split("\n") for b in self._blocks if b[0] in ("mono", "code")]
         self._unwrapped = max((self._measure_mono(line) for lines in code for line in lines), default=0.0)
         self._lines = [line for block in self._blocks for line in self._measure_block(block)]
@@ -137,9 +152,15 @@ class Document:
         natural = self._longest * 1.04 * size + 2 * style.margin + 4
         area = self._area * size**2 * (_RISE + style.leading)
         wide = min(max(math.sqrt(area * style.shape * 1.6), 16 * size), math.sqrt(budget * style.shape))
+        if natural <= _SHORT * size + 2 * style.margin:
+            wide = natural
         if self._is_broken_by_hand:
             wide = max(wide, min(natural, math.sqrt(budget * 2)))
-        whole = max(self._unwrapped, self._easy_tables) * size * 1.02 + 2 * style.margin + 1.5 * size
+        whole = (
+            max(self._unwrapped, self._easy_tables, self._easy_formulas) * size * 1.02
+            + 2 * style.margin
+            + 1.5 * size
+        )
         wide = max(wide, min(whole, math.sqrt(budget * 3)))
         return math.ceil(max(min(wide, natural), _NARROWEST))
 
@@ -178,27 +199,33 @@ class Document:
         if kind == "math":
             return block[:2] if block[1] else ["p", False, list(self._build_runs(block[2], limit))]
         if kind == "list":
-            items = [[d, marker, self._build_inlines(parts, limit - 4 - d)] for d, marker, parts in block[1]]
+            items = [
+                [d, marker, self._build_inlines(parts, limit - 4 - d, limit - 1.2 * d)]
+                for d, marker, parts in block[1]
+            ]
             return [kind, items, block[2]]
         if kind == "table":
             columns = self._measure_columns(block)
             widths = _share_width(columns, limit)
             limits = [wide - _CELL + 0.01 for wide in widths]
-            rows = [list(map(self._build_inlines, row, limits)) for row in block[2]]
+            rows = [list(map(self._build_inlines, row, limits, limits)) for row in block[2]]
             # Where the whole table fits, typst chooses better widths.
             fits = sum(wide for *_, wide in columns) <= limit
             is_rtl = markup.is_rtl("".join(map(_read_text, block[2])))
             return [kind, block[1], rows, block[3], None if fits else widths, is_rtl]
-        return [*block[:-1], self._build_inlines(block[-1], limit * (0.7 if kind == "head" else 1))]
+        if kind == "head":
+            return [*block[:-1], self._build_inlines(block[-1], 0.7 * limit, 0.7 * limit)]
+        return [*block[:-1], self._build_inlines(block[-1], limit, limit + 2)]
 
-    def _build_inlines(self, parts: list, limit: float) -> list:
+    def _build_inlines(self, parts: list, limit: float, room: float) -> list:
+        """The inlines with break opportunities; a formula no wider than `room` em is not broken."""
         out: list = []
         for part in parts:
             kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
             if not kind or (kind == "tt" and self._has_marks) or (kind == "m" and not part[1]):
                 out += self._build_runs(text, limit)
             elif kind == "m":
-                out.append(part[:2])
+                out.append([*part[:2], self._measure_formula(part[1]) <= room])
             elif kind in ("span", "covered"):
                 out.append(part)
             elif kind == "tt":
@@ -228,12 +255,13 @@ class Document:
                 yield from self._build_run(cluster, limit)
 
     def _wrap(self, text: str, limit: float) -> str:
-        """Put break opportunities (U+200B) into every run that is wider than a line."""
+        """Put break opportunities (U+200B) into every run that is wider than a line; glue others (U+2060)."""
+        text = _GLUED.sub("\u2060", text)
         measure = self._fonts.measure
         if measure(text) <= limit:
             return text
         return _UNBROKEN.sub(
-            lambda run: run[0] if measure(run[0]) <= limit else "\u200b".join(_split_clusters(run[0])), text
+            lambda run: run[0] if measure(run[0]) <= limit else _break_anywhere(run[0]), text
         )
 
     def _measure_columns(self, block: list) -> list[tuple[float, float, float]]:
@@ -270,7 +298,7 @@ class Document:
         for part in parts:
             kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
             if kind == "m" and part[1]:
-                words.append(0.7 * _estimate_width(part[1]))
+                words.append(self._measure_formula(part[1]))
                 line += words[-1]
                 continue
             em = self._measure_mono if kind == "tt" else self._fonts.measure
@@ -279,6 +307,9 @@ class Document:
             line += wide * em(text)
         word, wide = max(words), max(line, *words)
         return min(word, 12.0), max(min(word, 20.0), min(wide, _EASY)), wide
+
+    def _measure_formula(self, tree: list) -> float:
+        return estimate_width(tree, self._fonts.measure)
 
     def _measure_mono(self, line: str) -> float:
         """A line's width in em in the monospace face."""
@@ -295,8 +326,9 @@ class Document:
             yield from self._measure_inlines([block[2]])
         elif kind == "math":
             first, *rest = block[2].split(r"\\")
-            yield 0.4 * len(first), 1.6 + ("frac" in first)
-            yield from ((0.4 * len(row), 1.2 + ("frac" in row)) for row in rest)
+            width = self._measure_formula(block[1])
+            yield width, 1.6 + ("frac" in first)
+            yield from ((width, 1.2 + ("frac" in row)) for row in rest)
         elif kind == "list":
             for depth, _, parts in block[1]:
                 yield from ((w + 2 + 1.2 * depth, h) for w, h in self._measure_inlines(parts))
@@ -314,7 +346,7 @@ class Document:
             if isinstance(part, list) and part[0] == "m" and part[1]:
                 width, high = lines[-1]
                 least = 1.9 if "frac" in part[-1] else 1.15
-                lines[-1] = (width + 0.55 * _estimate_width(part[1]), max(high, least))
+                lines[-1] = (width + self._measure_formula(part[1]), max(high, least))
                 continue
             text = part if isinstance(part, str) else part[-1]
             first, *rest = text.split("\n")
@@ -345,19 +377,6 @@ def _is_plain_paragraph(block: list) -> bool:
     return block[0] == "p" and all(isinstance(part, str) for part in block[2])
 
 
-def _estimate_width(node: object) -> float:
-    """The estimated width of a formula's tree, in letters."""
-    if not isinstance(node, list) or not node:
-        return 0.0
-    if node[0] in ("s", "t", "op"):
-        return len(node[1]) + (0.6 if node[1] in "=+−<>→≤≥" else 0)
-    if node[0] == "frac":
-        return max(_estimate_width(node[1]), _estimate_width(node[2])) + 0.3
-    if node[0] == "attach":
-        return _estimate_width(node[1]) + 0.7 * max(_estimate_width(node[2]), _estimate_width(node[3]))
-    return sum(map(_estimate_width, node))
-
-
 def _detect_language(text: str) -> str:
     """The language that decides glyph forms and line breaks."""
     if re.search("[\u3041-\u30ff]", text):
@@ -369,6 +388,11 @@ def _detect_language(text: str) -> str:
 
 def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] == "M" and fonts.is_visible(character)
+
+
+def _break_anywhere(run: str) -> str:
+    """A run with break opportunities (U+200B) between its clusters, except before closing punctuation."""
+    return _BAD_BREAK.sub("", "\u200b".join(_split_clusters(run)))
 
 
 def _split_clusters(text: str) -> list[str]:
