@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep.rendering import html, latex_text, preformatted
+from prep.rendering import html, latex_text, preformatted, tables
 from prep.rendering.html import Cell
 from prep.rendering.latex_text import parse_formula
 
@@ -24,30 +24,6 @@ _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
 _ITEM = re.compile(r"( *)([-*•]|\d{1,3}[.)])[ \t]+(\S.*)\Z")
 _NUMBER = re.compile(r"[\d.,/]+\Z")
-_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
-_TABULAR = re.compile(
-    r"\s*\\begin\{(tabular[x*]?)\}(?:\[\w\])?(?:\{[^{}]*\}(?=\{))?\{((?:[^{}]|\{[^{}]*\})*)\}(.*?)\\end\{\1\}"
-    r"[ \t]*(?=\n|\Z)",
-    re.DOTALL,
-)
-_TABULAR_IN_DOLLARS = re.compile(
-    r"(\$\$?)\s*(\\begin\{tabular\}(?:(?!\\end\{tabular\}).){1,4000}\\end\{tabular\})\s*\1", re.DOTALL
-)
-_TABULAR_START = re.compile(r"(?m)^((?:[^$\n]|\$[^$\n]*\$)*?\S[ \t]*)(?=\\begin\{tabular[x*]?\})")
-_TABULAR_END = re.compile(r"(\\end\{tabular[x*]?\})[ \t]*(?=[^\n$ \t])")
-_TABULAR_COLUMN = re.compile(r"[lcrX]|[pmb]\{[^{}]*\}")
-_TABULAR_RULE = re.compile(
-    r"\\(?:hline|toprule|midrule|bottomrule)\b|\\c(?:line|midrule)(?:\(\w*\))?\{[^}]*\}|\n"
-)
-_TABULAR_TOKEN = re.compile(r"\$[^$]*\$|&|\\\\(?:\*|\[[\w. ]*\])?|\\.|[^$&\\]+|.", re.DOTALL)
-_MULTI = re.compile(
-    r"\\multi(column|row)\s*(?:\[[^\]]*\])?\{\s*(\d+)\s*\}\s*(?:\{([^{}]*(?:\{[^{}]*\})?[^{}]*)\}|\*)\s*\{(.*)\}\Z",
-    re.DOTALL,
-)
-_ARRAY_CELL = re.compile(
-    r"\$\s*\\begin\{array\}\{[lcr]\}((?:(?!\\begin|&).)*)\\end\{array\}\s*\$\Z", re.DOTALL
-)
-_TEXT_GROUP = re.compile(r"\\text\s*\{([^{}$\\]*)\}")
 _HTML_TABLE = re.compile(r"\s*(<table\b[^<>]*>.*?</table>)[ \t]*(?=\n|\Z)", re.DOTALL | re.IGNORECASE)
 _HTML_TABLE_EDGE = re.compile(r"[ \t]*(?<!\n)(?=<table\b)|(?<=</table>)[ \t]*(?=\S)", re.IGNORECASE)
 _HTML_PARAGRAPH = re.compile(r"\s*</?p>\s*", re.IGNORECASE)
@@ -151,8 +127,7 @@ class _BlockParser:
     def __init__(self, text: str) -> None:
         self.has_html = html.is_simple(text)
         if "```" not in text:
-            text = _TABULAR_IN_DOLLARS.sub(r"\2", text)
-            text = _TABULAR_END.sub(r"\1\n", _TABULAR_START.sub(r"\1\n", text))
+            text = tables.isolate_tabulars(text)
             if self.has_html:
                 text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
         self.lines = text.split("\n")
@@ -242,18 +217,11 @@ class _BlockParser:
         """A pipe table: rows of equal length, with a line of dashes below the first."""
         if self.at + 1 >= len(self.lines) or "|" not in self.lines[self.at]:
             return None
-        rule = self.lines[self.at + 1].strip()
-        head = _split_cells(self.lines[self.at])
-        marks = _split_cells(rule)
-        if not _RULE.match(rule) or "-" not in rule or len(marks) != len(head):
+        table = tables.read_pipe_table(self.lines, self.at)
+        if not table:
             return None
-        rows = [head]
-        self.at += 2
-        while self.at < len(self.lines) and "|" in self.lines[self.at]:
-            rows.append(_split_cells(self.lines[self.at]))
-            self.at += 1
-        sides = ["center" if m[0] == m[-1] == ":" else "right" if m[-1] == ":" else "left" for m in marks]
-        return self.build_table(sides, [list(map(Cell, row)) for row in rows], True)
+        sides, rows, self.at = table
+        return self.build_table(sides, rows, True)
 
     def parse_list(self) -> list | None:
         """A list of two items or more, with the lines that continue an item; a single marked line is text."""
@@ -309,20 +277,16 @@ class _BlockParser:
         ]
 
     def parse_tabular(self) -> list | None:
-        """A LaTeX tabular on lines of its own. `&` and `\\\\` within formulas do not end cells and rows."""
-        match = self.match_lines(_TABULAR, r"\begin{tabular}")
-        if not match:
+        """A LaTeX tabular on lines of its own."""
+        if not self.lines[self.at].lstrip().startswith("\\begin{"):
             return None
-        rows = [[""]]
-        for token in _TABULAR_TOKEN.findall(_TABULAR_RULE.sub(" ", match[3])):
-            if token == "&":
-                rows[-1].append("")
-            elif token.startswith("\\\\"):
-                rows.append([""])
-            else:
-                rows[-1][-1] += token
-        sides = [{"c": "center", "r": "right"}.get(mark, "left") for mark in _read_column_marks(match[2])]
-        return self.build_table(sides, _read_spans([row for row in rows if any(map(str.strip, row))]), False)
+        text = "\n".join(self.lines[self.at :])
+        end = tables.find_tabular_end(text)
+        if not end or text[end:].partition("\n")[0].strip():
+            return None
+        table = tables.read_tabular(text[:end].strip())
+        self.at += text[:end].count("\n") + 1
+        return table and self.build_table(*table, False)
 
     def parse_html_table(self) -> list | None:
         """A simple HTML table on lines of its own."""
@@ -347,101 +311,14 @@ class _BlockParser:
         return ["p", is_rtl(text), self.parse_inlines(text)]
 
     def build_table(self, sides: list[str], rows: list[list[Cell]], has_head: bool) -> list | None:
-        """A table, its rows filled up with empty cells; None if it has no cell, or a row has too many."""
-        rows = [row for row in rows if row]
-        if not rows or not sides:
-            return None
-        grid = [[[] for _ in sides] for _ in rows]
-        taken: set[tuple[int, int]] = set()
-        for number, row in enumerate(rows):
-            free = (at for at in range(len(sides)) if (number, at) not in taken)
-            for cell in row:
-                at = next(free, None)
-                if at is None or at + cell.across > len(sides):
-                    return None
-                down = min(cell.down, len(rows) - number)
-                covered = {(number + y, at + x) for y in range(down) for x in range(cell.across)}
-                if covered & taken:
-                    return None
-                taken |= covered
-                parts = self.parse_inlines(_read_array_cell(cell.text))
-                if cell.side or len(covered) > 1:
-                    for y, x in covered:
-                        grid[y][x] = [["covered"]]
-                    parts = [["span", cell.across, down, cell.side or "center"], *parts]
-                grid[number][at] = parts
-        return ["table", sides, grid, has_head]
+        return tables.build_table(sides, rows, has_head, self.parse_inlines)
 
     def parse_inlines(self, text: str) -> list:
         return parse_inlines(text, self.has_html)
 
 
-def _read_column_marks(specification: str) -> list[str]:
-    """The columns of a tabular, each by the letter of its alignment."""
-    repeated = re.sub(r"\*\{(\d{1,2})\}\{([^{}]*)\}", lambda match: int(match[1]) * match[2], specification)
-    return [mark[0] for mark in _TABULAR_COLUMN.findall(re.sub(r"[@!<>]\{[^{}]*\}", "", repeated))]
-
-
-def _read_spans(rows: list[list[str]]) -> list[list[Cell]]:
-    """The cells of a tabular. A cell in several rows leaves an empty one in each row below it, which goes."""
-    read: list[list[Cell]] = []
-    below: dict[int, int] = {}
-    for row in rows:
-        cells: list[Cell] = []
-        column = 0
-        for text in row:
-            cell = _read_span(text.strip())
-            if below.get(column) and not cell.text:
-                below[column] -= 1
-            else:
-                cells.append(cell)
-                below |= {column + more: cell.down - 1 for more in range(cell.across)}
-            column += cell.across
-        read.append(cells)
-    return read
-
-
-def _read_span(text: str) -> Cell:
-    match = _MULTI.match(text)
-    if not match:
-        return Cell(text)
-    count = max(1, min(int(match[2]), 99))
-    if match[1] == "column":
-        inner = _read_span(match[4].strip())
-        side = {"l": "left", "r": "right"}.get("".join(_read_column_marks(match[3] or "")), "center")
-        return inner._replace(across=count, side=side)
-    return _read_span(match[4].strip())._replace(down=count)
-
-
-def _read_array_cell(text: str) -> str:
-    """A cell that is one array of text as lines of text, which can be broken; any other as it is.
-
-    Lines that end and begin with Chinese are joined: the array broke them for want of room.
-    """
-    match = _ARRAY_CELL.match(text)
-    lines = "\n".join(map(_read_text_groups, re.split(r"\\\\", match[1]))) if match else text
-    return re.sub(r"(?<=[\u3400-\u9fff])\n(?=[\u3400-\u9fff])", "", lines)
-
-
-def _read_text_groups(formula: str) -> str:
-    """A formula as text, with the mathematics between its groups of text in dollars."""
-    parts = re.split(_TEXT_GROUP, formula)
-    for at in range(0, len(parts), 2):
-        part = parts[at].strip()
-        parts[at] = part if re.fullmatch(r"[\s\d,.;:，。；：、]*", part) else f"${part}$"
-    return re.sub(
-        r"(?<=[\u3000-\u9fff\uff00-\uffef]) +(?=[\u3000-\u9fff\uff00-\uffef])|^ +| +$", "", "".join(parts)
-    )
-
-
 def _strip(cell: Cell) -> Cell:
     return cell._replace(text=re.sub(r"\s*\n\s*", " ", cell.text.strip()))
-
-
-def _split_cells(line: str) -> list[str]:
-    line = line.strip().removeprefix("|")
-    line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
-    return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", line)]
 
 
 def keep_indentation(line: str) -> str:
