@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_latex import LETTERS, formulas
 
+from glyphs import find_faults
 from prep.records.reason import Reason
 from prep.rendering.typeset import Rendering, Typesetter
 from render_config import RENDER
+from rendering import Recorder
 
 LIMIT_S = 5.0
 """CPU seconds for a question of at most `LONGEST` characters, on a machine that has other work too."""
@@ -97,9 +99,10 @@ def questions(draw: st.DrawFn) -> str:
 
 
 @pytest.fixture(scope="module")
-def typesetter() -> Typesetter:
+def recorder() -> Recorder:
     # An exam's header is no text of the question.
-    return Typesetter(replace(RENDER, format="png", looks={**RENDER.looks, "layouts": {"plain": 1}}), 42)
+    looks = {**RENDER.looks, "layouts": {"plain": 1}}
+    return Recorder(Typesetter(replace(RENDER, format="png", looks=looks), 42))
 
 
 COUNTED = {
@@ -121,32 +124,17 @@ def read_pdf(pdf: bytes) -> str:
         return "\n".join(page.get_textpage().get_text_bounded() for page in document)
 
 
-def check(typesetter: Typesetter, text: str, number: int) -> None:
-    compile_document, pdf = typesetter.engine.compile, b""
-
-    def keep_pdf(document: dict, form: str) -> bytes:
-        nonlocal pdf
-        pdf = compile_document(document, form)
-        return pdf
-
-    typesetter.engine.compile = keep_pdf
-    start = time.process_time()
-    try:
-        found = typesetter.render(text, str(number))
-    finally:
-        typesetter.engine.compile = compile_document
-    assert time.process_time() - start < LIMIT_S
-    if isinstance(found, Rendering):
-        # PDFium loses letters beside those that run from right to left.
-        lost = count_letters(text) - count_letters(read_pdf(pdf))
-        assert not lost or set(text) & set("".join(FROM_RIGHT)), (lost, read_pdf(pdf))
-    else:
-        assert found[0] in (Reason.MISSING_GLYPH, Reason.TOO_LONG_TO_RENDER, Reason.QUESTION_EMPTY)
-
-
 @settings(max_examples=60)
 @given(questions(), st.integers(0, 999))
 def test_any_question_is_a_page_with_all_of_it_or_a_reject(
-    typesetter: Typesetter, text: str, number: int
+    recorder: Recorder, text: str, number: int
 ) -> None:
-    check(typesetter, text, number)
+    start = time.process_time()
+    found = recorder.typesetter.render(text, str(number))
+    assert time.process_time() - start < LIMIT_S
+    if not isinstance(found, Rendering):
+        assert found[0] in (Reason.MISSING_GLYPH, Reason.TOO_LONG_TO_RENDER, Reason.QUESTION_EMPTY)
+    elif not set(text) & set("".join(FROM_RIGHT)):  # PDFium loses and moves letters beside those
+        pdf = recorder.engine.compile(recorder.document, "pdf")
+        assert count_letters(text) - count_letters(read_pdf(pdf)) == Counter()
+        assert find_faults(pdf, RENDER.min_font_px)[0] == []

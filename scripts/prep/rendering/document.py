@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from prep.rendering import fonts, html, markup, preformatted
-from prep.rendering.formula_width import estimate_width
+from prep.rendering.formula_width import estimate_width, split_row
 from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -45,6 +45,7 @@ _RISE, _GAP = 0.73, 0.45
 _NARROWEST = 128
 _CELL, _BOLD = 0.9, 1.12
 """In em, the padding of a table cell; how much wider than regular letters bold ones are at most."""
+_CIRCLED = re.compile("([\u2460-\u24ff]+)")
 _EASY = 7.0
 """In em: a table cell no wider than this is best on one line."""
 _SHORT = 24.0
@@ -141,6 +142,18 @@ class Document:
         part._blocks = [block]
         part._measure()
         return part
+
+    @property
+    def kind(self) -> str:
+        """What is hardest to read in it: `table`, `code`, `formula`, or else `text`."""
+        kinds = {block[0] for block in self._blocks}
+        if "table" in kinds:
+            return "table"
+        return "code" if kinds & {"mono", "code"} else "formula" if self.has_formulas else "text"
+
+    def shown_text(self) -> str:
+        """The text on the pages, without markup; a formula's letters and signs in the order of its tree."""
+        return " ".join(text for block in self._blocks for text in _read_block(block))
 
     def smallest_size(self, least: int, most: int) -> int:
         """The smallest font size in pixels; larger where formulas have indices, which are smaller still."""
@@ -239,8 +252,12 @@ class Document:
 
         typst falls back character by character, and loses a letter whose mark comes from another font.
         """
-        for word in re.split(r"(\s+)", text) if self._has_marks else [text]:
-            yield from self._build_run(word, limit)
+        for part in _CIRCLED.split(text):
+            if _CIRCLED.fullmatch(part):  # some faces draw circled numbers wider than they say
+                yield ["f", fonts.CJK, self._wrap(part, limit)]
+            else:
+                for word in re.split(r"(\s+)", part) if self._has_marks else [part]:
+                    yield from self._build_run(word, limit)
 
     def _build_run(self, part: str, limit: float) -> Iterator[str | list]:
         """A run that has one font: the whole part, or else each of its grapheme clusters."""
@@ -294,19 +311,20 @@ class Document:
 
     def _measure_cell(self, parts: list, factor: float) -> tuple[float, float, float]:
         """The widths in em of a cell's longest word, of what is easy to read, and of its longest line."""
-        words, line = [1.0], 0.0
+        words, formulas, line = [1.0], [0.0], 0.0
         for part in parts:
             kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
             if kind == "m" and part[1]:
-                words.append(self._measure_formula(part[1]))
-                line += words[-1]
+                formulas += map(self._measure_formula, split_row(part[1]))
+                line += self._measure_formula(part[1])
                 continue
             em = self._measure_mono if kind == "tt" else self._fonts.measure
             wide = factor * (_BOLD if kind == "b" else 1.0)
             words += [wide * em(run[0]) for run in _UNBROKEN.finditer(text)]
             line += wide * em(text)
-        word, wide = max(words), max(line, *words)
-        return min(word, 12.0), max(min(word, 20.0), min(wide, _EASY)), wide
+        word, formula = max(words), max(formulas)
+        wide = max(line, word, formula)
+        return max(min(word, 12.0), formula), max(min(word, 20.0), formula, min(wide, _EASY)), wide
 
     def _measure_formula(self, tree: list) -> float:
         return estimate_width(tree, self._fonts.measure)
@@ -371,6 +389,42 @@ def _read_text(node: object) -> str:
         named = bool(node) and node[0] in ("m", "span", "covered")
         return "" if named else "".join(map(_read_text, node))
     return node if isinstance(node, str) else ""
+
+
+def _read_block(block: list) -> Iterator[str]:
+    kind = block[0]
+    if kind in ("mono", "code"):
+        yield from block[1:]
+    elif kind == "math":
+        yield from _read_inlines([block])
+    elif kind == "list":
+        for _, marker, parts in block[1]:
+            yield from _read_inlines([marker, *parts])
+    elif kind == "table":
+        for cell in (cell for row in block[2] for cell in row):
+            yield from _read_inlines(cell)
+    else:
+        yield from _read_inlines(block[-1])
+
+
+def _read_inlines(parts: list) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif part[0] in ("m", "math") and part[1]:
+            yield from _read_tree(part[1])
+        elif part[0] not in ("span", "covered"):
+            yield part[-1]
+
+
+def _read_tree(node: list) -> Iterator[str]:
+    """The letters and signs of a formula's tree."""
+    if node[:1] in (["s"], ["t"], ["op"]):
+        yield node[1]
+    elif node[-1:] != ["hide"]:
+        for part in node:
+            if isinstance(part, list):
+                yield from _read_tree(part)
 
 
 def _is_plain_paragraph(block: list) -> bool:

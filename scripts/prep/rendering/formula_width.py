@@ -4,7 +4,7 @@ The mathematical face is typst's own, whose advance widths are not to be had, so
 of width. An estimate is rather too wide: a page that is wider than its text by a letter looks well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _RELATIONS = set("=≠<>≤≥≡≈∼≃≅∝∈∉∋⊂⊃⊆⊇⊄→←↔⇒⇐⇔⟶⟵⟹⟺⟸↦∥⊥∣≪≫≺≻⊢⊨:")
 _SIGNS = set("+−±∓×·÷∗∘⊕⊗⊙∪∩∧∨∖⋅★")
@@ -31,6 +31,17 @@ def estimate_width(node: list | None, measure: _Measure) -> float:
     if find:
         return find(parts, measure)
     return sum(estimate_width(part, measure) for part in parts if _is_node(part))
+
+
+def split_row(tree: list) -> Iterator[list]:
+    """The parts of a formula between which typst breaks lines: at relations and signs."""
+    nodes: list[list] = []
+    for node in tree[1]:
+        nodes.append(node)
+        if node[0] == "s" and node[1] in _RELATIONS | _SIGNS:
+            yield ["row", nodes]
+            nodes = []
+    yield ["row", nodes]
 
 
 def _is_node(part: object) -> bool:
