@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from prep.report import gallery
 from prep.report.formatting import MEANINGS, load_template, sum_counts
 from prep.runtime import program
+from prep.storage import parquet
 from prep.storage.atomic import atomic_write, read_json
 from prep.storage.install import install
 
@@ -118,6 +119,15 @@ def build_sections(manifests: list[dict], root: Path, wanted: int) -> Iterator[d
         log.info("%s: done", name)
 
 
+def add_worst_pages(read: list[dict], artifact: Path) -> Iterator[dict[str, Any]]:
+    """What OCR read, by kind; each with the pictures of its worst row, if the artifact still holds that."""
+    for kind in read:
+        worst = kind["worst"]
+        rows = parquet.read_rows_at(artifact, [worst["row"]] if worst["wrong"] else [])
+        images = [image for row in rows if row["id"] == worst["id"] for image in row["images"]]
+        yield kind | {"pictures": [gallery.make_picture(image["bytes"]) for image in images]}
+
+
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
@@ -140,6 +150,9 @@ def main() -> None:
     manifest = read_json(args.manifest)
     manifests = list(manifest["artifacts"].values())
     found = sum_work(args.stats)
+    legibility = args.legibility and read_json(args.legibility)
+    if shown := legibility and manifest["artifacts"].get("text2image"):
+        legibility = list(add_worst_pages(legibility, args.data_root / shown["file"]))
     stream = load_template("publish_report.html").stream(
         notice=args.notice,
         manifests=manifests,
@@ -148,7 +161,7 @@ def main() -> None:
         works=found,
         tokens=sum_tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
-        legibility=args.legibility and read_json(args.legibility),
+        legibility=legibility,
         sections=build_sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],
     )

@@ -239,21 +239,27 @@ def test_statistics_are_on_the_page(tmp_path: Path) -> None:
 
 
 def test_what_was_read_of_the_pages_stands_beside_its_bar(tmp_path: Path) -> None:
-    manifest = add(tmp_path, "text2image", [], [], REASONED)
+    rows = [row("text2image", n, encoded((40, 30), "PNG")) for n in range(3)]
+    manifest = add(tmp_path, "text2image", rows, [], REASONED)
     read = {"questions": 12, "pages": 13, "characters": 2000}
+    worst = {"row": 2, "id": rows[2]["id"], "wrong": 9, "characters": 100}
     page = publish(
         tmp_path,
         manifest,
+        rows=0,
         legibility=[
-            {"language": "English", **read, "wrong": 44, "bar": 2.0},
-            {"language": "Chinese", **read, "wrong": 60, "bar": 3.0},
+            {"kind": "English", **read, "wrong": 44, "bar": 2.0, "worst": worst},
+            {"kind": "Chinese", **read, "wrong": 60, "bar": 3.0, "worst": worst | {"row": 1}},
+            {"kind": "table", **read, "wrong": 0, "bar": 5.0, "worst": worst | {"wrong": 0}},
         ],
     )
     words = " ".join(page.text.split())
     assert "English 12 13 2,000 44 (2.2 %) 2.0 % missed" in words
     assert "Chinese 12 13 2,000 60 (3 %) 3.0 % met" in words
+    assert "worst of English: 9 of 100" in words
+    assert len(page.all("img")) == 1
     words = " ".join(publish(tmp_path, manifest).text.split())
-    assert "no question in plain English or Chinese, so none was read" in words
+    assert "no question in English or Chinese, so none was read" in words
 
 
 def test_a_missing_artifact_ends_in_one_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pages of the artifact are read again, and what OCR gets wrong is counted by language."""
+"""Pages of the artifact are read again, and what OCR gets wrong is counted by kind."""
 
 import json
 import subprocess
@@ -17,7 +17,10 @@ from render_config import RENDER
 ENGLISH = "Name three rivers in Europe and say into which sea each of them flows."
 CHINESE = "请用三句话介绍一下孔子的主要思想。中国最长的河流是哪一条？"
 LONG = "Explain how the tides follow the moon, and why there are two of them a day. " * 26
-APART = ["What is $x^2$?", "Why?\n\n```\nprint(1)\n```", "Что такое река?", "これは何ですか。", "123 + 4"]
+FORMULA = "Find $x$ if $\\frac{x^2 + 7}{4} = 9$ and $\\sqrt{y} = 12$, where $y$ is a whole number."
+TABLE = "| Region | Sales in 2021 |\n|---|---|\n| North | 4710 |\n| East and west | 388 |\n\nWho sold most?"
+CODE = "What does this print?\n\n```python\nfor number in range(10):\n    print(number ** 2)\n```"
+APART = ["Что такое река?", "これは何ですか。", "123 + 4", "Что значит $x^2$?", "Why is this **so**?"]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +55,8 @@ def test_plain_questions_are_read_whole_by_language(tmp_path: Path, typesetter: 
     texts = [ENGLISH, *APART, CHINESE, LONG]
     build(tmp_path, typesetter, texts, texts)
     english, chinese = run(tmp_path, "questions.parquet")
-    assert (english["language"], english["questions"], english["bar"]) == ("English", 2, 2.0)
-    assert (chinese["language"], chinese["questions"], chinese["bar"]) == ("Chinese", 1, 3.0)
+    assert (english["kind"], english["questions"], english["bar"]) == ("English", 2, 2.0)
+    assert (chinese["kind"], chinese["questions"], chinese["bar"]) == ("Chinese", 1, 3.0)
     assert english["pages"] > 2
     assert english["characters"] == len("".join((ENGLISH + LONG).split()))
     assert chinese["characters"] == len(CHINESE)
@@ -69,7 +72,21 @@ def test_a_page_that_does_not_show_its_question_misses_the_bar(
     assert read["wrong"] >= 4
 
 
-def test_without_a_plain_question_nothing_is_read(tmp_path: Path, typesetter: Typesetter) -> None:
+def test_formulas_tables_and_code_are_read(tmp_path: Path, typesetter: Typesetter) -> None:
+    texts = [CODE, TABLE, FORMULA, FORMULA.replace("12", "34")]
+    build(tmp_path, typesetter, texts, [CODE, TABLE, FORMULA, FORMULA])
+    formula, table, code = run(tmp_path, "questions.parquet")
+    assert [read["kind"] for read in (formula, table, code)] == ["formula", "table", "code"]
+    assert table["characters"] == len("RegionSalesin2021North4710Eastandwest388Whosoldmost")
+    assert all(100 * read["wrong"] <= read["bar"] * read["characters"] for read in (table, code))
+    assert formula["worst"]["id"] == "a/f:3#thinking.0"
+    assert formula["worst"]["row"] == 3
+    assert formula["worst"]["wrong"] >= 2
+
+
+def test_without_a_question_in_english_or_chinese_nothing_is_read(
+    tmp_path: Path, typesetter: Typesetter
+) -> None:
     build(tmp_path, typesetter, APART, APART)
     assert run(tmp_path, "questions.parquet") == []
 
@@ -79,9 +96,9 @@ def test_the_smallest_hashes_are_read_and_no_more_than_wanted(tmp_path: Path, ty
     build(tmp_path, typesetter, texts, texts)
     files = (tmp_path / "text2image.parquet", [tmp_path / "questions.parquet"])
     sampled = read_pages.sample_questions(*files, 42)
-    assert sampled["Chinese"] == {}
+    assert sampled["Chinese"] == []
     assert len(sampled["English"]) == read_pages.QUESTIONS
-    assert all(text == texts[position] for position, text in sampled["English"].values())
+    assert all(sample.text == texts[sample.position] for sample in sampled["English"])
     assert read_pages.sample_questions(*files, 42) == sampled
     assert read_pages.sample_questions(*files, 43) != sampled
 

@@ -1,4 +1,4 @@
-"""Optical character recognition, and the edit distance between a text and what is read.
+"""Optical character recognition, and the distance between a text and what is read of it.
 
 The OCR library is imported on first use, since that takes a second.
 """
@@ -7,6 +7,7 @@ import io
 import math
 import re
 import unicodedata
+from collections import Counter
 
 from PIL import Image
 
@@ -92,6 +93,20 @@ def count_errors(text: str, read: str) -> tuple[int, int]:
 
     wanted = _normalise(text)
     return Levenshtein.distance(wanted, _normalise(read)), len(wanted)
+
+
+def count_unread(text: str, read: str) -> tuple[int, int]:
+    """How many letters and digits of a text were not read, in any order, and how many there are.
+
+    Tables and formulas have no order that OCR keeps. Their signs and Greek letters are unknown to it.
+    """
+    wanted, found = (Counter(filter(is_known, _normalise(each))) for each in (text, read))
+    return (wanted - found).total(), wanted.total()
+
+
+def is_known(character: str) -> bool:
+    """Whether a character is a letter or digit of English or Chinese, which OCR knows."""
+    return character.isalnum() and (character < "\u0250" or "\u4e00" <= character <= "\u9fff")
 
 
 def _normalise(text: str) -> str:
