@@ -49,8 +49,10 @@ def classify(text: str, faces: Fonts) -> tuple[str | None, str]:
         return language.get(document.language), text
     shown = document.shown_text()
     letters = list(filter(str.isalnum, shown))
-    is_readable = document.kind in BARS and 2 * sum(map(is_known, letters)) > len(letters)
-    return document.kind if is_readable else None, shown
+    is_readable = 2 * sum(map(is_known, letters)) > len(letters)
+    if not is_readable or document.formula_share > 0.5:  # OCR often sees no text in a formula alone
+        return None, shown
+    return (document.kind if document.kind in BARS else None), shown
 
 
 def sample_questions(artifact: Path, questions: Iterable[Path], seed: int) -> dict[str, list[Sample]]:

@@ -20,7 +20,14 @@ LONG = "Explain how the tides follow the moon, and why there are two of them a d
 FORMULA = "Find $x$ if $\\frac{x^2 + 7}{4} = 9$ and $\\sqrt{y} = 12$, where $y$ is a whole number."
 TABLE = "| Region | Sales in 2021 |\n|---|---|\n| North | 4710 |\n| East and west | 388 |\n\nWho sold most?"
 CODE = "What does this print?\n\n```python\nfor number in range(10):\n    print(number ** 2)\n```"
-APART = ["Что такое река?", "これは何ですか。", "123 + 4", "Что значит $x^2$?", "Why is this **so**?"]
+APART = [
+    "Что такое река?",
+    "これは何ですか。",
+    "123 + 4",
+    "Что значит $x^2$?",
+    "$$x^2 = 4y$$",
+    "Why is this **so**?",
+]
 
 
 @pytest.fixture(scope="module")

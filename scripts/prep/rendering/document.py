@@ -151,6 +151,12 @@ class Document:
             return "table"
         return "code" if kinds & {"mono", "code"} else "formula" if self.has_formulas else "text"
 
+    @property
+    def formula_share(self) -> float:
+        """The share of its lines that formulas take, by estimate."""
+        trees = [formula[1] for formula in markup.find_formulas(self._blocks) if formula[1]]
+        return sum(map(self._measure_formula, trees)) / sum(wide for wide, _ in self._lines)
+
     def shown_text(self) -> str:
         """The text on the pages, without markup; a formula's letters and signs in the order of its tree."""
         return " ".join(text for block in self._blocks for text in _read_block(block))
