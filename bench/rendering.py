@@ -346,9 +346,9 @@ def measure_legibility() -> dict[str, float]:
     figures = {}
     for language, engine, read in wanted:
         for condition in CONDITIONS:
-            print_progress(f"{language}, {condition}: read by {engine}")
-            figures[MISREAD.format(language, condition, engine)] = measure_misread(language, condition, read)
-    print_progress("hard questions: read by rapidocr")
+            name = MISREAD.format(language, condition, engine)
+            figures[name] = measure_misread(language, condition, read)
+            print_progress(f"{name}: {figures[name]:.2f}")
     return figures | measure_hard(read_page)
 
 
