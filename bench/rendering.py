@@ -222,8 +222,10 @@ def measure_rate(folder: Path) -> dict[str, float]:
     return {name: median(each) for name, each in seconds.items()}
 
 
-def measure_misread(language: str, condition: str, read_page: Callable[[bytes], str]) -> float:
-    """Per cent of the characters of ordinary questions that OCR reads wrongly."""
+def measure_misread(
+    language: str, condition: str, read_page: Callable[[bytes], str], insertion: int
+) -> float:
+    """Per cent of the characters of ordinary questions that OCR reads wrongly, as count_errors counts."""
     typesetter = Typesetter(CONDITIONS[condition], SEED)
     texts = load_ordinary()[language]
     if condition.startswith("long"):
@@ -231,7 +233,7 @@ def measure_misread(language: str, condition: str, read_page: Callable[[bytes], 
     wrong = total = 0
     for number, text in enumerate(texts):
         pages = typesetter.render(text, f"read:{language}:{number}").pages
-        found = count_errors(text, "".join(read_page(page.bytes) for page in pages))
+        found = count_errors(text, "".join(read_page(page.bytes) for page in pages), insertion)
         wrong, total = wrong + found[0], total + found[1]
     return 100 * wrong / total
 
@@ -336,18 +338,18 @@ def main() -> None:
 
 
 def measure_legibility() -> dict[str, float]:
-    """All that is read by OCR."""
+    """All that is read by OCR. Tesseract takes ornaments of a layout for letters, which are not counted."""
     read_page = partial(OcrEngine(threads=2).read_page, max_pixels=STYLE.max_pixels)
-    wanted = [(language, "rapidocr", read_page) for language in load_ordinary()]
+    wanted = [(language, "rapidocr", read_page, 1) for language in load_ordinary()]
     if shutil.which("tesseract"):
-        wanted.append(("english", "tesseract", read_by_tesseract))
+        wanted.append(("english", "tesseract", read_by_tesseract, 0))
     else:
         print_progress("tesseract is not installed, and reads nothing")
     figures = {}
-    for language, engine, read in wanted:
+    for language, engine, read, insertion in wanted:
         for condition in CONDITIONS:
             name = MISREAD.format(language, condition, engine)
-            figures[name] = measure_misread(language, condition, read)
+            figures[name] = measure_misread(language, condition, read, insertion)
             print_progress(f"{name}: {figures[name]:.2f}")
     return figures | measure_hard(read_page)
 

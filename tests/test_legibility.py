@@ -3,7 +3,7 @@
 import pytest
 
 from prep.rendering.typeset import Typesetter
-from prep.report.ocr import OcrEngine, count_errors
+from prep.report.ocr import OcrEngine, count_errors, count_unread
 from render_config import RENDER
 from rendering import load_ordinary
 
@@ -42,3 +42,13 @@ def test_ordinary_questions_can_be_read(engine: OcrEngine, language: str, percen
 )
 def test_errors_are_counted(text: str, read: str, expected: tuple[int, int]) -> None:
     assert count_errors(text, read) == expected
+
+
+def test_what_is_read_beyond_the_text_may_be_free() -> None:
+    assert count_errors("kitten", "EE: kittens", insertion=0) == (0, 6)
+    assert count_errors("kitten", "EE: sittens", insertion=0) == (1, 6)
+
+
+def test_letters_and_digits_are_counted_in_any_order() -> None:
+    assert count_unread("x² + 12 = 甲\nabc", "abc 12 xx") == (2, 8)
+    assert count_unread("Σ ± | 🙂", "") == (0, 0)

@@ -84,15 +84,16 @@ def scale_down(picture: Image.Image, max_pixels: int) -> Image.Image:
     return picture.resize((int(picture.width * factor), int(picture.height * factor)))
 
 
-def count_errors(text: str, read: str) -> tuple[int, int]:
+def count_errors(text: str, read: str, insertion: int = 1) -> tuple[int, int]:
     """The Levenshtein distance between a text and what was read, and the number of characters in the text.
 
+    `insertion` is the cost of each character that was read and is not in the text.
     Blanks and compatibility forms (NFKC), such as wide letters, are ignored: OCR does not tell them apart.
     """
     from rapidfuzz.distance import Levenshtein
 
     wanted = _normalise(text)
-    return Levenshtein.distance(wanted, _normalise(read)), len(wanted)
+    return Levenshtein.distance(wanted, _normalise(read), weights=(insertion, 1, 1)), len(wanted)
 
 
 def count_unread(text: str, read: str) -> tuple[int, int]:
