@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from prep.rendering import latex
+from prep.rendering import latex, latex_tree
 
 
 def _flat(source: str) -> str:
@@ -217,3 +217,36 @@ def _letters(node: object) -> Iterator[str]:
         kind, *parts = node if node and isinstance(node[0], str) else ["", *node]
         for part in parts[:1] if kind == "op" else parts:
             yield from part if isinstance(part, str) and kind in ("s", "t", "op") else _letters(part)
+
+
+@pytest.mark.parametrize(
+    ("source", "raw"),
+    [
+        (r"x+\foo{a}[b]{c}+y", [r"\foo{a}[b]{c}"]),
+        (r"\frac{\foo}{2}", [r"\foo"]),
+        (r"a\begin{foo}\begin{x}b\end{x}\end{foo}c", [r"\begin{foo}\begin{x}b\end{x}\end{foo}"]),
+        (r"\foo [a) \ce{A ->[\bar{x}\baz] B}", [r"\foo", r"\baz"]),
+    ],
+)
+def test_an_unsupported_command_is_literal_alone(source: str, raw: list[str]) -> None:
+    assert list(latex_tree.find_raw(latex.parse(source, is_partly=True))) == raw
+
+
+@pytest.mark.parametrize("source", ["{a", r"\foo{", r"x^1^2 \foo", r"\begin{foo}", r"\left( \foo"])
+def test_what_is_malformed_is_not_read_partly(source: str) -> None:
+    with pytest.raises(latex.UnsupportedLatex):
+        latex.parse(source, is_partly=True)
+
+
+@given(formulas())
+def test_a_formula_from_json_is_that_formula(source: str) -> None:
+    assume(re.search(r"\\[a-zA-Z]{2}", source) and not re.search(r"\\\\[a-zA-Z]", source))
+    assert latex.halve_backslashes(source.replace("\\", "\\\\")) == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [r"a\\b", r"a \\ \alpha", r"x=1\\y=2", r"a\\text b\\c", r"\alpha\\beta", r"1\\\\2", r"\\foo \\baz"],
+)
+def test_an_end_of_a_line_is_no_doubled_backslash(source: str) -> None:
+    assert latex.halve_backslashes(source) == source

@@ -52,3 +52,12 @@ def test_depth_ends_no_program(typesetter: Typesetter, part: str) -> None:
         for text in (f"$${formula}$$", f"Is ${formula}$ or {formula} so?"):
             rendering = typesetter.render(text, "x")
             assert isinstance(rendering, Rendering) or rendering[0] is Reason.TOO_LONG_TO_RENDER
+
+
+def test_an_unsupported_command_is_literal_alone(typesetter: Typesetter) -> None:
+    rendering = typesetter.render(r"So $x+\foo{a}+\frac{1}{2}$ and \foo{b} and $$\baz \\ y$$", "x")
+    assert rendering.detail == r"drawn as written: \foo{a}, \foo{b}, \baz"
+
+
+def test_a_row_with_too_many_cells_is_named(typesetter: Typesetter) -> None:
+    assert "| 1 | 2 | 3 |" in typesetter.render("| a | b |\n|---|---|\n| 1 | 2 | 3 |", "x").detail

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from prep.rendering import fonts, html, markup, preformatted
+from prep.rendering import fonts, html, markup, preformatted, tables
 from prep.rendering.formula_width import estimate_width, split_row
 from prep.rendering.style import PageStyle
 
@@ -65,7 +65,7 @@ class Document:
     def __init__(self, text: str, faces: fonts.Fonts, is_plain: bool = False) -> None:
         read = [(block, "") for block in markup.parse_plain(text)] if is_plain else markup.parse(text)
         self._blocks, self._sources = map(list, zip(*read, strict=True))
-        unread = [formula[2] for formula in markup.find_formulas(self._blocks) if formula[1] is None]
+        unread = [*markup.read_partly(self._blocks), *filter(tables.is_unread, _find_paragraphs(read))]
         self.literal_markup = ["the whole of it"] if is_plain else unread
         """The markup that is shown as literal text."""
         self._fonts = faces
@@ -89,11 +89,13 @@ class Document:
         self.is_plain_text = self._has_known_widths and all(map(_is_plain_paragraph, self._blocks))
         """Plain text of letters whose widths are known, so that no line can overflow."""
         self.has_formulas = any(True for _ in markup.find_formulas(self._blocks))
-        tables = [self._measure_columns(block) for block in self._blocks if block[0] == "table"]
-        self.least_width = max((sum(narrow for narrow, *_ in columns) + 1 for columns in tables), default=0.0)
+        measured = [self._measure_columns(block) for block in self._blocks if block[0] == "table"]
+        self.least_width = max(
+            (sum(narrow for narrow, *_ in columns) + 1 for columns in measured), default=0.0
+        )
         """The least width in em at which no word in a table is broken."""
         self._easy_tables = max(
-            (sum(easy for _, easy, _ in columns) + 2.1 for columns in tables), default=0.0
+            (sum(easy for _, easy, _ in columns) + 2.1 for columns in measured), default=0.0
         )
         """The width in em at which tables are easy to read: short cells have one line."""
         formulas = [self._measure_formula(f[1]) for f in markup.find_formulas(self._blocks) if f[1]]
@@ -377,6 +379,11 @@ class Document:
             lines[-1] = (lines[-1][0] + self._fonts.measure(first) * factor, max(lines[-1][1], factor))
             lines += [(self._fonts.measure(line) * factor, factor) for line in rest]
         return lines
+
+
+def _find_paragraphs(read: list[tuple[list, str]]) -> Iterator[str]:
+    """The sources of the paragraphs."""
+    return (source for block, source in read if block[0] == "p")
 
 
 def _share_width(columns: list[tuple[float, float, float]], limit: float) -> list[float]:

@@ -16,7 +16,9 @@ A node is a list whose first item names it. The page renders the tree and never 
     ["grid", "(", ")", [[cell, …], …], "lcr", [column, …], [row, …]]   matrices and cases, and rules in them
     ["lines", [[cell, …], …]]            aligned lines
 
-Unsupported commands raise UnsupportedLatex, and the formula is then shown as literal text.
+    ["raw", "\\\\foo{x}"]   an unsupported command with its arguments, as literal text
+
+Unsupported commands raise UnsupportedLatex, or else are literal text within the formula.
 """
 
 import re
@@ -45,25 +47,51 @@ MAX_DEPTH = 36
 """The limit of nested commands and groups: typst and Python recurse over the tree."""
 
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|\s+|[0-9]+(?:\.[0-9]+)?|.", re.DOTALL)
+_COMMAND = re.compile(r"(\\+)([A-Za-z]+)")
+_PARTS = {"right", "end", "limits", "nolimits", "hline", "item"}
+"""Commands that are parts of others."""
 _BIG = re.compile(r"[bB]igg?[lrm]?\Z")
 _BIG_SIZES = {"big": 1.2, "Big": 1.8, "bigg": 2.4, "Bigg": 3.0}
 
 
-def parse(source: str) -> list:
-    """Parse a formula, given without its dollar signs; raises UnsupportedLatex."""
-    tree = Parser(source).parse_lines()
+def parse(source: str, is_partly: bool = False) -> list:
+    """Parse a formula, given without its dollar signs; raises UnsupportedLatex.
+
+    If it `is_partly` to be read, unsupported commands are literal. What is malformed is raised in any case.
+    """
+    tree = Parser(halve_backslashes(source), is_partly=is_partly).parse_lines()
     if not tree[1]:
         raise UnsupportedLatex("an empty formula")
     return tree
 
 
+def halve_backslashes(source: str) -> str:
+    """A formula whose every backslash is doubled, as in JSON, with single ones; any other as it is.
+
+    `\\\\` and a letter can also be a line's end. So every backslash before letters must be doubled, with
+    two letters or more, and one command known.
+    """
+    runs = _COMMAND.findall(source)
+    if not any(len(slashes) % 4 == 2 and _is_known(name) for slashes, name in runs):
+        return source
+    if all(len(slashes) % 4 == 0 or (len(slashes) % 4 == 2 and len(name) > 1) for slashes, name in runs):
+        return source.replace("\\\\", "\\")
+    return source
+
+
+def _is_known(name: str) -> bool:
+    tables = (COMMANDS, TEXTS, SWITCHES, INFIXES, ARROWS, _PARSERS, _PARTS)
+    return any(name in table for table in tables) or bool(_BIG.match(name))
+
+
 class Parser:
     """A recursive descent parser over the tokens of a formula."""
 
-    def __init__(self, source: str, depth: int = 0) -> None:
+    def __init__(self, source: str, depth: int = 0, is_partly: bool = False) -> None:
         self.tokens = [match.group() for match in _TOKEN.finditer(source)]
         self.at = 0
         self.depth = depth
+        self.is_partly = is_partly
 
     def peek(self) -> str | None:
         while self.at < len(self.tokens) and self.tokens[self.at].isspace():
@@ -245,7 +273,22 @@ class Parser:
             return ["row", []] if token == "." else ["big", self.parse_delimiter(token)[1], size]
         if parse := _PARSERS.get(name):
             return parse(self)
+        if self.is_partly and len(name) > 1:
+            return ["raw", f"\\{name}{self.read_arguments()}"]
         raise UnsupportedLatex("\\" + name)
+
+    def read_arguments(self) -> str:
+        """The source of the groups in brackets and braces that follow at once."""
+        start = self.at
+        while self.tokens[self.at : self.at + 1] in (["{"], ["["]):
+            before = self.at
+            if self.tokens[self.at] == "{":
+                self.parse_group()
+            elif "]" in self.tokens[self.at : self.at + 20]:
+                self.at = self.tokens.index("]", self.at) + 1
+            if self.at == before:
+                break
+        return "".join(self.tokens[start : self.at])
 
     def fill(self, part: object) -> object:
         """A node of the tables, with an argument in place of each `...`."""
@@ -333,7 +376,7 @@ class Parser:
 
     def parse_source(self, source: str) -> list:
         """LaTeX that a command was translated to."""
-        return Parser(source, self.depth).parse_lines()
+        return Parser(source, self.depth, self.is_partly).parse_lines()
 
     def parse_unit(self) -> list:
         return ["t", self.parse_group().replace("//", "/")]

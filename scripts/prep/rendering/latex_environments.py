@@ -18,6 +18,8 @@ def parse_environment(parser: "Parser") -> list:
     """`\\begin{…}`: matrices, cases, and aligned lines."""
     name = parser.parse_group()
     if name not in GRIDS and name not in ALIGNED:
+        if parser.is_partly:
+            return ["raw", f"\\begin{{{name}}}{_read_body(parser)}"]
         raise UnsupportedLatex(f"\\begin{{{name}}}")
     _skip_position(parser)
     has_columns = name in ("array", "darray", "subarray")
@@ -43,6 +45,15 @@ def parse_environment(parser: "Parser") -> list:
     grid = ["grid", *GRIDS[name], rows, sides if set(sides) - {"c"} else "", *inner]
     is_framed = {0, wide} <= across and {0, len(rows)} <= down
     return ["line", grid, "box"] if is_framed else grid  # other outer rules are dropped
+
+
+def _read_body(parser: "Parser") -> str:
+    """The source of an environment to its end, with others in it."""
+    start, depth = parser.at, 1
+    while depth:
+        depth += {"\\begin": 1, "\\end": -1}.get(parser.next(), 0)
+    parser.parse_group()
+    return "".join(parser.tokens[start : parser.at])
 
 
 def _skip_position(parser: "Parser") -> None:

@@ -40,6 +40,7 @@ DISPLAY = re.compile(
 )
 """A formula on lines of its own."""
 
+_DELIMITED = re.compile(r"\$\$(.+)\$\$|\$(.+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", re.DOTALL)
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 _SHORT = {"pi", "le", "ge", "mu"}
 _LAYOUT = re.compile(
@@ -77,6 +78,19 @@ def parse_formula(source: str) -> list | None:
         return latex.parse(source)
     except latex.UnsupportedLatex:
         return None
+
+
+def parse_partly(source: str) -> list | None:
+    """The tree of a formula, given as it is in a text, in which what cannot be read is literal.
+
+    None if the formula is malformed, or nothing else is in it.
+    """
+    match = _DELIMITED.fullmatch(source.strip())
+    try:
+        tree = latex.parse(match[match.lastindex] if match else source, is_partly=True)
+    except latex.UnsupportedLatex:
+        return None
+    return None if len(tree[1]) == 1 and tree[1][0][0] == "raw" else tree
 
 
 def _is_formula(source: str) -> bool:

@@ -1,5 +1,7 @@
 """Queries of a formula's tree, whose nodes prep.rendering.latex describes."""
 
+from collections.abc import Iterator
+
 _INVISIBLE = ("sp", "hide")
 
 
@@ -26,3 +28,13 @@ def join_text(node: list) -> str | None:
         return " " if node[1] > 0 else ""
     texts = list(map(join_text, node[1])) if node[0] == "row" else [None]
     return None if None in texts else "".join(texts)
+
+
+def find_raw(node: object) -> Iterator[str]:
+    """The unsupported commands that are literal text within a formula."""
+    if isinstance(node, list):
+        if node[:1] == ["raw"]:
+            yield node[1]
+        else:
+            for part in node:
+                yield from find_raw(part)

@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from prep.rendering import html, latex_text, preformatted, tables
+from prep.rendering import html, latex_text, latex_tree, preformatted, tables
 from prep.rendering.html import Cell
 from prep.rendering.latex_text import parse_formula
 
@@ -61,6 +61,14 @@ def find_formulas(node: object) -> Iterator[list]:
         else:
             for part in node:
                 yield from find_formulas(part)
+
+
+def read_partly(blocks: list) -> Iterator[str]:
+    """Read the unsupported formulas as far as possible. Yields the LaTeX that stays literal."""
+    for formula in find_formulas(blocks):
+        if formula[1] is None:
+            formula[1] = latex_text.parse_partly(formula[2])
+            yield from latex_tree.find_raw(formula[1]) if formula[1] else [formula[2]]
 
 
 def is_rtl(text: str) -> bool:
