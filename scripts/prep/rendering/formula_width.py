@@ -117,6 +117,7 @@ _KINDS: dict[str, Callable[[list, _Measure], float]] = {
     "row": _measure_row,
     "s": _measure_text,
     "t": _measure_text,
+    "raw": _measure_text,
     "op": _measure_text,
     "mid": _measure_text,
     "big": lambda parts, _: 0.3 + 0.2 * parts[1],
