@@ -31,10 +31,11 @@ include: "rules/plan.smk"
 
 
 rule all:
-    """Every artifact, with its manifest, rejects, card and report."""
+    """Every artifact, verified, with its manifest, rejects, card and report."""
     default_target: True
     input:
         stage_files(NAMES.artifacts),
+        expand("work/verify_artifact/{name}.txt", name=NAMES.artifacts),
         expand("work/publish/{file}", file=["manifest.json", "README.md", "report.html"]),
         "data/manifest.json",
         "data/report.html",

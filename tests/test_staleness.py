@@ -47,7 +47,8 @@ def jobs(rules: str, *values: str) -> set[str]:
 def down(*names: str) -> set[str]:
     """What follows when a part of an artifact is made anew."""
     read = {"read_pages"} if "text2image" in names else set()
-    return jobs("gather_parts assemble_artifact manifest_artifact", *names) | PUBLISH | read
+    rules = "gather_parts assemble_artifact manifest_artifact verify_artifact"
+    return jobs(rules, *names) | PUBLISH | read
 
 
 class Teachers:
@@ -440,8 +441,9 @@ def test_max_questions_lowered_and_raised(built: Built, copy: Copy) -> None:
 
 def added(name: str) -> set[str]:
     """The jobs that an artifact of one shard takes by itself."""
+    rules = "list_shards gather_parts assemble_artifact manifest_artifact verify_artifact sample_images"
     return (
-        jobs("list_shards gather_parts assemble_artifact manifest_artifact sample_images", name)
+        jobs(rules, name)
         | jobs("fetch_shard", f"{name}/{ONE_SHARD}.parquet")
         | jobs("convert_llava", f"{name}/{ONE_SHARD}")
     )
