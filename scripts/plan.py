@@ -23,7 +23,7 @@ from prep.storage.atomic import read_json
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
 Held = dict[str, dict[str, int]]
-"""What a journal holds: the tokens of each row that was asked, by the kind of request (request.manner)."""
+"""What a journal holds: the tokens of each row that was asked, by request_kind as JSON."""
 
 
 def read_held_tokens(folder: Path, seed: int) -> Held:
@@ -39,12 +39,12 @@ def read_held_tokens(folder: Path, seed: int) -> Held:
             id_ = record["id"]
             of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
             if asked.pop("seed") == seeding.request_seed(seed, *of):
-                found.setdefault(_encode_manner(asked), {})[record["id"]] = sum(record["tokens"])
+                found.setdefault(_encode_kind(asked), {})[record["id"]] = sum(record["tokens"])
     return found
 
 
-def _encode_manner(manner: dict) -> str:
-    return json.dumps(manner, sort_keys=True)
+def _encode_kind(kind: dict) -> str:
+    return json.dumps(kind, sort_keys=True)
 
 
 def list_missing_files(listings: Iterable[dict]) -> list[str]:
@@ -139,15 +139,19 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]
     ]
 
 
+def describe_added(line: dict, about: dict) -> dict:
+    """What the configuration adds to the requests of a line of `count_requests`."""
+    what, kind = line["what"], line["kind"]
+    return request.describe_added(about[what]["request"][kind], USUAL_SUFFIXES.get((what, kind), ""))
+
+
 def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, int]:
     """The tokens of each row that a line's journal holds."""
     what, kind = line["what"], line["kind"]
     template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
-    model = about["models"][line["server"]]
-    usual = USUAL_SUFFIXES.get((what, kind), "")
-    added = request.describe_added(about[what]["request"][kind], usual)
-    manner = request.manner(kind, model, about[what]["sampling"][kind], template, added)
-    rows = journals[line["server"]].get(_encode_manner(manner), {})
+    model, sampling = about["models"][line["server"]], about[what]["sampling"][kind]
+    asked = request.request_kind(kind, model, sampling, template, describe_added(line, about))
+    rows = journals[line["server"]].get(_encode_kind(asked), {})
     of_picture, pictures = what == "image", tuple(f"{name}/" for name in about["sampled"])
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
@@ -270,6 +274,9 @@ def main() -> None:
     print(
         format_table("Requests; of the journal, what was asked in this way", lines, "in all", costs), end=""
     )
+    for line in requests:
+        if added := describe_added(line, about):
+            print(f"{line['what']} {line['kind']} carries besides: {json.dumps(added, ensure_ascii=False)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
-from prep.inference.request import manner
+from prep.inference.request import request_kind
 from prep.reasoning.batch import AnswerTask, build_answer_request, list_answer_tasks
 from prep.records.question import Question
 from prep.storage.atomic import read_json, sha256
@@ -86,7 +86,7 @@ def test_what_a_configuration_adds_is_sent_and_part_of_the_key():
     requests = [build_answer_request(task, SAMPLING, 42, each) for each in others]
     assert len({each.key("model") for each in requests}) == 4
     # A journal of before tells of no addition where there is the usual suffix.
-    added = [manner("no_thinking", "model", {}, None, each.added).get("added") for each in requests]
+    added = [request_kind("no_thinking", "model", {}, None, each.added).get("added") for each in requests]
     assert added == [None, switched, {"suffix": ""}, {"system": "Be brief."} | switched]
 
 

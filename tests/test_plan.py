@@ -7,7 +7,7 @@ import pytest
 
 import plan
 from prep.inference.journal import Journal
-from prep.inference.request import manner
+from prep.inference.request import request_kind
 from prep.reasoning.verdict import build_empty_prompt
 from prep.records import seeding
 from prep.storage import parquet
@@ -124,12 +124,21 @@ def test_an_api_takes_tokens_and_no_gpus(tmp_path):
     assert len(lines["image", "thinking"]) == 7
 
 
+def test_what_requests_carry_besides_is_told(tmp_path):
+    asked = about()["text"]
+    asked["request"] = asked["request"] | {"thinking": {"system": "Think first."}}
+    _, requests = planned(tmp_path, text=asked)
+    assert [" ".join(line) for line in requests if "carries" in line] == [
+        'text thinking carries besides: {"system": "Think first."}'
+    ]
+
+
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
-    """Journal an answer, got in the manner that is planned but for some changes."""
+    """Journal an answer, as is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]
     template = build_empty_prompt(PROMPT) if mode == "judge" else None
     seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
-    asked = manner(mode, "Qwen", sampling, template) | {
+    asked = request_kind(mode, "Qwen", sampling, template) | {
         "seed": seeding.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
     }
     record = {"id": id_, "asked": asked | changes, "tokens": [10, tokens]}

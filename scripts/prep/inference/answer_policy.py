@@ -17,7 +17,7 @@ from typing import Any
 
 from prep.inference.errors import finish_reason
 from prep.inference.journal import Journal
-from prep.inference.request import Request, Response, manner
+from prep.inference.request import Request, Response, request_kind
 from prep.inference.streaming import find_repetition
 from prep.records.reason import Reason
 
@@ -64,7 +64,7 @@ class Answers:
             key = self._stopped_key(key)
         elif answer["finish_reason"] == "length" and by_context:
             key = _cut_key(key)
-        asked = manner(request.mode, self._model, request.sampling, request.template, request.added)
+        asked = request_kind(request.mode, self._model, request.sampling, request.template, request.added)
         told = {"id": request.id, "asked": asked | {"seed": request.seed}, "max_model_len": self._context}
         self._journal.append(key, told | answer)
 

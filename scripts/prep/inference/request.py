@@ -108,7 +108,7 @@ def describe_added(given: dict[str, Any], usual_suffix: str) -> dict[str, Any]:
     return added if suffix == usual_suffix else added | {"suffix": suffix}
 
 
-def manner(
+def request_kind(
     mode: str,
     model: str,
     sampling: dict[str, Any],
