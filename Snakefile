@@ -35,7 +35,7 @@ rule all:
     default_target: True
     input:
         stage_files(NAMES.artifacts),
-        expand("work/verify_artifact/{name}.txt", name=NAMES.artifacts),
+        expand("work/publish/verified/{name}.txt", name=NAMES.artifacts),
         expand("work/publish/{file}", file=["manifest.json", "README.md", "report.html"]),
         "data/manifest.json",
         "data/report.html",

@@ -4,7 +4,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 
 in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet,
       data/rejects/{name}.parquet, work/read_questions/{questions}.parquet
-mid:  work/verify_artifact/{name}.txt, work/verify_again/{name}.txt,
+mid:  work/publish/verified/{name}.txt, work/verify_again/{name}.txt,
       work/publish/{dataset_info.json,manifest.json,README.md,report.html}
 out:  data/manifest/{name}.json, data/legibility.json, and what work/publish holds, installed into data/
 
@@ -46,7 +46,7 @@ rule verify_artifact:
         rejects=ancient("data/rejects/{name}.parquet"),
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
-        verified="work/verify_artifact/{name}.txt",
+        verified="work/publish/verified/{name}.txt",
     log:
         "logs/verify_artifact/{name}.log",
     conda:
