@@ -288,7 +288,7 @@ def test_a_module_edited(built: Built) -> None:
 
 def test_a_revision_with_the_same_listing(built: Built, copy: Copy) -> None:
     ran, asked = copy.run(sources={"synthdog_en": {"revision": "v2"}})
-    assert ran == jobs("list_shards manifest_artifact", "synthdog_en") | PUBLISH
+    assert ran == jobs("list_shards manifest_artifact verify_artifact", "synthdog_en") | PUBLISH
     assert not asked
     assert Build(copy.folder, {}).manifest("synthdog_en")["sources"][0]["revision"] == "v2"
 
