@@ -11,7 +11,7 @@ import typst
 from prep.rendering import latex
 from prep.rendering.engine import TEMPLATE
 from prep.rendering.fonts import MATH, SANS, Fonts
-from prep.rendering.formula_width import estimate_width
+from prep.rendering.formula_width import estimate_width, is_flat
 
 FORMULAS = [
     r"3x \equiv 7 \pmod{11}", r"\sqrt{12}-\sqrt{3}", r"\frac{-b\pm\sqrt{b^2-4ac}}{2a}", r"\triangle ABC",
@@ -44,3 +44,12 @@ def test_estimates_are_near_what_is_set_and_rather_too_wide(fonts: Fonts, tmp_pa
     for number, (formula, tree) in enumerate(zip(FORMULAS, trees, strict=True)):
         width = pages.get_page_size(number)[0] / 100
         assert 0.93 * width - 0.2 <= estimate_width(tree, fonts.measure) <= 1.35 * width + 0.5, formula
+
+
+@pytest.mark.parametrize(("formula", "expected"), [
+    ("x^2+y_1", True), (r"\mathrm{H_2O}", True), (r"(a,b)\in\mathbb{R}^2", True), (r"\frac{1}{2}", False),
+    (r"\sum x", False), (r"\sqrt{x}", False), (r"x^{\frac{1}{2}}", False),
+    (r"\begin{matrix}1\end{matrix}", False),
+])  # fmt: skip
+def test_a_flat_formula_has_nothing_tall(formula: str, expected: bool) -> None:
+    assert is_flat(latex.parse(formula)) == expected

@@ -415,6 +415,24 @@ def test_a_long_word_breaks_neither_before_closing_marks_nor_after_signs(typeset
     assert not re.search("[⊙△∠]\u200b|\u200b[、（]|F（", "".join(block[-1]))
 
 
+def test_box_drawing_has_no_gaps(typesetter: Typesetter) -> None:
+    for number in range(8):
+        looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", texture="plain")
+        _, _, (page,) = typesetter._render("\n".join("││" * 9), looks)
+        left, top, _, bottom = page.point([255 * (grey < 250) for grey in range(256)]).getbbox()
+        stroke = page.crop((left, top + 2, left + 3, bottom - 2))
+        assert all(min(stroke.crop((0, y, 3, y + 1)).tobytes()) < 200 for y in range(stroke.height))
+
+
+def test_latin_and_chinese_have_one_weight(typesetter: Typesetter) -> None:
+    looks = replace(typesetter.config.sample_style(42, "x"), weight=600, face="PT Serif")
+    for face, language, expected in [
+        (fonts.CHINESE_SERIF, "zh", 400), (fonts.CJK, "zh", 700), (fonts.CHINESE_SERIF, "en", 700),
+    ]:  # fmt: skip
+        assert typesetter._choose_weight(replace(looks, chinese_face=face), language) == expected
+    assert typesetter._choose_weight(replace(looks, face="Inter"), "en") == 600
+
+
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
         [_pixels(picture) for picture in typesetter.render("word " * count, "x").pages]

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from prep.rendering import fonts, html, markup, preformatted, tables
-from prep.rendering.formula_width import estimate_width, split_row
+from prep.rendering.formula_width import estimate_width, is_flat, split_row
 from prep.rendering.style import PageStyle
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -227,6 +227,7 @@ class Document:
             return [kind, items, block[2]]
         if kind == "table":
             columns = self._measure_columns(block)
+            limit += 1.9  # unlike a line, a cell never overflows: it is broken
             widths = _share_width(columns, limit)
             limits = [wide - _CELL + 0.01 for wide in widths]
             rows = [list(map(self._build_inlines, row, limits, limits)) for row in block[2]]
@@ -246,7 +247,7 @@ class Document:
             if not kind or (kind == "tt" and self._has_marks) or (kind == "m" and not part[1]):
                 out += self._build_runs(text, limit)
             elif kind == "m":
-                out.append([*part[:2], self._measure_formula(part[1]) <= room])
+                out.append([*part[:2], self._measure_formula(part[1]) <= room, is_flat(part[1])])
             elif kind in ("span", "covered"):
                 out.append(part)
             elif kind == "tt":
@@ -371,7 +372,7 @@ class Document:
         for part in parts:
             if isinstance(part, list) and part[0] == "m" and part[1]:
                 width, high = lines[-1]
-                least = 1.9 if "frac" in part[-1] else 1.15
+                least = 1.9 if "frac" in part[-1] else 1.0 if is_flat(part[1]) else 1.15
                 lines[-1] = (width + self._measure_formula(part[1]), max(high, least))
                 continue
             text = part if isinstance(part, str) else part[-1]

@@ -84,6 +84,7 @@ class Fonts:
         self._faces = _load_faces(self.engine)
         self.families = [face.family for face in self._faces]
         self._renderable: dict[str, bool] = {}
+        self._weights: dict[str, list[tuple[int, int]]] = {}
         self._find_face = cache(partial(_find_face, self._faces))
         self._measure_character = cache(partial(_measure_character, self._find_face))
 
@@ -126,6 +127,17 @@ class Fonts:
     def measure(self, text: str) -> float:
         """The width of a line in em."""
         return sum(map(self._measure_character, text))
+
+    def find_weight(self, family: str, wanted: int) -> int:
+        """The weight of a family's upright faces that is nearest to the one wanted."""
+        if family not in self._weights:
+            self._weights[family] = [
+                _read_weights(info)
+                for info in self.engine.fonts()
+                if info.family == family and info.style == "normal"
+            ]
+        near = (min(max(wanted, least), most) for least, most in self._weights[family])
+        return min(near, key=lambda weight: abs(weight - wanted), default=wanted)
 
     def _engine_has(self, characters: list[str]) -> list[bool]:
         """Whether typst's own faces have each character.
@@ -207,6 +219,16 @@ def _load_faces(engine: typst.Fonts) -> list[_Face]:
             best[info.family] = min(best.get(info.family, (*rank, info.index)), (*rank, info.index))
     wanted = [*_FIRST, *sorted(set(best) - {*_FIRST, *_LAST}), *_LAST]
     return [_Face(name, _read_widths(*best[name][-2:])) for name in wanted if name in best]
+
+
+def _read_weights(info: typst.FontInfo) -> tuple[int, int]:
+    """The least weight and the greatest that a font has; they differ in a variable one."""
+    if info.path is not None:
+        with TTFont(info.path, fontNumber=info.index, lazy=True) as font:
+            for axis in font["fvar"].axes if "fvar" in font else ():
+                if axis.axisTag == "wght":
+                    return int(axis.minValue), int(axis.maxValue)
+    return info.weight, info.weight
 
 
 def _read_widths(path: str, index: int) -> dict[int, float]:

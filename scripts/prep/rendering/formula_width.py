@@ -1,4 +1,4 @@
-"""Width estimation for formulas: a tree of prep.rendering.latex, in em of the surrounding text.
+"""Size estimation for formulas: the width of a tree of prep.rendering.latex in em, and whether it is flat.
 
 The mathematical face is typst's own, whose advance widths are not to be had, so that its letters have classes
 of width. An estimate is rather too wide: a page that is wider than its text by a letter looks well.
@@ -18,6 +18,9 @@ _WIDTHS = {
 }  # fmt: skip
 _LETTER, _SCRIPT, _FENCE = 0.56, 0.72, 0.5
 """In em: a usual letter; how large scripts are; a bracket."""
+
+_FLAT = {"row", "s", "t", "sp", "attach", "op", "style", "class", "fence", "mid"}
+_TALL = {*"∑∏∫∮∬∭⋃⋂⨁⨂∐⋁⋀"}
 
 _Measure = Callable[[str], float]
 
@@ -42,6 +45,17 @@ def split_row(tree: list) -> Iterator[list]:
             yield ["row", nodes]
             nodes = []
     yield ["row", nodes]
+
+
+def is_flat(node: object) -> bool:
+    """Whether a formula stands within its line: it is letters with scripts, and nothing that is tall."""
+    if not isinstance(node, list) or not node:
+        return True
+    if isinstance(node[0], list):
+        return all(map(is_flat, node))
+    return (
+        node[0] in _FLAT and not (node[0] in ("s", "t") and node[1] in _TALL) and all(map(is_flat, node[1:]))
+    )
 
 
 def _is_node(part: object) -> bool:

@@ -247,6 +247,13 @@ class Typesetter:
     def _smallest_size(self, document: Document) -> int:
         return document.smallest_size(self.config.min_font_px, self.config.max_font_px)
 
+    def _choose_weight(self, style: PageStyle, language: str) -> int:
+        """The weight near the style's that the Latin face has and, for Chinese, the Chinese face too."""
+        weight = style.weight
+        if language == "zh":
+            weight = self.fonts.find_weight(style.chinese_face, weight)
+        return self.fonts.find_weight(style.face, weight)
+
     def _full_page_size(self, style: PageStyle) -> tuple[int, int]:
         """Width and height in pixels of a page of the whole budget."""
         width = math.isqrt(int(self.config.max_pixels * style.shape))
@@ -281,7 +288,8 @@ class Typesetter:
             "has_formulas": document.has_formulas,
             "lang": document.language, "script": document.script,
             "region": {"zh": "cn", "ja": "jp", "ko": "kr"}.get(document.language),
-            "weight": style.weight, "header": header_text(style, document.header_language),
+            "weight": self._choose_weight(style, document.language),
+            "header": header_text(style, document.header_language),
             "fonts": text, "bold": [font for font in text if font != fonts.CHINESE_SERIF],
             "mono": [fonts.MONO, *text], "math": [fonts.MATH, *document.families],
         }  # fmt: skip
