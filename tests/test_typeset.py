@@ -433,6 +433,15 @@ def test_latin_and_chinese_have_one_weight(typesetter: Typesetter) -> None:
     assert typesetter._choose_weight(replace(looks, face="Inter"), "en") == 600
 
 
+@pytest.mark.parametrize(("rows", "pages"), [(96, 5), (150, 7)])
+def test_a_table_that_is_too_long_says_the_pages_it_needs(
+    typesetter: Typesetter, rows: int, pages: int
+) -> None:
+    table = "| name | value | note |\n|---|---|---|\n" + "| item | 7 | some words here |\n" * rows
+    reason, detail = typesetter.render(table, "x")
+    assert (reason, detail.split(" pages")[0]) == (Reason.TOO_LONG_TO_RENDER, f"about {pages}")
+
+
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
         [_pixels(picture) for picture in typesetter.render("word " * count, "x").pages]

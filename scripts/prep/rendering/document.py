@@ -363,7 +363,7 @@ class Document:
             rows = [[max(self._measure_inlines(cell), default=(0, 0)) for cell in row] for row in block[2]]
             whole = sum(wide for *_, wide in self._measure_columns(block)) + 2.1  # which a page keeps free
             for row in rows:
-                yield whole, max(high for _, high in row) + 0.55
+                yield whole, max(high for _, high in row) + 0.1
         else:
             yield from self._measure_inlines(block[-1], 1.3 if kind == "head" else 1.0)
 

@@ -242,6 +242,7 @@ class Typesetter:
         smallest = self._smallest_size(document)
         width, height = self._full_page_size(style)
         needed = math.ceil(document.estimate_height(smallest, width, style) / (height - 2 * style.margin))
+        needed = max(needed, self.config.max_pages + 1)  # it was tried on fewer
         return _TooLong(f"about {needed} pages with letters of {smallest} pixels")
 
     def _smallest_size(self, document: Document) -> int:
