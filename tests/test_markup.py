@@ -84,6 +84,11 @@ def test_an_item_goes_on_in_the_indented_lines_below_it() -> None:
     assert _parse(text) == [["list", items, False]]
 
 
+def test_an_item_is_as_deep_as_items_are_around_it() -> None:
+    text = "".join(f"{' ' * 4 * depth}- {depth}a\n" for depth in range(9)) + "  - b\n- c"
+    assert [item[0] for item in _parse(text)[0][1]] == [*range(9), 1, 0]
+
+
 def test_code_in_a_list_loses_the_indent_of_the_list() -> None:
     assert _parse("1. Do\n    ```\n    f(x)\n      g\n    ```")[1] == ["code", "", "f(x)\n  g"]
 

@@ -1,7 +1,8 @@
 """LaTeX in prose: where formulas stand in a text, and the commands and lists around them.
 
-`PATTERN` is part of the pattern of inlines (prep.rendering.markup), and `read_inline` makes an inline of what
-it matches. LaTeX that cannot be read is a formula without a tree, so that it is named among what is literal.
+`FORMULA_PATTERN` and `COMMAND_PATTERN` are parts of the pattern of inlines (prep.rendering.markup), and
+`read_inline` makes an inline of what they match. LaTeX that cannot be read is a formula without a tree,
+so that it is named among what is literal.
 """
 
 import re
@@ -16,7 +17,7 @@ _PIECE = r"\\(?:text[a-z]*|[mh]box)\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[^$\\\n]"
 _ENVIRONMENTS = "|".join(map(re.escape, sorted((ALIGNED | set(GRIDS)) - {"math", "subarray"})))
 _ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s)\}}"
 
-PATTERN = (
+FORMULA_PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
     rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,4000}}?)\$(?![A-Za-z0-9])"
     # Over lines, only with a command in it.
@@ -28,7 +29,9 @@ PATTERN = (
     r"|\\\((?P<mp>.{1,4000}?)\\\)"
     r"|\\\[(?P<mb>.{1,4000}?)\\\]"
     rf"|(?P<me>{_ENVIRONMENT % ('environment', 'environment')})"
-    rf"|\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
+)
+COMMAND_PATTERN = (
+    rf"\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
     rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
     r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
     r"|(?<![\\:])\\(?P<escaped>[%&#$_])"
@@ -40,12 +43,17 @@ DISPLAY = re.compile(
 )
 """A formula on lines of its own."""
 
+_DISPLAY_BEFORE_PROSE = re.compile(
+    rf"(?m)^([ \t]*(?:\$\$(?>{_PIECE}|\n){{1,4000}}?\$\$"
+    r"|\\\[(?:(?!\\\]).){1,4000}\\\]))[ \t]+(?=[A-Z][a-z]*[ .,])"
+)
 _DELIMITED = re.compile(r"\$\$(.+)\$\$|\$(.+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", re.DOTALL)
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 _SHORT = {"pi", "le", "ge", "mu"}
 _LAYOUT = re.compile(
-    r"\\(?:(?:begin|end)\{(?:center|flushleft|flushright|table\*?|quote|document|minipage)\}(?:\{[^{}]*\})?"
-    r"|vspace\{[^{}]*\}|noindent|centering|bigskip|medskip|smallskip|newpage|clearpage|hfill)"
+    r"\\(?:(?:begin|end)\{(?:center|flushleft|flushright|table\*?|figure\*?|quote|quotation|document|minipage)(?:\[\w*!?\])?\}(?:\{[^{}]*\})?"
+    r"|vspace\*?\{[^{}]*\}|label\{[^{}]*\}|noindent|centering|bigskip|medskip|smallskip|newpage|clearpage|hfill"
+    r"|tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|bfseries|itshape|indent|maketitle)"
 )
 """Commands that place text and show nothing."""
 _LIST_TOKEN = re.compile(
@@ -55,8 +63,13 @@ _LIST_TOKEN = re.compile(
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
 
 
+def isolate_displays(text: str) -> str:
+    """Set each display that begins a line, with a sentence after it, on a line of its own."""
+    return _DISPLAY_BEFORE_PROSE.sub(r"\1\n", text)
+
+
 def read_inline(match: re.Match, source: str) -> list | str | None:
-    """The inline of a match of `PATTERN` whose group has the text `source`, or None if it is text."""
+    """The inline of a match of the patterns whose group has the text `source`, or None if it is text."""
     kind = match.lastgroup
     if kind == "escaped":
         return source

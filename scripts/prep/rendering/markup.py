@@ -15,21 +15,24 @@ In a table, ["span", columns, rows, alignment] comes first in a cell that spans 
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
 
-from prep.rendering import html, latex_text, latex_tree, preformatted, tables
+from prep.rendering import html, latex_prose, latex_text, latex_tree, preformatted, tables
 from prep.rendering.html import Cell
 from prep.rendering.latex_text import parse_formula
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _HEAD = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*\Z")
 _ITEM = re.compile(r"( *)([-*•]|\d{1,3}[.)])[ \t]+(\S.*)\Z")
+_DEEPEST = 12
+"""The depth of a list from which on items are no further to the right."""
 _NUMBER = re.compile(r"[\d.,/]+\Z")
 _HTML_TABLE = re.compile(r"\s*(<table\b[^<>]*>.*?</table>)[ \t]*(?=\n|\Z)", re.DOTALL | re.IGNORECASE)
 _HTML_TABLE_EDGE = re.compile(r"[ \t]*(?<!\n)(?=<table\b)|(?<=</table>)[ \t]*(?=\S)", re.IGNORECASE)
 _HTML_PARAGRAPH = re.compile(r"\s*</?p>\s*", re.IGNORECASE)
-_INLINE_PARTS = (
-    r"(?<!`)(?P<ticks>`+)(?!`)(?P<tt>[^\n]{1,1000}?)(?<!`)(?P=ticks)(?!`)"
-    rf"|(?-i:{latex_text.PATTERN})"
+_TICKS = r"(?<!`)(?P<ticks>`+)(?!`)(?P<tt>[^\n]{1,1000}?)(?<!`)(?P=ticks)(?!`)"
+_EMPHASIS = (
     r"|(?<![*A-Za-z0-9])(?P<stars>\*{2,3})(?=[^\s*])(?P<b>[^*\n]+?)(?<=[^\s*])(?P=stars)(?![*A-Za-z0-9])"
     r"|(?<![*A-Za-z0-9])\*(?=[^\s*])(?P<i>[^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9])"
 )
@@ -38,9 +41,29 @@ _HTML_PARTS = (
     r"|(?P<br>\n?<br\s*/?>\n?)"
     r"|(?P<entity>&\#?\w{2,31};)"
 )
-_INLINE = re.compile(_INLINE_PARTS, re.DOTALL)
-_INLINE_HTML = re.compile(_INLINE_PARTS + _HTML_PARTS, re.DOTALL | re.IGNORECASE)
 _HTML_KINDS = {"strong": "b", "em": "i"}
+
+
+class Notations(NamedTuple):
+    """What a text is written with, besides Markdown and formulas."""
+
+    html: bool = False
+    latex: bool = False
+    quotes: bool = False
+
+
+_PLAIN = Notations()
+
+
+@cache
+def _compile_inline(notations: Notations) -> re.Pattern:
+    quotes = latex_prose.QUOTES_PATTERN[1:] + "|" if notations.quotes else ""
+    prose = latex_prose.PATTERN + (latex_prose.LATEX_PATTERN if notations.latex else "")
+    latex = f"(?-i:{latex_text.FORMULA_PATTERN}|{prose}|{latex_text.COMMAND_PATTERN})"
+    tags = _HTML_PARTS if notations.html else ""
+    return re.compile(
+        f"{quotes}{_TICKS}|{latex}{_EMPHASIS}{tags}", re.DOTALL | re.IGNORECASE if tags else re.DOTALL
+    )
 
 
 def parse(text: str) -> list[tuple[list, str]]:
@@ -77,13 +100,14 @@ def is_rtl(text: str) -> bool:
     return next(strong, "L") != "L"
 
 
-def parse_inlines(text: str, has_html: bool = False) -> list:
-    """Parse code, mathematics, emphasis and, if it `has_html`, simple HTML within a text."""
+def parse_inlines(text: str, notations: Notations = _PLAIN) -> list:
+    """Parse code, mathematics, emphasis, and what the text's other notations have."""
+    pattern = _compile_inline(notations)
     parts: list = []
     start = 0
     at = 0
-    while match := (_INLINE_HTML if has_html else _INLINE).search(text, at):
-        nodes = _parse_inline(match, has_html)
+    while match := pattern.search(text, at):
+        nodes = _parse_inline(match, notations)
         at = match.start() + 1
         if nodes is not None:
             parts += [text[start : match.start()], *nodes]
@@ -102,25 +126,28 @@ def _join_texts(parts: list) -> list:
     return joined
 
 
-def _parse_inline(match: re.Match, has_html: bool) -> list | None:
+def _parse_inline(match: re.Match, notations: Notations) -> list | None:
     """The nodes that a match makes, or None if it is text."""
+    prose = latex_prose.read_inline(match, lambda text: parse_inlines(text, notations))
+    if prose is not None:
+        return prose
     kind = match.lastgroup or ""
     source = match[kind]
     if kind == "tt":
         has_room = source[0] == source[-1] == " " and source.strip() != ""  # `` `a` `` shows backticks
         return [["tt", source[1:-1] if has_room else source]]
     if kind in ("b", "i"):
-        return _mark(kind, parse_inlines(source, has_html))
+        return _mark(kind, parse_inlines(source, notations))
     if kind == "marked":
         tag = match["tag"].lower()
-        return _mark(_HTML_KINDS.get(tag, tag), parse_inlines(source, has_html))
+        return _mark(_HTML_KINDS.get(tag, tag), parse_inlines(source, notations))
     if kind == "br":
         return ["\n"]
     if kind == "entity":
         return [html.read_entities(source)]
     if kind == "styled":
-        return _mark("i" if match["italic"] else "b", parse_inlines(source[1:-1], has_html))
-    node = latex_text.read_inline(match, html.read_entities(source) if has_html else source)
+        return _mark("i" if match["italic"] else "b", parse_inlines(source[1:-1], notations))
+    node = latex_text.read_inline(match, html.read_entities(source) if notations.html else source)
     return None if node is None else [node]
 
 
@@ -134,8 +161,14 @@ class _BlockParser:
 
     def __init__(self, text: str) -> None:
         self.has_html = html.is_simple(text)
-        if "```" not in text:
-            text = tables.isolate_tabulars(text)
+        is_code = "```" in text
+        self.notations = Notations(
+            self.has_html,
+            not is_code and latex_prose.is_latex(text),
+            not is_code and latex_prose.has_quotes(text),
+        )
+        if not is_code:
+            text = latex_prose.isolate_sections(latex_text.isolate_displays(tables.isolate_tabulars(text)))
             if self.has_html:
                 text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
         self.lines = text.split("\n")
@@ -188,6 +221,10 @@ class _BlockParser:
 
     def parse_fence(self) -> list | None:
         """A fenced code block, without the indent that it has as part of a list; one never closed is text."""
+        if end := latex_prose.find_verbatim(self.lines, self.at):
+            body = "\n".join(line.expandtabs(4) for line in self.lines[self.at + 1 : end])
+            self.at = end + 1
+            return ["code", "", body]
         opening = _FENCE.match(self.lines[self.at])
         if not opening:
             return None
@@ -214,6 +251,9 @@ class _BlockParser:
 
     def parse_heading(self) -> list | None:
         """`## …`; a single `#` may be a comment in code and counts only between blank lines."""
+        if section := latex_prose.SECTION.fullmatch(self.lines[self.at].strip()):
+            self.at += 1
+            return ["head", min(2 + len(section[1]) // 3, 6), self.parse_inlines(section[2][1:-1])]
         match = _HEAD.match(self.lines[self.at])
         is_alone = self.is_blank(self.at - 1) and self.is_blank(self.at + 1)
         if not match or (len(match[1]) == 1 and not is_alone):
@@ -234,6 +274,7 @@ class _BlockParser:
     def parse_list(self) -> list | None:
         """A list of two items or more, with the lines that continue an item; a single marked line is text."""
         found: list[list] = []
+        indents: list[int] = []  # of the items that the next may be in
         indent = 0
         if self.at < self.numbers_end:
             return None
@@ -241,7 +282,8 @@ class _BlockParser:
             line = self.lines[self.at]
             if match := _ITEM.match(line):
                 marker = "•" if match[2] in "-*•+" else match[2]
-                found.append([min(len(match[1]) // 2, 6), marker, [match[3].rstrip()]])
+                indents = [*(each for each in indents if each + 2 <= len(match[1])), len(match[1])]
+                found.append([min(len(indents) - 1, _DEEPEST), marker, [match[3].rstrip()]])
                 indent = len(match[1]) + 2
             elif found and line.startswith(" " * indent) and line.strip() and not _FENCE.match(line):
                 found[-1][2].append(line.strip())
@@ -322,7 +364,7 @@ class _BlockParser:
         return tables.build_table(sides, rows, has_head, self.parse_inlines)
 
     def parse_inlines(self, text: str) -> list:
-        return parse_inlines(text, self.has_html)
+        return parse_inlines(text, self.notations)
 
 
 def _strip(cell: Cell) -> Cell:

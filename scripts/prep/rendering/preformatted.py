@@ -14,7 +14,9 @@ WIDE = re.compile(
 )
 """Characters that take two columns (Unicode's East Asian Width W and F); engine.typ has the same."""
 
-_FORMULA = re.compile(r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|text)\b|\$\$")
+_FORMULA = re.compile(
+    r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|end|item|emph|text[a-z]*|(?:sub)*section)\b|\$\$"
+)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
 _BOX = re.compile("[\u2500-\u259f]")

@@ -1,0 +1,132 @@
+"""LaTeX commands of prose: text in groups, sections, theorems, quotation marks, dashes and line ends.
+
+`PATTERN` and, in a text that is written in LaTeX, `LATEX_PATTERN` are parts of the pattern of inlines
+(prep.rendering.markup), and `read_inline` makes inlines of what they match.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from prep.rendering.latex_commands import MARKS
+
+_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
+_SWITCHES = {"bf": "b", "bfseries": "b", "it": "i", "itshape": "i", "em": "i", "sl": "i"}
+_SIZES = "tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"
+_THEOREMS = (
+    "theorem|lemma|proposition|corollary|definition|remark|example|problem|exercise|question|claim|conjecture"
+    "|proof|solution|note"
+)
+
+PATTERN = (
+    r"\\(?:text(?:rm|normal|up|md|sc|sf)?|[mh]box|caption\*?|centerline|underline(?=\{[^{}$\\]*[A-Za-z]{2})"
+    rf"|(?:textcolor|href)\{{[^{{}}]*\}})(?P<words>{_GROUP})(?![_^])"
+    rf"|\\(?:texttt|url)(?P<typed>{_GROUP})"
+    rf"|\{{\\(?P<switch>{'|'.join(_SWITCHES)}|rm|sf|{_SIZES}|color\{{[^{{}}]*\}})(?![A-Za-z])[ \t]*"
+    rf"(?P<switched>(?:[^{{}}]|{_GROUP}){{0,2000}})\}}"
+    rf"|\\(?:(?:sub)*section|(?:sub)?paragraph|chapter)\*?(?P<title>{_GROUP})"
+    rf"|\\begin\{{(?P<theorem>{_THEOREMS})\*?\}}(?:\[(?P<note>[^\[\]\n]*)\])?(?:\\label\{{[^{{}}]*\}})?[ \t]*"
+    rf"|(?P<end>\\end\{{(?:{_THEOREMS})\*?\}})"
+    r"|\\(?:textbackslash(?:\{\}|(?![A-Za-z]))|(?P<caret>[\^~])\{\})(?P<character>)"
+)
+LATEX_PATTERN = (
+    r"|[ \t]*(?:\\newline|\\linebreak|\\par)(?![A-Za-z])[ \t]*(?P<line>)"
+    r"|[ \t]*(?<!\\)\\\\(?:\*|\[[-\d.]+ ?\w\w\])?[ \t]*(?P<row>(?=\n|\Z)|(?<=[ \t]))"
+    r"|\\(?P<brace>[{}])"
+    r"|\\(?P<accent>[\"'`^~=.uvHckr])\{(?P<letter>[A-Za-z])\}"
+    r"|(?<=[A-Za-z])\\(?P<mark>[\"^~]|'(?=[aeiou]))(?P<under>[A-Za-z])"
+    r"|(?<=[\w)])(?P<dash>---?)(?=\w)|(?<=\s)(?P<aside>---?)(?=\s)"
+    r"|(?<=[A-Za-z.])(?P<tie>~)(?=[\\$\d(])"
+)
+QUOTES_PATTERN = r"|(?<!`)``(?!`)(?P<quoted>[^`\n]{1,1000}?)''(?!')"
+SECTION = re.compile(rf"\\((?:sub)*)section\*?({_GROUP})")
+
+_EVIDENCE = re.compile(
+    r"\\['`^~]\{[A-Za-z]?\}|\\(?:begin|end)\{[a-z]+\*?\}|\\(?:text[a-z]{2}|emph|section|subsection|item|frac|sqrt|ref|eqref|label|cite"
+    r"|newline|noindent|times|leq|geq)(?![a-z])|\$[^$\n]*\\[A-Za-z]{2,}[^$\n]*\$|\\\[.+?\\\]|\\\(.+?\\\)",
+    re.DOTALL,
+)
+_VERBATIM = re.compile(r"\s*\\begin\{(verbatim|lstlisting|minted)\*?\}(?:\[.*\])?(?:\{\w+\})?\s*\Z")
+
+
+def is_latex(text: str) -> bool:
+    """Whether a text is written in LaTeX."""
+    return "\\" in text and _EVIDENCE.search(text) is not None
+
+
+def has_quotes(text: str) -> bool:
+    """Whether doubled backticks and apostrophes of a text are quotation marks: each that opens is closed."""
+    return text.count("``") == text.count("''") > 0
+
+
+def isolate_sections(text: str) -> str:
+    """Set each title of a section on a line of its own."""
+    return re.sub(rf"[ \t]*({SECTION.pattern})[ \t]*", r"\n\n\1\n\n", text) if "section" in text else text
+
+
+def find_verbatim(lines: list[str], start: int) -> int:
+    """The line that ends the verbatim environment which begins at `start`, or 0."""
+    match = _VERBATIM.match(lines[start])
+    ends = (at for at in range(start + 1, len(lines)) if match and f"\\end{{{match[1]}" in lines[at])
+    return next(ends, 0)
+
+
+def read_inline(match: re.Match, parse: Callable[[str], list]) -> list | None:
+    """The inlines of a match of the patterns; `parse` reads the text within. None if it is none of theirs."""
+    found = {name: text for name, text in match.groupdict().items() if text is not None}
+    kind = next((name for name in _READERS if name in found), "")
+    return _READERS[kind](found, match[0], parse) if kind else None
+
+
+def _read_words(found: dict, source: str, parse: Callable[[str], list]) -> list:
+    parts = parse(found["words"][1:-1])
+    return _mark("u", parts) if source.startswith("\\underline") else parts
+
+
+def _read_switched(found: dict, source: str, parse: Callable[[str], list]) -> list:
+    return _mark(_SWITCHES.get(found["switch"]), parse(found["switched"]))
+
+
+def _read_theorem(found: dict, source: str, parse: Callable[[str], list]) -> list:
+    note = f" ({found['note']})" if found.get("note") else ""
+    return [["b", f"{found['theorem'].capitalize()}{note}."], " "]
+
+
+def _read_accent(found: dict, source: str, parse: Callable[[str], list]) -> list | None:
+    mark, letter = found.get("accent") or found["mark"], found.get("letter") or found["under"]
+    composed = unicodedata.normalize("NFC", letter + MARKS.get(mark, ""))
+    return [composed] if len(composed) == 1 and composed != letter else None
+
+
+def _read_character(found: dict, source: str, parse: Callable[[str], list]) -> list:
+    return [found.get("caret", "\\")]
+
+
+def _read_dash(found: dict, source: str, parse: Callable[[str], list]) -> list:
+    return ["—" if len(source) == 3 else "–"]
+
+
+def _mark(kind: str | None, parts: list) -> list:
+    """The parts with their texts marked; other parts have a face of their own."""
+    return [[kind, part] if kind and isinstance(part, str) else part for part in parts]
+
+
+_READERS: dict[str, Callable[[dict, str, Callable[[str], list]], list | None]] = {
+    "words": _read_words,
+    "typed": lambda found, *_: [["tt", re.sub(r"\\([%&#$_{}])", r"\1", found["typed"][1:-1]) or " "]],
+    "switched": _read_switched,
+    "title": lambda found, _, parse: _mark("b", parse(found["title"][1:-1])),
+    "theorem": _read_theorem,
+    "end": lambda *_: ["\u200b"],
+    "character": _read_character,
+    "accent": _read_accent,
+    "mark": _read_accent,
+    "line": lambda *_: ["\n"],
+    "row": lambda *_: ["\n"],
+    "brace": lambda found, *_: [found["brace"]],
+    "dash": _read_dash,
+    "aside": _read_dash,
+    "tie": lambda *_: ["\u00a0"],
+    "quoted": lambda found, _, parse: ["“", *parse(found["quoted"]), "”"],
+}
+"""The reader of each kind of match, by the group that only it has."""

@@ -1,0 +1,81 @@
+"""Tests of scripts/prep/rendering/latex_prose.py, as the parser of markup uses it."""
+
+import pytest
+
+from prep.rendering import latex_prose, markup
+
+
+def _parse(text: str) -> list[list]:
+    return [block for block, _ in markup.parse(text)]
+
+
+def _inlines(text: str) -> list:
+    ((kind, _, parts),) = _parse(text)
+    assert kind == "p"
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("text", "inlines"),
+    [
+        (r"{\color{red} words} here", ["words here"]),
+        (r"{\bf bold} and {\it odd}", [["b", "bold"], " and ", ["i", "odd"]]),
+        (r"\textsc{c} \textcolor{red}{so} \mbox{it} is", ["c so it is"]),
+        (r"\text{if } x", ["if  x"]),
+        (r"\texttt{a\_b} at \url{x.org/a_b}", [["tt", "a_b"], " at ", ["tt", "x.org/a_b"]]),
+        (r"\href{x.org}{the site}", ["the site"]),
+        (r"\underline{of the} words", [["u", "of the"], " words"]),
+        (r"\paragraph{Part} one", [["b", "Part"], " one"]),
+        (r"one \newline two \\ three \par four\\[2pt]", ["one\ntwo\nthree\nfour\n"]),
+        (r"\begin{lemma}[Zorn] So.\end{lemma}", [["b", "Lemma (Zorn)."], " So.\u200b"]),
+        (r"\emph{x} \{a\} \textbackslash \^{} \~{}", [["i", "x"], " {a} \\ ^ ~"]),
+        (
+            r"\emph{x} Poincar\'e, caf\'{e}, M\"uller, Erd\H{o}s",
+            [["i", "x"], " Poincaré, café, Müller, Erdős"],
+        ),
+        (r"``Quoted'' and ``more''", ["“Quoted” and “more”"]),
+        (r"\emph{x} 3--5, so---or -- not", [["i", "x"], " 3–5, so—or – not"]),
+        (r"\large d \smallskip e", ["\u200b d \u200b e"]),
+    ],
+)
+def test_commands_of_prose(text: str, inlines: list) -> None:
+    assert _inlines(text) == inlines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\\server\share and a\\ b",
+        r"re.sub('\{3\}', x) -- or --help",
+        r'it\'s "a \"over\" b" and 1--2',
+        "``a`` and b'' or ''",
+        r"C:\text\large\par",
+    ],
+)
+def test_text_that_is_no_latex_is_drawn_as_written(text: str) -> None:
+    parts = [part for part in _inlines(text) if isinstance(part, str)]
+    assert "".join(parts) == text.replace("``a``", "")
+
+
+def test_code_in_doubled_backticks_is_no_quotation() -> None:
+    assert _inlines("call ``print('')`` now") == ["call ", ["tt", "print('')"], " now"]
+
+
+def test_the_title_of_a_section_is_a_heading() -> None:
+    blocks = _parse(r"Before. \subsection*{Part $x$} one")
+    assert [block[0] for block in blocks] == ["p", "head", "p"]
+    assert blocks[1][1:] == [3, ["Part ", ["m", ["row", [["s", "x"]]], "$x$"]]]
+
+
+def test_verbatim_is_code() -> None:
+    assert _parse("\\begin{verbatim}\n  $x$\n\\end{verbatim}\nso")[0] == ["code", "", "  $x$"]
+    assert latex_prose.find_verbatim(["\\begin{verbatim}", "x"], 0) == 0
+
+
+@pytest.mark.parametrize("formula", [r"$$x=1 \tag{1}$$", r"\[x\]", "$$\nx\n$$"])
+def test_a_display_before_a_sentence_is_a_display(formula: str) -> None:
+    assert [block[0] for block in _parse(f"{formula} From it we see.")] == ["math", "p"]
+
+
+def test_doubled_dollars_within_a_sentence_are_in_its_line() -> None:
+    assert [block[0] for block in _parse("若 $$x$$ 为 $$y$$\n$$z$$ is so")] == ["p"]
