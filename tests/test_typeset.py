@@ -442,6 +442,12 @@ def test_a_table_that_is_too_long_says_the_pages_it_needs(
     assert (reason, detail.split(" pages")[0]) == (Reason.TOO_LONG_TO_RENDER, f"about {pages}")
 
 
+def test_a_formula_knows_the_chinese_beside_it(typesetter: Typesetter) -> None:
+    document = Document("点$D$在，$E$ 上 **中**$F$。", typesetter.fonts)
+    formulas = [part for part in document.build_blocks(limit=20)[0][2] if part[0] == "m"]
+    assert [sides for *_, sides in formulas] == [[True, True], [False, False], [False, False]]
+
+
 def test_pages_grow_with_the_text(typesetter: Typesetter) -> None:
     sizes = [
         [_pixels(picture) for picture in typesetter.render("word " * count, "x").pages]

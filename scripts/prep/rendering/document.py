@@ -48,6 +48,8 @@ _CELL, _BOLD = 0.9, 1.12
 _CIRCLED = re.compile("([\u2460-\u24ff]+)")
 _EASY = 7.0
 """In em: a table cell no wider than this is best on one line."""
+_CHINESE_GAP = 0.2
+"""In em: between Chinese and a formula, as typst sets between Chinese and Latin; engine.typ has the same."""
 _SHORT = 24.0
 """In em: a text or a formula no wider than this is best on one line."""
 
@@ -240,14 +242,22 @@ class Document:
         return [*block[:-1], self._build_inlines(block[-1], limit, limit + 2)]
 
     def _build_inlines(self, parts: list, limit: float, room: float) -> list:
-        """The inlines with break opportunities; a formula no wider than `room` em is not broken."""
+        """The inlines with break opportunities; a formula no wider than `room` em is not broken.
+
+        A formula is ["m", tree, is it not broken, is it flat, [is it after Chinese, is it before Chinese]].
+        """
         out: list = []
-        for part in parts:
+        for at, part in enumerate(parts):
             kind, text = ("", part) if isinstance(part, str) else (part[0], part[-1])
             if not kind or (kind == "tt" and self._has_marks) or (kind == "m" and not part[1]):
                 out += self._build_runs(text, limit)
             elif kind == "m":
-                out.append([*part[:2], self._measure_formula(part[1]) <= room, is_flat(part[1])])
+                sides = [
+                    _touches_chinese(parts[at - 1 : at], -1),
+                    _touches_chinese(parts[at + 1 : at + 2], 0),
+                ]
+                is_whole = self._measure_formula(part[1]) <= room
+                out.append([kind, part[1], is_whole, is_flat(part[1]), sides])
             elif kind in ("span", "covered"):
                 out.append(part)
             elif kind == "tt":
@@ -373,7 +383,8 @@ class Document:
             if isinstance(part, list) and part[0] == "m" and part[1]:
                 width, high = lines[-1]
                 least = 1.9 if "frac" in part[-1] else 1.0 if is_flat(part[1]) else 1.15
-                lines[-1] = (width + self._measure_formula(part[1]), max(high, least))
+                gaps = 2 * _CHINESE_GAP if self.language == "zh" else 0.0
+                lines[-1] = (width + self._measure_formula(part[1]) + gaps, max(high, least))
                 continue
             text = part if isinstance(part, str) else part[-1]
             first, *rest = text.split("\n")
@@ -439,6 +450,12 @@ def _read_tree(node: list) -> Iterator[str]:
         for part in node:
             if isinstance(part, list):
                 yield from _read_tree(part)
+
+
+def _touches_chinese(neighbour: list, side: int) -> bool:
+    """Whether the text beside a formula, in a list of one or none, has a Chinese character at that side."""
+    text = neighbour[0] if neighbour and isinstance(neighbour[0], str) else ""
+    return bool(_CHINESE.match(text[side:][:1]))
 
 
 def _is_plain_paragraph(block: list) -> bool:

@@ -278,7 +278,7 @@ class Typesetter:
         text = [style.face, *document.families]
         if document.language != "en":  # quotation marks and dashes are the CJK font's
             chinese = [style.chinese_face] if document.language == "zh" else []
-            latin = {"name": style.face, "covers": "latin-in-cjk"}
+            latin = {"name": style.face, "covers": "latin"}
             text = [latin, *chinese, fonts.CJK, *document.families]
         setup = {
             "width": width, "height": height, "margin": style.margin,
