@@ -37,6 +37,8 @@ def list_raw_files(source):
 
 def list_text_batches():
     """The batches of questions, once they are cut (the DAG waits for that)."""
+    if not NAMES.questions:
+        return []
     folder = Path(checkpoints.batch_questions.get().output.folder)
     return sorted(path.stem for path in folder.glob("*.json"))
 

@@ -177,7 +177,7 @@ rule publish_report:
         manifest="work/publish/manifest.json",
         artifacts=ancient(expand(ARTIFACT, name=NAMES.artifacts)),
         rejects=ancient(expand("data/rejects/{name}.parquet", name=NAMES.artifacts)),
-        legibility="data/legibility.json",
+        legibility=["data/legibility.json"] if "text2image" in NAMES.artifacts else [],
         checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         report="work/publish/report.html",

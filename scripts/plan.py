@@ -259,8 +259,10 @@ def main() -> None:
     requests = count_requests(about, texts, plain, seen)
     drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
-    artifacts.append(plan_reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
-    artifacts.append(plan_reasoned("image_thinking", seen, of_picture, data))
+    if about["questions"]:
+        artifacts.append(plan_reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
+    if about["sampled"]:
+        artifacts.append(plan_reasoned("image_thinking", seen, of_picture, data))
     journals = {
         server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]
     }

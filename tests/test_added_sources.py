@@ -52,8 +52,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
         "chat": SHARED | {"repo": "org/chat", "form": "messages", "columns": {"image": "images"}},
     }
     changes: dict[str, Any] = {"hub": {"mirror": str(folder / "hub")}, "onevision": None}
+    changes["text_reasoning"] = {"sources": []}
     build = Build(folder / "build", config("http://127.0.0.1:1/v1", **changes, sources=OFF | sources))
-    build.first = build.run("stage2", "--quiet", "progress")
+    build.first = build.run("all", "--quiet", "progress")
     return build
 
 
@@ -72,12 +73,21 @@ def reasons(build: Build, name: str) -> dict[int, str]:
     return {row["row"]: row["reason"] for row in table}
 
 
-def test_the_stage_takes_them_in_and_a_second_run_has_nothing_to_do(built: Build) -> None:
+def test_they_are_all_that_is_built_and_a_second_run_has_nothing_to_do(built: Build) -> None:
+    """Without questions and pictures to reason over there is no stage 3, and no server is asked."""
     assert built.first.returncode == 0, built.first.output
     registered = read_json(built.folder / "data/dataset_info.json")
-    assert registered.keys() == {"mine", "asked", "chat", "text2image", "image_thinking"}
-    again = built.run("stage2")
-    assert "Nothing to be done" in again.output, again.output
+    assert registered.keys() == {"mine", "asked", "chat"}
+    for target in ("all", "stage3"):
+        again = built.run(target)
+        assert "Nothing to be done" in again.output, again.output
+    assert built.run("verdicts").work <= {"verdicts"}
+
+
+def test_the_plan_has_no_stage_3(built: Build) -> None:
+    planned = built.run("plan")
+    assert planned.returncode == 0, planned.output
+    assert "text2image" not in planned.output
 
 
 def test_captions_of_pictures_as_plain_bytes(built: Build) -> None:

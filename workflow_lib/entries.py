@@ -11,6 +11,7 @@ Entry = dict[str, Any]
 """A source as `sources` in the config describes it, with the defaults of its form."""
 
 REASONED = ("text2image", "image_thinking")
+"""What servers help to make: of `text_reasoning.sources`, and of the entries with `image_reasoning`."""
 """The artifacts that teachers answer."""
 
 TAKEN = {

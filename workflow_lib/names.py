@@ -20,8 +20,10 @@ class Names:
         self.questions: dict[str, dict[str, Any]] = {Path(each["repo"]).name: each for each in asked}
         self.stages = {f"stage{stage}": self.of(stage=stage) for stage in (1, 2, 3)}
         self.converted = [name for names in self.stages.values() for name in names]
-        self.stages["stage3"] = [*self.stages["stage3"], *REASONED]
-        self.artifacts = [*self.converted, *REASONED]
+        given = dict(zip(REASONED, (self.questions, self.sampled), strict=True))
+        self.reasoned = [name for name in REASONED if given[name]]
+        self.stages["stage3"] += self.reasoned
+        self.artifacts = [*self.converted, *self.reasoned]
         lasts = [name.casefold() for name in [*(Path(each["repo"]).name for each in asked), *self.artifacts]]
         if any(lasts.count(name.casefold()) > 1 for name in self.questions):
             given = "text_reasoning.sources"
