@@ -16,6 +16,7 @@ def _sources(text: str) -> list[str]:
     [
         (r"costs $\$88$ and \$12.50", [r"$\$88$"]),
         (r"$\text{if $x>0$}$ and $y$", [r"$\text{if $x>0$}$", "$y$"]),
+        (r"$\text{if $x$ \textbf{so}}, y$ is", [r"$\text{if $x$ \textbf{so}}, y$"]),
         ("the $n$th, $2n$people and $x$s", ["$n$", "$2n$", "$x$"]),
         ("at$x=1$we, Let$y_1$.", ["$x=1$", "$y_1$"]),
         ("$\\begin{cases}\nx\\\\\ny\n\\end{cases}$", ["$\\begin{cases}\nx\\\\\ny\n\\end{cases}$"]),
@@ -46,6 +47,11 @@ def test_latex_that_is_not_understood_is_named() -> None:
     text = r"See \ref{eq1} in \begin{tikzpicture}, \foo{a{b}}[c]."
     unread = [node[2] for node in markup.find_formulas(markup.parse_inlines(text))]
     assert unread == [r"\ref{eq1}", r"\begin{tikzpicture}", r"\foo{a{b}}"]
+
+
+def test_a_drawing_is_literal_as_a_whole() -> None:
+    drawing = r"\begin{tikzpicture}\draw (0,0) -- (1,1);\end{tikzpicture}"
+    assert markup.parse_inlines(f"so {drawing}") == ["so ", ["m", None, drawing]]
 
 
 def test_an_environment_on_lines_of_its_own_is_a_display() -> None:

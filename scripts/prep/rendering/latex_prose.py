@@ -26,7 +26,7 @@ PATTERN = (
     rf"(?P<switched>(?:[^{{}}]|{_GROUP}){{0,2000}})\}}"
     rf"|\\(?:(?:sub)*section|(?:sub)?paragraph|chapter)\*?(?P<title>{_GROUP})"
     rf"|\\begin\{{(?P<theorem>{_THEOREMS})\*?\}}(?:\[(?P<note>[^\[\]\n]*)\])?(?:\\label\{{[^{{}}]*\}})?[ \t]*"
-    rf"|(?P<end>\\end\{{(?:{_THEOREMS})\*?\}})"
+    rf"|(?P<end>\\end\{{(?:{_THEOREMS})\*?\}}|\\begin\{{(?:table|figure)\*?\}}\[[\w!]*\])"
     r"|\\(?:textbackslash(?:\{\}|(?![A-Za-z]))|(?P<caret>[\^~])\{\})(?P<character>)"
 )
 LATEX_PATTERN = (

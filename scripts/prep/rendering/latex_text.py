@@ -12,7 +12,7 @@ from prep.rendering.latex_commands import ALIGNED, COMMANDS, GRIDS
 from prep.rendering.latex_symbols import SYMBOLS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
-_PIECE = r"\\(?:text[a-z]*|[mh]box)\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[^$\\\n]"
+_PIECE = rf"\\(?:text[a-z]*|[mh]box)\s*{_GROUP}|\\[A-Za-z]+|\\.|[^$\\\n]"
 """What a formula between dollars has: text with dollars of its own, a command, or another character."""
 _ENVIRONMENTS = "|".join(map(re.escape, sorted((ALIGNED | set(GRIDS)) - {"math", "subarray"})))
 _ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s)\}}"
@@ -32,6 +32,7 @@ FORMULA_PATTERN = (
 )
 COMMAND_PATTERN = (
     rf"\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
+    r"|(?P<mx>\\begin\{(?P<drawing>tikzpicture|asy|pspicture|picture|circuitikz)\}.{1,4000}?\\end\{(?P=drawing)\})"
     rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
     r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
     r"|(?<![\\:])\\(?P<escaped>[%&#$_])"

@@ -162,11 +162,9 @@ class _BlockParser:
     def __init__(self, text: str) -> None:
         self.has_html = html.is_simple(text)
         is_code = "```" in text
-        self.notations = Notations(
-            self.has_html,
-            not is_code and latex_prose.is_latex(text),
-            not is_code and latex_prose.has_quotes(text),
-        )
+        has_quotes = not is_code and latex_prose.has_quotes(text)
+        is_latex = has_quotes or (not is_code and latex_prose.is_latex(text))
+        self.notations = Notations(self.has_html, is_latex, has_quotes)
         if not is_code:
             text = latex_prose.isolate_sections(latex_text.isolate_displays(tables.isolate_tabulars(text)))
             if self.has_html:
