@@ -35,6 +35,7 @@ def _inlines(text: str) -> list:
         ),
         (r"``Quoted'' and ``more''", ["“Quoted” and “more”"]),
         (r"\emph{x} 3--5, so---or -- not", [["i", "x"], " 3–5, so—or – not"]),
+        ("\\emph{x} a\\\\\nb", [["i", "x"], " a\nb"]),
         (r"\large d \smallskip e", ["\u200b d \u200b e"]),
     ],
 )

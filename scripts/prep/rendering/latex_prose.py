@@ -31,7 +31,7 @@ PATTERN = (
 )
 LATEX_PATTERN = (
     r"|[ \t]*(?:\\newline|\\linebreak|\\par)(?![A-Za-z])[ \t]*(?P<line>)"
-    r"|[ \t]*(?<!\\)\\\\(?:\*|\[[-\d.]+ ?\w\w\])?[ \t]*(?P<row>(?=\n|\Z)|(?<=[ \t]))"
+    r"|[ \t]*(?<!\\)\\\\(?:\*|\[[-\d.]+ ?\w\w\])?[ \t]*(?P<row>\n|(?=\Z)|(?<=[ \t]))"
     r"|\\(?P<brace>[{}])"
     r"|\\(?P<accent>[\"'`^~=.uvHckr])\{(?P<letter>[A-Za-z])\}"
     r"|(?<=[A-Za-z])\\(?P<mark>[\"^~]|'(?=[aeiou]))(?P<under>[A-Za-z])"
