@@ -4,17 +4,14 @@ The functions take the parser of prep.rendering.latex.
 """
 
 import re
-from typing import TYPE_CHECKING
 
 from prep.rendering.latex_commands import ALIGNED, GRIDS, ROW_ENDS, UnsupportedLatex
-
-if TYPE_CHECKING:
-    from prep.rendering.latex import Parser
+from prep.rendering.latex_parser import Parser
 
 _RULES = {"\\hline", "\\toprule", "\\midrule", "\\bottomrule", "\\hdashline", "\\cline"}
 
 
-def parse_environment(parser: "Parser") -> list:
+def parse_environment(parser: Parser) -> list:
     """`\\begin{…}`: matrices, cases, and aligned lines."""
     name = parser.parse_group()
     if name not in GRIDS and name not in ALIGNED:
@@ -47,7 +44,7 @@ def parse_environment(parser: "Parser") -> list:
     return ["line", grid, "box"] if is_framed else grid  # other outer rules are dropped
 
 
-def _read_body(parser: "Parser") -> str:
+def _read_body(parser: Parser) -> str:
     """The source of an environment to its end, with others in it."""
     start, depth = parser.at, 1
     while depth:
@@ -56,7 +53,7 @@ def _read_body(parser: "Parser") -> str:
     return "".join(parser.tokens[start : parser.at])
 
 
-def _skip_position(parser: "Parser") -> None:
+def _skip_position(parser: Parser) -> None:
     """The optional `[t]` of an environment."""
     parser.peek()
     if parser.tokens[parser.at : parser.at + 1] == ["["] and parser.tokens[parser.at + 2 : parser.at + 3] == [
@@ -65,7 +62,7 @@ def _skip_position(parser: "Parser") -> None:
         parser.at += 3
 
 
-def _parse_rows(parser: "Parser") -> tuple[list[list], set[int]]:
+def _parse_rows(parser: Parser) -> tuple[list[list], set[int]]:
     """The rows of an environment up to its end, and the numbers of the rows that have a rule above."""
     rows: list[list] = [[]]
     down: set[int] = set()
@@ -92,7 +89,7 @@ def _parse_rows(parser: "Parser") -> tuple[list[list], set[int]]:
         rows.append([])
 
 
-def _parse_span(parser: "Parser") -> list:
+def _parse_span(parser: Parser) -> list:
     """A cell over several columns: its text in the first, and the others empty."""
     parser.at += 1
     count = parser.parse_group()

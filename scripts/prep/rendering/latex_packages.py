@@ -3,14 +3,10 @@
 The functions take the parser of prep.rendering.latex.
 """
 
-from typing import TYPE_CHECKING
-
 from prep.rendering import units
 from prep.rendering.latex_commands import UnsupportedLatex
+from prep.rendering.latex_parser import Parser
 from prep.rendering.latex_tree import join_text
-
-if TYPE_CHECKING:
-    from prep.rendering.latex import Parser
 
 _ENCLOSURES = {
     "box": "box", "roundedbox": "box", "circle": "circle", "updiagonalstrike": "cancel",
@@ -22,7 +18,7 @@ _ENCLOSURES = {
 _EMPTY = ["row", []]
 
 
-def parse_genfrac(parser: "Parser") -> list:
+def parse_genfrac(parser: Parser) -> list:
     """`\\genfrac{(}{)}{0pt}{}{a}{b}`: a fraction with delimiters, and with a line or without."""
     sides = [parser.parse_delimiter(side)[1] if side else "" for side in _read_groups(parser, 2)]
     thickness, _ = _read_groups(parser, 2)
@@ -32,7 +28,7 @@ def parse_genfrac(parser: "Parser") -> list:
     return ["fence", sides[0], node, sides[1]] if any(sides) else node
 
 
-def parse_sideset(parser: "Parser") -> list:
+def parse_sideset(parser: Parser) -> list:
     """`\\sideset{_a^b}{_c^d}\\sum`: scripts at the corners of an operator, besides its limits."""
     left, right = (_read_scripts(parser) for _ in range(2))
     base = parser.parse_argument()
@@ -41,13 +37,13 @@ def parse_sideset(parser: "Parser") -> list:
     return ["row", [left, base, right]]
 
 
-def parse_prescript(parser: "Parser") -> list:
+def parse_prescript(parser: Parser) -> list:
     """`\\prescript{a}{b}{X}`: scripts before a base."""
     above, below, base = (parser.parse_argument() for _ in range(3))
     return ["row", [["attach", _EMPTY, above, below], base]]
 
 
-def parse_quantity(parser: "Parser") -> list:
+def parse_quantity(parser: Parser) -> list:
     """`\\SI{10}{\\meter}` and `\\qty{10}{m}`; `\\qty(…)` of another package is a fence."""
     if parser.peek() != "{":
         opening = parser.next()
@@ -60,25 +56,25 @@ def parse_quantity(parser: "Parser") -> list:
     return parser.parse_source(units.format_quantity(number, unit))
 
 
-def parse_unit(parser: "Parser") -> list:
+def parse_unit(parser: Parser) -> list:
     """`\\si{…}` and `\\unit{…}`."""
     parser.parse_option()
     return parser.parse_source(units.format_unit(parser.parse_group()))
 
 
-def parse_number(parser: "Parser") -> list:
+def parse_number(parser: Parser) -> list:
     """`\\num{1.5e3}`."""
     parser.parse_option()
     return parser.parse_source(units.format_number(parser.parse_group()))
 
 
-def parse_angle(parser: "Parser") -> list:
+def parse_angle(parser: Parser) -> list:
     """`\\ang{10;30;15}`: degrees, minutes and seconds."""
     parser.parse_option()
     return parser.parse_source(units.format_angle(parser.parse_group()))
 
 
-def parse_derivative(parser: "Parser", letter: str) -> list:
+def parse_derivative(parser: Parser, letter: str) -> list:
     """`\\dv{f}{x}`, `\\dv[2]{f}{x}` and `\\dv{x}`."""
     order = parser.parse_option()
     above = parser.parse_argument()
@@ -94,7 +90,7 @@ def parse_derivative(parser: "Parser", letter: str) -> list:
     ]
 
 
-def parse_enclosed(parser: "Parser") -> list:
+def parse_enclosed(parser: Parser) -> list:
     """`\\enclose{circle}{x}` of MathJax."""
     notations = parser.parse_group().split()
     parser.parse_option()
@@ -106,44 +102,44 @@ def parse_enclosed(parser: "Parser") -> list:
     return node
 
 
-def parse_shifted(parser: "Parser") -> list:
+def parse_shifted(parser: Parser) -> list:
     """`\\raisebox{2pt}[…]{text}` and `\\parbox{2cm}{text}`, whose text stays on its line."""
     parser.parse_group()
     return parse_box(parser)
 
 
-def parse_box(parser: "Parser") -> list:
+def parse_box(parser: Parser) -> list:
     """`\\makebox[2cm][c]{text}`."""
     while parser.parse_option():
         pass
     return parser.parse_text()
 
 
-def parse_link(parser: "Parser") -> list:
+def parse_link(parser: Parser) -> list:
     """`\\href{address}{text}`."""
     parser.parse_group()
     return parser.parse_text()
 
 
-def parse_framed_colour(parser: "Parser") -> list:
+def parse_framed_colour(parser: Parser) -> list:
     """`\\fcolorbox{red}{white}{text}`."""
     _read_groups(parser, 2)
     return ["line", parser.parse_text(), "box"]
 
 
-def parse_choice(parser: "Parser") -> list:
+def parse_choice(parser: Parser) -> list:
     """`\\mathchoice`, of which the display is shown."""
     first, *_ = (parser.parse_argument() for _ in range(4))
     return first
 
 
-def parse_over_under(parser: "Parser") -> list:
+def parse_over_under(parser: Parser) -> list:
     """`\\overunderset{a}{b}{base}` and `\\underoverset`."""
     above, below, base = (parser.parse_argument() for _ in range(3))
     return ["attach", ["limits", base, True], above, below]
 
 
-def parse_circled(parser: "Parser") -> list:
+def parse_circled(parser: Parser) -> list:
     """`\\textcircled{1}` and `\\circled{1}`."""
     text = join_text(parser.parse_text())
     if not text:
@@ -151,11 +147,11 @@ def parse_circled(parser: "Parser") -> list:
     return ["line", ["t", text], "circle"]
 
 
-def _read_groups(parser: "Parser", count: int) -> list[str]:
+def _read_groups(parser: Parser, count: int) -> list[str]:
     return [parser.parse_group().strip() for _ in range(count)]
 
 
-def _read_scripts(parser: "Parser") -> list:
+def _read_scripts(parser: Parser) -> list:
     """A group of scripts without a base."""
     if parser.next() != "{":
         raise UnsupportedLatex("no { where one is needed")
