@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench pages plan watch dag refresh targets probe envs lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan watch dag refresh targets probe envs lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -101,8 +101,13 @@ bench: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/su
 bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
 	$(BIN)/python bench/client.py --folder bench/work
+	$(BIN)/python bench/busy.py
 	$(BIN)/python bench/planning.py --folder bench/work/plan
 	$(BIN)/python bench/rendering.py --folder bench/work/rendering
+
+bench-busy: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
+bench-busy: env
+	$(BIN)/python bench/busy.py
 
 check: env
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from prep.inference.progress import format_limits
 from prep.runtime import program
 from prep.storage.atomic import read_json
 
@@ -38,6 +39,7 @@ def format_job(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
         "answered": f"{said['from_journal'] + said['answered']:,} of {said['total']:,}",
         "failed": ", ".join(f"{count} {name}" for name, count in said["failed"].items()),
         "in flight": said["in_flight"],
+        "at most": format_limits(said.get("limits", {})),
         "requests/s": f"{said['requests_per_second']:.2f}",
         "tokens/s": f"{said['completion_tokens_per_second']:,.0f}",
         "to go": "" if left is None else str(timedelta(seconds=left)),

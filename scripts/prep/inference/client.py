@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from prep.inference import errors
 from prep.inference import progress as reports
 from prep.inference.answer_policy import Answers
-from prep.inference.endpoint_pool import SERVER_ALIVE, EndpointPool, PooledEndpoint
+from prep.inference.endpoint_pool import METRICS_INTERVAL_S, SERVER_ALIVE, EndpointPool, PooledEndpoint
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
@@ -35,6 +35,7 @@ log = logging.getLogger("prep")
 FIRST_BACKOFF_S = 1.0  # before the first retry of a request; twice as long before each further one
 LONGEST_BACKOFF_S = 30.0
 UNFINISHED_FACTOR = 4  # times the concurrency: unfinished requests, those that wait for a retry included
+ADAPT_INTERVAL_S = 0.1  # until more requests are made ready for a limit that has grown
 MAX_REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
 ROW_SUSPECT = (*SERVER_ALIVE, Reason.TRANSPORT)
 """Errors that are the row's fault if they repeat for it while the server answers other rows."""
@@ -90,6 +91,8 @@ async def send_with_backoff(
 
 class Client:
     """Sends requests to a server, up to `concurrency` at once over all its endpoints.
+
+    With `auto`, as many are sent to each endpoint as raise its throughput (see prep.inference.concurrency).
 
     Of the configuration it reads `name`, `model`, `concurrency`, `max_model_len`, `stall_timeout`, and for
     the time that a request may take (see prep.inference.transport) `request_timeout` and `floor_rate`. An
@@ -186,8 +189,8 @@ class Client:
 
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
-        concurrency = self._config.concurrency
-        self._pool = pool = EndpointPool(self._server, concurrency)
+        fixed = None if self._config.concurrency == "auto" else self._config.concurrency
+        self._pool = pool = EndpointPool(self._server, fixed)
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
@@ -196,6 +199,7 @@ class Client:
         self._trial_ended = asyncio.Event()
         workers: set[asyncio.Task] = set()
         waiting = 0
+        exhausted = False  # whether all requests were taken up
 
         def start_worker(work: Callable[[], Awaitable[None]]) -> None:
             worker = group.create_task(run_guarded(work))
@@ -221,20 +225,22 @@ class Client:
                 worker.cancel()
 
         async def work() -> None:
+            nonlocal exhausted
             for request in missing:
                 await self._wait_for_trial()
                 await self._finish(request, wait_to_retry)
                 await self._check_share()
                 self._check_refusals()
                 self._check_running()
-                if len(workers) - waiting > concurrency:
+                if len(workers) - waiting > pool.concurrency:
                     return
+            exhausted = True
 
         async def wait_to_retry(seconds: float) -> None:
             """Wait before a request is sent again; others meanwhile show whether it is the server's fault."""
             nonlocal waiting
             waiting += 1
-            if len(workers) < UNFINISHED_FACTOR * concurrency:
+            if len(workers) < UNFINISHED_FACTOR * pool.concurrency:
                 start_worker(work)
             await asyncio.sleep(seconds)
             waiting -= 1
@@ -242,9 +248,27 @@ class Client:
         async def write_progress() -> None:
             while True:
                 progress.mark("running", pool.in_flight)
+                progress.limits = pool.limits()
                 # A shared file system may take its time.
                 await asyncio.to_thread(write_json, self._progress_path, progress.snapshot())
                 await asyncio.sleep(reports.WRITE_INTERVAL_S)
+
+        def start_workers() -> None:
+            for _ in range(pool.concurrency - len(workers) + waiting):
+                if len(workers) < UNFINISHED_FACTOR * pool.concurrency:
+                    start_worker(work)
+
+        async def adapt_concurrency() -> None:
+            """Keep as many requests under way as the endpoints' limits allow, which grow."""
+            while fixed is None:
+                await asyncio.sleep(ADAPT_INTERVAL_S)
+                if not exhausted and self._error is None:
+                    start_workers()
+
+        async def read_metrics() -> None:
+            while fixed is None:
+                await pool.read_metrics()
+                await asyncio.sleep(METRICS_INTERVAL_S)
 
         async def refresh_endpoints() -> None:
             while True:
@@ -252,13 +276,11 @@ class Client:
                 await asyncio.sleep(reports.LOG_INTERVAL_S)
                 progress.report()
 
+        background_work = (write_progress, refresh_endpoints, read_metrics, adapt_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                background = [
-                    group.create_task(run_guarded(each)) for each in (write_progress, refresh_endpoints)
-                ]
-                for _ in range(concurrency):
-                    start_worker(work)
+                background = [group.create_task(run_guarded(each)) for each in background_work]
+                start_workers()
                 while workers:
                     await asyncio.wait(workers)
                 if self._error is None:
@@ -266,6 +288,7 @@ class Client:
                 for task in background:
                     task.cancel()
         finally:
+            progress.limits = pool.limits()
             await pool.close()
         if self._error is not None:
             raise self._error
@@ -317,6 +340,7 @@ class Client:
             self._check_running()
             body = request.body(self._config.model, **how)
             endpoint, sent = await self._pool.acquire(tried)
+            request_seconds = endpoint.request_seconds
             try:
                 answer = await self._post(endpoint, body, limit, stall)
             except RequestError as error:
@@ -334,7 +358,7 @@ class Client:
                 request = request.with_budget(None)
                 self._progress.count_retry(error.reason)
                 return await send()
-            self._pool.record_success(endpoint)
+            self._pool.record_answer(endpoint, answer["tokens"][1], sent, request_seconds)
             return answer
 
         async def pause(error: RequestError, seconds: float) -> None:
@@ -358,7 +382,7 @@ class Client:
         except RequestError:
             raise
         except BaseException:
-            endpoint.release()
+            self._pool.release(endpoint)
             raise
         finally:
             self._sending.discard(task)
@@ -378,13 +402,13 @@ class Client:
         self._check_running()
         if not self._any_answered:
             return False
-        endpoint.in_flight += 1
+        endpoint.begin_request(asyncio.get_running_loop().time())
         try:
             body = HEALTH_CHECK.body(self._config.model)
             await self._post(endpoint, body, time_limit(self._config, HEALTH_CHECK.budget), None)
         except RequestError as error:
             if isinstance(error, Refusal) or not error.is_row_fault:
-                endpoint.release()
+                self._pool.release(endpoint)
                 return False
         self._pool.reset(endpoint)
         return True

@@ -1,5 +1,7 @@
 """Per-endpoint adaptive concurrency (AIMD) and a circuit breaker: a cooldown, then one request as a probe.
 
+The limit is given, or finds itself (see prep.inference.concurrency).
+
 Requests of one endpoint succeed and fail together, so they slow down together. When most of the latest
 results are failures, the endpoint's concurrency limit is halved and a cooldown begins. Failures of requests
 that were in flight by then change nothing more. Without a success between, each cooldown is twice as long as
@@ -18,8 +20,9 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterator
 
+from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, parse_metrics
 from prep.inference.errors import Refusal, RequestError
-from prep.inference.transport import ChatTransport
+from prep.inference.transport import ChatTransport, raise_file_limit
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint
@@ -32,6 +35,9 @@ GIVE_UP_AFTER_S = 600.0  # without one success, and with nothing in flight, the 
 SUSPECT_AFTER_S = 20.0  # without one success, the endpoint must pass a health check
 NEWEST_WEIGHT = 1 / 8  # of the newest result in the failure rate, a moving average (EWMA)
 INCREASE = 1 / 8  # of a request, by which each success raises the concurrency limit
+MOST_AT_ONCE = 4096  # over all endpoints, whose limits find themselves
+METRICS_INTERVAL_S = 2.0  # between two times that a server's metrics are read
+METRICS_RETRY_S = 15.0  # and where it has none
 SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 """Errors of a server that is there, and may be at odds with this one request."""
 
@@ -39,12 +45,15 @@ SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 class PooledEndpoint:
     """One endpoint: its transport, how many requests are in flight to it, and how many may be."""
 
-    def __init__(self, endpoint: Endpoint, max_concurrency: int, now: float):
+    def __init__(self, endpoint: Endpoint, max_concurrency: int | None, now: float):
+        """With no `max_concurrency`, the limit finds itself (see prep.inference.concurrency)."""
         self.transport = ChatTransport(endpoint)
         self.in_flight = 0
-        self.concurrency_limit = float(max_concurrency)
+        self.adaptive = AdaptiveLimit(MOST_AT_ONCE, now) if max_concurrency is None else None
+        self.next_metrics = now  # when its metrics are read again
+        self._max_concurrency = float(max_concurrency or MOST_AT_ONCE)
+        self.concurrency_limit = self.adaptive.limit if self.adaptive else self._max_concurrency
         self.cooldown_until = now
-        self._max_concurrency = max_concurrency
         self._failure_rate = 0.0  # share of the late results that were failures
         self._cooldowns = 0  # since the last success
         self._last_decrease = now
@@ -62,7 +71,44 @@ class PooledEndpoint:
     def is_free(self, now: float) -> bool:
         return now >= self.cooldown_until and self.in_flight < int(self.concurrency_limit)
 
+    def begin_request(self, now: float) -> None:
+        """Record that a request is sent."""
+        self._observe(now)
+        self.in_flight += 1
+
+    @property
+    def request_seconds(self) -> float:
+        """Requests in flight, integrated over time; 0 with a fixed limit."""
+        return self.adaptive.request_seconds if self.adaptive else 0.0
+
+    def record_answer(self, tokens: int, sent: float, request_seconds: float, now: float) -> None:
+        """Record an answer to a request sent at `sent`, when `request_seconds` was as given here."""
+        if self.adaptive:
+            self._observe(now)
+            passed = self.request_seconds - request_seconds
+            self.adaptive.record_answer(tokens, now - sent, passed)
+        self.record_success(now)
+
+    def record_metrics(self, text: str, now: float) -> bool:
+        """Take in what /metrics said; whether it was of use."""
+        load = parse_metrics(text)
+        if load is None or self.adaptive is None:
+            return False
+        if now >= self.cooldown_until:
+            self.adaptive.record_metrics(load, self.in_flight, now)
+            self._adapt()
+        return True
+
+    def _adapt(self) -> None:
+        if self.adaptive:
+            self.concurrency_limit = self.adaptive.limit
+
+    def _observe(self, now: float) -> None:
+        if self.adaptive:
+            self.adaptive.observe(self.in_flight, now)
+
     def record_success(self, now: float) -> None:
+        self._observe(now)
         self.in_flight -= 1
         self._failure_rate *= 1 - NEWEST_WEIGHT
         self._cooldowns = 0
@@ -71,6 +117,7 @@ class PooledEndpoint:
         self.refusals = 0
         self.is_suspect = False
         self.concurrency_limit = min(self._max_concurrency, self.concurrency_limit + INCREASE)
+        self._adapt()
 
     def reset(self, now: float) -> None:
         """Record that it passed a health check: what fails is not its fault."""
@@ -79,6 +126,9 @@ class PooledEndpoint:
         self._last_answer = last_answer
         self._failure_rate = 0.0
         self.concurrency_limit = float(self._max_concurrency)
+        if self.adaptive:
+            self.adaptive.restore()
+        self._adapt()
         self.cooldown_until = now
 
     def succeeded_since(self, then: float) -> bool:
@@ -92,6 +142,7 @@ class PooledEndpoint:
         if error.is_row_fault and not isinstance(error, Refusal):
             self.record_success(now)  # the server lives and judges
             return
+        self._observe(now)
         self.in_flight -= 1
         if isinstance(error, Refusal):
             self.refusals += 1
@@ -113,6 +164,9 @@ class PooledEndpoint:
             self.is_suspect = now - self.last_success > SUSPECT_AFTER_S
             self._last_decrease = now
             self.concurrency_limit = max(1.0, self.concurrency_limit / 2)
+            if self.adaptive:
+                self.adaptive.halve()
+            self._adapt()
             self.cooldown_until = max(self.cooldown_until, now + cooldown)
             log.warning(
                 "%s: most requests fail (the last: %s); cooldown of %.1f s, then at most %d at once",
@@ -126,17 +180,21 @@ class PooledEndpoint:
         """Whether nothing has succeeded for long, and nothing is in flight that might."""
         return self.in_flight == 0 and self._cooldowns > 0 and now - self.last_success > GIVE_UP_AFTER_S
 
-    def release(self) -> None:
+    def release(self, now: float) -> None:
         """Record that a request was cancelled."""
+        self._observe(now)
         self.in_flight -= 1
 
 
 class EndpointPool:
     """The endpoints of a server, inside one event loop."""
 
-    def __init__(self, server, max_concurrency: int):
+    def __init__(self, server, max_concurrency: int | None):
+        """With no `max_concurrency`, each endpoint's limit finds itself."""
         self._server = server
-        self._max_concurrency = max_concurrency
+        self._endpoint_limit = max_concurrency
+        open_at_once = raise_file_limit(max_concurrency or MOST_AT_ONCE)
+        self._max_concurrency = max_concurrency or open_at_once
         self._endpoints: list[PooledEndpoint] = []
         self._retired: list[PooledEndpoint] = []
         self._turn = asyncio.Lock()  # who waits for a free endpoint, first come, first served
@@ -147,6 +205,35 @@ class EndpointPool:
     @property
     def in_flight(self) -> int:
         return sum(endpoint.in_flight for endpoint in self._endpoints)
+
+    @property
+    def concurrency(self) -> int:
+        """Requests that may be in flight over all endpoints."""
+        if self._endpoint_limit is not None:
+            return self._max_concurrency
+        limits = sum(max(1, int(each.adaptive.limit)) for each in self._endpoints)
+        return min(self._max_concurrency, limits or INITIAL_LIMIT)
+
+    def limits(self) -> dict[str, dict[str, object]]:
+        """What limit each endpoint has and why, by its address, where it finds itself."""
+        return {
+            each.transport.endpoint.base_url: {
+                "limit": int(each.adaptive.limit),
+                "reason": each.adaptive.reason,
+            }
+            for each in self._endpoints
+            if each.adaptive
+        }
+
+    async def read_metrics(self) -> None:
+        """Read once what each server says of its load; one that says nothing is left to its answers."""
+        now = self._now()
+        adaptive = [each for each in self._endpoints if each.adaptive and now >= each.next_metrics]
+        texts = await asyncio.gather(*(each.transport.read_metrics() for each in adaptive))
+        for endpoint, text in zip(adaptive, texts, strict=True):
+            is_told = endpoint.record_metrics(text, self._now())
+            endpoint.next_metrics = now + (METRICS_INTERVAL_S if is_told else METRICS_RETRY_S)
+        self._change.set()
 
     def __iter__(self) -> Iterator[PooledEndpoint]:
         return iter(self._endpoints)
@@ -163,7 +250,7 @@ class EndpointPool:
                 free = [each for each in self._endpoints if each.is_free(now)]
                 if free and self.in_flight < self._max_concurrency and self._renewal is None:
                     endpoint = min(free, key=lambda each: (each in tried, each.load))
-                    endpoint.in_flight += 1
+                    endpoint.begin_request(now)
                     return endpoint, now
                 self._change.clear()
                 cooldowns = [each.cooldown_until for each in self._endpoints if each.cooldown_until > now]
@@ -175,8 +262,14 @@ class EndpointPool:
             # prepared before the first is sent, and their answers would come as a burst again.
             asyncio.get_running_loop().call_soon(self._turn.release)
 
-    def record_success(self, endpoint: PooledEndpoint) -> None:
-        endpoint.record_success(self._now())
+    def record_answer(
+        self, endpoint: PooledEndpoint, tokens: int, sent: float, request_seconds: float
+    ) -> None:
+        endpoint.record_answer(tokens, sent, request_seconds, self._now())
+        self._change.set()
+
+    def release(self, endpoint: PooledEndpoint) -> None:
+        endpoint.release(self._now())
         self._change.set()
 
     def reset(self, endpoint: PooledEndpoint) -> None:
@@ -224,7 +317,7 @@ class EndpointPool:
             self._retired += [known[each] for each in known if each not in wanted]
             now = self._now()
             self._endpoints = [
-                known.get(each) or PooledEndpoint(each, self._max_concurrency, now) for each in wanted
+                known.get(each) or PooledEndpoint(each, self._endpoint_limit, now) for each in wanted
             ]
         self._change.set()
 

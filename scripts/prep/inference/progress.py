@@ -37,6 +37,7 @@ class Progress:
         # When, answered and tokens out, as each time the file was written in the last minute.
         self._marks = deque([(self._started, 0, 0)], maxlen=round(LOG_INTERVAL_S / WRITE_INTERVAL_S) + 1)
         self._state, self._in_flight = "running", 0
+        self.limits: dict[str, dict[str, Any]] = {}  # found for each endpoint, by address, and why
 
     @property
     def left(self) -> int:
@@ -74,7 +75,7 @@ class Progress:
         """Write a line of the log."""
         rate, token_rate, left = self._rates()
         log.info(
-            "%s: %d of %d answered, %d from the journal%s; %d in flight, %.2f requests/s, %.0f tokens/s%s",
+            "%s: %d of %d answered, %d from the journal%s; %d in flight, %.2f requests/s, %.0f tokens/s%s%s",
             self._state,
             self.answered,
             self.total,
@@ -84,6 +85,7 @@ class Progress:
             rate,
             token_rate,
             f", {left // 3600} h {left // 60 % 60:02} min to go" if left else "",
+            f"; at most {format_limits(self.limits)}" if self.limits else "",
         )
 
     def mark(self, state: str, in_flight: int) -> None:
@@ -105,6 +107,7 @@ class Progress:
             "failed": _sorted(self.failed),
             "retries": _sorted(self._retries),
             "in_flight": self._in_flight,
+            "limits": self.limits,
             "requests_per_second": round(rate, 3),
             "prompt_tokens": self._tokens[0],
             "completion_tokens": self._tokens[1],
@@ -123,6 +126,13 @@ class Progress:
             return 0.0, 0.0, None
         rate = answered / seconds
         return rate, tokens / seconds, round(self.left / rate) if rate else None
+
+
+def format_limits(limits: dict[str, dict[str, Any]]) -> str:
+    """The sum of the endpoints' concurrency limits, and why they are what they are."""
+    reasons = Counter(each["reason"] for each in limits.values())
+    why = ", ".join(f"{count} x {reason}" if len(limits) > 1 else reason for reason, count in reasons.items())
+    return f"{sum(each['limit'] for each in limits.values()):,} ({why})" if limits else ""
 
 
 def _sorted(counts: Counter) -> dict[str, int]:

@@ -16,6 +16,7 @@ client's (see prep.inference.client). Where it is too strict for what servers se
 import asyncio
 import contextlib
 import gc
+import resource
 import socket
 import urllib.request
 import zlib
@@ -44,6 +45,9 @@ KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 MAX_HEADER_BYTES = 1 << 18  # of an answer; gateways put whole policies into a header
 LAST_EVENTS_S = 5.0  # for the counts of tokens and `[DONE]`, once a stream has said how it ended
 LAST_CHUNK_S = 0.2  # for the end of a response after `[DONE]`
+OTHER_FILES = 256  # that a program may have open beside its connections
+METRICS_TIMEOUT_S = 5.0
+MAX_METRICS_BYTES = 1 << 20
 MAX_ERROR_BYTES = 1 << 20  # that are read of what a server says of an error
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 """What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
@@ -98,10 +102,40 @@ class ChatTransport:
             raise _request_error(broken, limit) from error
         return incoming.completion()
 
+    async def read_metrics(self) -> str:
+        """What the server says at /metrics, beside its /v1; empty where it says nothing."""
+        url = f"{self.endpoint.base_url.removesuffix('/v1')}/metrics"
+        headers = {"Authorization": f"Bearer {self.endpoint.api_key}"}
+        try:
+            async with (
+                asyncio.timeout(METRICS_TIMEOUT_S),
+                _session(self.endpoint) as session,
+                session.get(url, headers=headers, allow_redirects=False) as response,
+            ):
+                text = await response.content.read(MAX_METRICS_BYTES)
+                while more := await response.content.read(MAX_METRICS_BYTES - len(text)):
+                    text += more
+                return text.decode("utf-8", "replace") if response.status == 200 else ""
+        except (TimeoutError, ValueError, *CONNECTION_ERRORS):
+            return ""
+
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
+
+
+def raise_file_limit(connections: int) -> int:
+    """Let so many connections be open at once, as far as the system allows; give how many may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = connections + OTHER_FILES
+    if soft != unlimited and soft < wanted:
+        soft = wanted if hard == unlimited else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return connections if soft == unlimited else max(1, min(connections, soft - OTHER_FILES))
 
 
 def time_limit(config: ServerConfig, budget: int | None) -> float:

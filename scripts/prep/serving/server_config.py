@@ -16,7 +16,7 @@ class ServerConfig:
     model: str
     base_urls: list[str]
     api_key_env: str | None
-    concurrency: int
+    concurrency: int | Literal["auto"]
     launcher: list[str]
     args: list[str]
     devices: str | None

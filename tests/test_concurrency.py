@@ -1,0 +1,191 @@
+"""The limit that finds itself: it grows without a queue, holds at one, and tells why."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asked
+from batching_engine import EngineServer, Machine, machine
+from busy import Fixed, simulate
+from fault_server import FaultServer, Reply
+from prep.inference.answer_policy import Answers
+from prep.inference.client import Client
+from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, ServerLoad, parse_metrics
+from prep.inference.journal import Journal
+from prep.serving.endpoint import Endpoint
+from prep.storage.atomic import read_json
+from running import python_environment
+from server_config import server_config
+
+numbers = st.integers(0, 10_000)
+
+
+def test_both_engines_metrics_are_read():
+    vllm = 'vllm:num_requests_running{e="0"} 3.0\nvllm:num_requests_running{e="1"} 4\n'
+    vllm += "vllm:num_requests_waiting 2\nvllm:kv_cache_usage_perc 0.5\n"
+    assert parse_metrics(vllm) == ServerLoad(7, 2, 0.5)
+    sglang = "sglang:num_running_reqs 5\nsglang:num_queue_reqs 1\nsglang:token_usage 0.25\n"
+    assert parse_metrics(sglang) == ServerLoad(5, 1, 0.25)
+    assert parse_metrics("<html>") is None
+
+
+def test_it_grows_while_nothing_waits_and_comes_back_to_a_short_queue():
+    limit = AdaptiveLimit(4096, 0.0)
+    for second in range(1, 60):
+        at_once = int(limit.limit)
+        limit.record_metrics(ServerLoad(min(at_once, 200), max(0, at_once - 200), 0.5), at_once, second)
+    assert 200 <= limit.limit <= 240
+
+
+def last_share(limit: AdaptiveLimit, what: Machine, **changes) -> float:
+    """The throughput of the last 600 of 3,000 s at a limit over the engine's best at full speed."""
+    how = {"metrics": False, "speed": 1.0, "change": 1000.0, "end": 3010.0} | changes
+    tokens = simulate(what, limit, **how)
+    best = simulate(what, Fixed(160), False, 1.0, 1e9, 1210.0)
+    return (tokens(3000) - tokens(2400)) / (best(1200) - best(600))
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("metrics", [True, False])
+def test_it_finds_what_the_engine_takes_and_again_when_its_speed_changes(speed, metrics):
+    limit = AdaptiveLimit(4096, 0.0)
+    share = last_share(limit, machine("one_80gb"), metrics=metrics, speed=speed)
+    assert share > 0.9 * speed
+    assert 120 <= limit.limit <= 2 * 160
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_metrics_it_never_runs_away(seed):
+    found = []
+
+    class Recorded(AdaptiveLimit):
+        def _set(self, limit, why):
+            super()._set(limit, why)
+            found.append((self.limit, why))
+
+    simulate(machine("one_80gb"), Recorded(4096, 0.0), False, 1.0, 1e9, 6000.0, seed * 100_000)
+    assert max(limit for limit, _ in found) <= 2 * 192
+    assert found[-1][1] == "throughput rises no more"
+    assert len(found) < 10
+
+
+def test_a_ceiling_is_kept_and_told():
+    limit = AdaptiveLimit(100, 0.0)
+    simulate(machine("one_80gb"), limit, True, 1.0, 1e9, 100.0)
+    assert (limit.limit, limit.reason) == (100, "the ceiling")
+
+
+def test_trouble_halves_and_answers_raise_it_by_one_up_to_half_of_what_it_was():
+    limit = AdaptiveLimit(4096, 0.0)
+    for _ in range(7):
+        limit.halve()
+    assert (limit.limit, limit.reason) == (1, "most requests failed")
+    for now in range(1, 100):
+        limit.observe(1, now)
+        limit.record_answer(10, 1.0, 1.0)
+    assert limit.limit == INITIAL_LIMIT / 2
+
+
+def test_the_limit_comes_back_when_the_trouble_was_the_rows():
+    limit = AdaptiveLimit(4096, 0.0)
+    limit.halve()
+    limit.halve()
+    limit.restore()
+    assert limit.limit == INITIAL_LIMIT
+    limit.restore()
+    assert limit.limit == INITIAL_LIMIT
+
+
+def test_with_too_few_requests_the_limit_stays():
+    limit = AdaptiveLimit(4096, 0.0)
+    for now in range(1, 1000):
+        limit.observe(10, now)
+        limit.record_answer(10, 1.0, 10.0)
+    assert (limit.limit, limit.reason) == (INITIAL_LIMIT, "fewer are sent")
+
+
+def test_after_the_last_metrics_answers_decide():
+    limit = AdaptiveLimit(4096, 0.0)
+    for now in range(10):
+        limit.observe(64, now)
+        limit.record_metrics(ServerLoad(40, 24, 0.5), 64, now)
+    held = limit.limit
+    assert limit.reason == "the server queues"
+    for now in range(40, 4000):
+        limit.observe(int(limit.limit), now)
+        limit.record_answer(100, 10.0, 10.0 * int(limit.limit))
+    assert (limit.limit, limit.reason) == (held, "throughput rises no more")
+
+
+@given(st.lists(st.tuples(numbers, numbers, st.floats(0, 1), numbers)), st.integers(1, 4096))
+def test_whatever_is_said_the_limit_stays_between_one_and_the_ceiling(said, ceiling):
+    limit = AdaptiveLimit(ceiling, 0.0)
+    for now, (running, waiting, used, in_flight) in enumerate(said, 1):
+        limit.observe(in_flight, now)
+        limit.record_answer(waiting, running / 10, limit.request_seconds)
+        if used > 0.95:
+            limit.halve()
+        elif used > 0.9:
+            limit.restore()
+        elif used > 0.3:
+            limit.record_metrics(ServerLoad(running, waiting, used), in_flight, now)
+        assert 1 <= limit.limit <= ceiling
+
+
+@pytest.mark.parametrize("metrics", [True, False])
+def test_the_client_finds_it_for_each_endpoint_and_tells(tmp_path, metrics):
+    small = Machine(2, 0.02, 0.0005, 40_000, 96, 1e6, 0.0)
+    with EngineServer(small, scale=200, shows_metrics=metrics) as server:
+
+        class Endpoints:
+            async def ensure_endpoints(self):
+                return [Endpoint(url) for url in server.base_urls]
+
+        urls = server.base_urls
+        config = server_config("teacher", "external", "model", concurrency="auto")
+        journal = Journal(tmp_path / "journal")
+        client = Client(config, Endpoints(), Answers(journal, "model", 8192), tmp_path / "progress.json")
+        came = list(client.ask(lambda _: (asked.request(n) for n in range(300)), 0.0))
+    assert len(came) == 300
+    assert all(response.failure is None for _, response in came)
+    assert set(read_json(tmp_path / "progress.json")["limits"]) == set(urls)
+
+
+def test_auto_loses_nothing_and_asks_nothing_twice_under_faults(tmp_path, monkeypatch):
+    monkeypatch.setattr("prep.inference.client.FIRST_BACKOFF_S", 0.005)
+    monkeypatch.setattr("prep.inference.endpoint_pool.FIRST_COOLDOWN_S", 0.02)
+    monkeypatch.setattr("prep.inference.endpoint_pool.LONGEST_COOLDOWN_S", 0.1)
+    faults = (
+        Reply(status=503),
+        Reply("reset"),
+        Reply("cut_json"),
+        Reply(status=429, headers={"Retry-After": "0"}),
+    )
+
+    def plan(ask):
+        number = int(ask.prompt.split()[-1])
+        return faults[number % 7 % 4] if number % 7 < 4 and ask.attempt == 1 else Reply(delay=0.002)
+
+    config = server_config("teacher", "external", "model", concurrency="auto")
+    with FaultServer(plan, slots=100) as one, FaultServer(plan, slots=10) as two:
+        with Journal(tmp_path / "journal") as journal:
+            client = Client(
+                config, asked.Endpoints(one, two), Answers(journal, "model", 8192), tmp_path / "progress.json"
+            )
+            came = list(client.ask(lambda _: (asked.request(n) for n in range(500)), 0.0))
+        answered = one.finished + two.finished
+    assert [id_ for id_, _ in came] == [asked.request(n).id for n in range(500)]
+    assert all(response.failure is None for _, response in came)
+    assert set(answered.values()) == {1}
+    assert len(answered) == 500
+
+
+def test_as_many_files_as_connections_may_be_open():
+    program = "from prep.inference.transport import raise_file_limit; print(raise_file_limit(4096))"
+    for hard, expected in ((8192, 4096), (1024, 768)):
+        limited = f"ulimit -Sn 512 && ulimit -Hn {hard} && exec {sys.executable} -c '{program}'"
+        said = subprocess.check_output(["sh", "-c", limited], env=python_environment(), text=True)
+        assert said == f"{expected}\n"
