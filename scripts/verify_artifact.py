@@ -27,6 +27,9 @@ from prep.storage.schema import REASONED, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
 
+# It looks the hub up, by DNS, even for files that are here.
+datasets.config.HF_HUB_OFFLINE = True
+
 BATCH_ROWS = 64
 DECODED = 64
 """Pictures of so many rows are decoded."""

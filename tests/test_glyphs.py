@@ -44,7 +44,7 @@ def test_circled_numbers_stand_apart_in_every_face() -> None:
 def test_faults_are_named(recorder: Recorder) -> None:
     recorder.typesetter.render("ab $x^2$", "x")
     style = recorder.document["style"]
-    formula = ["m", ["row", [["s", "A"], ["sp", -0.7], ["s", "B"]]], False]
+    formula = ["m", ["row", [["s", "A"], ["sp", -0.7], ["s", "B"]]], True, False, [False, False]]
 
     def find(blocks: list, **more: float) -> list[str]:
         return find_faults(recorder.engine.compile({"style": style | more, "blocks": blocks}, "pdf"), 14)[0]
