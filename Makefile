@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan watch dag refresh targets probe envs lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan watch dag refresh targets probe envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -33,6 +33,7 @@ help:
 	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them;"
 	@echo "              ENVS=vllm-new makes one"
+	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
 
 env: .venv/ready
@@ -159,6 +160,12 @@ envs: $(ENVS:%=.envs/%/ready)
 .envs/%/ready: envs/%.txt | env
 	$(BIN)/uv venv --clear --python 3.11 .envs/$*
 	$(BIN)/uv pip sync --python .envs/$* --require-hashes $<
+	touch $@
+
+fonts: .fonts/ready
+
+.fonts/ready: scripts/fetch_font.py | env
+	$(BIN)/python scripts/fetch_font.py --folder .fonts
 	touch $@
 
 lock: env
