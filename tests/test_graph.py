@@ -64,6 +64,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     assert programs - named == {
         "draw_pages",
+        "fetch_font",
         "plan",
         "probe_server",
         "serve_server",
