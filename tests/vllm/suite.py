@@ -127,7 +127,7 @@ def test_stage_3_from_questions_and_pictures_to_verdicts(tmp_path):
         found = read_json(tmp_path / f"work/servers/{name}/probe.json")
         # One sees and boxes its answers, the other can go without a thought.
         sees = name == "glm41v"
-        assert found == probe | {"empty_think": not sees}
+        assert found == probe | {"empty_think": not sees, "form": "glm" if sees else "think"}
         assert (details["picture"], details["tags"]["<answer>"]) == (sees, sees)
     answers = pq.read_table(tmp_path / "work/answer_text/00000.parquet").to_pylist()
     assert {answer["mode"] for answer in answers} == {"thinking", "no_thinking"}
