@@ -67,6 +67,11 @@ rule raw_shards:
             for source in SOURCES
             for shard in needed_shards(source)
         ],
+        lambda wildcards: [
+            f"work/fetch_pictures/{folder}.json"
+            for pictures in NAMES.pictures.values()
+            for folder in list_loose(pictures)
+        ],
 
 
 rule shards:

@@ -20,6 +20,7 @@ from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
 from workflow_lib.config import fail, resolve_paths
 from workflow_lib.config_files import read_config_files
+from workflow_lib.entries import CONTAINERS
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.servers import ServerSettings

@@ -5,7 +5,8 @@ copied once, from the raw shard into the artifact.
 
 Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
-in:   raw/{source}/{shard}.parquet
+in:   raw/{source}/{shard} (a shard's name there has the ending of its container),
+      raw/{source}@pictures/* (files that rows name)
 mid:  work/convert_{form}/{source}/{shard}.{parquet,rejects.parquet,json},
       work/gather_parts/{name}.json (by which alone an artifact is assembled again)
 out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/rejects/{name}.parquet,
@@ -18,8 +19,11 @@ rule convert_llava:
     input:
         # ancient(): only what params read from the listing makes a job stale.
         listing=ancient("work/list_shards/{source}.json"),
-        raw=ancient("raw/{source}/{shard}.parquet"),
-        raw_summary="work/fetch_shard/{source}/{shard}.parquet.json",
+        raw=lambda wildcards: ancient(f"raw/{wildcards.source}/{find_raw_name(wildcards)}"),
+        raw_summary=lambda wildcards: (f"work/fetch_shard/{wildcards.source}/{find_raw_name(wildcards)}.json"),
+        pictures=lambda wildcards: list_pictures(wildcards.source),
+        picture_summaries=lambda wildcards: list_picture_summaries(wildcards.source),
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.source),
     output:
         shard="work/convert_llava/{source}/{shard}.parquet",
         rejects="work/convert_llava/{source}/{shard}.rejects.parquet",
@@ -40,6 +44,7 @@ rule convert_llava:
         settings=as_json(conversion),
     shell:
         "exec {params.program} --raw {input.raw:q} --raw-summary {input.raw_summary:q}"
+        " --pictures {input.pictures:q} --picture-summaries {input.picture_summaries:q}"
         " --name {wildcards.source:q} --settings {params.settings:q} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 

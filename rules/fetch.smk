@@ -3,7 +3,7 @@
 in:   the hub at a revision, or hub.mirror
 mid:  work/resolve_revision/{repo}@{revision}.json, work/list_shards/{source}.json,
       work/fetch_shard/{source}/{shard}.json (a shard's summary)
-out:  raw/{source}/{shard}
+out:  raw/{source}/{shard}, raw/{source}@loose/ (pictures that are in no archive)
 """
 
 
@@ -75,3 +75,30 @@ rule fetch_shard:
     shell:
         "exec fetch_shard.py --listing {input.listing:q} --hub work/hub.json --raw {output.raw:q}"
         " --summary {output.summary:q} 2> {log:q}"
+
+
+rule fetch_pictures:
+    """Fetch the loose pictures of a source into one folder: link them, or download and check them."""
+    input:
+        listing=ancient("work/list_shards/{source}.json"),
+    output:
+        raw=directory("raw/{source}@loose") if config["keep_raw"] else temp(directory("raw/{source}@loose")),
+        summary="work/fetch_pictures/{source}@loose.json",
+    log:
+        "logs/fetch_pictures/{source}.log",
+    wildcard_constraints:
+        source=one_of(NAMES.pictures.values()),
+    conda:
+        "../envs/base.yaml"
+    resources:
+        hub_connections=4,
+        mem_mb=grow(1000),
+        runtime=grow(240),
+    params:
+        code=code("fetch_pictures.py"),
+        listed=lambda wildcards: sources.loose_digest(
+            Path(checkpoints.list_shards.get(source=wildcards.source).output.listing)
+        ),
+    shell:
+        "exec fetch_pictures.py --listing {input.listing:q} --hub work/hub.json"
+        " --connections {resources.hub_connections} --raw {output.raw:q} --summary {output.summary:q} 2> {log:q}"

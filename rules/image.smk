@@ -32,6 +32,7 @@ rule sample_images:
         settings=as_json(
             lambda wildcards: {
                 "folder": str(Path(NAMES.entries[wildcards.name]["files"][0]).parent),
+                "ending": Path(NAMES.entries[wildcards.name]["files"][0]).suffix,
                 "count": IMAGE["samples_per_config"],
                 "seed": config["seed"],
             }

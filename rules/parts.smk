@@ -24,9 +24,41 @@ def find_file(source, name):
     return list_files(source)[name]
 
 
+def find_raw_name(wildcards):
+    """The name of the file that a shard is converted from: its ending is that of its container."""
+    files = list_files(wildcards.source)
+    for ending in CONTAINERS:
+        if f"{wildcards.shard}{ending}" in files:
+            return f"{wildcards.shard}{ending}"
+    fail(f"{wildcards.source} lists no file {wildcards.shard}; see work/list_shards/{wildcards.source}.json")
+
+
+def list_pictures(source):
+    """The files that hold a source's pictures: archives, and the folder of loose pictures."""
+    if source not in NAMES.pictures:
+        return []
+    pictures = NAMES.pictures[source]
+    return [*list_raw_files(pictures), *(ancient(f"raw/{each}") for each in list_loose(pictures))]
+
+
+def list_picture_summaries(source):
+    """The summaries of the files that hold a source's pictures, in the same order."""
+    if source not in NAMES.pictures:
+        return []
+    pictures = NAMES.pictures[source]
+    fetched = [f"work/fetch_shard/{pictures}/{shard}.json" for shard in needed_shards(pictures)]
+    return fetched + [f"work/fetch_pictures/{each}.json" for each in list_loose(pictures)]
+
+
+def list_loose(pictures):
+    """The one folder of a source's loose pictures; none where all are in archives."""
+    listing = Path(checkpoints.list_shards.get(source=pictures).output.listing)
+    return [f"{pictures}@loose"] if sources.loose_digest(listing) else []
+
+
 def conversion(wildcards):
     """How a shard is converted: by its source's entry, and as many rows as are read."""
-    take = find_file(wildcards.source, f"{wildcards.shard}.parquet")["take"]
+    take = find_file(wildcards.source, find_raw_name(wildcards))["take"]
     return {"take": take, **settings.conversion_settings(config, NAMES.entries[wildcards.source])}
 
 
@@ -77,7 +109,7 @@ def list_part_files(wildcards):
     rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
-    raw = list_raw_files(name) if name in NAMES.converted else []
+    raw = [*list_raw_files(name), *list_pictures(name)] if name in NAMES.converted else []
     return [*(ancient(file) for file in rows + rejects), *raw]
 
 

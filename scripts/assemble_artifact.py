@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prep.containers.picture_files import open_picture_files
+from prep.containers.rows import open_rows
 from prep.runtime import process_pool, program
 from prep.runtime.program import UserError
 from prep.storage import parquet
@@ -31,10 +33,15 @@ def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBa
     converted, else UserError.
     """
     if part["raw"]:
-        raw = parquet.Reader(part["raw"]["path"], [parquet.pictures(part["raw"]["image"])])
-        if raw.footer_sha256 != part["raw"]["footer_sha256"]:
-            raise UserError(f"{raw.path}: was replaced after it was converted; delete {path} and run again")
-        yield from join_pictures(read_stored(path, KEPT), raw.batches(find_last_row(path) + 1))
+        given = part["raw"]
+        pictures = open_picture_files(given.get("pictures"))
+        raw = open_rows(Path(given["path"]), given["image"], [], pictures)
+        if raw.footer_sha256 != given["footer_sha256"]:
+            what = "it, or a picture of its rows, was" if pictures else "was"
+            line = f"{what} replaced after it was converted; delete {path} and run again"
+            raise UserError(f"{given['path']}: {line}")
+        batches = (batch.cells for batch in raw.batches(find_last_row(path) + 1))
+        yield from join_pictures(read_stored(path, KEPT), batches)
     elif part["files"]["shard"]:
         yield from read_stored(path, schema)
 
@@ -81,6 +88,8 @@ def join_pictures(kept: Iterator[pa.RecordBatch], raw: Iterator[pa.RecordBatch])
 def _add_pictures(rows: pa.Table, images: pa.ListArray, start: int) -> pa.Table:
     if rows.num_rows < len(images):
         images = images.take(pc.subtract(rows.column("row"), start).combine_chunks())
+    if pc.any(pc.equal(pc.list_value_length(images), 0)).as_py():
+        raise UserError("a raw shard has rows without pictures, and they were converted with some; run again")
     images = images.cast(TRAINING.field("images").type)
     return rows.drop_columns("row").append_column("images", images).cast(TRAINING)
 

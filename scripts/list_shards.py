@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ from prep.runtime.program import UserError
 from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
+
+ARCHIVES = (".zip", ".tar")
+"""The files of pictures that are fetched as shards are; all others are loose."""
 
 FOOTER = 256 * 1024
 """Bytes asked for first: the footer of a shard of half a gigabyte with 200 row groups is within them."""
@@ -84,15 +88,20 @@ def list_files(
     take: int | None,
     connections: int,
     incomplete: str = "fail",
+    holds: str = "rows",
 ) -> dict:
     """The commit, and every file in source order; `take` is None (all), a number of rows, or 0 (unneeded).
 
     Footers are read over so many connections side by side. Of files beyond the first `take` rows nothing is
     read, so their rows and row groups, and in a mirror their sha256, are null. `missing` names the files that
-    should be there too; there must be none unless `incomplete` is `accept` (see check_whole).
+    should be there too; there must be none unless `incomplete` is `accept` (see check_whole). Where the files
+    `holds` pictures, those that are in no archive are marked as `loose`.
     """
     commit = dataset.commit(revision)
     names = dataset.files(commit, patterns)
+    loose = list_loose(names) if holds == "pictures" else []
+    archives = set(names) - set(loose)
+    names = [file for file in names if file in archives]
     where = f"{dataset.repo}@{revision}"
     found = [file for file in names if file.bytes is not None]
     dangling = [file.path for file in names if file.bytes is None]
@@ -100,7 +109,11 @@ def list_files(
     if incomplete != "accept":
         check_whole(paths, dangling, where)
     missing = sorted(dangling + find_missing_files(paths))
-    check_names(found, missing, where, patterns)
+    if found or not loose:
+        check_names(found, missing, where, patterns)
+    if take and len(found) > 1 and not all(file.path.endswith(".parquet") for file in found):
+        line = "max_samples needs the rows of each file, which only parquet tells before it is read"
+        raise UserError(f"{where}: {line}; name one file of rows, or take max_samples out")
 
     def describe(file: HubFile, footer: Footer, taken: int | None) -> dict:
         digest = file.sha256 or (None if taken == 0 else dataset.sha256(commit, file))
@@ -111,8 +124,19 @@ def list_files(
         footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         limited = list(limit_rows((footer for _, footer in footers), take))
         limited += [(Footer(), 0)] * (len(found) - len(limited))
-        files = list(pool.map(describe, found, *zip(*limited, strict=True)))
-    return {"commit": commit, "files": files, "missing": missing}
+        if take and not found[0].path.endswith(".parquet"):
+            limited = [(Footer(), take)]
+        files = list(pool.map(describe, found, *zip(*limited, strict=True))) if found else []
+        files += [
+            {**about, "loose": True} for about in pool.map(describe, loose, repeat(Footer()), repeat(None))
+        ]
+    about = {"holds": holds} if holds == "pictures" else {}
+    return {"commit": commit, **about, "files": files, "missing": missing}
+
+
+def list_loose(files: list[HubFile]) -> list[HubFile]:
+    """The files of pictures that are in no archive."""
+    return [file for file in files if file.bytes is not None and not file.path.lower().endswith(ARCHIVES)]
 
 
 def check_whole(paths: list[str], dangling: list[str], where: str) -> None:
@@ -153,6 +177,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--resolved", type=Path, nargs="*", required=True, help="JSON: its commit, if known")
     parser.add_argument("--patterns", nargs="+", required=True, help="globs of paths in the repository")
     parser.add_argument("--take", type=int, help="read the first so many rows in all; left out: all")
+    parser.add_argument("--holds", choices=("rows", "pictures"), default="rows")
     parser.add_argument("--incomplete", choices=("fail", "accept"), required=True)
     parser.add_argument("--hub", type=Path, required=True, help="JSON: mirror, endpoint")
     parser.add_argument("--connections", type=int, required=True, help="footers read side by side")
@@ -166,7 +191,8 @@ def main() -> None:
     head = {"source": args.source, "repo": args.repo, "revision": args.revision}
     commits = [read_json(path)["commit"] for path in args.resolved]
     revision = commits[0] if commits else args.revision
-    found = list_files(dataset, revision, args.patterns, args.take, args.connections, args.incomplete)
+    how = (args.connections, args.incomplete, args.holds)
+    found = list_files(dataset, revision, args.patterns, args.take, *how)
     for doubled in find_doubled_files(file["file"] for file in found["files"]):
         log.warning("%s: rows may be read twice: %s", args.repo, doubled)
     if found["missing"]:

@@ -32,7 +32,7 @@ def sample_positions(artifact: Path, count: int, seed: int) -> list[int]:
     return sorted(position for position, _ in seeding.sample_rows(seed, "sample", found, count))
 
 
-def build_question(row: dict, name: str, folder: str) -> dict:
+def build_question(row: dict, name: str, folder: str, ending: str) -> dict:
     """A training row as a question: its first turn asked, its second the reference."""
     stem, number = ids.parse_row_id(row["id"], name)
     user, assistant = row["messages"]
@@ -40,7 +40,7 @@ def build_question(row: dict, name: str, folder: str) -> dict:
         "id": row["id"],
         "source": name,
         "source_id": row["source_id"],
-        "source_file": str(PurePosixPath(folder, f"{stem}.parquet")),
+        "source_file": str(PurePosixPath(folder, f"{stem}{ending}")),
         "row": number,
         "question": user["content"],
         "reference": assistant["content"],
@@ -54,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--artifact", type=Path, required=True)
     parser.add_argument("--name", required=True, help="the artifact's name, which heads its ids")
     parser.add_argument("--folder", required=True, help="its folder in the source's repository")
+    parser.add_argument("--ending", default=".parquet", help="that of the source's files")
     parser.add_argument("--count", type=int, required=True, help="rows to sample")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--samples", type=Path, required=True, help="out: the sampled rows as questions")
@@ -65,7 +66,7 @@ def main() -> None:
     args = parse_args()
     positions = sample_positions(args.artifact, args.count, args.seed)
     rows = parquet.read_rows_at(args.artifact, positions)
-    questions = (build_question(row, args.name, args.folder) for row in rows)
+    questions = (build_question(row, args.name, args.folder, args.ending) for row in rows)
     samples = parquet.write_rows(args.samples, questions, QUESTIONS)
     write_summary(args.summary, {"samples": samples})
     log.info("%s: sampled %d rows", args.name, samples.rows)

@@ -11,6 +11,7 @@ LAYERS = (
     "runtime",
     "storage",
     "records",
+    "containers",
     "hub",
     "convert",
     "serving",

@@ -19,6 +19,7 @@ import converted
 import nasty
 from convert_llava import LLAVA
 from converted import FILE, Converted, broken_invariants, outputs, raw_summary, spelled
+from prep.containers.rows import open_rows
 from prep.convert import shard
 from prep.convert.shard import Conversion
 from prep.records.reason import Reason
@@ -115,11 +116,11 @@ def test_a_large_row_is_on_no_other_process(tmp_path: Path, monkeypatch: pytest.
         return [], []
 
     monkeypatch.setattr(shard, "convert_rows", look)
-    source = parquet.Reader(raw, [parquet.pictures("image"), "id", LLAVA.column("conversations")])
+    source = open_rows(raw, "image", ["id", LLAVA.column("conversations")])
     about = {"raw": raw, "sha256": "", "take": None, "columns": (), "check": "decode", "image": "image"}
     about |= {"source_id": None, "build_messages": list}
     job = Conversion(name="a", file="b", max_pixels=1, threads=2, **about)
-    assert len(list(shard.convert_batches(job, source.batches(), Pool(), False))) == len(rows)
+    assert len(list(shard.convert_batches(job, source.batches(), Pool()))) == len(rows)
     assert alone == [0]
     assert max(most) <= 50_000 + 25_000
     assert on_the_way == 0

@@ -25,6 +25,7 @@ NAME_CHARACTERS, PART_BYTES = 200, 100
 
 DEFAULTS = {
     "files": ["data/train-*.parquet"],
+    "pictures": None,
     "max_samples": None,
     "max_pixels": None,
     "image_reasoning": False,
@@ -48,6 +49,12 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 """The keys of each form beside those of every source, with their defaults; `prompts` must be given."""
 
+CONTAINERS = (".parquet", ".tar", ".jsonl", ".ndjson", ".json")
+"""The endings of files of rows; those of JSON come last."""
+
+UNREADABLE = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
+"""The endings of archives that cannot be read without unpacking."""
+
 OPTIONAL = ("id", "choices", "rationale")
 """The columns that a source need not have."""
 
@@ -58,8 +65,9 @@ def read_entries(config: dict[str, Any]) -> dict[str, Entry]:
     found |= expand_onevision(config, found)
     check_names(found, sharded=config["output"]["shard_bytes"] is not None)
     for name, entry in found.items():
-        if entry["image_reasoning"] and len({PurePosixPath(file).parent for file in entry["files"]}) > 1:
-            fail(f"sources.{name}.image_reasoning: its files must be in one folder of the repository")
+        files = [PurePosixPath(file) for file in entry["files"]]
+        if entry["image_reasoning"] and len({(file.parent, file.suffix) for file in files}) > 1:
+            fail(f"sources.{name}.image_reasoning: its files must be in one folder, and of one kind")
     return found
 
 
@@ -119,11 +127,22 @@ def complete(given: Entry, where: str) -> Entry:
         if column is None and role not in OPTIONAL:
             fail(f"{where}.columns.{role}: is null, and the form {given['form']} needs it")
     entry = DEFAULTS | form | given | {"columns": form["columns"] | (given.get("columns") or {})}
+    check_containers(entry, where)
     if "prompts" in form and not entry["prompts"]:
         fail(f"{where}.prompts: the form {given['form']} needs one at least")
     if entry.get("answer_by") in ("letter", "index") and entry["columns"]["choices"] is None:
         fail(f"{where}.answer_by: names a choice, and columns.choices names no column of choices")
     return entry
+
+
+def check_containers(entry: Entry, where: str) -> None:
+    """Fail where rows name no files of pictures and cannot hold any, or files cannot be read in place."""
+    json = [file for file in entry["files"] if PurePosixPath(file).suffix in CONTAINERS[2:]]
+    if json and not entry["pictures"]:
+        fail(f"{where}.pictures: JSON holds no pictures; name the files in which {json[0]} has them")
+    for file in (entry["pictures"] or {}).get("files", []):
+        if file.endswith(UNREADABLE):
+            fail(f"{where}.pictures.files: {file} cannot be read in place; zip and tar can")
 
 
 def form_of(entry: Entry) -> dict[str, Any]:

@@ -16,6 +16,10 @@ class Names:
         asked = config["text_reasoning"]["sources"]
         self.sharded = config["output"]["shard_bytes"] is not None
         self.entries = read_entries(config)
+        # The sources of the files that rows name: no entry can be called so.
+        self.pictures = {
+            name: f"{name}@pictures" for name, entry in self.entries.items() if entry["pictures"]
+        }
         self.sampled = [name for name, entry in self.entries.items() if entry["image_reasoning"]]
         self.questions: dict[str, dict[str, Any]] = {Path(each["repo"]).name: each for each in asked}
         self.stages = {f"stage{stage}": self.of(stage=stage) for stage in (1, 2, 3)}
@@ -50,7 +54,8 @@ class Names:
         """The sources that an artifact's manifest lists."""
         if name == "text2image":
             return list(self.questions)
-        return list(self.sampled) if name == "image_thinking" else [name]
+        named = self.sampled if name == "image_thinking" else [name]
+        return [*named, *(self.pictures[each] for each in named if each in self.pictures)]
 
 
 def cut_batches(names: list[str], size: int) -> dict[str, list[str]]:

@@ -93,7 +93,8 @@ def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
     images = config["images"] | {"max_pixels": min(limit, entry["max_pixels"] or limit)}
     prompts = entry.get("prompts") or []
     seed = {"prompt_seed": config["seed"]} if len(prompts) > 1 else {}
-    return form_of(entry) | seed | images | {"on_bad_shard": config["on_bad_shard"]}
+    folder = {"picture_folder": entry["pictures"].get("folder", "")} if entry["pictures"] else {}
+    return form_of(entry) | seed | folder | images | {"on_bad_shard": config["on_bad_shard"]}
 
 
 def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,19 @@ from workflow_lib.names import Names
 QUESTION_FILES = ("data/train-*.parquet", "train-*.parquet", "*.jsonl", "data/train-*.json", "train-*.json")
 
 Source = dict[str, Any]
-"""A source's `repo`, `revision`, `patterns` of files, and `take`: how many rows are read, None for all."""
+"""A source's `repo`, `revision`, `patterns` of files, and `take`: how many rows are read, None for all.
+
+One that `holds` pictures has files that the rows of another source name.
+"""
 
 
 def configured_sources(names: Names) -> dict[str, Source]:
     """Every source by its name: those of converted artifacts, then those of questions."""
     found = {name: source_of(entry, *entry["files"]) for name, entry in names.entries.items()}
+    for name, pictures in names.pictures.items():
+        entry = names.entries[name]
+        given = {"repo": entry["repo"], "revision": entry["revision"]} | entry["pictures"]
+        found[pictures] = source_of(given, *given["files"]) | {"holds": "pictures"}
     for name, given in names.questions.items():
         found[name] = source_of(given, *given.get("files", QUESTION_FILES))
     return found
@@ -69,14 +76,26 @@ def file_state(file: Path) -> str:
 
 
 def read_listing(listing: Path) -> dict[str, dict[str, Any]]:
-    """A source's files by name, in source order."""
+    """A source's files by name, in source order; loose pictures, which may be many, are left out."""
     return _read_listing(listing, listing.stat().st_mtime_ns)
 
 
 @cache
 def _read_listing(listing: Path, _changed: int) -> dict[str, dict[str, Any]]:
     files = json.loads(listing.read_text(encoding="utf-8"))["files"]
-    return {Path(file["file"]).name: file for file in files}
+    return {Path(file["file"]).name: file for file in files if not file.get("loose")}
+
+
+def loose_digest(listing: Path) -> str | None:
+    """A digest of the pictures of a source that are in no archive; None where there are none."""
+    return _loose_digest(listing, listing.stat().st_mtime_ns)
+
+
+@cache
+def _loose_digest(listing: Path, _changed: int) -> str | None:
+    files = json.loads(listing.read_text(encoding="utf-8"))["files"]
+    lines = [f"{file['file']} {file['sha256']}" for file in files if file.get("loose")]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 
 def reading_mb(source: str, attempt: int) -> int:

@@ -8,17 +8,19 @@ import json
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prep.containers.picture_files import open_picture_files
+from prep.containers.rows import Batch, Picture, open_rows
 from prep.convert import image_check
 from prep.records.ids import row_id
 from prep.records.reason import Reason, Rejection
@@ -54,10 +56,11 @@ class Conversion:
     """The parameters of one shard's conversion.
 
     `name` is the artifact's, `file` and `sha256` are the shard's at its source. `take` is how many rows are
-    read, from the first (None: all). `image` is the column of pictures, `source_id` that of the source's own
-    ids (None: it has none). `columns` are those of the source's form (see parquet.Reader); `build_messages`
-    turns a Row and its cells of them into messages, or says why it has none. `threads` is the number of
-    processes that decode.
+    read, from the first (None: all). `image` is the column of pictures, or of their names where `pictures`
+    tells of the files that hold them: `files`, with their sha256, and the `folder` in which names begin.
+    `source_id` is the column of the source's own ids (None: it has none). `columns` are those of the source's
+    form (see prep.containers.rows); `build_messages` turns a Row and its cells of them into messages, or says
+    why it has none. `threads` is the number of processes that decode.
     """
 
     raw: Path
@@ -72,6 +75,7 @@ class Conversion:
     check: image_check.Check
     max_pixels: int
     threads: int
+    pictures: dict[str, Any] | None = None
 
 
 def build_parser(doc: str) -> program.Parser:
@@ -79,6 +83,9 @@ def build_parser(doc: str) -> program.Parser:
     parser = program.parser(doc)
     parser.add_argument("--raw", type=Path, required=True, help="the raw shard")
     parser.add_argument("--raw-summary", type=Path, required=True, help="its summary")
+    parser.add_argument("--pictures", type=Path, nargs="*", default=[], help="files that its rows name")
+    parser.add_argument("--picture-summaries", type=Path, nargs="*", default=[], help="their summaries")
+    parser.add_argument("--picture-folder", default="", help="where in these files the names begin")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
     parser.add_argument("--take", type=int, help="read the first so many rows; left out: all")
     parser.add_argument("--check", choices=("decode", "header"), required=True)
@@ -123,9 +130,17 @@ def run(
         check=args.check,
         max_pixels=args.max_pixels,
         threads=args.threads,
+        pictures=describe_pictures(args),
     )
     with process_pool.explain_out_of_memory(job.raw, Path(sys.argv[0]).stem):
         convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
+
+
+def describe_pictures(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The files that hold the shard's pictures, as a summary tells of them; None where it has its own."""
+    found = [read_json(path)["files"]["raw"]["sha256"] for path in args.picture_summaries]
+    files = {path.as_posix(): sha256 for path, sha256 in zip(args.pictures, found, strict=True)}
+    return {"files": files, "folder": args.picture_folder} if files else None
 
 
 def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summary: Path) -> None:
@@ -135,15 +150,15 @@ def convert(job: Conversion, on_bad_shard: str, shard: Path, rejects: Path, summ
     files and a summary whose state is `bad`, with the detail.
     """
     try:
-        columns = [parquet.pictures(job.image), *filter(None, [job.source_id]), *job.columns]
-        source = parquet.Reader(job.raw, columns)
-        several = parquet.is_list(source.file_schema.field(job.image).type)
+        columns = [*filter(None, [job.source_id]), *job.columns]
+        source = open_rows(job.raw, job.image, columns, open_picture_files(job.pictures))
         with open_decoders(job) as pool:
-            batches = convert_batches(job, source.batches(job.take), pool, several)
+            batches = convert_batches(job, source.batches(job.take), pool)
             keep, drop = write_part(shard, KEPT, rejects, batches)
         state, kept = {"state": "read"}, keep
         raw = {"path": job.raw.as_posix(), "sha256": job.sha256, "footer_sha256": source.footer_sha256}
         raw["image"] = job.image
+        raw |= {"pictures": job.pictures} if job.pictures else {}
     except parquet.BadShard as bad:
         if on_bad_shard != "reject":
             raise
@@ -167,14 +182,15 @@ def open_decoders(job: Conversion) -> AbstractContextManager[Executor]:
 class Rows:
     """Some rows on their way to another process, from the row numbered `start`.
 
-    `pictures` are those of each row, each as (`bytes`, `path`); `several` tells whether the source's column
-    is of lists. `texts` are the other columns.
+    `pictures` are those of each row, each as (`bytes`, `path`); `several` tells whether they are a list at
+    the source. `texts` are the other columns. `faults` says why a row cannot be read (see Batch).
     """
 
     start: int
-    pictures: list[list[tuple[bytes | None, bytes | None]]]
-    several: bool
+    pictures: list[list[Picture]]
+    several: Sequence[bool]
     texts: pa.RecordBatch
+    faults: Mapping[int, Rejection]
 
     @property
     def nbytes(self) -> int:
@@ -183,19 +199,18 @@ class Rows:
         return pictures + self.texts.nbytes
 
 
-def take_cells(start: int, batch: pa.RecordBatch, several: bool) -> Rows:
+def take_cells(start: int, batch: Batch) -> Rows:
     """The cells of a batch as they are handed to another process."""
-    lists = batch.column(0)
+    lists = batch.cells.column(0)
     flat = lists.flatten()
     pictures = zip(*(pc.struct_field(flat, name).to_pylist() for name in ("bytes", "path")), strict=True)
     counts = pc.list_value_length(lists).to_pylist()
     own = [list(islice(pictures, count)) for count in counts]
-    return Rows(start, own, several, batch.select(range(1, batch.num_columns)))
+    texts = batch.cells.select(range(1, batch.cells.num_columns))
+    return Rows(start, own, batch.several, texts, batch.faults)
 
 
-def convert_batches(
-    job: Conversion, batches: Iterator[pa.RecordBatch], pool: Executor, several: bool
-) -> Iterator[SplitRows]:
+def convert_batches(job: Conversion, batches: Iterator[Batch], pool: Executor) -> Iterator[SplitRows]:
     """Convert each batch, in order.
 
     Enough batches wait in the pool to keep each process busy, and their rows stay within HELD_BYTES. A larger
@@ -204,8 +219,8 @@ def convert_batches(
     waiting: deque[tuple[int, Future[SplitRows]]] = deque()
     start = 0
     while (batch := next(batches, None)) is not None:
-        rows = take_cells(start, batch, several)
-        start += batch.num_rows
+        rows = take_cells(start, batch)
+        start += batch.cells.num_rows
         del batch  # it must not stay in memory while it is checked, or while the next is read
         large = rows.nbytes > HELD_BYTES
         if not large:
@@ -224,10 +239,11 @@ def convert_rows(job: Conversion, rows: Rows) -> SplitRows:
     """The kept rows of KEPT, and the rejected rows, each with a reason."""
     kept, rejected = [], []
     own = (column.to_pylist() for column in rows.texts.columns)
-    for row, (pictures, *cells) in enumerate(zip(rows.pictures, *own, strict=True), rows.start):
+    for at, (pictures, several, *cells) in enumerate(zip(rows.pictures, rows.several, *own, strict=True)):
+        row = rows.start + at
         origin = {"id": row_id(job.name, job.file, row), "row": row}
-        rejection = find_pictures_rejection(pictures, job.max_pixels, job.check)
-        about = Row(origin["id"], len(pictures) if rows.several else None)
+        rejection = rows.faults.get(at) or find_pictures_rejection(pictures, job.max_pixels, job.check)
+        about = Row(origin["id"], len(pictures) if several else None)
         source_id, text = read_texts(job, about, cells) if rejection is None else (None, rejection)
         if isinstance(text, list):
             kept.append(origin | {"source_id": source_id, "messages": text})
@@ -247,7 +263,7 @@ def read_texts(job: Conversion, row: Row, cells: list) -> tuple[str | None, Mess
 
 
 def find_pictures_rejection(
-    pictures: list[tuple[bytes | None, bytes | None]], max_pixels: int, how: image_check.Check
+    pictures: list[Picture], max_pixels: int, how: image_check.Check
 ) -> Rejection | None:
     """Why a row's pictures cannot be kept: that of the first that cannot; None where all can."""
     if not pictures:

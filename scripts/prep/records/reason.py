@@ -10,6 +10,7 @@ class Reason(StrEnum):
     the report stale.
     """
 
+    ROW_INVALID = "row_invalid"
     IMAGE_MISSING = "image_missing"
     IMAGE_UNREADABLE = "image_unreadable"
     IMAGE_TOO_LARGE = "image_too_large"

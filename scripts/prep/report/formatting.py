@@ -11,11 +11,13 @@ from markupsafe import Markup, escape
 from prep.records.reason import Reason
 
 MEANINGS = {
-    Reason.IMAGE_MISSING: "The picture is null, or has no bytes.",
+    Reason.ROW_INVALID: "A row of a JSON file or a tar is no object, or a cell of it is of another kind.",
+    Reason.IMAGE_MISSING: "The picture is null, has no bytes, or is in none of the files that have them.",
     Reason.IMAGE_UNREADABLE: (
-        "The picture's format is not one that we read, its header is broken, or it does not decode."
+        "The picture's format is not one that we read, its header is broken, or it does not decode; or its"
+        " archive is broken there."
     ),
-    Reason.IMAGE_TOO_LARGE: "The picture has more pixels than the limit.",
+    Reason.IMAGE_TOO_LARGE: "The picture has more pixels than the limit, or is too large a file.",
     Reason.TEXT_NOT_UTF8: (
         "A text cell is not valid UTF-8, or it, or an answer, cannot be stored as such (a lone surrogate)."
     ),

@@ -59,6 +59,8 @@ def list_sources(name: str, listings: list[dict], states: list[dict]) -> list[di
     for listing in listings:
         for file in listing["files"]:
             was = seen.get((listing["source"], file["file"]))
+            if listing.get("holds") == "pictures":
+                was = {"state": "read"}
             if file["take"] == 0:
                 was = {"state": "unneeded"}
             if was is None:

@@ -1,0 +1,1 @@
+"""Source files by their container: readers of rows, and pictures in folders and archives."""
