@@ -29,6 +29,21 @@ def test_a_further_entry_is_an_artifact_of_its_stage_with_its_forms_defaults() -
     assert configured_sources(names)["mine"]["patterns"] == ["a/*.parquet"]
 
 
+def test_pictures_that_rows_name_are_a_source_of_their_own() -> None:
+    given = MINE | {"files": ["a.json"], "max_samples": 5}
+    own = {"files": ["b.zip"], "folder": "train", "repo": "org/pictures"}
+    names = names_of({"onevision": None, "sources": {"mine": given | {"pictures": own}}})
+    assert names.sources_of("mine") == ["mine", "mine@pictures"]
+    sources = configured_sources(names)
+    assert sources["mine"]["take"] == 5
+    assert sources["mine@pictures"] == {
+        **{"repo": "org/pictures", "revision": "main", "patterns": ["b.zip"]},
+        **{"take": None, "holds": "pictures"},
+    }
+    config = checked({"sources": {"mine": given | {"pictures": own}}})
+    assert conversion_settings(config, Names(config).entries["mine"])["picture_folder"] == "train"
+
+
 def test_any_entry_can_be_switched_off() -> None:
     built = ("LLaVA_ReCap_558K", "LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M", "synthdog_en", "synthdog_zh")
     names = names_of({"onevision": None, "sources": dict.fromkeys(built) | {"mine": MINE}})
@@ -75,6 +90,16 @@ def test_a_licence_or_another_stage_changes_no_row() -> None:
         ({"missing_tag": "reject"}, "sources.mine.missing_tag: the form caption has no such key"),
         ({"form": "llava"}, "sources.mine.prompts: the form llava has no such key"),
         ({"stage": 4}, "sources.mine.stage: 4 is not one of"),
+        ({"files": ["a.jsonl"]}, "sources.mine.pictures: JSON holds no pictures; name the files"),
+        (
+            {"pictures": {"files": ["a.tar.gz"]}},
+            "sources.mine.pictures.files: a.tar.gz cannot be",
+        ),
+        ({"pictures": {"files": []}}, "sources.mine.pictures.files: "),
+        ({"pictures": {"files": ["../a.zip"]}}, "sources.mine.pictures.files.0: "),
+        ({"pictures": {"files": ["a.zip"], "folder": "../b"}}, "sources.mine.pictures.folder: "),
+        ({"pictures": {"folder": "b"}}, "sources.mine.pictures: 'files' is a required property"),
+        ({"image_reasoning": True, "files": ["a.tar", "b.parquet"]}, "sources.mine.image_reasoning: "),
         (
             {"image_reasoning": True, "files": ["a/*.parquet", "b/*.parquet"]},
             "sources.mine.image_reasoning: ",
