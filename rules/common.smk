@@ -74,7 +74,7 @@ REVISIONS = {} if MIRROR else sources.moving_revisions(SOURCES)
 wildcard_constraints:
     name=one_of(NAMES.artifacts),
     source=one_of(SOURCES),
-    questions=one_of(NAMES.questions),
+    questions=one_of(NAMES.asked),
     shard=r"[^/]+",
     batch=r"\d{5}",
 

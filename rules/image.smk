@@ -43,6 +43,32 @@ rule sample_images:
         " --summary {output.summary:q} 2> {log:q}"
 
 
+rule sample_questions:
+    """Draw questions about pictures, always the same ones for a seed."""
+    input:
+        questions=ancient("work/read_questions/{questions}.parquet"),
+        read="work/read_questions/{questions}.json",
+        checkpoints=lambda wildcards: checkpoints_of(wildcards.questions),
+    output:
+        samples="work/sample_questions/{questions}.parquet",
+        summary="work/sample_questions/{questions}.json",
+    log:
+        "logs/sample_questions/{questions}.log",
+    wildcard_constraints:
+        questions=one_of(NAMES.pictured),
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=grow(2000),
+        runtime=grow(60),
+    params:
+        code=code("sample_questions.py"),
+        settings=as_json({"count": IMAGE["samples_per_config"], "seed": config["seed"]}),
+    shell:
+        "exec sample_questions.py --questions {input.questions:q} --settings {params.settings:q}"
+        " --samples {output.samples:q} --summary {output.summary:q} 2> {log:q}"
+
+
 use rule answer_text as answer_image with:
     """Ask the vision teacher about the pictures of a batch that are not in the journal."""
     input:

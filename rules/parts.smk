@@ -75,15 +75,22 @@ def list_text_batches():
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-IMAGE_BATCHES = cut_batches(NAMES.sampled, IMAGE["batch_size"] // IMAGE["samples_per_config"])
+IMAGE_BATCHES = cut_batches(
+    [*NAMES.sampled, *NAMES.pictured], IMAGE["batch_size"] // IMAGE["samples_per_config"]
+)
+
+
+def samples_of(name):
+    """Where the sampled rows of an artifact, or of a source of questions about pictures, are."""
+    return f"work/sample_questions/{name}" if name in NAMES.pictured else f"work/sample_images/{name}"
 
 
 def list_samples(wildcards):
     """The pictures of a batch; they are large, so their summaries alone say whether they changed."""
     names = IMAGE_BATCHES[wildcards.batch]
     return {
-        "questions": [ancient(f"work/sample_images/{name}.parquet") for name in names],
-        "summaries": [f"work/sample_images/{name}.json" for name in names],
+        "questions": [ancient(f"{samples_of(name)}.parquet") for name in names],
+        "summaries": [f"{samples_of(name)}.json" for name in names],
         "checkpoints": checkpoints_of(*names),
     }
 
@@ -95,7 +102,8 @@ def list_parts(wildcards):
         read = [f"work/read_questions/{questions}.json" for questions in NAMES.questions]
         return read + [f"work/render_text/{batch}.json" for batch in list_text_batches()]
     if name == "image_thinking":
-        return [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
+        read = [f"work/read_questions/{questions}.json" for questions in NAMES.pictured]
+        return read + [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
     form = NAMES.entries[name]["form"]
     return [f"work/convert_{form}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
 

@@ -17,6 +17,8 @@ rule read_questions:
             f"work/fetch_shard/{wildcards.questions}/{shard}.json"
             for shard in needed_shards(wildcards.questions)
         ],
+        pictures=lambda wildcards: list_pictures(wildcards.questions),
+        picture_summaries=lambda wildcards: list_picture_summaries(wildcards.questions),
     output:
         questions="work/read_questions/{questions}.parquet",
         rejects="work/read_questions/{questions}.rejects.parquet",
@@ -31,10 +33,11 @@ rule read_questions:
     params:
         code=code("read_questions.py"),
         settings=as_json(
-            lambda wildcards: settings.question_settings(config, NAMES.questions[wildcards.questions])
+            lambda wildcards: settings.question_settings(config, NAMES.asked[wildcards.questions])
         ),
     shell:
         "exec read_questions.py --raw {input.raw:q} --raw-summaries {input.raw_summaries:q}"
+        " --pictures {input.pictures:q}"
         " --settings {params.settings:q} --questions {output.questions:q}"
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
@@ -58,7 +61,7 @@ checkpoint batch_questions:
         # before it evaluates the listings: afterwards it takes the batches that stand for final.
         reading=[
             code("read_questions.py"),
-            *(settings.question_settings(config, given) for given in NAMES.questions.values()),
+            *(settings.question_settings(config, given) for given in map(NAMES.asked.get, NAMES.questions)),
         ],
     shell:
         "exec batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"

@@ -2,37 +2,19 @@
 """Convert one shard of questions about pictures, each with its answer, perhaps choices and a rationale."""
 
 from functools import partial
-from string import ascii_uppercase
 
 import pyarrow as pa
 
 from prep.convert import shard
 from prep.convert.shard import Messages, Row
 from prep.records import conversation
+from prep.records.choices import add_choices
 from prep.records.reason import Reason, Rejection
 from prep.runtime import program
 from prep.storage import parquet
 
 ROLES = ("question", "answer", "choices", "rationale")
 """The columns of the form, of which the last two may be left out."""
-
-
-def find_choice(answer: str, choices: list[str], answer_by: str) -> int | None:
-    """The number of the choice that an answer names by its `text`, `letter` or `index` (from 0)."""
-    answer = answer.strip()
-    if answer_by == "text":
-        found = [number for number, choice in enumerate(choices) if choice.strip() == answer]
-        return found[0] if found else None
-    if answer_by == "letter":
-        number = ascii_uppercase.find(answer.upper()) if len(answer) == 1 else -1
-    else:
-        number = int(answer) if answer.isascii() and answer.isdigit() else -1
-    return number if 0 <= number < len(choices) else None
-
-
-def list_choices(choices: list[str]) -> list[str]:
-    """The choices as lines that begin with their letters."""
-    return [f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
 
 
 def build_messages(
@@ -53,17 +35,10 @@ def build_messages(
         return Reason.QUESTION_EMPTY, "null" if asked is None else ""
     if said is None or not said.strip():
         return Reason.TEXT_EMPTY, "the answer is null" if said is None else "the answer"
-    if choices:
-        texts = [parquet.decode(choice) for choice in choices]
-        if None in texts or len(texts) > len(ascii_uppercase):
-            return Reason.CHOICE_INVALID, "a choice is null" if None in texts else f"{len(texts)} choices"
-        number = find_choice(said, texts, answer_by or "text")
-        if number is None:
-            return Reason.CHOICE_INVALID, f"{said!r:.100} names none of {len(texts)} choices"
-        lines = list_choices(texts)
-        asked, said = "\n".join([asked, *lines]), lines[number]
-    elif answer_by in ("letter", "index"):
-        return Reason.CHOICE_INVALID, f"{said!r:.100}, and no choices"
+    texts = choices and [parquet.decode(choice) for choice in choices]
+    asked, said = add_choices(asked, said, texts, answer_by)
+    if isinstance(asked, Reason):
+        return asked, said
     if why and why.strip():
         said = f"{why}\n\n{said}"
     found = conversation.build_messages([("human", asked), ("gpt", said)], True, row.pictures)

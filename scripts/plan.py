@@ -125,10 +125,10 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
     return rows, math.ceil(rows * share)
 
 
-def count_pictures(name: str, rows: int, folder: Path, most: int) -> int:
+def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
     """How many rows of an artifact are sampled: those that were, else as many as there may be."""
     summary = folder / f"{name}.json"
-    return read_json(summary)["files"]["samples"]["rows"] if summary.is_file() else min(rows, most)
+    return read_json(summary)["files"]["samples"]["rows"] if summary.is_file() else min(filter(None, [rows, most]))
 
 
 def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
@@ -158,7 +158,8 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     model, sampling = about["models"][line["server"]], about[what]["sampling"][kind]
     asked = request.request_kind(kind, model, sampling, template, describe_added(line, about))
     rows = journals[line["server"]].get(_encode_kind(asked), {})
-    of_picture, pictures = what == "image", tuple(f"{name}/" for name in about["sampled"])
+    of_picture = what == "image"
+    pictures = tuple(f"{name}/" for name in [*about["sampled"], *about.get("pictured", [])])
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
 
@@ -262,12 +263,15 @@ def main() -> None:
     rows = {line["artifact"]: line["rows"] for line in artifacts}
     most = about["image"]["samples_per_config"]
     seen = sum(count_pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
+    for name in about.get("pictured", []):
+        listed = count_source_rows(listings[name], about["rates"]["rows"])
+        seen += count_pictures(name, listed, work / "sample_questions", most)
     requests = count_requests(about, texts, plain, seen)
     drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     if about["questions"]:
         artifacts.append(plan_reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
-    if about["sampled"]:
+    if about["sampled"] or about.get("pictured"):
         artifacts.append(plan_reasoned("image_thinking", seen, of_picture, data))
     journals = {
         server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]

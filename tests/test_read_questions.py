@@ -1,6 +1,8 @@
 """Questions as their sources have them: one case for each reason, and each kind of file."""
 
+import argparse
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nasty
 import read_questions
+from containers import write_array, write_lines, write_zip
 from prep.records import json_rows
 from prep.records.reason import Reason
 from prep.storage.atomic import read_json
@@ -279,6 +283,10 @@ def test_a_comma_after_a_line_is_named(tmp_path):
     assert found == [(INVALID, "not JSON: a comma after the object")] * 2 + [{"a": 3}]
 
 
+def flags(bad: str) -> argparse.Namespace:
+    return argparse.Namespace(question=["input"], reference=None, choices=None, image=None, on_bad_shard=bad)
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -305,9 +313,9 @@ def test_a_file_whose_rows_cannot_be_told_apart_is_a_bad_shard(tmp_path, content
     path = tmp_path / "rows.json"
     path.write_bytes(content)
     with pytest.raises(BadShard) as bad:
-        read_questions.check_file(path, ["input"], "fail")
+        read_questions.check_file(flags("fail"), path)
     assert bad.value.what.startswith(what)
-    assert read_questions.check_file(path, ["input"], "reject") == {"state": "bad", "detail": bad.value.what}
+    assert read_questions.check_file(flags("reject"), path) == {"state": "bad", "detail": bad.value.what}
 
 
 class CountingFile:
@@ -341,3 +349,71 @@ def test_a_git_lfs_pointer_is_named_as_one(tmp_path):
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(BadShard, match=r"questions.jsonl: is a Git LFS pointer .*git lfs pull"):
         list(json_rows.read_rows(path))
+
+
+def read_more(tmp_path: Path, raw: Path, *flags: object) -> tuple[list[dict], list[dict]]:
+    """The questions and the rejects of a file whose questions are in `q`, with references in `a`."""
+    summary = tmp_path / "raw.json"
+    summary.write_text(json.dumps({"files": {"raw": {"path": raw.name}}}))
+    out = {kind: tmp_path / f"out.{kind}" for kind in ("questions", "rejects", "summary")}
+    done = run(
+        *("read_questions.py", "--raw", raw, "--raw-summaries", summary, "--repo", "org/set"),
+        *("--question", "q", "--reference", "a", "--on-bad-shard", "fail", *flags),
+        *(word for kind, path in out.items() for word in (f"--{kind}", path)),
+    )
+    assert done.returncode == 0, done.stderr
+    return rows(out["questions"]), rows(out["rejects"])
+
+
+def write_rows(path: Path, given: list[dict]) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(given), path)
+        return path
+    return (write_array if path.suffix == ".json" else write_lines)(path, given)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
+def test_choices_are_lines_of_the_question_and_the_reference_is_one_of_them(
+    ending: str, tmp_path: Path
+) -> None:
+    options = ["red", "blue"]
+    given = [{"q": "Which?", "a": answer, "options": options} for answer in ("B", "C", None)]
+    given += [{"q": "Which?", "a": "A", "options": None}]
+    raw = write_rows(tmp_path / f"train.{ending}", given)
+    kept, rejected = read_more(tmp_path, raw, "--choices", "options", "--answer-by", "letter")
+    asked = "Which?\nA. red\nB. blue"
+    assert [(row["row"], row["question"], row["reference"]) for row in kept] == [
+        (0, asked, "B. blue"),
+        (2, asked, None),
+    ]
+    assert [(row["row"], row["reason"]) for row in rejected] == [(1, "choice_invalid"), (3, "choice_invalid")]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
+def test_a_picture_makes_them_questions_about_it(ending: str, tmp_path: Path) -> None:
+    picture = nasty.plain()
+    texts = ["What?", "<image> What?", "<image><image>", " ", "What?", "What?", "What?"]
+    names = ["1.png", "1.png", "1.png", "1.png", "none.png", "cut.png", None]
+    given = [{"q": text, "a": "That.", "file": name} for text, name in zip(texts, names, strict=True)]
+    raw = write_rows(tmp_path / f"train.{ending}", given)
+    pictures = write_zip(tmp_path / "a.zip", {"in/1.png": picture, "in/cut.png": b"none"})
+    kept, rejected = read_more(
+        *(tmp_path, raw, "--image", "file", "--pictures", pictures, "--picture-folder", "in"),
+        *("--check", "decode", "--max-pixels", 10**6),
+    )
+    assert [row["question"] for row in kept] == ["<image>\nWhat?", "<image> What?"]
+    assert [row["image"] for row in kept] == [{"bytes": picture, "path": "1.png"}] * 2
+    assert kept[0]["image_sha256"] == hashlib.sha256(picture).hexdigest()
+    assert {row["row"]: row["reason"] for row in rejected} == {
+        **{2: "several_image_tags", 3: "question_empty", 4: "image_missing"},
+        **{5: "image_unreadable", 6: "image_missing"},
+    }
+
+
+def test_pictures_may_be_in_the_column(tmp_path: Path) -> None:
+    picture = nasty.plain()
+    given = [{"q": "What?", "a": None, "image": images} for images in ([picture], [picture] * 2, [], None)]
+    raw = write_rows(tmp_path / "train.parquet", given)
+    kept, rejected = read_more(tmp_path, raw, "--image", "image", "--check", "header", "--max-pixels", 10**6)
+    assert [row["image"]["bytes"] for row in kept] == [picture]
+    assert [row["reason"] for row in rejected] == ["question_invalid", "image_missing", "image_missing"]

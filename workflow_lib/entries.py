@@ -135,6 +135,16 @@ def complete(given: Entry, where: str) -> Entry:
     return entry
 
 
+def check_questions(asked: list[dict[str, Any]]) -> None:
+    """Fail where a source of questions has keys that need another one."""
+    for number, given in enumerate(asked):
+        where = f"text_reasoning.sources.{number}"
+        if given.get("answer_by") in ("letter", "index") and not given.get("choices"):
+            fail(f"{where}.answer_by: names a choice, and `choices` names no column of choices")
+        if given.get("pictures") and not given.get("image"):
+            fail(f"{where}.pictures: holds pictures, and `image` names no column of their names")
+
+
 def check_containers(entry: Entry, where: str) -> None:
     """Fail where rows name no files of pictures and cannot hold any, or files cannot be read in place."""
     json = [file for file in entry["files"] if PurePosixPath(file).suffix in CONTAINERS[2:]]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workflow_lib.config import fail
-from workflow_lib.entries import REASONED, read_entries
+from workflow_lib.entries import REASONED, check_questions, read_entries
 
 
 class Names:
@@ -16,20 +16,23 @@ class Names:
         asked = config["text_reasoning"]["sources"]
         self.sharded = config["output"]["shard_bytes"] is not None
         self.entries = read_entries(config)
-        # The sources of the files that rows name: no entry can be called so.
-        self.pictures = {
-            name: f"{name}@pictures" for name, entry in self.entries.items() if entry["pictures"]
-        }
         self.sampled = [name for name, entry in self.entries.items() if entry["image_reasoning"]]
-        self.questions: dict[str, dict[str, Any]] = {Path(each["repo"]).name: each for each in asked}
+        check_questions(asked)
+        self.asked: dict[str, dict[str, Any]] = {Path(each["repo"]).name: each for each in asked}
+        # Those with a picture are asked as image_thinking's are, all others as text2image's.
+        self.pictured = [name for name, given in self.asked.items() if given.get("image")]
+        self.questions = [name for name in self.asked if name not in self.pictured]
+        # The sources of the files that rows name: no entry can be called so.
+        given = self.entries | self.asked
+        self.pictures = {name: f"{name}@pictures" for name in given if given[name].get("pictures")}
         self.stages = {f"stage{stage}": self.of(stage=stage) for stage in (1, 2, 3)}
         self.converted = [name for names in self.stages.values() for name in names]
-        given = dict(zip(REASONED, (self.questions, self.sampled), strict=True))
+        given = dict(zip(REASONED, (self.questions, self.sampled + self.pictured), strict=True))
         self.reasoned = [name for name in REASONED if given[name]]
         self.stages["stage3"] += self.reasoned
         self.artifacts = [*self.converted, *self.reasoned]
         lasts = [name.casefold() for name in [*(Path(each["repo"]).name for each in asked), *self.artifacts]]
-        if any(lasts.count(name.casefold()) > 1 for name in self.questions):
+        if any(lasts.count(name.casefold()) > 1 for name in self.asked):
             given = "text_reasoning.sources"
             fail(f"{given}: the last parts of the repos must differ, and not be an artifact's name")
 
@@ -54,7 +57,7 @@ class Names:
         """The sources that an artifact's manifest lists."""
         if name == "text2image":
             return list(self.questions)
-        named = self.sampled if name == "image_thinking" else [name]
+        named = [*self.sampled, *self.pictured] if name == "image_thinking" else [name]
         return [*named, *(self.pictures[each] for each in named if each in self.pictures)]
 
 

@@ -100,6 +100,9 @@ def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
 def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """What is read of a source of questions."""
     own = {key: source.get(key) for key in ("repo", "question", "reference")}
+    own |= {key: source[key] for key in ("choices", "answer_by", "image") if key in source}
+    if "image" in source:
+        own |= config["images"] | {"picture_folder": (source.get("pictures") or {}).get("folder", "")}
     shared = {
         "max_questions": config["text_reasoning"]["max_questions"],
         "on_bad_shard": config["on_bad_shard"],
@@ -188,6 +191,7 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     return {
         "converted": names.converted,
         "sampled": names.sampled,
+        "pictured": names.pictured,
         "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
         "text": text,
         "image": image,

@@ -25,10 +25,10 @@ def configured_sources(names: Names) -> dict[str, Source]:
     """Every source by its name: those of converted artifacts, then those of questions."""
     found = {name: source_of(entry, *entry["files"]) for name, entry in names.entries.items()}
     for name, pictures in names.pictures.items():
-        entry = names.entries[name]
+        entry = (names.entries | names.asked)[name]
         given = {"repo": entry["repo"], "revision": entry["revision"]} | entry["pictures"]
         found[pictures] = source_of(given, *given["files"]) | {"holds": "pictures"}
-    for name, given in names.questions.items():
+    for name, given in names.asked.items():
         found[name] = source_of(given, *given.get("files", QUESTION_FILES))
     return found
 
