@@ -42,7 +42,9 @@ MEANINGS = {
     ),
     Reason.TEXT_EMPTY: "The text (of a page, a caption, an answer) is empty once stripped.",
     Reason.MEDIA_TAG_IN_TEXT: "The text of a page holds a media tag.",
-    Reason.QUESTION_INVALID: "The question's line is not a JSON object, a text column is not a string, or it has several pictures.",
+    Reason.QUESTION_INVALID: (
+        "The question's line is not a JSON object, a text column is not a string, or it has several pictures."
+    ),
     Reason.QUESTION_EMPTY: "The question is empty once stripped, or shows nothing.",
     Reason.TRANSPORT: "The connection failed, each time it was tried.",
     Reason.TIMEOUT: "The server did not answer in time, each time it was tried.",
