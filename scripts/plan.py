@@ -62,21 +62,20 @@ def count_source_rows(listing: dict, assumed: dict[str, int]) -> int | None:
     return assumed.get(listing["repo"]) if None in counts else sum(counts)
 
 
-def plan_converted(name: str, listings: dict[str, dict], data: Path, raw: Path) -> dict:
+def plan_converted(name: str, listing: dict, data: Path, raw: Path, pictures: dict | None = None) -> dict:
     """The line of a converted artifact. Shards are fetched whole; those of a mirror, which has no commit, are
-    only linked. Files of pictures that rows name are fetched too."""
-    listing = listings[name]
+    only linked. `pictures` is the listing of the files that its rows name."""
     needed = [file for file in listing["files"] if file["take"] != 0]
     fetched = needed if listing["commit"] else []
     whole = sum(file["bytes"] for file in fetched)
     missing = [file for file in fetched if not (raw / name / Path(file["file"]).name).exists()]
     parts = [file["bytes"] * _taken_share(file) for file in needed]
     to_fetch, disk = sum(file["bytes"] for file in missing), whole + sum(parts) * (1 + TEXTS)
-    for file in listings.get(pictures := f"{name}@pictures", {"files": []})["files"]:
-        folder = raw / f"{pictures}@loose" if file.get("loose") else raw / pictures / Path(file["file"]).name
-        linked = listings[pictures]["commit"] is None
-        to_fetch += 0 if linked or folder.exists() else file["bytes"]
-        disk += file["bytes"] * (1 if linked else 2)
+    for file in pictures["files"] if pictures else []:
+        source, linked = pictures["source"], pictures["commit"] is None
+        there = raw / f"{source}@loose" if file.get("loose") else raw / source / Path(file["file"]).name
+        to_fetch += 0 if linked or there.exists() else file["bytes"]
+        disk += file["bytes"] * (1 if linked else 2)  # and once more in the artifact
     return _artifact_line(name, len(needed), to_fetch, count_source_rows(listing, {}), disk, data)
 
 
@@ -254,7 +253,10 @@ def main() -> None:
     about, folder = read_json(args.about), args.folder
     listings = {listing["source"]: listing for listing in map(read_json, args.listings)}
     data, raw = folder / "data", folder / "raw"
-    artifacts = [plan_converted(name, listings, data, raw) for name in about["converted"]]
+    artifacts = [
+        plan_converted(name, listings[name], data, raw, listings.get(f"{name}@pictures"))
+        for name in about["converted"]
+    ]
     work = folder / "work"
     read = [
         count_questions(name, listings[name], work / "read_questions", about) for name in about["questions"]

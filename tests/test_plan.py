@@ -237,6 +237,16 @@ def test_a_mirror_is_only_linked(tmp_path):
     assert (line["to fetch GB"], round(line["disk at the peak GB"], 2)) == (0, 4.12)
 
 
+def test_files_of_pictures_that_rows_name_are_counted(tmp_path):
+    rows = json.loads(listing(tmp_path, "captions", file("a.json", 100)).read_text())
+    pictures = json.loads(listing(tmp_path, "captions@pictures", file("a.zip", 100)).read_text())
+    alone = plan.plan_converted("captions", rows, tmp_path / "data", tmp_path / "raw")
+    both = plan.plan_converted("captions", rows, tmp_path / "data", tmp_path / "raw", pictures)
+    size = pictures["files"][0]["bytes"] / 1e9
+    assert both["to fetch GB"] - alone["to fetch GB"] == pytest.approx(size)
+    assert both["disk at the peak GB"] - alone["disk at the peak GB"] == pytest.approx(2 * size)
+
+
 def test_rows_that_nothing_tells_are_one_line(tmp_path):
     with pytest.raises(plan.program.UserError, match=r"some/lines: .*plan\.rows"):
         plan.count_questions(
