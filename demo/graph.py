@@ -17,14 +17,14 @@ from prep.runtime.program import UserError, parser, run
 from prep.storage.atomic import atomic_write
 
 COLOURS = {
-    "where data comes from": ("#cfe2f3", "resolve_revision list_shards fetch_shard"),
+    "where data comes from": ("#cfe2f3", "resolve_revision list_shards fetch_shard fetch_pictures"),
     "stages 1 and 2": (
         "#d9ead3",
         "convert_llava convert_messages convert_caption convert_qa convert_ocr"
         " gather_parts assemble_artifact",
     ),
     "stage 3, text": ("#fff2cc", "read_questions batch_questions answer_text judge_text render_text"),
-    "stage 3, pictures": ("#f9cb9c", "sample_images answer_image judge_image select_image"),
+    "stage 3, pictures": ("#f9cb9c", "sample_images sample_questions answer_image judge_image select_image"),
     "published": (
         "#d9d2e9",
         "manifest_artifact publish_registration publish_manifest publish_card read_pages publish_report"
