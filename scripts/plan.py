@@ -127,7 +127,9 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
 def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
     """How many rows of an artifact are sampled: those that were, else as many as there may be."""
     summary = folder / f"{name}.json"
-    return read_json(summary)["files"]["samples"]["rows"] if summary.is_file() else min(filter(None, [rows, most]))
+    if summary.is_file():
+        return read_json(summary)["files"]["samples"]["rows"]
+    return most if rows is None else min(rows, most)
 
 
 def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
