@@ -26,6 +26,7 @@ include: "rules/convert.smk"
 include: "rules/servers.smk"
 include: "rules/text.smk"
 include: "rules/image.smk"
+include: "rules/teachers.smk"
 include: "rules/publish.smk"
 include: "rules/plan.smk"
 
@@ -83,8 +84,10 @@ rule shards:
 rule verdicts:
     """Every verdict of the judges: a call before `all`, which then draws and assembles only what changed."""
     input:
-        lambda wildcards: [f"work/judge_text/{batch}.json" for batch in list_text_batches()],
-        [f"work/judge_image/{batch}.json" for batch in IMAGE_BATCHES],
+        lambda wildcards: expand(
+            of_teachers("work/judge_text/{batch}.json", "text"), batch=list_text_batches()
+        ),
+        expand(of_teachers("work/judge_image/{batch}.json", "image"), batch=IMAGE_BATCHES),
 
 
 rule refresh:

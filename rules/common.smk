@@ -65,6 +65,11 @@ SERVERS = {name: ServerSettings(name, given, BASE) for name, given in config["se
 TEXT_TEACHER, TEXT_JUDGE, IMAGE_TEACHER, IMAGE_JUDGE = (
     SERVERS[task[role]] for task in (TEXT, IMAGE) for role in ("teacher", "judge")
 )
+# Teachers besides the first, by what they are asked about.
+FURTHER = {
+    what: {name: SERVERS[name] for name in list(task.get("teachers", {}))[1:]}
+    for what, task in (("text", TEXT), ("image", IMAGE))
+}
 MIRROR = sources.mirror_folder(config)
 SOURCES = sources.configured_sources(NAMES)
 # Which commit a branch or tag names is asked once for all sources of a repository, until asked anew.

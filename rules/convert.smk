@@ -152,7 +152,7 @@ rule assemble_artifact:
         runtime=grow(240),
     params:
         code=code("assemble_artifact.py"),
-        kind=lambda wildcards: ("converted" if wildcards.name in NAMES.converted else "reasoned"),
+        kind=lambda wildcards: kind_of(wildcards.name),
         notice=lambda wildcards: card.notice_of(config, wildcards.name),
         shard_bytes=config["output"]["shard_bytes"] or 0,
     shell:

@@ -122,10 +122,10 @@ rule select_image:
     """Keep what the judge passed, with the original picture and question."""
     input:
         unpack(list_samples),
-        answers=ancient("work/answer_image/{batch}.parquet"),
-        answered="work/answer_image/{batch}.json",
-        verdicts=ancient("work/judge_image/{batch}.parquet"),
-        judged="work/judge_image/{batch}.json",
+        answers=ancient(of_teachers("work/answer_image/{batch}.parquet", "image")),
+        answered=of_teachers("work/answer_image/{batch}.json", "image"),
+        verdicts=ancient(of_teachers("work/judge_image/{batch}.parquet", "image")),
+        judged=of_teachers("work/judge_image/{batch}.json", "image"),
     output:
         shard="work/select_image/{batch}.parquet",
         rejects="work/select_image/{batch}.rejects.parquet",
@@ -139,8 +139,10 @@ rule select_image:
         runtime=grow(60),
     params:
         code=code("select_image.py"),
-        min_score=IMAGE["min_score"],
+        settings=as_json(
+            {"min_score": IMAGE["min_score"]} | settings.selection_settings(config, "image_reasoning")
+        ),
     shell:
         "exec select_image.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --verdicts {input.verdicts:q} --min-score {params.min_score} --shard {output.shard:q}"
+        " --verdicts {input.verdicts:q} --settings {params.settings:q} --shard {output.shard:q}"
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -142,6 +142,28 @@ def other_states_of(name):
     return [f"work/assemble_artifact/{each}.json" for each in NAMES.sampled if name == "image_thinking"]
 
 
+def kind_of(name):
+    """What the rows of an artifact are: converted, reasoned, or with a column for the teacher of each."""
+    if name in NAMES.converted:
+        return "converted"
+    return "reasoned_by" if "teachers" in config[card.TASK_OF[name]] else "reasoned"
+
+
+def list_questions(wildcards):
+    """The questions of a batch of texts."""
+    stem = f"work/batch_questions/{wildcards.batch}"
+    return {
+        "batches": ancient("work/batch_questions"),
+        "questions": ancient(f"{stem}.parquet"),
+        "batch_summary": f"{stem}.json",
+    }
+
+
+def of_teachers(stem, what):
+    """A batch's file `stem` of each teacher: that of the first has no name in it."""
+    return [stem, *(stem.replace("{batch}", f"{{batch}}.{name}") for name in FURTHER[what])]
+
+
 def write_missing_manifests():
     """Give each artifact that was built as a target alone its manifest, and register all artifacts."""
     lacking = [name for name in NAMES.artifacts if manifests.lacks_manifest(name, NAMES.path_of(name))]

@@ -139,10 +139,10 @@ rule render_text:
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),
         batch_summary="work/batch_questions/{batch}.json",
-        answers=ancient("work/answer_text/{batch}.parquet"),
-        answered="work/answer_text/{batch}.json",
-        verdicts=ancient("work/judge_text/{batch}.parquet"),
-        judged="work/judge_text/{batch}.json",
+        answers=ancient(of_teachers("work/answer_text/{batch}.parquet", "text")),
+        answered=of_teachers("work/answer_text/{batch}.json", "text"),
+        verdicts=ancient(of_teachers("work/judge_text/{batch}.parquet", "text")),
+        judged=of_teachers("work/judge_text/{batch}.json", "text"),
     output:
         shard="work/render_text/{batch}.parquet",
         rejects="work/render_text/{batch}.rejects.parquet",
@@ -157,7 +157,10 @@ rule render_text:
         runtime=grow(120),
     params:
         code=code("render_text.py"),
-        settings=as_json({"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}),
+        settings=as_json(
+            {"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}
+            | settings.selection_settings(config, "text_reasoning")
+        ),
         fonts=settings.fonts_sha256(config),
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"

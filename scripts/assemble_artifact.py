@@ -17,13 +17,13 @@ from prep.runtime import process_pool, program
 from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json
-from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.schema import KEPT, REASONED, REASONED_BY, REJECTS, TRAINING
 from prep.storage.shards import RowWriter, open_artifact
 from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
 
-SCHEMAS = {"converted": TRAINING, "reasoned": REASONED}
+SCHEMAS = {"converted": TRAINING, "reasoned": REASONED, "reasoned_by": REASONED_BY}
 
 
 def read_part(path: Path, part: dict, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

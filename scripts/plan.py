@@ -5,6 +5,7 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -132,31 +133,47 @@ def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
     return most if rows is None else min(rows, most)
 
 
-def count_requests(about: dict, texts: int, plain: int, seen: int) -> list[dict]:
-    """What is to be asked in all, by server and kind. The judge sees every answer, at most."""
-    text, image = about["text"], about["image"]
-    thinking, plain = texts * text["samples"], plain * text["samples"]
-    seen *= image["samples"]
-    return [
-        {"what": "text", "kind": "thinking", "server": text["teacher"], "requests": thinking},
-        {"what": "text", "kind": "no_thinking", "server": text["teacher"], "requests": plain},
-        {"what": "text", "kind": "judge", "server": text["judge"], "requests": thinking + plain},
-        {"what": "image", "kind": "thinking", "server": image["teacher"], "requests": seen},
-        {"what": "image", "kind": "judge", "server": image["judge"], "requests": seen},
-    ]
+def list_teachers(asked: dict) -> list[str]:
+    """The servers of a task's teachers, in order."""
+    return list(asked.get("teachers") or [asked["teacher"]])
+
+
+def count_requests(about: dict, texts: int, plain: int, seen: int) -> Iterator[list[dict]]:
+    """What is to be asked for each teacher, by server and kind. The judge sees every answer, at most."""
+    due = {"text": {"thinking": texts, "no_thinking": plain}, "image": {"thinking": seen}}
+    for what, kinds in due.items():
+        asked = about[what]
+        teachers = list_teachers(asked)
+        parts = len(teachers) if asked.get("mix") == "hash" else 1
+        counts = {kind: math.ceil(count / parts) * asked["samples"] for kind, count in kinds.items()}
+        for teacher in teachers:
+            lines = [(kind, teacher, count) for kind, count in counts.items()]
+            lines.append(("judge", asked["judge"], sum(counts.values())))
+            yield [
+                {"what": what, "kind": kind, "server": server, "requests": count}
+                for kind, server, count in lines
+            ]
+
+
+def find_settings(line: dict, about: dict) -> dict:
+    """What the requests of a line are asked with: the settings of its teacher, or of the task's judge."""
+    given = about[line["what"]]
+    return given if line["kind"] == "judge" else given | given.get("teachers", {}).get(line["server"], {})
 
 
 def describe_added(line: dict, about: dict) -> dict:
     """What the configuration adds to the requests of a line of `count_requests`."""
     what, kind = line["what"], line["kind"]
-    return request.describe_added(about[what]["request"][kind], USUAL_SUFFIXES.get((what, kind), ""))
+    given = find_settings(line, about)["request"][kind]
+    return request.describe_added(given, USUAL_SUFFIXES.get((what, kind), ""))
 
 
 def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, int]:
     """The tokens of each row that a line's journal holds."""
     what, kind = line["what"], line["kind"]
     template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
-    model, sampling = about["models"][line["server"]], about[what]["sampling"][kind]
+    model = about["models"][line["server"]]
+    sampling = find_settings(line, about)["sampling"][kind]
     asked = request.request_kind(kind, model, sampling, template, describe_added(line, about))
     rows = journals[line["server"]].get(_encode_kind(asked), {})
     of_picture = what == "image"
@@ -164,14 +181,14 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
 
-def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:
+def find_settled_rows(folder: Path, paid: set[str], files: str = "*.parquet") -> dict[str, bool]:
     """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
 
     A batch counts where the journal holds each row of it that was not rejected, and one at least where all
     were: else it is of requests that are made in another way now.
     """
     found: dict[str, bool] = {}
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob(files)):
         table = pq.read_table(path, columns=["id", "reason"]).to_pydict()
         rows = {id_: reason is None for id_, reason in zip(table["id"], table["reason"], strict=True)}
         kept = {id_ for id_, good in rows.items() if good}
@@ -181,18 +198,20 @@ def find_settled_rows(folder: Path, paid: set[str]) -> dict[str, bool]:
 
 
 def settle_lines(
-    lines: list[dict], about: dict, journals: dict[str, Held], work: Path
+    groups: Iterable[list[dict]], about: dict, journals: dict[str, Held], work: Path
 ) -> Iterator[tuple[dict, dict[str, int]]]:
     """Each line, corrected by finished batches, with the tokens of each row that its journal holds.
 
     Rejected rows are not asked again (`failed`), and the judge is asked only about answers that have a text.
     A verdict counts while its answer does.
     """
-    for what in ("text", "image"):
-        *asked, judged = (line for line in lines if line["what"] == what)
+    for *asked, judged in groups:
+        what, teacher = judged["what"], asked[0]["server"]
+        is_first = teacher == list_teachers(about[what])[0]
+        files = f"{'[0-9]' * 5}.parquet" if is_first else f"*.{teacher}.parquet"
         paid = [find_paid_rows(line, about, journals) for line in asked]
         answered = set().union(*paid)
-        answers = find_settled_rows(work / f"answer_{what}", answered)
+        answers = find_settled_rows(work / f"answer_{what}", answered, files)
         due = sum(answers.values())
         for line, rows in zip(asked, paid, strict=True):
             ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
@@ -200,7 +219,7 @@ def settle_lines(
             yield line | {"failed": len(ids - rows.keys())}, rows
         rows = find_paid_rows(judged, about, journals)
         rows = {id_: rows[id_] for id_ in rows.keys() & answered}
-        verdicts = find_settled_rows(work / f"judge_{what}", rows.keys())
+        verdicts = find_settled_rows(work / f"judge_{what}", rows.keys(), files)
         yield judged | {"requests": due, "failed": len(verdicts.keys() - rows.keys())}, rows
 
 
@@ -270,17 +289,16 @@ def main() -> None:
     for name in about.get("pictured", []):
         listed = count_source_rows(listings[name], about["rates"]["rows"])
         seen += count_pictures(name, listed, work / "sample_questions", most)
-    requests = count_requests(about, texts, plain, seen)
-    drawn = sum(line["requests"] for line in requests if line["what"] == "text" and line["kind"] != "judge")
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     if about["questions"]:
-        artifacts.append(plan_reasoned("text2image", drawn // about["text"]["samples"], of_text, data))
+        artifacts.append(plan_reasoned("text2image", texts + plain, of_text, data))
     if about["sampled"] or about.get("pictured"):
         artifacts.append(plan_reasoned("image_thinking", seen, of_picture, data))
     journals = {
         server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]
     }
-    settled = settle_lines(requests, about, journals, work)
+    groups = list(count_requests(about, texts, plain, seen))
+    settled = settle_lines(groups, about, journals, work)
     lines = [estimate_costs(line, about, rows) for line, rows in settled]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(format_table("Artifacts, before any row is rejected", artifacts, "in all", sizes))
@@ -290,7 +308,7 @@ def main() -> None:
     print(
         format_table("Requests; of the journal, what was asked in this way", lines, "in all", costs), end=""
     )
-    for line in requests:
+    for line in chain.from_iterable(groups):
         if added := describe_added(line, about):
             print(f"{line['what']} {line['kind']} carries besides: {json.dumps(added, ensure_ascii=False)}")
 

@@ -23,7 +23,7 @@ from prep.runtime import program
 from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256, write_text
-from prep.storage.schema import REASONED, REJECTS, TRAINING
+from prep.storage.schema import REASONED, REASONED_BY, REJECTS, TRAINING
 
 log = logging.getLogger(__name__)
 
@@ -174,17 +174,19 @@ def check_rows(files: list[Path], manifest: dict, seed: int, faults: Checks) -> 
 def verify(root: Path, manifest: dict, seed: int, shard_bytes: int) -> Checks:
     """All checks of an artifact, each with the faults that it found."""
     path, name = root / manifest["file"], manifest["name"]
-    schema = REASONED if name in ("text2image", "image_thinking") else TRAINING
+    reasoned = name in ("text2image", "image_thinking")
     faults: Checks = {"files": list(check_files(root, manifest))}
     faults["counts"] = list(check_counts(root / "data" / "rejects" / f"{name}.parquet", manifest))
     files = parquet.list_files(path)
     try:
+        teachers = reasoned and any("teacher" in pq.read_schema(file).names for file in files)
+        schema = (REASONED_BY if teachers else REASONED) if reasoned else TRAINING
         faults["schema"] = list(check_schema(files, schema))
         if shard_bytes:
             faults["sizes of files"] = list(check_sizes(files, shard_bytes))
         if not faults["schema"]:
             names = ["rows", "ids", "messages", "pictures", "decoded pictures"]
-            faults |= {each: [] for each in [*names, *["mode and score"] * (schema is REASONED)]}
+            faults |= {each: [] for each in [*names, *["mode and score"] * reasoned]}
             check_rows(files, manifest, seed, faults)
     except Exception as error:  # whatever a reader of a broken file meets is a finding, not a bug
         faults["read with datasets"] = [f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"]

@@ -1,10 +1,12 @@
 """What the dataset card says that no manifest does: licences, teachers, and a notice of small models."""
 
 import json
+from itertools import chain
 from typing import Any
 
 from workflow_lib.config import ROLES
 from workflow_lib.names import Names
+from workflow_lib.teachers import teachers_of
 
 # Licences of sources of questions as their own cards name them; others stand in their entries.
 LICENCES = {"tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"}}
@@ -12,15 +14,18 @@ TASK_OF = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}
 """The config key of each artifact that servers help to make."""
 
 
-def servers_of(config: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
-    """The servers that help to make an artifact, by role."""
+def servers_of(config: dict[str, Any], name: str) -> dict[str, list[dict[str, Any]]]:
+    """The servers that help to make an artifact, by role: a judge, and one teacher or several."""
     task = TASK_OF.get(name)
-    return {role: config["servers"][config[task][role]] for role in ROLES} if task else {}
+    if not task:
+        return {}
+    names = {"teacher": list(teachers_of(config, task)), "judge": [config[task]["judge"]]}
+    return {role: [config["servers"][each] for each in names[role]] for role in ROLES}
 
 
 def notice_of(config: dict[str, Any], name: str) -> str:
     """What a file that an embedded model helped to make must say; empty when there was none."""
-    used = servers_of(config, name).values()
+    used = chain.from_iterable(servers_of(config, name).values())
     small = sorted({server["model"] for server in used if server["mode"] == "embedded"})
     if not small:
         return ""
@@ -34,6 +39,18 @@ def describe_requests(given: dict[str, dict[str, Any]]) -> str:
     """What requests carry besides a question, by kind; empty where they carry nothing."""
     kinds = {kind: {key: value for key, value in about.items() if value} for kind, about in given.items()}
     return "; ".join(f"{kind} `{json.dumps(about)}`" for kind, about in kinds.items() if about)
+
+
+def describe_task_requests(config: dict[str, Any], task: str) -> str:
+    """What a task's requests carry besides a question: by teacher where there are several."""
+    if "teachers" not in config[task]:
+        return describe_requests(config[task]["request"])
+    told = {
+        config["servers"][name]["model"]: describe_requests(own["request"])
+        for name, own in config[task]["teachers"].items()
+    }
+    told["the judge"] = describe_requests({"judge": config[task]["request"]["judge"]})
+    return "; ".join(f"{who}: {what}" for who, what in told.items() if what)
 
 
 def licences_of(names: Names) -> dict[str, dict[str, str]]:
@@ -53,8 +70,11 @@ def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "licences": licences_of(names),
         "forms": {name: entry["form"] for name, entry in names.entries.items()},
         "teachers": {
-            name: {role: server["model"] for role, server in servers_of(config, name).items()}
-            | {"requests": describe_requests(config[task]["request"])}
+            name: {
+                role: "`, `".join(server["model"] for server in servers)
+                for role, servers in servers_of(config, name).items()
+            }
+            | {"requests": describe_task_requests(config, task)}
             for name, task in TASK_OF.items()
         },
     }

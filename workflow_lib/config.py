@@ -15,6 +15,7 @@ from snakemake.utils import update_config
 from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
 from workflow_lib.config_files import WrittenConfig, read_config_files
 from workflow_lib.fonts import check_families
+from workflow_lib.teachers import list_entries, resolve_teachers, teachers_of
 
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
@@ -76,9 +77,14 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     server = schema["$defs"]["server"]["properties"]
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
-    for sampling in (config[task]["sampling"] for task in TASKS):
-        for kind, given in sampling.items():
-            sampling[kind] = {name: value for name, value in given.items() if value is not None}
+    for key, task in ((key, config[key]) for key in TASKS):
+        named = [entry["server"] for entry in list_entries(task.get("teachers", []))]
+        if len(set(named)) < len(named):
+            fail(f"{key}.teachers: a server is named twice")
+        resolve_teachers(task)
+        for own in (task, *task.get("teachers", {}).values()):
+            for kind, given in own["sampling"].items():
+                own["sampling"][kind] = {name: value for name, value in given.items() if value is not None}
 
 
 def is_integer(value: Any) -> bool:
@@ -155,7 +161,10 @@ def check_choices(config: dict[str, Any]) -> None:
         for role in ROLES:
             if config[task][role] not in servers:
                 fail(f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(servers)})")
-        check_form(f"{task}.form", config[task]["form"])
+        for name, own in teachers_of(config, task).items():
+            if name not in servers:
+                fail(f"{task}.teachers: no server {name!r} under servers ({', '.join(servers)})")
+            check_form(f"{task}.form", own["form"])
     if endpoint := config["hub"]["endpoint"]:
         check_url("hub.endpoint", endpoint, "HF_TOKEN")
     if config["render"]["min_font_px"] > config["render"]["max_font_px"]:

@@ -12,6 +12,7 @@ from workflow_lib.config import ROLES, TASKS, fail
 from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
+from workflow_lib.teachers import teachers_of
 
 CONTENT_KEYS = (
     *("images", "on_bad_shard"),
@@ -59,15 +60,25 @@ def content_sha256(config: dict[str, Any]) -> str:
         content[task] = {key: value for key, value in config[task].items() if key not in LIMIT_KEYS}
         content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
         content[task]["judge_prompt"] = prompt_text(config, task)
+        if "teachers" in config[task]:
+            models = {name: config["servers"][name] for name in config[task]["teachers"]}
+            content[task]["models"] = {
+                name: [server["model"], server["max_model_len"]] for name, server in models.items()
+            }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, Any]:
+def request_settings(
+    config: dict[str, Any], task: str, role: str, teacher: str | None = None
+) -> dict[str, Any]:
     """What decides the answers of a task's teacher, or the verdicts of its judge.
 
-    The text of the judge's prompt is in a file, for short commands.
+    The text of the judge's prompt is in a file, for short commands. Of several teachers it is the first, or
+    the one named; where they share the questions, each has a part.
     """
-    given, server = config[task], config["servers"][config[task][role]]
+    given = config[task]
+    teacher = teacher or given["teacher"]
+    server = config["servers"][given["judge"] if role == "judge" else teacher]
     shared = {
         "model": server["model"],
         "max_model_len": server["max_model_len"],
@@ -79,9 +90,27 @@ def request_settings(config: dict[str, Any], task: str, role: str) -> dict[str, 
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
         return shared | {"sampling": sampling, "request": request, "prompt_sha256": prompt}
-    own = {key: given[key] for key in ("samples", "no_think_share", "form") if key in given}
-    own["request"] = {mode: values for mode, values in given["request"].items() if mode != "judge"}
-    return shared | own | {mode: values for mode, values in given["sampling"].items() if mode != "judge"}
+    teachers = teachers_of(config, task)
+    own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
+    own["form"] = teachers[teacher]["form"]
+    by_mode = {
+        key: {mode: values for mode, values in teachers[teacher][key].items() if mode != "judge"}
+        for key in ("request", "sampling")
+    }
+    part = [list(teachers).index(teacher), len(teachers)]
+    shares = {"part": part} if given.get("mix") == "hash" else {}
+    return shared | own | {"request": by_mode["request"]} | by_mode["sampling"] | shares
+
+
+def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
+    """What tells the answers of several teachers apart; nothing where there is one.
+
+    Where each is asked every question, samples are numbered on from one teacher to the next.
+    """
+    given = config[task]
+    if "teachers" not in given:
+        return {}
+    return {"teachers": list(given["teachers"]), "samples": given["samples"] if given["mix"] == "all" else 0}
 
 
 def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
@@ -151,32 +180,36 @@ def write_settings(
 
 def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """The samplings that a server is asked with, by config key (`text_reasoning.sampling.thinking`)."""
-    return {
-        f"{task}.sampling.{kind}": values
-        for task in TASKS
-        for kind, values in config[task]["sampling"].items()
-        if config[task]["judge" if kind == "judge" else "teacher"] == server
-    }
+    return by_key(config, server, "sampling")
 
 
 def requests_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """What requests of a server carry besides, by the keys of `samplings_of`."""
-    return {
-        key: config[key.partition(".")[0]]["request"][key.rpartition(".")[2]]
-        for key in samplings_of(config, server)
-    }
+    return by_key(config, server, "request")
+
+
+def by_key(config: dict[str, Any], server: str, what: str) -> dict[str, Any]:
+    """What a server is asked with (`sampling` or `request`), by the config key of the kind's sampling."""
+    found = {}
+    for task in TASKS:
+        own = teachers_of(config, task).get(server, {what: {}})[what]
+        kinds = {kind: values for kind, values in own.items() if kind != "judge"}
+        if config[task]["judge"] == server:
+            kinds["judge"] = config[task][what]["judge"]
+        found |= {f"{task}.sampling.{kind}": values for kind, values in kinds.items()}
+    return found
 
 
 def teaching_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """The tasks that a server is the teacher of: its answers' form, and when they are a misfit."""
     return {
         task: {
-            "form": config[task]["form"],
+            "form": own["form"],
             "max_malformed_share": config[task]["max_malformed_share"],
             "kinds": ["thinking", *(["no_thinking"] if config[task].get("no_think_share") else [])],
         }
         for task in TASKS
-        if config[task]["teacher"] == server
+        if (own := teachers_of(config, task).get(server))
     }
 
 
@@ -187,7 +220,10 @@ def forms_of(config: dict[str, Any], server: str) -> dict[str, Any]:
 
 def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     """What is built and asked, and what is assumed of it, as the plan takes it."""
-    text, image = (config[task] | {"prompt": prompt_text(config, task)} for task in TASKS)
+    text, image = (
+        config[task] | {"prompt": prompt_text(config, task), "teachers": teachers_of(config, task)}
+        for task in TASKS
+    )
     return {
         "converted": names.converted,
         "sampled": names.sampled,

@@ -63,6 +63,10 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
         "--request", type=json.loads, required=True, help="JSON: system, extra, suffix, by mode"
     )
     parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
+    # Only where several teachers share the questions.
+    parser.add_argument(
+        "--part", type=int, nargs=2, default=(0, 1), help="the part that is asked, of how many"
+    )
     parser.add_argument("--answers", type=Path, required=True, help="out: an answer or a reason for each")
 
 
@@ -87,10 +91,20 @@ def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
 
 
 def list_answer_tasks(
-    questions: Iterable[Question], seed: int, no_think_share: float, samples: int
+    questions: Iterable[Question],
+    seed: int,
+    no_think_share: float,
+    samples: int,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[AnswerTask]:
-    """Each question with its modes and samples, in order: all are asked thinking, a share also without."""
+    """Each question with its modes and samples, in order: all are asked thinking, a share also without.
+
+    Of several teachers that share the questions, each asks those of its `part` (its number, of how many).
+    """
+    number, parts = part
     for asked in questions:
+        if seeding.choose_part(seed, asked.id, parts) != number:
+            continue
         modes = ["thinking"]
         if seeding.is_chosen(seed, asked.id, no_think_share):
             modes.append("no_thinking")
@@ -136,7 +150,7 @@ def write_answers(
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
-        for due in list_answer_tasks(questions, args.seed, no_think_share, args.samples):
+        for due in list_answer_tasks(questions, args.seed, no_think_share, args.samples, args.part):
             request = build_answer_request(due, sampling, args.seed, args.request)
             if template_tokens(due.question.text):
                 broken[request.id] = due.question.text

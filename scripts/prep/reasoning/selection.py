@@ -1,17 +1,19 @@
 """Selection of a batch of stage 3: judged answers become training rows or rejects."""
 
 import argparse
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from prep.reasoning import verdict
-from prep.records import question
+from prep.records import ids, question
 from prep.records.question import Question
 from prep.records.reason import Rejection
 from prep.records.template_tokens import with_note
 from prep.storage import parquet
-from prep.storage.schema import REASONED
+from prep.storage.schema import REASONED, REASONED_BY
 from prep.storage.summary import SplitRows, write_part, write_summary
 
 
@@ -28,8 +30,13 @@ class JudgedAnswer:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of every program that selects."""
     parser.add_argument("--questions", type=Path, nargs="+", required=True)
-    parser.add_argument("--answers", type=Path, required=True)
-    parser.add_argument("--verdicts", type=Path, required=True)
+    parser.add_argument("--answers", type=Path, nargs="+", required=True, help="of each teacher")
+    parser.add_argument("--verdicts", type=Path, nargs="+", required=True, help="of each teacher's answers")
+    # Only where there are several teachers.
+    parser.add_argument("--teachers", nargs="+", default=[], help="the names of several, in order")
+    parser.add_argument(
+        "--samples", type=int, default=0, help="of each teacher before the next is numbered on"
+    )
     parser.add_argument("--min-score", type=int, required=True)
     parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
@@ -39,11 +46,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
-    answers = parquet.read_rows(args.answers, looked_at)
-    found = verdict.select_answers(answers, parquet.read_rows(args.verdicts), args.min_score)
+    answers = merge_teachers(args, args.answers, looked_at)
+    verdicts = chain.from_iterable(number_on(args, args.verdicts))
+    found = verdict.select_answers(answers, verdicts, args.min_score)
     questions = question.read_questions(args.questions)
-    for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
+    for asked, answer in question.join_answers(questions, merge_teachers(args, args.answers)):
         yield JudgedAnswer(asked, answer, *found[answer["id"]])
+
+
+def merge_teachers(
+    args: argparse.Namespace, paths: list[Path], columns: list[str] | None = None
+) -> Iterator[dict]:
+    """The answers of a batch in the order of its questions; of a question, in the order of the teachers."""
+    streams = number_on(args, paths, columns)
+    if len(streams) == 1:
+        return streams[0]
+    asked = (row["id"] for path in args.questions for row in parquet.read_rows(path, ["id"]))
+    place = {id_: number for number, id_ in enumerate(asked)}
+    return heapq.merge(*streams, key=lambda answer: place[answer["question_id"]])
+
+
+def number_on(
+    args: argparse.Namespace, paths: list[Path], columns: list[str] | None = None
+) -> list[Iterator[dict]]:
+    """The rows of each teacher's file; samples are numbered on from one teacher to the next.
+
+    So ids stay unique, and of equally good answers the first teacher's is kept.
+    """
+    files = [parquet.read_rows(path, columns) for path in paths]
+    if not args.teachers:
+        return files
+    named = enumerate(zip(args.teachers, files, strict=True))
+    return [number_rows(rows, number * args.samples, teacher) for number, (teacher, rows) in named]
+
+
+def number_rows(rows: Iterable[dict], before: int, teacher: str) -> Iterator[dict]:
+    """Answers or verdicts of a teacher, before whose samples there are so many others."""
+    for row in rows:
+        parts = ids.parse_answer_id(row["id"])
+        sample = parts.sample + before
+        changes = {"id": ids.answer_id(parts.question_id, parts.mode, sample), "teacher": teacher}
+        yield row | changes | ({"sample": sample} if "sample" in row else {})
 
 
 def write_selection(
@@ -56,7 +99,8 @@ def write_selection(
             kept = [row for _, row in batch if isinstance(row, dict)]
             yield kept, [build_reject(judged, row) for judged, row in batch if not isinstance(row, dict)]
 
-    keep, drop = write_part(args.shard, REASONED, args.rejects, split())
+    schema = REASONED_BY if args.teachers else REASONED
+    keep, drop = write_part(args.shard, schema, args.rejects, split())
     write_summary(args.summary, {"shard": keep, "rejects": drop}, sources={}, raw=None)
 
 
@@ -74,7 +118,7 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "source": asked.source,
         "mode": answer["mode"],
         "score": judged.score,
-    }
+    } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 
 def build_reject(judged: JudgedAnswer, rejection: Rejection) -> dict:

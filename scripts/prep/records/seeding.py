@@ -16,6 +16,11 @@ def is_chosen(seed: int, name: str, share: float) -> bool:
     return hash_names(seed, "share", name) < share * 2**64
 
 
+def choose_part(seed: int, name: str, parts: int) -> int:
+    """The part (from 0) that a name is in, of so many of about the same size."""
+    return hash_names(seed, "part", name) % parts
+
+
 def sample_rows(
     seed: int, purpose: str, rows: Iterable[tuple[int, str]], count: int
 ) -> list[tuple[int, str]]:

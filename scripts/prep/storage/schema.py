@@ -45,10 +45,13 @@ TRAINING = _with_features(pa.schema(_TRAINING))
 KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
 """A row that is kept of a raw shard, by its number there, where its picture still is."""
 
-REASONED = _with_features(
-    pa.schema([*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())])
-)
+_REASONED = [*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())]
+
+REASONED = _with_features(pa.schema(_REASONED))
 """A row of the artifacts that teachers answered (stage 3)."""
+
+REASONED_BY = _with_features(pa.schema([*_REASONED, ("teacher", pa.string())]))
+"""The same where a task has several teachers: by the name of the server that answered."""
 
 REJECTS = pa.schema(
     [
