@@ -5,6 +5,7 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Iterator
+from glob import escape
 from itertools import chain
 from pathlib import Path
 
@@ -168,6 +169,16 @@ def describe_added(line: dict, about: dict) -> dict:
     return request.describe_added(given, USUAL_SUFFIXES.get((what, kind), ""))
 
 
+def say_added(line: dict, about: dict) -> str:
+    """A line of text that says what requests carry besides, and of which teacher where there are several."""
+    if not (added := describe_added(line, about)):
+        return ""
+    several = line["kind"] != "judge" and len(list_teachers(about[line["what"]])) > 1
+    who = f" ({line['server']})" if several else ""
+    said = json.dumps(added, ensure_ascii=False)
+    return f"{line['what']} {line['kind']}{who} carries besides: {said}\n"
+
+
 def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, int]:
     """The tokens of each row that a line's journal holds."""
     what, kind = line["what"], line["kind"]
@@ -208,7 +219,7 @@ def settle_lines(
     for *asked, judged in groups:
         what, teacher = judged["what"], asked[0]["server"]
         is_first = teacher == list_teachers(about[what])[0]
-        files = f"{'[0-9]' * 5}.parquet" if is_first else f"*.{teacher}.parquet"
+        files = f"{'[0-9]' * 5}{'' if is_first else f'.{escape(teacher)}'}.parquet"
         paid = [find_paid_rows(line, about, journals) for line in asked]
         answered = set().union(*paid)
         answers = find_settled_rows(work / f"answer_{what}", answered, files)
@@ -308,9 +319,8 @@ def main() -> None:
     print(
         format_table("Requests; of the journal, what was asked in this way", lines, "in all", costs), end=""
     )
-    for line in chain.from_iterable(groups):
-        if added := describe_added(line, about):
-            print(f"{line['what']} {line['kind']} carries besides: {json.dumps(added, ensure_ascii=False)}")
+    for said in dict.fromkeys(say_added(line, about) for line in chain.from_iterable(groups)):
+        print(said, end="")
 
 
 if __name__ == "__main__":

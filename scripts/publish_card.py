@@ -93,7 +93,7 @@ def build_card(manifest: dict, about: dict) -> str:
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
     `licence` and `note`; `forms` of converted artifacts; `teachers` by artifact, each with the models
-    `teacher` and `judge`.
+    `teacher` and `judge`, and `several` where there are several teachers.
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]

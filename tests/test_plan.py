@@ -133,6 +133,26 @@ def test_what_requests_carry_besides_is_told(tmp_path):
     ]
 
 
+def test_each_of_several_teachers_is_asked_and_judged(tmp_path):
+    text = about()["text"]
+    own = {key: text[key] for key in ("sampling", "request")}
+    several = {"text": text | {"teachers": {"qwen3": own, "glm41v": own}}}
+    _, requests = planned(tmp_path, **several)
+    asked = [line for line in requests if line[0] == "text"]
+    assert [line[:4] for line in asked] == [
+        [*("text", kind, server), count]
+        for teacher in ("qwen3", "glm41v")
+        for kind, server, count in (
+            ("thinking", teacher, "100"),
+            ("no_thinking", teacher, "50"),
+            ("judge", "qwen3", "150"),
+        )
+    ]
+    several["text"]["mix"] = "hash"
+    _, requests = planned(tmp_path, **several)
+    assert [line[3] for line in requests if line[0] == "text"] == ["50", "26", "76"] * 2
+
+
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, as is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]

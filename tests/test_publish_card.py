@@ -80,6 +80,16 @@ def test_the_header_names_every_artifact_that_has_rows() -> None:
     ]
 
 
+def test_the_column_of_several_teachers_is_described_where_it_is_there() -> None:
+    one = publish_card.build_card(EVERY, about())
+    teachers = about()["teachers"]
+    teachers["text2image"] = teachers["text2image"] | {"teacher": "A`, `B", "several": True}
+    several = publish_card.build_card(EVERY, about(teachers=teachers))
+    assert "| `teacher` |" not in one
+    assert "| `teacher` | string |" in several
+    assert "answered by `A`, `B` in" in several
+
+
 def test_datasets_loads_an_artifact_by_the_cards_header(tmp_path: Path) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (30, 20), "red").save(picture, "PNG")

@@ -122,7 +122,7 @@ def test_what_an_entry_leaves_out_is_the_tasks() -> None:
     resolve_teachers(task)
     assert task["teacher"] == "second"
     assert task["form"] == "close_only"
-    assert task["sampling"] == {"thinking": {"temperature": 1.0, "top_k": 20}, "judge": {"temperature": 0}}
+    assert task["sampling"] == {"thinking": {"temperature": 1.0}, "judge": {"temperature": 0}}
     assert task["teachers"]["a"] == {
         "form": "auto",
         "sampling": {"thinking": {"temperature": 0.6, "top_k": 20}},

@@ -61,6 +61,18 @@ BAD_CONFIGS = {
     ),
     "seed": ({"seed": "42"}, "seed: .*'42'"),
     "teacher": ({"text_reasoning": {"teacher": "gpt"}}, "text_reasoning.teacher: no server 'gpt'"),
+    "teachers": (
+        {"text_reasoning": {"teachers": ["qwen3", "gpt"]}},
+        "text_reasoning.teachers: no server 'gpt'",
+    ),
+    "teachers' modes": (
+        {"image_reasoning": {"teachers": [{"server": "glm41v", "sampling": {"no_thinking": {}}}]}},
+        "image_reasoning.teachers: image_reasoning has no mode no_thinking",
+    ),
+    "twice a teacher": (
+        {"text_reasoning": {"teachers": ["qwen3", {"server": "qwen3"}]}},
+        "text_reasoning.teachers: a server is named twice",
+    ),
     "mode": ({"servers": {"qwen3": {"mode": "local"}}}, "servers.qwen3.mode"),
     "mirror": ({"hub": {"mirror": "/no/such/folder"}}, "hub.mirror: no folder /no/such/folder"),
     "judge_prompt": ({"text_reasoning": {"judge_prompt": "no.md"}}, "text_reasoning.judge_prompt: no file"),

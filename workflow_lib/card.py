@@ -75,6 +75,7 @@ def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
                 for role, servers in servers_of(config, name).items()
             }
             | {"requests": describe_task_requests(config, task)}
+            | ({"several": True} if "teachers" in config[task] else {})
             for name, task in TASK_OF.items()
         },
     }

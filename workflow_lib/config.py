@@ -15,7 +15,7 @@ from snakemake.utils import update_config
 from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
 from workflow_lib.config_files import WrittenConfig, read_config_files
 from workflow_lib.fonts import check_families
-from workflow_lib.teachers import list_entries, resolve_teachers, teachers_of
+from workflow_lib.teachers import OWN_KEYS, list_entries, resolve_teachers, teachers_of
 
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
@@ -78,9 +78,12 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
     for key, task in ((key, config[key]) for key in TASKS):
-        named = [entry["server"] for entry in list_entries(task.get("teachers", []))]
-        if len(set(named)) < len(named):
+        entries = list_entries(task.get("teachers", []))
+        if len({entry["server"] for entry in entries}) < len(entries):
             fail(f"{key}.teachers: a server is named twice")
+        for kind in (kind for entry in entries for own in OWN_KEYS[1:] for kind in entry.get(own, {})):
+            if kind not in task["sampling"]:
+                fail(f"{key}.teachers: {key} has no mode {kind}")
         resolve_teachers(task)
         for own in (task, *task.get("teachers", {}).values()):
             for kind, given in own["sampling"].items():

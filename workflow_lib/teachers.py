@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from snakemake.utils import update_config
-
 OWN_KEYS = ("form", "sampling", "request")
-"""What an entry of `teachers` may say for itself; the task's own is what it leaves out."""
+"""What an entry of `teachers` may say for itself, the latter two by mode; else the task's own stands."""
 
 
 def resolve_teachers(task: dict[str, Any]) -> None:
@@ -35,11 +33,11 @@ def list_entries(listed: list[str | dict[str, Any]]) -> list[dict[str, Any]]:
 
 def own_settings(task: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     """The form, and by mode the sampling and what requests carry, of an entry of `teachers`."""
-    own: dict[str, Any] = {"form": entry.get("form", task["form"])}
-    for key in ("sampling", "request"):
-        own[key] = {kind: dict(values) for kind, values in task[key].items() if kind != "judge"}
-        update_config(own[key], entry.get(key, {}))
-    return own
+    by_mode = {
+        key: {kind: values for kind, values in task[key].items() if kind != "judge"} | entry.get(key, {})
+        for key in ("sampling", "request")
+    }
+    return {"form": entry.get("form", task["form"])} | by_mode
 
 
 def teachers_of(config: dict[str, Any], task: str) -> dict[str, dict[str, Any]]:
