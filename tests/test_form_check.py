@@ -1,4 +1,4 @@
-"""A batch of a teacher whose answers are malformed stops early, and says what to set."""
+"""A batch of a teacher or a judge whose answers are malformed stops early, and says what to set."""
 
 import threading
 from collections.abc import Callable
@@ -6,12 +6,14 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 from test_answer_text import FLAGS
+from test_judge_text import judge, verdict_of
 
 from batch import Batch, question
 from fault_server import Ask, FaultServer, Reply
 from prep.inference.request import Response
 from prep.reasoning.answer_format import choose_forms
-from prep.reasoning.form_check import FormCheck
+from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
+from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from workflow import Build, config
 
@@ -20,8 +22,8 @@ TEACHES = {"text_reasoning": {"form": "think", "max_malformed_share": 0.5, "kind
 BY_HAND = tuple("think" if word == "auto" else word for word in FLAGS)
 
 
-def check(form: str = "think", max_share: float = 0.5) -> FormCheck:
-    return FormCheck("text_reasoning", form, choose_forms(form, "text_reasoning"), max_share)
+def check(form: str = "think", max_share: float = 0.5) -> AnswerCheck:
+    return AnswerCheck("text_reasoning", form, choose_forms(form, "text_reasoning"), max_share)
 
 
 def add(checked: FormCheck, *contents: str) -> None:
@@ -99,7 +101,7 @@ def test_no_more_than_twenty_are_out_until_twenty_were_read(tmp_path):
     assert sorted(server.arrivals)[20] >= sorted(server.departures)[19]
 
 
-def all_at_once(server: FaultServer, count: int) -> Callable[[Ask], Reply]:
+def all_at_once(server: FaultServer, count: int, content: str = GOOD) -> Callable[[Ask], Reply]:
     """Answers come once so many requests are out, which a trial would not allow."""
     came = threading.Event()
 
@@ -108,7 +110,7 @@ def all_at_once(server: FaultServer, count: int) -> Callable[[Ask], Reply]:
             came.set()
         return came.is_set()
 
-    return lambda _: Reply(content=GOOD, hold=come)
+    return lambda _: Reply(content=content, hold=come)
 
 
 def test_what_the_journal_holds_counts_as_read(tmp_path):
@@ -141,6 +143,66 @@ def test_a_form_that_is_set_anew_has_its_own_trial(tmp_path):
 
 
 PROBE = ("What is 2 + 3?", "Is the sky blue", "What is written in this picture?")
+
+
+def test_a_judge_without_verdicts_is_told_as_soon_as_most_of_twenty_have_none():
+    checked = VerdictCheck("text_reasoning", 0.5)
+    add(checked, verdict_of("pass", 4), *["I would say it is right."] * 10)
+    with pytest.raises(UserError) as told:
+        add(checked, "Right.")
+    example = "no verdict: 'I would say it is right.'"
+    assert str(told.value) == (
+        "text_reasoning: 11 of 12 verdicts are rejected as judge_unclear (no verdict in them), more than"
+        f" max_malformed_share (0.5) allows: {example}; {example}; {example}. text_reasoning.judge_prompt"
+        " must ask for a JSON object of verdict (pass or fail), score (1 to 5) and reason; where it does,"
+        " name another server as text_reasoning.judge; what was answered stays in the journal"
+    )
+
+
+def test_a_judge_that_thinks_until_it_is_cut_is_told_so():
+    checked, cut = VerdictCheck("image_reasoning", 0.5), Response("<think>Hm", None, "length")
+    for _ in range(10):
+        checked.add("judge", cut)
+    with pytest.raises(UserError, match=r"Give image_reasoning\.sampling\.judge more max_tokens, or switch"):
+        checked.add("judge", cut)
+
+
+def test_a_judge_that_fails_or_finds_fault_stops_nothing():
+    checked = VerdictCheck("text_reasoning", 0.5)
+    add(checked, *[verdict_of("fail", 1)] * 20)
+    for _ in range(40):
+        checked.add("judge", Response("", None, None, Reason.TRANSPORT, "gone"))
+
+
+def test_a_judge_without_verdicts_costs_at_most_twenty_requests_which_stay_paid(tmp_path):
+    with FaultServer(lambda _: Reply(content="I like it.", delay=0.05)) as server:
+        questions = [question(number) for number in range(60)]
+        batch = Batch(tmp_path, questions, server, concurrency=64, judges={"text_reasoning": 0.5})
+        done = judge(batch, ["an answer"] * 60)
+        assert done.returncode == 1
+        assert "verdicts are rejected as judge_unclear" in done.last
+        assert not (tmp_path / "v.parquet").exists()
+        paid = server.attempts.total()
+        assert paid <= 20
+        assert judge(batch, ["an answer"] * 60).returncode == 1
+        assert server.attempts.total() == paid
+        everything = Batch(tmp_path, questions, server, concurrency=64, judges={"text_reasoning": 1})
+        assert judge(everything, ["an answer"] * 60).returncode == 0
+    assert {row["reason"] for row in batch.rows("v.parquet")} == {"judge_unclear"}
+
+
+def test_no_more_than_twenty_verdicts_are_out_until_twenty_were_read(tmp_path):
+    """The batches after it start at full width."""
+    good = Reply(content=verdict_of("pass", 5))
+    with FaultServer(lambda _: good) as server:
+        questions = [question(number) for number in range(80)]
+        judges = {"text_reasoning": 0.5}
+        first = judge(Batch(tmp_path, questions, server, concurrency=64, judges=judges), ["a"] * 60)
+        assert first.returncode == 0, first.stderr
+        assert sorted(server.arrivals)[20] >= sorted(server.departures)[19]
+        server.plan = all_at_once(server, 20, good.content)
+        later = Batch(tmp_path, questions, server, concurrency=20, judges=judges)
+        assert judge(later, ["a"] * 80).returncode == 0
 
 
 def test_a_build_with_a_misfit_stops_and_no_empty_artifact_is_a_success(tmp_path):

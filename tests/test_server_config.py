@@ -9,7 +9,7 @@ from server_config import KEYS, stand_in_config
 
 
 def test_every_key_of_the_schema_that_programs_read_is_a_field() -> None:
-    added = {"name", "samplings", "max_failed_share", "requests", "teaches"}
+    added = {"name", "samplings", "max_failed_share", "requests", "teaches", "judges"}
     assert {field.name for field in fields(ServerConfig)} == KEYS.keys() - {"conda_env"} | added
 
 

@@ -166,6 +166,9 @@ def write_settings(
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
         own["requests"] = requests_of(config, name)
         own |= {"launcher": server.launcher, "teaches": teaching_of(config, name)}
+        own["judges"] = {
+            task: config[task]["max_malformed_share"] for task in TASKS if config[task]["judge"] == name
+        }
         settings[f"work/servers/{name}/server.json"] = {"name": name} | server.settings | own
     texts = {path: json.dumps(value, indent=2) + "\n" for path, value in settings.items()}
     texts |= {f"work/prompts/{task}.md": prompt_text(config, task) for task in TASKS}
@@ -186,6 +189,13 @@ def samplings_of(config: dict[str, Any], server: str) -> dict[str, Any]:
 def requests_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """What requests of a server carry besides, by the keys of `samplings_of`."""
     return by_key(config, server, "request")
+
+
+def list_asked_servers(config: dict[str, Any], names: Names) -> list[str]:
+    """The servers that a build asks: teachers and judges of the tasks that have questions."""
+    tasks = [TASK_OF[name] for name in names.reasoned]
+    asked = [server for task in tasks for server in (*teachers_of(config, task), config[task]["judge"])]
+    return [server for server in config["servers"] if server in asked]
 
 
 def by_key(config: dict[str, Any], server: str, what: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response, build_messages, describe_added
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
-from prep.reasoning.form_check import FormCheck
+from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
 from prep.records.template_tokens import template_tokens, with_note
@@ -145,8 +145,8 @@ def write_answers(
     forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
     about = read_server_config(args.server).teaches.get(task)
     share = about["max_malformed_share"] if about else 1.0
-    passed = args.journal / f"{_name_trial(task, args)}.passed"
-    early, whole = (FormCheck(task, args.form, forms, share, mark) for mark in (passed, None))
+    passed = args.journal / _name_trial(task, args.model, args.form, args.request)
+    early, whole = (AnswerCheck(task, args.form, forms, share, mark) for mark in (passed, None))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
@@ -160,7 +160,7 @@ def write_answers(
         for id_, response in send_requests(args, requests, early):
             parts = ids.parse_answer_id(id_)
             found = parse_answer(response, parts.mode, forms)
-            whole.count(parts.mode, response, found)
+            whole.count(parts.mode, response)
             text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
                 "id": id_,
@@ -174,10 +174,9 @@ def write_answers(
     write_summary(args.summary, {"rows": parquet.write_rows(args.answers, rows(), ANSWERS)})
 
 
-def _name_trial(task: str, args: argparse.Namespace) -> str:
-    """One name for the jobs of a run whose answers have one form."""
-    decides = json.dumps([args.model, args.form, args.request], sort_keys=True)
-    return f"{task}.{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
+def _name_trial(what: str, *decides: str | dict) -> str:
+    """The file that marks a passed trial: one for the jobs of a run whose answers have one form."""
+    return f"{what}.{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]}.passed"
 
 
 def write_verdicts(args: argparse.Namespace, what: str) -> None:
@@ -193,6 +192,10 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
             " this folder; start this one again"
         )
     added = describe_added(args.request, tags.USUAL_SUFFIXES.get((what, "judge"), ""))
+    task = f"{what}_reasoning"
+    share = read_server_config(args.server).judges.get(task, 1.0)
+    passed = args.journal / _name_trial(f"{task}.judge", args.model, args.prompt_sha256, args.request)
+    early, whole = (VerdictCheck(task, share, mark) for mark in (passed, None))
     constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
 
     def requests(with_pictures: bool) -> Iterator[Request]:
@@ -215,14 +218,19 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
                 added=added,
             )
 
-    rows = (verdict.build_verdict_row(id_, response) for id_, response in send_requests(args, requests))
-    write_summary(args.summary, {"rows": parquet.write_rows(args.verdicts, rows, VERDICTS)})
+    def rows() -> Iterator[dict]:
+        for id_, response in send_requests(args, requests, early):
+            whole.count("judge", response)
+            yield verdict.build_verdict_row(id_, response)
+        whole.check()
+
+    write_summary(args.summary, {"rows": parquet.write_rows(args.verdicts, rows(), VERDICTS)})
 
 
 def send_requests(
     args: argparse.Namespace,
     requests: Callable[[bool], Iterable[Request]],
-    check: FormCheck | None = None,
+    check: FormCheck,
 ) -> Iterator[tuple[str, Response]]:
     """Send what the journal does not hold; gives (id, response) in the order of `requests`.
 

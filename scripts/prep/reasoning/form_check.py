@@ -1,10 +1,11 @@
-"""Early stop of a batch whose answers are mostly malformed: a misfit costs few requests."""
+"""Early stop of a batch whose answers or verdicts are mostly malformed: a misfit costs few requests."""
 
 from collections import Counter
 from pathlib import Path
 
 from prep.inference.request import Response
 from prep.reasoning.answer_format import Form, name_form, parse_answer
+from prep.reasoning.verdict import build_verdict_row
 from prep.records.reason import Reason, Rejection
 from prep.runtime.program import UserError
 
@@ -16,11 +17,64 @@ EXAMPLES = 3
 
 
 class FormCheck:
-    """Counts answers of a task by how they are malformed; raises UserError once too many are.
+    """Counts what a server said by how it is malformed; raises UserError once too much is.
 
     That is more than `max_share` of what was read, and of TRIAL_REQUESTS at least. The file `passed` marks
     that the trial of a run was passed: the batches after the first have none.
     """
+
+    noun = "answers"
+
+    def __init__(self, task: str, max_share: float, passed: Path | None = None):
+        self._task, self._max_share, self._passed = task, max_share, passed
+        self.trial = 0 if passed and passed.exists() else TRIAL_REQUESTS
+        self.read = 0
+        self._malformed: Counter[str] = Counter()
+        self._examples: dict[str, list[tuple[Response, str, str]]] = {}
+
+    def find_fault(self, mode: str, response: Response) -> tuple[str, str] | None:
+        """How an answer is malformed, with what was found; None where it is not, or has failed."""
+        raise NotImplementedError
+
+    def advise(self, fault: str, examples: list[tuple[Response, str, str]]) -> str:
+        """What to set; examples are answers with their mode and what was found."""
+        raise NotImplementedError
+
+    def add(self, mode: str, response: Response) -> None:
+        """Read the end of a request: an answer, or a failure, which is not malformed. Raises UserError."""
+        self.count(mode, response)
+        self.check()
+        if self.read == self.trial and self._passed:
+            self._passed.touch()
+
+    def count(self, mode: str, response: Response) -> None:
+        """Count what came of an answer."""
+        self.read += 1
+        if (found := self.find_fault(mode, response)) is None:
+            return
+        fault, detail = found
+        self._malformed[fault] += 1
+        examples = self._examples.setdefault(fault, [])
+        if len(examples) < TRIAL_REQUESTS:
+            examples.append((response, mode, detail))
+
+    def check(self) -> None:
+        """Raise UserError where most answers are malformed, with examples and what to set."""
+        for fault, count in self._malformed.most_common(1):
+            if count > self._max_share * max(self.read, TRIAL_REQUESTS):
+                raise UserError(
+                    f"{self._task}: {count} of {self.read} {self.noun} are rejected as {fault}, more than"
+                    f" max_malformed_share ({self._max_share:g}) allows: {self._show_examples(fault)}."
+                    f" {self.advise(fault, self._examples[fault])}; what was answered stays in the journal"
+                )
+
+    def _show_examples(self, fault: str) -> str:
+        shown = self._examples[fault][:EXAMPLES]
+        return "; ".join(f"{detail}: {show_answer(response)}" for response, _, detail in shown)
+
+
+class AnswerCheck(FormCheck):
+    """Counts answers of a teacher that do not have its form."""
 
     def __init__(
         self,
@@ -30,49 +84,43 @@ class FormCheck:
         max_share: float,
         passed: Path | None = None,
     ):
-        self._task, self._form, self._forms, self._max_share = task, form, forms, max_share
-        self._passed = passed
-        self.trial = 0 if passed and passed.exists() else TRIAL_REQUESTS
-        self.read = 0
-        self._malformed: Counter[Reason] = Counter()
-        self._examples: dict[Reason, list[tuple[Response, str, str]]] = {}
+        super().__init__(task, max_share, passed)
+        self._form, self._forms = form, forms
 
-    def add(self, mode: str, response: Response) -> None:
-        """Read the end of a request: an answer, or a failure, which is not malformed. Raises UserError."""
-        self.count(mode, response, parse_answer(response, mode, self._forms))
-        self.check()
-        if self.read == self.trial and self._passed:
-            self._passed.touch()
+    def find_fault(self, mode: str, response: Response) -> Rejection | None:
+        found = parse_answer(response, mode, self._forms)
+        return None if isinstance(found, str) or found[0] not in FORM_REASONS else found
 
-    def count(self, mode: str, response: Response, found: str | Rejection) -> None:
-        """Count what came of an answer."""
-        self.read += 1
-        if isinstance(found, str) or found[0] not in FORM_REASONS:
-            return
-        reason, detail = found
-        self._malformed[reason] += 1
-        examples = self._examples.setdefault(reason, [])
-        if len(examples) < TRIAL_REQUESTS:
-            examples.append((response, mode, detail))
-
-    def check(self) -> None:
-        """Raise UserError where most answers are malformed, with examples and what to set."""
-        for reason, count in self._malformed.most_common(1):
-            if count > self._max_share * max(self.read, TRIAL_REQUESTS):
-                raise UserError(
-                    f"{self._task}: {count} of {self.read} answers are rejected as {reason}, more than"
-                    f" max_malformed_share ({self._max_share:g}) allows: {self._show_examples(reason)}."
-                    f" {self._advise(reason)}; what was answered stays in the journal"
-                )
-
-    def _show_examples(self, reason: Reason) -> str:
-        shown = self._examples[reason][:EXAMPLES]
-        return "; ".join(f"{detail}: {show_answer(response)}" for response, _, detail in shown)
-
-    def _advise(self, reason: Reason) -> str:
-        named = Counter(name_form(response, mode) for response, mode, _ in self._examples[reason])
+    def advise(self, fault: str, examples: list[tuple[Response, str, str]]) -> str:
+        named = Counter(name_form(response, mode) for response, mode, _ in examples)
         named.pop(None, None)
         return advise_form(self._task, self._form, next(iter(dict(named.most_common(1))), None))
+
+
+class VerdictCheck(FormCheck):
+    """Counts what a judge said that reads as no verdict."""
+
+    noun = "verdicts"
+    CUT = f"{Reason.JUDGE_UNCLEAR} (cut before the verdict)"
+    NONE = f"{Reason.JUDGE_UNCLEAR} (no verdict in them)"
+
+    def find_fault(self, mode: str, response: Response) -> tuple[str, str] | None:
+        if response.failure or build_verdict_row("", response)["reason"] is None:
+            return None
+        cut = response.finish_reason != "stop"
+        detail = f"finish_reason is {response.finish_reason}" if cut else "no verdict"
+        return (self.CUT if cut else self.NONE), detail
+
+    def advise(self, fault: str, examples: list[tuple[Response, str, str]]) -> str:
+        if fault == self.CUT:
+            return (
+                f"Give {self._task}.sampling.judge more max_tokens, or switch the judge's thinking off in"
+                f" {self._task}.request.judge (docs/teachers.md)"
+            )
+        return (
+            f"{self._task}.judge_prompt must ask for a JSON object of verdict (pass or fail), score (1 to 5)"
+            f" and reason; where it does, name another server as {self._task}.judge"
+        )
 
 
 def advise_form(task: str, form: str | dict, seen: str | None) -> str:

@@ -37,6 +37,8 @@ class ServerConfig:
     """What each kind of request carries besides (system, extra, suffix), by the same keys."""
     teaches: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The tasks that it is the teacher of: `form` and `max_malformed_share`, and the kinds that are asked."""
+    judges: dict[str, float] = field(default_factory=dict)
+    """The tasks that it is the judge of, each with its `max_malformed_share`."""
 
 
 def read_server_config(path: Path) -> ServerConfig:
