@@ -30,7 +30,7 @@ help:
 	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
 	@echo "make targets  every target by name"
-	@echo "make probe    ask every configured server anew what it can do; ARGS='--configfile my.yaml'"
+	@echo "make probe    ask every server that the config uses anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them;"
 	@echo "              ENVS=vllm-new makes one"
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"

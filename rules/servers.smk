@@ -66,13 +66,13 @@ rule forget_probes:
 
 
 rule probe:
-    """Ask every server, and show what the client adapts to."""
+    """Ask every server that the build asks, and show what the client adapts to."""
     input:
-        [server.probe for server in SERVERS.values()],
+        [SERVERS[name].probe for name in settings.list_asked_servers(config, NAMES)],
     log:
         "logs/probe.log",
     localrule: True
     conda:
         "../envs/base.yaml"
     shell:
-        "grep '' {input:q} /dev/null | tee {log:q}"
+        "for probe in {input:q}; do grep '' \"$probe\" /dev/null; done | tee {log:q}"

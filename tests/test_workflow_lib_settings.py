@@ -15,6 +15,7 @@ from workflow_lib.settings import (
     as_json,
     content_sha256,
     conversion_settings,
+    list_asked_servers,
     prompt_text,
     request_settings,
     write_settings,
@@ -75,6 +76,22 @@ def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pyte
     assert json.loads(Path("work/hub.json").read_text())["mirror"] == str(tmp_path)
     text, image = (request_settings(config, f"{task}_reasoning", "judge") for task in ("text", "image"))
     assert text["prompt_sha256"] != image["prompt_sha256"]
+
+
+def test_servers_that_no_task_with_questions_uses_are_not_asked() -> None:
+    """Such servers are not probed by `make probe`."""
+    off = {"onevision": None}
+    spare = {"servers": {"spare": {"mode": "external", "model": "m", "base_urls": ["http://127.0.0.1:1/v1"]}}}
+    several = {"image_reasoning": {"teachers": ["glm41v", "spare"]}}
+    for changes, asked in (
+        ({}, ["qwen3", "glm41v"]),
+        (spare, ["qwen3", "glm41v"]),
+        (spare | several, ["qwen3", "glm41v", "spare"]),
+        (spare | {"text_reasoning": {"judge": "spare"}} | off, ["qwen3", "spare"]),
+        (off | {"text_reasoning": {"sources": []}}, []),
+    ):
+        config = checked(changes)
+        assert list_asked_servers(config, Names(config)) == asked
 
 
 def test_json_is_given_by_a_function_since_snakemake_reads_braces() -> None:

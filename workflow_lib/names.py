@@ -87,7 +87,7 @@ def target_lines(names: Names, servers: dict[str, Any]) -> list[str]:
         "verify": "whether every artifact is whole, by reading all again",
         "refresh": "what branches name now",
         **{names.path_of(name): stage for stage, artifacts in names.stages.items() for name in artifacts},
-        "probe": "every server",
+        "probe": "every server that is asked",
         **{f"{does}_{name}": servers[name]["model"] for does in ("probe", "serve") for name in servers},
     }
     return [f"{target:<72} {what}" for target, what in targets.items()]
