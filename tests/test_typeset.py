@@ -405,7 +405,7 @@ def test_a_page_is_as_wide_as_its_code(typesetter: Typesetter, number: int) -> N
 def test_a_short_text_has_one_line(typesetter: Typesetter, text: str) -> None:
     for number in range(12):
         looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", size=24)
-        _, _, (page,) = typesetter._render(text, looks)
+        _, _, (page,) = typesetter._finish(typesetter._render(text, looks))
         assert page.height < 2.2 * 24 + 2 * looks.margin
 
 
@@ -418,7 +418,7 @@ def test_a_long_word_breaks_neither_before_closing_marks_nor_after_signs(typeset
 def test_box_drawing_has_no_gaps(typesetter: Typesetter) -> None:
     for number in range(8):
         looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", texture="plain")
-        _, _, (page,) = typesetter._render("\n".join("││" * 9), looks)
+        _, _, (page,) = typesetter._finish(typesetter._render("\n".join("││" * 9), looks))
         left, top, _, bottom = page.point([255 * (grey < 250) for grey in range(256)]).getbbox()
         stroke = page.crop((left, top + 2, left + 3, bottom - 2))
         assert all(min(stroke.crop((0, y, 3, y + 1)).tobytes()) < 200 for y in range(stroke.height))
@@ -465,6 +465,19 @@ def test_same_seed_same_bytes(typesetter: Typesetter) -> None:
     again = {n: other.render(text, str(n)) for n, text in reversed(list(enumerate(texts)))}
     assert drawn == [again[n] for n in range(len(texts))]
     assert Typesetter(STYLE, 43).render(texts[0], "0") != drawn[0]
+
+
+@pytest.mark.parametrize("chunk", [7, 40])
+def test_questions_are_drawn_together_as_alone(typesetter: Typesetter, chunk: int) -> None:
+    texts = [*HARD.values(), "", "\ue000", "a b " * 3000, "a" * 10**6]
+    questions = [(text, str(number)) for number, text in enumerate(texts)]
+    alone = [typesetter.render(*question) for question in questions]
+    random.Random(chunk).shuffle(questions)
+    found = {}
+    for start in range(0, len(questions), chunk):
+        part = questions[start : start + chunk]
+        found.update(zip((id for _, id in part), typesetter.render_together(part), strict=True))
+    assert [found[str(number)] for number in range(len(texts))] == alone
 
 
 def test_another_process_draws_the_same_bytes(typesetter: Typesetter) -> None:

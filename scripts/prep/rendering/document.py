@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from prep.rendering import fonts, html, markup, preformatted, tables
 from prep.rendering.formula_width import estimate_width, is_flat, split_row
-from prep.rendering.style import PageStyle
+from prep.rendering.style import PageStyle, header_text
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SMALL_KANA = "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶゝゞヽヾー"
@@ -193,6 +193,8 @@ class Document:
         lines = sum(max(1, math.ceil(long * size / inside)) * high for long, high in self._lines)
         each = self.line_metrics(size, style.leading)
         gaps = each["gap"] * (len(self._blocks) - 1) - each["leading"]  # none after the last line
+        if header_text(style, self.header_language):
+            gaps += each["rise"] + 0.4 * size + each["leading"] + each["gap"]
         return lines * (each["rise"] + each["leading"]) + gaps + 2 * style.margin
 
     @staticmethod

@@ -4,6 +4,9 @@ typst sets the text: it breaks lines by the rules of each language, falls back f
 and sets mathematics. PDFium rasterises the PDF, since typst's own PNGs are in full colour and take longer to
 compress than the text takes to be set and rasterised. `bench/rendering.py` compares this with Pillow.
 
+A PDF embeds the outlines of its characters, which takes half of a Chinese page's time. Documents that are
+compiled together embed them once.
+
 Overflow is found by where lines stand, not by ink: a letter may overhang its advance width, and in some
 scripts most do. A page with formulas, or with ink in its outer margin, has its lines looked up in the PDF.
 """
@@ -13,6 +16,7 @@ import ctypes
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pypdfium2
@@ -26,9 +30,10 @@ from prep.rendering.scratch_folder import ScratchFolder
 
 TEMPLATE = Path(__file__).with_suffix(".typ")
 
-MAIN = '#import "page.typ": question\n#question(json("doc.json"))'
-"""The document. typst compiles the template once, since it is a function in a file of its own. The data comes
-as a file, since typst recompiles everything if it comes in any other way, for a third of the time."""
+MAIN = '#import "page.typ": question\n#for document in json("documents.json") { question(document) }'
+"""All documents, one after the other. typst compiles the template once, since it is a function in a file of
+its own. The data comes as a file, since typst recompiles everything if it comes in any other way, for a third
+of the time."""
 
 
 _TOO_WIDE = re.compile(r"wider than the page: ([\d.]+)")
@@ -56,7 +61,7 @@ class Engine:
     def __init__(self, faces: Fonts) -> None:
         self._folder = ScratchFolder("typeset")
         root = self._folder.path
-        self._document = (root / "doc.json").open("wb", buffering=0)
+        self._documents = (root / "documents.json").open("wb", buffering=0)
         shutil.copy(TEMPLATE, root / "page.typ")
         (root / "main.typ").write_text(MAIN, "utf-8")
         # typst can read nothing outside root and finds no packages.
@@ -73,26 +78,54 @@ class Engine:
 
         Raises Overflow for a page that does not hold its text, and CompileError.
         """
-        pages = []
-        margin = document["style"]["margin"]
-        has_formulas = document["style"]["has_formulas"]
         with contextlib.closing(pypdfium2.PdfDocument(self.compile(document, "pdf"))) as pdf:
-            for page in pdf:
-                pages.append(page.render(grayscale=True, draw_annots=False).to_pil())
-                is_clean = has_clean_margins(pages[-1], margin)
-                if not is_clean or has_formulas:  # the gaps within a formula may lie in the margin
-                    _check_lines(page, margin)
-                if not is_clean and not has_clean_margins(pages[-1], 2):
-                    raise Overflow("a letter crosses the page's edge", is_cut=True)
-                page.close()
-        return pages
+            return [_rasterise(page, document["style"]) for page in pdf]
+
+    def render_together(self, documents: list[dict]) -> list[list[Image.Image] | Exception]:
+        """Each document's pages as `render` returns them, or what it raises.
+
+        Those of one page, which is as high as its text, are compiled together.
+        """
+        found = {
+            number: _catch(self.render, document)
+            for number, document in enumerate(documents)
+            if document["style"]["height"]
+        }
+        left = [number for number in range(len(documents)) if number not in found]
+        found |= zip(left, self._render_single_pages([documents[number] for number in left]), strict=True)
+        return [found[number] for number in range(len(documents))]
+
+    def _render_single_pages(self, documents: list[dict]) -> list[list[Image.Image] | Exception]:
+        """Documents of one page each. Where one of them cannot be compiled, each half is tried."""
+        if len(documents) < 2:
+            return [_catch(self.render, document) for document in documents]
+        with (
+            contextlib.suppress(Overflow, CompileError),
+            contextlib.closing(pypdfium2.PdfDocument(self._compile(documents, "pdf"))) as pdf,
+        ):
+            if len(pdf) == len(documents):
+                return [_catch(self._rasterise_or_render, *each) for each in zip(pdf, documents, strict=True)]
+        half = len(documents) // 2
+        return self._render_single_pages(documents[:half]) + self._render_single_pages(documents[half:])
+
+    def _rasterise_or_render(self, page: pypdfium2.PdfPage, document: dict) -> list[Image.Image]:
+        """A page among others as it would be alone.
+
+        Where a glyph stands for several texts, such as a ligature's part, typst marks all of them but the
+        first. PDFium rounds where the letters of marked text stand by themselves, so that the page would
+        depend on the pages before it.
+        """
+        return self.render(document) if _has_marks(page) else [_rasterise(page, document["style"])]
 
     def compile(self, document: dict, form: str) -> bytes | list[bytes]:
         """Compile a document to one `pdf`, or to `svg` or `png`: one page, or a list; raises CompileError."""
+        return self._compile([document], form)
+
+    def _compile(self, documents: list[dict], form: str) -> bytes | list[bytes]:
         # Overwrite in place: truncating first waits for the disk, longer than a page takes.
-        self._document.seek(0)
-        self._document.write(json.dumps(document).encode())
-        self._document.truncate()
+        self._documents.seek(0)
+        self._documents.write(json.dumps(documents).encode())
+        self._documents.truncate()
         try:
             return self.compiler.compile(format=form, ppi=72, pdf_tags=False)
         except typst.TypstError as error:
@@ -101,6 +134,34 @@ class Engine:
             if "higher than the page" in error.message:
                 raise Overflow("a formula is higher than the page") from error
             raise CompileError(error.message) from error
+
+
+def _catch(render: Callable[..., list[Image.Image]], *args: object) -> list[Image.Image] | Exception:
+    """What a function returns, or what it raises of a document."""
+    try:
+        return render(*args)
+    except (Overflow, CompileError) as error:
+        return error
+
+
+def _has_marks(page: pypdfium2.PdfPage) -> bool:
+    """Whether something on a page is marked content."""
+    parts = (pdfium.FPDFPage_GetObject(page, at) for at in range(pdfium.FPDFPage_CountObjects(page)))
+    return any(pdfium.FPDFPageObj_CountMarks(part) > 0 for part in parts)
+
+
+def _rasterise(page: pypdfium2.PdfPage, style: dict) -> Image.Image:
+    """A page in greyscale; raises Overflow."""
+    margin = style["margin"]
+    bitmap = page.render(grayscale=True, draw_annots=False)
+    shades = bitmap.to_numpy()
+    is_clean = has_clean_margins(shades, margin)
+    if not is_clean or style["has_formulas"]:  # the gaps within a formula may lie in the margin
+        _check_lines(page, margin)
+    if not is_clean and not has_clean_margins(shades, 2):
+        raise Overflow("a letter crosses the page's edge", is_cut=True)
+    page.close()
+    return bitmap.to_pil()
 
 
 def _check_lines(page: pypdfium2.PdfPage, margin: int) -> None:

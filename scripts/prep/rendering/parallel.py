@@ -11,6 +11,8 @@ from prep.rendering.typeset import RenderConfig, Rendering, Typesetter
 from prep.runtime.ordered_map import ordered_map
 
 Item = TypeVar("Item")
+CHUNK = 16
+"""How many questions a task of a process renders together."""
 Asked = tuple[str, str]
 """A question's text, and the id that decides its look."""
 
@@ -21,7 +23,7 @@ def render_ordered(
     read_question: Callable[[Item], Asked | None],
     config: RenderConfig,
     seed: int,
-    chunk: int = 16,
+    chunk: int = CHUNK,
 ) -> Iterator[tuple[Item, Rendering | Rejection | None]]:
     """Yield each item with its question's rendering; None where `read_question` gives none to render.
 
@@ -47,4 +49,4 @@ def _typesetter(config: RenderConfig, seed: int) -> Typesetter:
 
 
 def _render_questions(questions: list[Asked], config: RenderConfig, seed: int) -> list[Rendering | Rejection]:
-    return [_typesetter(config, seed).render(text, id) for text, id in questions]
+    return _typesetter(config, seed).render_together(questions)

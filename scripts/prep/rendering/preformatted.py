@@ -48,6 +48,8 @@ _CODE_LINE = re.compile(
 
 def count_columns(line: str) -> int:
     """How many columns of the monospace face a line takes."""
+    if line.isascii():
+        return len(line)
     marks = sum(unicodedata.category(c) in ("Mn", "Me", "Cf") for c in line)
     return len(line) - marks + len(WIDE.findall(line))
 
@@ -188,6 +190,8 @@ def _find_aligned(lines: list[str], start: int) -> int:
         if rows and _RULER.match(line.strip()):
             end += 1
             continue
+        if "  " not in line.lstrip():
+            break
         here = _find_gaps(line)
         common = here if blanks is None else blanks & here
         if not any(column + 1 in common for column in common):

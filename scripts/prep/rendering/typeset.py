@@ -9,10 +9,11 @@ overflows is discarded. A wider page, smaller letters, the tightest style and at
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 from PIL import Image
 
@@ -81,6 +82,13 @@ class Rendering:
     """Whether the whole question is shown as literal text."""
 
 
+Pages = list[Image.Image]
+Answer = Pages | Exception
+Result = TypeVar("Result")
+Tries = Generator[dict, Pages, Result]
+"""Yields documents to the engine, receives their pages or the engine's exception, and returns a result."""
+
+
 class _TooLong(Exception):
     """The text needs too many pages."""
 
@@ -102,6 +110,41 @@ class Typesetter:
         markup that does not fit, such as a table that is too wide. The text alone decides whether it is drawn
         and what is literal: a text that its sampled style cannot hold is set in the tightest style.
         """
+        return self._finish(self._render_question(text, id))
+
+    def render_together(self, questions: Sequence[tuple[str, str]]) -> list[Rendering | Rejection]:
+        """Render each text with its id as `render` does, in half of the time.
+
+        The first tries of all are compiled together, then the second ones of those that need them, and so on.
+        """
+        tries = [self._render_question(text, id) for text, id in questions]
+        found: dict[int, Rendering | Rejection] = {}
+        answers: dict[int, Answer | None] = dict.fromkeys(range(len(tries)))
+        while answers:
+            documents = {}
+            for number, answer in answers.items():
+                try:
+                    documents[number] = _resume(tries[number], answer)
+                except StopIteration as end:
+                    found[number] = end.value
+            pages = self.engine.render_together(list(documents.values()))
+            answers = dict(zip(documents, pages, strict=True))
+        return [found[number] for number in range(len(tries))]
+
+    def _finish(self, tries: Tries[Result]) -> Result:
+        """The result of tries that are compiled one by one."""
+        answer: Answer | None = None
+        while True:
+            try:
+                document = _resume(tries, answer)
+            except StopIteration as end:
+                return end.value
+            try:
+                answer = self.engine.render(document)
+            except (Overflow, CompileError) as error:
+                answer = error
+
+    def _render_question(self, text: str, id: str) -> Tries[Rendering | Rejection]:
         text = clean(text)
         if not any(map(fonts.is_visible, text)):
             return Reason.QUESTION_EMPTY, "nothing in it can be seen"
@@ -112,7 +155,7 @@ class Typesetter:
         try:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
-            document, style, pages = self._render(text, style)
+            document, style, pages = yield from self._render(text, style)
         except fonts.MissingGlyph as error:
             return Reason.MISSING_GLYPH, str(error)
         except (_TooLong, Overflow, CompileError) as error:
@@ -126,21 +169,21 @@ class Typesetter:
             document.is_plain or document.literal_markup == [text.strip()],
         )
 
-    def _render(self, text: str, style: PageStyle) -> tuple[Document, PageStyle, list[Image.Image]]:
+    def _render(self, text: str, style: PageStyle) -> Tries[tuple[Document, PageStyle, Pages]]:
         """Render with all markup, else with the markup that can be rendered alone, else with none."""
         styles = (style, replace(style, **_TIGHTEST))
         with suppress(RecursionError):
             document = Document(text, self.fonts)
             with suppress(Overflow, CompileError):
-                return document, *self._render_in_first(document, styles)
+                return document, *(yield from self._render_in_first(document, styles))
             # Parts may hold on pages of different widths alone, and together on one of the usual shape.
             for widest in (_WIDEST, 0.0):
                 if document.simplify(partial(self._can_render, style=styles[1], widest=widest)):
                     with suppress(Overflow, CompileError):
-                        return document, *self._render_in_first(document, styles)
+                        return document, *(yield from self._render_in_first(document, styles))
         plain = Document(text, self.fonts, is_plain=True)
         try:
-            return plain, *self._render_in_first(plain, styles)
+            return plain, *(yield from self._render_in_first(plain, styles))
         except CompileError as error:
             if "font" not in str(error):
                 raise
@@ -149,7 +192,7 @@ class Typesetter:
 
     def _render_in_first(
         self, document: Document, styles: tuple[PageStyle, PageStyle]
-    ) -> tuple[PageStyle, list[Image.Image]]:
+    ) -> Tries[tuple[PageStyle, Pages]]:
         """Render in the sampled style, else in the tightest one.
 
         Where the text may be too long, the tightest style decides, whichever style is sampled.
@@ -159,17 +202,17 @@ class Typesetter:
         width, height = self._full_page_size(tightest)
         needed = document.estimate_height(smallest, width, tightest) / (height - 2 * tightest.margin)
         if needed > _CERTAIN * self.config.max_pages:
-            pages = self._render_to_fit(document, tightest)
+            pages = yield from self._render_to_fit(document, tightest)
             with suppress(_TooLong, Overflow, CompileError):
-                return sampled, self._render_to_fit(document, sampled)
+                return sampled, (yield from self._render_to_fit(document, sampled))
             return tightest, pages
         with suppress(_TooLong, Overflow, CompileError):
-            return sampled, self._render_to_fit(document, sampled)
-        return tightest, self._render_to_fit(document, tightest)
+            return sampled, (yield from self._render_to_fit(document, sampled))
+        return tightest, (yield from self._render_to_fit(document, tightest))
 
     def _render_to_fit(
         self, document: Document, style: PageStyle, fewest: int = 1, widest: float = _WIDEST
-    ) -> list[Image.Image]:
+    ) -> Tries[Pages]:
         """Choose number of pages, font size and page size: one page if the text is legible so, else more.
 
         What overflows a page gets a wider one, up to `widest`, and then smaller letters.
@@ -185,7 +228,7 @@ class Typesetter:
                     if not self._may_fit(document, style, size, count, width):
                         size -= 1
                         continue
-                    pages = self._render_pages(document, style, size, width, height)
+                    pages = yield from self._render_pages(document, style, size, width, height)
                 except (Overflow, CompileError) as error:
                     overflow = error
                     needed = (getattr(error, "width", None) or 0.0) / size
@@ -264,12 +307,12 @@ class Typesetter:
         """Whether a part of a question can be rendered alone, on pages of the full height."""
         style = replace(style, size=self._smallest_size(part))
         with suppress(_TooLong, Overflow, CompileError):
-            return bool(self._render_to_fit(part, style, self.config.max_pages, widest))
+            return bool(self._finish(self._render_to_fit(part, style, self.config.max_pages, widest)))
         return False
 
     def _render_pages(
         self, document: Document, style: PageStyle, size: int, width: int, height: int | None
-    ) -> list[Image.Image]:
+    ) -> Tries[Pages]:
         """Render at a fixed size; `height` None: one page as high as its text.
 
         Where letters cross the page's edge, as vowel signs above the first line may, its margins grow.
@@ -297,11 +340,16 @@ class Typesetter:
         for room in (0, size // 2, size):
             grown = setup | {"margin": style.margin + room, "width": width + 2 * room}
             try:
-                return self.engine.render({"style": grown, "blocks": blocks})
+                return (yield {"style": grown, "blocks": blocks})
             except Overflow as error:
                 if not error.is_cut or room == size:
                     raise
         raise AssertionError("the last try returns or raises")
+
+
+def _resume(tries: Generator[dict, Pages, object], answer: Answer | None) -> dict:
+    """Hand over the answer to the last document, None at first; the next document, or StopIteration."""
+    return tries.throw(answer) if isinstance(answer, Exception) else tries.send(answer)
 
 
 def clean(text: str) -> str:
