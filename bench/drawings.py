@@ -1,6 +1,7 @@
 """Baselines of the rendering benchmark: the bare engine in a loop, and Pillow with the same lines."""
 
 import argparse
+import contextlib
 import io
 import json
 import re
@@ -9,6 +10,7 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
+import typst
 from PIL import Image, ImageDraw, ImageFont
 
 from prep.rendering import encode, fonts
@@ -32,9 +34,15 @@ def render_bare(line: str) -> int:
     return sum(len(encode.encode_page(page, PageStyle(**page_style))) for page in engine().render(document))
 
 
-def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """A Pillow font with its default layout engine."""
-    return ImageFont.truetype(path, size)
+def load_font(info: typst.FontInfo, size: int, weight: int) -> ImageFont.FreeTypeFont:
+    """A Pillow font with its default layout engine, in this weight if it is variable."""
+    font = ImageFont.truetype(info.path, size, info.index)
+    with contextlib.suppress(OSError):  # it is not variable
+        axes = font.get_variation_axes()
+        font.set_variation_by_axes(
+            [weight if axis["name"] == b"Weight" else axis["default"] for axis in axes]
+        )
+    return font
 
 
 def wrap_text(text: str, face: ImageFont.FreeTypeFont, width: int) -> list[str]:

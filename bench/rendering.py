@@ -25,6 +25,8 @@ import drawings
 from glyphs import find_faults
 from measure import measured
 from prep.rendering import fonts
+from prep.rendering.camera import photograph
+from prep.rendering.parallel import CHUNK
 from prep.rendering.style import PageStyle
 from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.report.ocr import OcrEngine, count_errors, count_unread, drop_exam_header
@@ -38,6 +40,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 42
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))["render"] | {"fonts": ()}
 STYLE = RenderConfig(**CONFIG)
+
+SHARP = replace(STYLE, looks={**STYLE.looks, "photographed": 0})
+"""The style of pages whose time counts. Camera effects, which no baseline has, are timed beside them."""
+
+MEMORY = 10
+"""How many compilations typst remembers; a page that is measured again must be forgotten."""
 
 TOGETHER = {"english": (1, 2, 4), "chinese": (2, 8, 12)}
 """How many ordinary questions make one text, so that texts are as long as the sources', 180 characters."""
@@ -107,79 +115,88 @@ def ordinary_texts(language: str) -> list[str]:
     ]
 
 
-def load_face(typesetter: Typesetter, text: str, size: int) -> drawings.ImageFont.FreeTypeFont:
-    """The font of ours for a text's script, loaded by Pillow."""
-    family = fonts.CJK if any(c >= "\u2e80" for c in text) else fonts.SANS
-    upright = (i for i in typesetter.fonts.engine.fonts() if i.family == family and i.style == "normal")
-    return drawings.load_font(min(upright, key=lambda info: abs(info.weight - 400)).path, size)
+def load_face(
+    typesetter: Typesetter, text: str, style: dict, page_style: PageStyle
+) -> drawings.ImageFont.FreeTypeFont:
+    """Our font for a text, in our weight, loaded by Pillow; Noto Sans for a face inside typst."""
+    wanted = page_style.chinese_face if any(c >= "\u2e80" for c in text) else page_style.face
+    upright = [info for info in typesetter.fonts.engine.fonts() if info.path and info.style == "normal"]
+    family = wanted if wanted in {info.family for info in upright} else fonts.SANS
+    near = (info for info in upright if info.family == family)
+    return drawings.load_font(
+        min(near, key=lambda info: abs(info.weight - style["weight"])), style["size"], style["weight"]
+    )
 
 
 def render_by_pillow(
     typesetter: Typesetter, text: str, style: dict, page_style: PageStyle, extent: tuple[int, int]
 ) -> tuple[bytes, float]:
     """A text rendered by Pillow, and the CPU seconds that it took without breaking lines."""
-    letters = load_face(typesetter, text, style["size"])
+    letters = load_face(typesetter, text, style, page_style)
     lines = drawings.wrap_text(text, letters, extent[0] - 2 * style["margin"])
     start = time.process_time()
     return drawings.render_by_pillow(lines, letters, style, page_style, extent), time.process_time() - start
 
 
-def render_page(typesetter: Typesetter, text: str, id: str) -> tuple[bytes | None, float]:
-    """A text rendered by us (None if it takes more than a page), and the CPU seconds that it took."""
-    start = time.process_time()
-    pages = typesetter.render(text, id).pages
-    took = time.process_time() - start
-    return (pages[0].bytes if len(pages) == 1 else None), took
-
-
 def measure_cpu(language: str) -> dict[str, float]:
     """CPU milliseconds and bytes a page, ours and Pillow's, over texts that take one page.
 
-    Each renders all pages in turn, as in a batch. The median over the rounds counts for each page.
+    We render them as a batch does, some together. The median over the rounds counts for each of those, and
+    for each page of Pillow's.
     """
-    typesetter = Typesetter(replace(STYLE, format="png"), SEED)
+    typesetter = Typesetter(replace(SHARP, format="png"), SEED)
     recorder = Recorder(typesetter)
-    seconds: dict[str, dict[str, list[float]]] = {"ours": {}, "pillow": {}}
-    size, pixels = {"ours": 0, "pillow": 0}, 0
-    styles = {}
+    styles: dict[str, tuple[str, dict, PageStyle, tuple[int, int]]] = {}
+    size, pixels, effects = {"ours": 0, "pillow": 0}, 0, 0.0
+    for number, text in enumerate(ordinary_texts(language)):
+        id = f"{language}:{number}"
+        pages = typesetter.render(text, id).pages
+        if len(pages) == 1:
+            page = _decode(pages[0].bytes)
+            styles[id] = (text, recorder.document["style"], SHARP.sample_style(SEED, id), page.size)
+            size["ours"] += len(pages[0].bytes)
+            pixels += page.width * page.height
+            effects += time_effects(page.convert("L"), id)
+    typesetter.engine = recorder.engine
+    questions = [(text, id) for id, (text, *_) in styles.items()]
+    seconds: dict[str, dict[object, list[float]]] = {"ours": {}, "pillow": {}}
     for turn in range(ROUNDS):
-        for number, text in enumerate(ordinary_texts(language)):
-            id = f"{language}:{number}"
-            page, took = render_page(typesetter, text, id)
-            if page is None:
-                continue
-            seconds["ours"].setdefault(id, []).append(took)
-            if turn == 0:
-                extent = _decode(page).size
-                styles[id] = (
-                    text,
-                    recorder.document["style"],
-                    typesetter.config.sample_style(SEED, id),
-                    extent,
-                )
-                size["ours"] += len(page)
-                pixels += extent[0] * extent[1]
+        for number in range(MEMORY + 1):
+            typesetter.render(f"{turn} {number}", "forget")
+        for start in range(0, len(questions), CHUNK):
+            begun = time.process_time()
+            typesetter.render_together(questions[start : start + CHUNK])
+            seconds["ours"].setdefault(start, []).append(time.process_time() - begun)
         for id, style in styles.items():
             page, took = render_by_pillow(typesetter, *style)
             seconds["pillow"].setdefault(id, []).append(took)
             if turn == 0:
                 size["pillow"] += len(page)
     usual = {name: 1000 * sum(map(median, each.values())) / len(styles) for name, each in seconds.items()}
+    usual["effects"] = 1000 * effects / len(styles)
     sizes = {f"{name} bytes": total / len(styles) for name, total in size.items()}
     return {"pages": len(styles), "pixels": pixels / len(styles), **usual, **sizes}
+
+
+def time_effects(page: Image.Image, id: str) -> float:
+    """The CPU seconds that a page's effects take where it is photographed."""
+    style = CONDITIONS["photographed"].sample_style(SEED, id)
+    start = time.process_time()
+    photograph(page, style.effects, style.number, style.margin)
+    return time.process_time() - start
 
 
 def write_batch(folder: Path) -> tuple[list[object], list[object]]:
     """Write a batch; the command lines of render_text over it and of the bare engine over its documents."""
     every = [text for _ in range(COPIES) for language in load_ordinary() for text in ordinary_texts(language)]
     every += load_hard().values()
-    typesetter = Typesetter(STYLE, SEED)
+    typesetter = Typesetter(SHARP, SEED)
     recorder = Recorder(typesetter)
     rows, documents = [], []
     for number, text in enumerate(every):
         id = f"bench/file:{number}"
         typesetter.render(text, f"{id}#thinking.0")
-        documents.append(json.dumps([recorder.document, vars(STYLE.sample_style(SEED, f"{id}#thinking.0"))]))
+        documents.append(json.dumps([recorder.document, vars(SHARP.sample_style(SEED, f"{id}#thinking.0"))]))
         origin = {"source": "bench", "source_id": None, "source_file": "file", "row": number}
         rows.append({"id": id, **origin, "question": text, "reference": "", "image": None})
     (folder / "documents.jsonl").write_text("\n".join(documents), "utf-8")
@@ -199,7 +216,7 @@ def write_batch(folder: Path) -> tuple[list[object], list[object]]:
         "--min-score",
         3,
         "--render",
-        json.dumps(vars(STYLE)),
+        json.dumps(vars(SHARP)),
         "--seed",
         SEED,
         "--threads",
@@ -265,16 +282,13 @@ def compose_strip(typesetter: Typesetter, recorder: Recorder, name: str, text: s
     """A question rendered by Pillow and by us, side by side below its name."""
     rendered = typesetter.render(text, name)
     ours = [_decode(page.bytes) for page in rendered.pages]
-    style = recorder.document["style"]
-    lines = len(
-        drawings.wrap_text(
-            text, load_face(typesetter, text, style["size"]), style["width"] - 2 * style["margin"]
-        )
-    )
+    style, page_style = recorder.document["style"], STYLE.sample_style(SEED, name)
+    letters = load_face(typesetter, text, style, page_style)
+    lines = len(drawings.wrap_text(text, letters, style["width"] - 2 * style["margin"]))
     height = lines * (style["rise"] + style["leading"]) + 2 * style["margin"]
     extent = (style["width"], height)
     pages = [
-        _decode(render_by_pillow(typesetter, text, style, STYLE.sample_style(SEED, name), extent)[0]),
+        _decode(render_by_pillow(typesetter, text, style, page_style, extent)[0]),
         *ours,
     ]
     strip = Image.new(
@@ -360,6 +374,7 @@ def print_tables(figures: dict[str, float], pages: dict[str, dict[str, float]]) 
 
     if pages:
         units = {"pages": "pages", "pixels": "pixels", "ours": "ours, ms", "pillow": "Pillow, ms"}
+        units["effects"] = "effects, ms"
         print(pd.DataFrame(pages).rename(index=units).T.to_string(float_format="%.1f"))
         print()
     rows = [
