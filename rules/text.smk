@@ -162,6 +162,7 @@ rule render_text:
             | settings.selection_settings(config, "text_reasoning")
         ),
         fonts=settings.fonts_sha256(config),
+        packages=settings.read_versions(settings.RENDERING_PACKAGES),
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --verdicts {input.verdicts:q} --settings {params.settings:q} --threads {threads}"

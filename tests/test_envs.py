@@ -1,6 +1,7 @@
 """Environments: pinned exactly, resolved whole, and the base one is what the lock file installs."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -13,6 +14,9 @@ import pytest
 import yaml
 from conftest import ROOT
 from packaging.requirements import Requirement
+
+from prep.rendering import fonts
+from workflow_lib.settings import RENDERING_PACKAGES, read_versions
 
 SPEC = importlib.util.spec_from_file_location("lock", ROOT / "envs/lock.py")
 lock = importlib.util.module_from_spec(SPEC)
@@ -91,6 +95,15 @@ def test_the_base_environment_is_the_locked_one():
     locked = {each.name: str(each.specifier).removeprefix("==") for each in found}
     base = pins("base")
     assert base == {name: locked[name] for name in base}
+
+
+def test_what_draws_a_page_is_told_by_its_versions():
+    """A new version of any of them makes pages anew, as its bytes may differ."""
+    assert set(RENDERING_PACKAGES) == imports("render_text") - {"pyarrow"} | set(fonts.WHEELS)
+    versions = read_versions(RENDERING_PACKAGES)
+    assert versions["typst"] == importlib.metadata.version("typst")
+    with pytest.raises(KeyError, match="nonesuch"):
+        read_versions(["nonesuch"])
 
 
 def test_the_two_teachers_have_transformers_of_their_own():

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -284,6 +285,13 @@ def test_a_module_edited(built: Built) -> None:
         | jobs("select_image", *IMAGE_BATCHES)
         | down("text2image", "image_thinking")
     )
+
+
+def test_a_typesetter_of_another_version(built: Built) -> None:
+    lock = built.clone / "envs/base.txt"
+    with replaced(lock, re.sub(rb"^typst==\S+", b"typst==9.9", lock.read_bytes(), flags=re.MULTILINE)):
+        planned = built.plan()
+    assert planned == jobs("render_text", *TEXT_BATCHES) | down("text2image")
 
 
 def test_a_revision_with_the_same_listing(built: Built, copy: Copy) -> None:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
 from workflow_lib.teachers import teachers_of
+
+BASE_LOCK = Path(__file__).parents[1] / "envs/base.txt"
+"""The packages of every program that starts no server, as every way to install them has them."""
 
 CONTENT_KEYS = (
     *("images", "on_bad_shard"),
@@ -48,6 +52,24 @@ def fonts_sha256(config: dict[str, Any]) -> str | None:
     files = [file for path in named for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
+
+
+RENDERING_PACKAGES = (
+    "typst", "pypdfium2", "pillow", "numpy", "isal", "fonttools", "manimgx-fonts", "manimgx-fonts-cjk",
+    "pylopdf-fonts-zh-cn", "fontpkg-atkinson-hyperlegible", "fontpkg-caveat", "fontpkg-eb-garamond",
+    "fontpkg-ibm-plex-serif", "fontpkg-inter", "fontpkg-kalam", "fontpkg-lora", "fontpkg-noto-sans",
+    "fontpkg-pt-serif", "fontpkg-roboto", "fontpkg-roboto-slab", "fontpkg-source-serif-4",
+)  # fmt: skip
+"""What draws a page: the engines, and the wheels of the fonts."""
+
+
+def read_versions(packages: Sequence[str], lock: Path = BASE_LOCK) -> dict[str, str]:
+    """The versions that a lock has of packages; KeyError for a package that it lacks.
+
+    They are params of the rules whose bytes a package decides. How it is installed does not matter.
+    """
+    locked = dict(re.findall(r"^([\w-]+)==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    return {package: locked[package] for package in packages}
 
 
 def content_sha256(config: dict[str, Any]) -> str:
