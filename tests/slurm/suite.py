@@ -4,7 +4,6 @@
 test lets go of it, so that a job is ended in the middle of its answers.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -27,8 +26,6 @@ from workflow import Build
 
 START_S = 240
 """For a job to be submitted, started and planned, on a machine that does other things too."""
-SETTLED_S = 60
-"""For what shall not happen to happen."""
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
 DIFFERS = ("work/journal/", "work/stats/", "work/publish/report.html", "data/report.html")
 """What tells of times, or is named by them."""
@@ -85,6 +82,9 @@ class Cluster(Build):
 
 class Generic(Cluster):
     profile = "cluster-generic"
+
+
+PROFILES = {build.profile: build for build in (Cluster, Generic)}
 
 
 def files(build: Build) -> dict[str, bytes]:
@@ -161,36 +161,47 @@ def test_the_fallback_for_other_schedulers_builds_the_same(cluster, hub, tmp_pat
     same_files(local, generic)
 
 
-class Batch:
-    """A batch of six questions whose job is to be ended while the server holds back its last answers.
+class Batches:
+    """Batches whose jobs are to be ended while the server holds back its last answers: one, of six questions.
 
-    What comes before it is built on this machine; its job alone is submitted.
+    What comes before them is built on this machine; their jobs alone are submitted.
     """
-
-    target = "work/answer_text/00000.json"
 
     def __init__(self, cluster: SlurmCluster, build: Build, server: FaultServer, held: list[bool]):
         self.cluster, self.build, self.server, self.held = cluster, build, server, held
+        self.targets = ["work/answer_text/00000.json"]
         self.heads: list[subprocess.Popen] = []
         self.probed = 0
         self.probed = self.journaled()
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start a head, as from a terminal."""
-        command = self.build.command(self.target, *arguments)
+        command = self.build.command(*self.targets, *arguments)
         with (self.build.folder / "head.log").open("ab") as told:
             head = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True)
         self.heads.append(head)
         return head
 
     def wait_for_middle(self) -> None:
-        """Until the batch's job has some answers and waits for others."""
-        until(lambda: self.journaled() >= 3 and self.server.inside > 0, START_S)
+        """Until there are some answers, and each batch's job waits for others."""
+        until(
+            lambda: (
+                self.journaled() >= 3
+                and self.server.inside > 0
+                and sorted(self.cluster.jobs().values()) == ["RUNNING"] * len(self.targets)
+            ),
+            START_S,
+        )
 
     def journaled(self) -> int:
-        """How many answers to the batch are journaled; the probe's are none of them."""
+        """How many answers to the batches are journaled; the probe's are none of them."""
         files = list(self.build.folder.glob("work/journal/qwen3/*.jsonl"))
         return sum(file.read_bytes().count(b"\n") for file in files) - self.probed
+
+    def waits_for_lease(self) -> bool:
+        """Whether a job waits until another one of its batch ends, as its log says."""
+        logs = self.build.folder.glob("logs/answer_text/*.log")
+        return any("another job works on this batch" in log.read_text() for log in logs)
 
     def jobs(self) -> list[str]:
         """The ids of the jobs that wait or run."""
@@ -204,12 +215,12 @@ class Batch:
         self.release()
         assert head.wait(START_S) == 0, self.log()[-3000:]
         until(lambda: self.jobs() == [], 60)
-        assert (self.build.folder / self.target).exists()
+        assert [target for target in self.targets if not (self.build.folder / target).exists()] == []
         again = {prompt: count for prompt, count in self.server.finished.items() if count > 1}
         assert again == {}
 
     def unlock(self) -> None:
-        assert self.build.run("--unlock", self.target).returncode == 0
+        assert self.build.run("--unlock", *self.targets).returncode == 0
 
     def log(self) -> str:
         return (self.build.folder / "head.log").read_text()
@@ -226,7 +237,7 @@ def prepared(hub, tmp_path_factory) -> Build:
 
 
 @pytest.fixture
-def batch(cluster, hub, prepared, tmp_path) -> Iterator[Batch]:
+def batches(cluster, hub, prepared, tmp_path) -> Iterator[Batches]:
     held = [True]
 
     def plan(ask: Ask) -> Reply:
@@ -237,7 +248,7 @@ def batch(cluster, hub, prepared, tmp_path) -> Iterator[Batch]:
     with FaultServer(plan) as server:
         shutil.copytree(prepared.folder, tmp_path / "run", symlinks=True)
         build = Cluster(tmp_path / "run", settings(hub, server.base_url))
-        made = Batch(cluster, build, server, held)
+        made = Batches(cluster, build, server, held)
         yield made
         held.clear()
         for head in made.heads:
@@ -249,54 +260,76 @@ def batch(cluster, hub, prepared, tmp_path) -> Iterator[Batch]:
             until(lambda: made.jobs() == [], 60)
 
 
-def test_a_job_that_is_cancelled_is_submitted_again(batch):
-    head = batch.start()
-    batch.wait_for_middle()
-    (job,) = batch.jobs()
-    batch.cluster.run(f"scancel {job}")
-    until(lambda: batch.jobs() not in ([], [job]), START_S)
-    batch.finish(head)
+def test_a_job_that_is_cancelled_is_submitted_again(batches):
+    head = batches.start()
+    batches.wait_for_middle()
+    (job,) = batches.jobs()
+    batches.cluster.run(f"scancel {job}")
+    until(lambda: batches.jobs() not in ([], [job]), START_S)
+    batches.finish(head)
 
 
-def test_a_job_over_its_time_limit_is_submitted_again(batch):
-    head = batch.start("--set-resources", "answer_text:runtime=1")
-    batch.wait_for_middle()
-    (job,) = batch.jobs()
-    until(lambda: batch.jobs() not in ([], [job]), START_S)
-    batch.finish(head)
+def test_all_jobs_that_are_cancelled_are_submitted_again(batches):
+    """Eight questions in two batches: no batch ends before the answers are let go."""
+    batches.build.config["text_reasoning"] = {"max_questions": 8, "batch_size": 4}
+    cut = Build(batches.build.folder, batches.build.config).run("batch_questions")
+    assert cut.returncode == 0, cut.output[-3000:]
+    batches.targets = [f"work/answer_text/0000{number}.json" for number in range(2)]
+    head = batches.start()
+    batches.wait_for_middle()
+    first = set(batches.jobs())
+    batches.cluster.run(f"scancel --user {os.environ.get('USER', 'root')}")
+    until(lambda: len(set(batches.jobs()) - first) == len(first), START_S)
+    batches.finish(head)
 
 
-def test_a_job_whose_node_goes_down_runs_on_the_other(batch):
-    head = batch.start()
-    batch.wait_for_middle()
-    (job,) = batch.jobs()
-    node = batch.cluster.run(f"squeue --noheader --format=%N --jobs={job}").strip()
-    batch.cluster.fail_node(node)
-    batch.cluster.recover_node(node)
-    batch.finish(head)
+def test_a_job_over_its_time_limit_is_submitted_again(batches):
+    head = batches.start("--set-resources", "answer_text:runtime=1")
+    batches.wait_for_middle()
+    (job,) = batches.jobs()
+    until(lambda: batches.jobs() not in ([], [job]), START_S)
+    batches.finish(head)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_run_whose_head_ends_goes_on_where_it_was(batch, number):
+def test_a_job_whose_node_goes_down_runs_on_the_other(batches):
+    head = batches.start()
+    batches.wait_for_middle()
+    (job,) = batches.jobs()
+    node = batches.cluster.run(f"squeue --noheader --format=%N --jobs={job}").strip()
+    batches.cluster.fail_node(node)
+    batches.cluster.recover_node(node)
+    batches.finish(head)
+
+
+@pytest.mark.parametrize(
+    ("profile", "number"),
+    [
+        *(("slurm", number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)),
+        *(("cluster-generic", number) for number in (signal.SIGINT, signal.SIGKILL)),
+    ],
+)
+def test_a_run_whose_head_ends_goes_on_where_it_was(batches, profile, number):
     """The head alone is told, as the closed window of a terminal or a login node's administrator does it."""
-    head = batch.start()
-    batch.wait_for_middle()
-    first = set(batch.jobs())
+    batches.build = PROFILES[profile](batches.build.folder, batches.build.config)
+    head = batches.start()
+    batches.wait_for_middle()
+    first, asked = set(batches.jobs()), batches.server.attempts.total()
     os.kill(head.pid, number)
     if number == signal.SIGTERM:
         # It waits for its jobs, submits no others, and says that not all is done.
-        batch.release()
+        batches.release()
     head.wait(START_S)
     if number == signal.SIGKILL:
-        batch.unlock()
-    following = batch.start()
-    if number != signal.SIGTERM:
-        # None cancels the job of a killed head. The second has time to ask beside it.
-        until(lambda: set(batch.jobs()) - first or following.poll() is not None, START_S)
-        asked = batch.server.attempts.total()
-        with contextlib.suppress(AssertionError):
-            until(lambda: batch.server.attempts.total() > asked, SETTLED_S)
-    batch.finish(following)
+        batches.unlock()
+    following = batches.start()
+    if number == signal.SIGKILL:
+        # Its job runs on. That of the second head waits for the batch's lease, and asks nothing beside it.
+        until(lambda: batches.waits_for_lease(), START_S)
+        assert first < set(batches.jobs())
+        assert batches.server.attempts.total() == asked
+    elif number != signal.SIGTERM:
+        until(lambda: batches.server.attempts.total() > asked, START_S)
+    batches.finish(following)
 
 
 def test_the_gpus_of_a_server_are_of_one_node(cluster, hub, tmp_path):
