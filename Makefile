@@ -74,9 +74,10 @@ test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
 	@echo "$(GREEN)"
 
-# A real Slurm, which is installed where it is absent: as root, a quarter of an hour.
+# A real Slurm, which is installed where it is absent: as root, a quarter of an hour. Tests wait for its polls most
+# of the time, so they run side by side, in two clusters.
 test-slurm: env
-	$(BIN)/python -m pytest -v --durations=0 tests/slurm/suite.py
+	$(BIN)/python -m pytest -v --durations=0 -n 2 --dist worksteal tests/slurm/suite.py
 	@echo "$(GREEN)"
 
 # A real vLLM, for CPUs: 2 GB, and a quarter of an hour.

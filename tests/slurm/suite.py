@@ -104,6 +104,7 @@ def same_files(one: Build, other: Build) -> None:
     assert [path for path in mine if mine[path] != others[path]] == []
 
 
+@pytest.mark.timeout(1800)
 def test_every_file_is_that_of_a_local_run(cluster, hub, tmp_path):
     with FaultServer(teach) as server:
         config = settings(hub, server.base_url)

@@ -13,12 +13,14 @@ The daemons run as root, as Slurm's do. The cluster keeps no accounts: `sacct` i
 
 import argparse
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,6 +31,8 @@ NODES = ["node1", "node2"]
 CORES, MEMORY_MB, GPUS = 8, 200_000, 2
 """What each node declares; nothing checks that the machine has it."""
 READY_S, STOP_S = 60, 30
+LOCK = Path(tempfile.gettempdir(), "slurm_cluster.lock")
+"""Held while packages are installed."""
 
 
 class NoSlurm(Exception):
@@ -39,6 +43,12 @@ def install() -> None:
     """Have Slurm and munge from Debian; NoSlurm where they cannot be installed or cannot run."""
     if os.geteuid() != 0:
         raise NoSlurm("Slurm's daemons run as root: start this as root, in a container, say")
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        _install_packages()
+
+
+def _install_packages() -> None:
     if shutil.which("slurmctld", path=_path()) and shutil.which("munged", path=_path()):
         return
     if not shutil.which("apt-get"):
@@ -101,7 +111,7 @@ class SlurmCluster:
     def fail_node(self, node: str) -> None:
         """Take a node down as its crash does: its daemon and its jobs are killed at once."""
         self._end(node, signal.SIGKILL)
-        for process in _job_processes(node):
+        for process in self._job_processes(node):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.run(f"scontrol update NodeName={node} State=DOWN Reason=test")
@@ -120,6 +130,17 @@ class SlurmCluster:
                 time.sleep(0.2)
         for name in [*self.nodes, "slurmctld", "munged"]:
             self._end(name, signal.SIGTERM)
+
+    def _job_processes(self, node: str) -> list[psutil.Process]:
+        """The processes of a node's jobs, and the daemons of their steps."""
+        marks = {"SLURMD_NODENAME": node, "SLURM_CONF": str(self.conf)}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if marks.items() <= process.environ().items():
+                    parents = process.parents()
+                    found += [process, *(each for each in parents if each.name().startswith("slurmstepd"))]
+        return found
 
     def _still_running(self) -> bool:
         try:
@@ -228,17 +249,6 @@ class SlurmCluster:
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
-
-
-def _job_processes(node: str) -> list[psutil.Process]:
-    """The processes of a node's jobs, and the daemons of their steps."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.environ().get("SLURMD_NODENAME") == node:
-                parents = process.parents()
-                found += [process, *(each for each in parents if each.name().startswith("slurmstepd"))]
-    return found
 
 
 def _path() -> str:
