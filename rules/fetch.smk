@@ -101,4 +101,5 @@ rule fetch_pictures:
         ),
     shell:
         "exec fetch_pictures.py --listing {input.listing:q} --hub work/hub.json"
-        " --connections {resources.hub_connections} --raw {output.raw:q} --summary {output.summary:q} 2> {log:q}"
+        " --connections {resources.hub_connections} --raw {output.raw:q}"
+        " --summary {output.summary:q} 2> {log:q}"
