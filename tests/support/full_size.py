@@ -76,9 +76,10 @@ def built(folder: Path) -> None:
         if name.startswith("llavaonevision"):
             _empty(folder, f"work/sample_images/{name}.parquet", f"work/sample_images/{name}.json")
     for name in (*SHARDS, "text2image", "image_thinking"):
-        _empty(folder, f"data/{name}.parquet", f"data/rejects/{name}.parquet", f"data/manifest/{name}.json")
-        (folder / f"work/assemble_artifact/{name}.json").parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"work/assemble_artifact/{name}.json").write_text('{"files": {}}')
+        _empty(folder, f"data/{name}.parquet", f"data/rejects/{name}.parquet")
+        _empty(folder, f"work/publish/verified/{name}.txt")
+        write_json(folder / f"work/assemble_artifact/{name}.json", {"files": {}})
+        write_json(folder / f"data/manifest/{name}.json", {})
     for name, (_, file) in QUESTIONS.items():
         _empty(folder, f"work/fetch_shard/{name}/{Path(file).name}.json")
     for kind, count, last in (
