@@ -433,6 +433,16 @@ def test_latin_and_chinese_have_one_weight(typesetter: Typesetter) -> None:
     assert typesetter._choose_weight(replace(looks, face="Inter"), "en") == 600
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_a_table_of_many_columns_is_set_on_wide_pages(typesetter: Typesetter, number: int) -> None:
+    heads = ["disagree", "rather disagree", "undecided", "rather agree", "agree"] * 2
+    words = "Since the introduction of antipsychotic drugs, stays in hospitals have become much shorter"
+    rows = [["", *(f"**{head}**" for head in heads), "P"]] + [[words, *["37.1"] * 10, "x"]] * 7
+    rows.insert(1, ["---"] * 12)
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    assert typesetter.render(table, str(number)).detail is None
+
+
 @pytest.mark.parametrize(("rows", "pages"), [(96, 5), (150, 7)])
 def test_a_table_that_is_too_long_says_the_pages_it_needs(
     typesetter: Typesetter, rows: int, pages: int

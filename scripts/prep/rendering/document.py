@@ -50,6 +50,8 @@ _EASY = 7.0
 """In em: a table cell no wider than this is best on one line."""
 _CHINESE_GAP = 0.2
 """In em: between Chinese and a formula, as typst sets between Chinese and Latin; engine.typ has the same."""
+_TALL = 5.0
+"""In lines: a table's cell that has more of them needs a wider column."""
 _SHORT = 24.0
 """In em: a text or a formula no wider than this is best on one line."""
 
@@ -401,13 +403,29 @@ def _find_paragraphs(read: list[tuple[list, str]]) -> Iterator[str]:
 
 
 def _share_width(columns: list[tuple[float, float, float]], limit: float) -> list[float]:
-    """Column widths in em: of the whole lines where they fit, else the least and a share of the rest."""
-    widths = [narrow for narrow, _, _ in columns]
-    for wanted in zip(*columns, strict=True):
-        missing = [wide - width for wide, width in zip(wanted, widths, strict=True)]
-        share = min(1.0, max(limit - sum(widths), 0.0) / sum(missing)) if sum(missing) else 0.0
-        widths = [width + share * more for width, more in zip(widths, missing, strict=True)]
-    return widths
+    """Column widths in em: of the whole lines where they fit, else the least and a share of the rest.
+
+    Short cells get one line first, unless that leaves a long one with many more lines.
+    """
+    narrow, easy, whole = (list(widths) for widths in zip(*columns, strict=True))
+    shared = _widen(_widen(narrow, easy, limit), whole, limit)
+    if (lines := _count_lines(whole, shared)) > _TALL:
+        longest_first = _widen(narrow, whole, limit)
+        if _count_lines(whole, longest_first) < 0.75 * lines:
+            return longest_first
+    return shared
+
+
+def _widen(widths: list[float], wanted: list[float], limit: float) -> list[float]:
+    """The widths, each with the same share of what it lacks, as far as the limit allows."""
+    missing = [wide - width for wide, width in zip(wanted, widths, strict=True)]
+    share = min(1.0, max(limit - sum(widths), 0.0) / sum(missing)) if sum(missing) else 0.0
+    return [width + share * more for width, more in zip(widths, missing, strict=True)]
+
+
+def _count_lines(whole: list[float], widths: list[float]) -> float:
+    """The lines of the cell that has the most of them, by estimate."""
+    return max(wide / width for wide, width in zip(whole, widths, strict=True))
 
 
 def _read_text(node: object) -> str:

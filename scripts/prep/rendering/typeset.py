@@ -242,6 +242,10 @@ class Typesetter:
                     return pages if count == 1 else [*pages[:-1], encode.trim_end(pages[-1], style.margin)]
                 smaller = min(size - 1, int(size * math.sqrt(room)))
                 is_last_count = count == self.config.max_pages
+                full = math.floor(widest * math.sqrt(self.config.max_pixels) - 2 * style.margin) / size
+                if is_last_count and size == smallest and document.least_width and unbroken < full:
+                    unbroken = full  # with wider columns a table's rows are lower
+                    continue
                 size = max(smaller, smallest) if is_last_count and size > smallest else smaller
         raise overflow or self._too_long(document, style)
 
