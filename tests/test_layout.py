@@ -26,3 +26,16 @@ def test_a_layout_stands_in_the_margins(name: str, size: tuple[int, int]) -> Non
 def test_a_plain_page_stays_as_it_is() -> None:
     page = Image.new("L", (100, 100), 255)
     assert layout.add_layout(page, "plain", 14) is page
+
+
+@pytest.mark.parametrize("gap", [3, 5, 12, 19, 60, 150])
+def test_a_ruled_line_crosses_no_text(gap: int) -> None:
+    """Lines of text of 20 rows, with an ink of two columns, which leaves room for all lines to be seen."""
+    shades = np.full((4 * (20 + gap), 80), 255, np.uint8)
+    is_text = np.arange(len(shades)) % (20 + gap) >= gap
+    shades[is_text, 40:42] = 0
+    found = np.asarray(layout.add_texture(Image.fromarray(shades), "ruled"))
+    ruled = np.flatnonzero(found[:, 0] == layout.FAINT)
+    assert not is_text[ruled].any()
+    assert len(ruled) >= 3  # below each line but the last, which ends the page
+    assert (np.diff(ruled) <= max(20 + gap, 30) + 8).all()

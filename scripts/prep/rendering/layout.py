@@ -4,7 +4,7 @@ They are drawn once the text stands, in the margins that a layout asks for (styl
 the text no room. Every shade is one of a PNG's sixteen, and none covers ink.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -17,8 +17,10 @@ _BAR, _BUTTON, _LINE, _DARK = 221, 204, 170, 119
 
 _ALL = slice(None)
 _DOTS = [slice(first, None, 24) for first in (11, 12)]
+_PITCH, _BELOW, _ABOVE = 30, 6, 8
+"""In pixels: between ruled lines without text; from text to the one below it at most; to the one above it."""
+
 _TEXTURES = {
-    "ruled": [(slice(29, None, 30), _ALL)],
     "grid": [(slice(None, None, 32), _ALL), (_ALL, slice(None, None, 32))],
     "dots": [(rows, columns) for rows in _DOTS for columns in _DOTS],
 }
@@ -30,16 +32,32 @@ def add_texture(page: Image.Image, texture: str) -> Image.Image:
     if texture == "plain":
         return page
     shades = np.array(page)
-    for rows, columns in _TEXTURES[texture]:
+    ruled = ((row, _ALL) for row in _find_rules(shades))
+    for rows, columns in ruled if texture == "ruled" else _TEXTURES[texture]:
         part = shades[rows, columns]
         np.minimum(part, FAINT, out=part)
     return Image.fromarray(shades)
+
+
+def _find_rules(shades: np.ndarray) -> Iterator[int]:
+    """The rows of ruled lines: one below each line of text, none across it, and more where there is none."""
+    is_blank = np.concatenate(([False], shades.min(axis=1) == 255, [False]))
+    edges = np.flatnonzero(is_blank[1:] != is_blank[:-1]).tolist()
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        first = start + min(_BELOW, (end - start) // 2) if start else _PITCH - 1
+        last = end - _ABOVE if end < len(shades) else end
+        if start and end - start > 2:
+            yield first
+            first += _PITCH
+        yield from range(first, last, _PITCH)
 
 
 def add_layout(page: Image.Image, layout: str, margin: int) -> Image.Image:
     """The page within its layout; a plain page and an exam's text stand alone."""
     if layout not in _LAYOUTS:
         return page
+    if layout == "notebook":
+        page = add_texture(page, "ruled")
     ground = Image.new("L", page.size, 255)
     _LAYOUTS[layout](ImageDraw.Draw(ground), *page.size, margin)
     return ImageChops.darker(page, ground)
@@ -75,9 +93,7 @@ def _draw_chat(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) 
 
 
 def _draw_notebook(draw: ImageDraw.ImageDraw, width: int, height: int, margin: int) -> None:
-    """Ruled lines, the line of the left margin, and the binding's cuts; round holes look like letters."""
-    for y in range(29, height, 30):
-        draw.line((0, y, width, y), fill=FAINT)
+    """The line of the left margin, and the binding's cuts, for round holes look like letters."""
     draw.line((margin - 8, 0, margin - 8, height), fill=_LINE)
     for y in range(8, height - 8, 24):
         draw.rectangle((0, y, 6, y + 7), fill=_BAR)
