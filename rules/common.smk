@@ -4,6 +4,7 @@ The functions are in workflow_lib/. Snakemake puts the folder of each Snakefile 
 """
 
 import gc
+import math
 import os
 import signal
 import sys
@@ -23,7 +24,8 @@ from workflow_lib.config_files import read_config_files
 from workflow_lib.entries import CONTAINERS
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
-from workflow_lib.servers import ServerSettings
+from workflow_lib.run_folder import export_run
+from workflow_lib.servers import JOBS_AT_ONCE, ServerSettings, job_priorities
 from workflow_lib.settings import as_json
 
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
@@ -57,6 +59,7 @@ beside = [str(BASE / "scripts"), str(Path(sys.executable).parent)]
 # envs/*.post-deploy.sh find the locks by VLM_DATA_PREP.
 path = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
 os.environ.update(PATH=path, VLM_DATA_PREP=str(BASE))
+export_run(workflow.is_main_process, workflow.remote_exec)
 # code("x.py") is the digest that makes the jobs of a program stale when its code changes.
 code = partial(code_digest, BASE / "scripts")
 
@@ -70,6 +73,7 @@ FURTHER = {
     what: {name: SERVERS[name] for name in list(task.get("teachers", {}))[1:]}
     for what, task in (("text", TEXT), ("image", IMAGE))
 }
+PRIORITIES = job_priorities(config)
 MIRROR = sources.mirror_folder(config)
 SOURCES = sources.configured_sources(NAMES)
 # Which commit a branch or tag names is asked once for all sources of a repository, until asked anew.
@@ -88,6 +92,15 @@ def stage_files(names):
     """What a stage's target builds: each artifact with its manifest and rejects, and the registration."""
     files = (ARTIFACT, "data/manifest/{name}.json", "data/rejects/{name}.parquet")
     return [*expand(files, name=names), "work/publish/dataset_info.json"]
+
+
+def share(amount):
+    """A job's part of what its server takes, for `threads` and `resources`.
+
+    On a cluster the job starts the server and takes all; on one machine the run's jobs share it.
+    """
+    whole = lambda: workflow.non_local_exec or workflow.remote_exec
+    return lambda wildcards: amount if whole() else math.ceil(amount / JOBS_AT_ONCE)
 
 
 def grow(amount):

@@ -79,11 +79,12 @@ use rule answer_text as answer_image with:
         summary="work/answer_image/{batch}.json",
     log:
         "logs/answer_image/{batch}.log",
+    priority: PRIORITIES["answer_image", IMAGE_TEACHER.name]
     conda:
         IMAGE_TEACHER.environment
-    threads: IMAGE_TEACHER.threads
+    threads: share(IMAGE_TEACHER.threads)
     resources:
-        **IMAGE_TEACHER.resources,
+        **IMAGE_TEACHER.job_resources(share),
     params:
         program="answer_image.py",
         code=code("answer_image.py"),
@@ -104,11 +105,12 @@ use rule judge_text as judge_image with:
         summary="work/judge_image/{batch}.json",
     log:
         "logs/judge_image/{batch}.log",
+    priority: PRIORITIES["judge_image", IMAGE_JUDGE.name]
     conda:
         IMAGE_JUDGE.environment
-    threads: IMAGE_JUDGE.threads
+    threads: share(IMAGE_JUDGE.threads)
     resources:
-        **IMAGE_JUDGE.resources,
+        **IMAGE_JUDGE.job_resources(share),
     params:
         program="judge_image.py",
         code=code("judge_image.py"),

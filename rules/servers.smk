@@ -6,9 +6,9 @@ out:  work/servers/{name}/probe.json (what the client adapts to), details.json (
 """
 
 for server_name, server in SERVERS.items():
-    # One job at a time at each server, unless the run says otherwise: no two start a model on the same GPUs.
+    # So many jobs at once at each server, unless the run says otherwise. On one machine they share its start.
     if f"server_{server_name}" not in workflow.resource_settings.resources:
-        workflow.register_resource(f"server_{server_name}", 1)
+        workflow.register_resource(f"server_{server_name}", JOBS_AT_ONCE)
 
     rule:
         """Ask a server a few greedy questions, and write down what the client adapts to."""
@@ -18,11 +18,12 @@ for server_name, server in SERVERS.items():
             probe=server.probe,
         log:
             f"logs/probe_server/{server_name}.log",
+        priority: max((n for (_, name), n in PRIORITIES.items() if name == server_name), default=0)
         conda:
             server.environment
-        threads: server.threads
+        threads: share(server.threads)
         resources:
-            **server.probe_resources,
+            **server.job_resources(share) | {"runtime": server.probe_minutes},
         params:
             code=code("probe_server.py"),
             model=server.settings["model"],

@@ -27,11 +27,12 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             summary=f"work/answer_{what}/{file}.json",
         log:
             f"logs/answer_{what}/{file}.log",
+        priority: PRIORITIES[f"answer_{what}", teacher.name]
         conda:
             teacher.environment
-        threads: teacher.threads
+        threads: share(teacher.threads)
         resources:
-            **teacher.resources,
+            **teacher.job_resources(share),
         params:
             program=f"answer_{what}.py",
             code=code(f"answer_{what}.py"),
@@ -58,11 +59,12 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             summary=f"work/judge_{what}/{file}.json",
         log:
             f"logs/judge_{what}/{file}.log",
+        priority: PRIORITIES[f"judge_{what}", judge.name]
         conda:
             judge.environment
-        threads: judge.threads
+        threads: share(judge.threads)
         resources:
-            **judge.resources,
+            **judge.job_resources(share),
         params:
             program=f"judge_{what}.py",
             code=code(f"judge_{what}.py"),

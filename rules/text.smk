@@ -80,11 +80,12 @@ rule answer_text:
         summary="work/answer_text/{batch}.json",
     log:
         "logs/answer_text/{batch}.log",
+    priority: PRIORITIES["answer_text", TEXT_TEACHER.name]
     conda:
         TEXT_TEACHER.environment
-    threads: TEXT_TEACHER.threads
+    threads: share(TEXT_TEACHER.threads)
     resources:
-        **TEXT_TEACHER.resources,
+        **TEXT_TEACHER.job_resources(share),
     params:
         program="answer_text.py",
         code=code("answer_text.py"),
@@ -114,11 +115,12 @@ rule judge_text:
         summary="work/judge_text/{batch}.json",
     log:
         "logs/judge_text/{batch}.log",
+    priority: PRIORITIES["judge_text", TEXT_JUDGE.name]
     conda:
         TEXT_JUDGE.environment
-    threads: TEXT_JUDGE.threads
+    threads: share(TEXT_JUDGE.threads)
     resources:
-        **TEXT_JUDGE.resources,
+        **TEXT_JUDGE.job_resources(share),
     params:
         program="judge_text.py",
         code=code("judge_text.py"),

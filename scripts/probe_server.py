@@ -32,7 +32,7 @@ from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_
 from prep.runtime.program import UserError, parser, run
 from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, fetch_json, list_models
-from prep.serving.server import Server
+from prep.serving.kept_server import open_server
 from prep.serving.server_config import ServerConfig, read_server_config
 from prep.storage.atomic import read_json, write_json
 
@@ -280,7 +280,7 @@ async def ask_version(endpoint: Endpoint) -> str | None:
 
 async def probe_server(config: ServerConfig, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Probe each endpoint of the server. Raises UserError where their probes differ."""
-    with Server(config, folder) as server:
+    with open_server(config, folder) as server:
         endpoints = await server.ensure_endpoints()
         found = await asyncio.gather(*(probe_endpoint(endpoint, config) for endpoint in endpoints))
     adapted, details = found[0]

@@ -68,6 +68,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
         "plan",
         "probe_server",
         "serve_server",
+        "keep_server",
         "embedded_server",
         "watch_batches",
     }

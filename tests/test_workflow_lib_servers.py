@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workflow_lib.servers import ServerSettings
+from workflow_lib.servers import ServerSettings, job_priorities
 
 
 def server(**settings: Any) -> ServerSettings:
@@ -57,5 +57,31 @@ def test_a_server_is_started_from_the_environment_that_was_made_for_it(tmp_path:
 
 
 def test_a_probe_asks_for_little_more_time_than_a_start() -> None:
-    assert server(start_timeout=1801).probe_resources["runtime"] == 60 + 31
-    assert server(mode="external", start_timeout=1801).probe_resources["runtime"] == 60
+    assert server(start_timeout=1801).probe_minutes == 60 + 31
+    assert server(mode="external", start_timeout=1801).probe_minutes == 60
+
+
+def test_jobs_that_share_a_server_take_a_part_of_its_gpus_and_memory_each() -> None:
+    shared = server(args=["-tp", "8"]).job_resources(lambda amount: amount // 2)
+    assert (shared["gpu"], shared["mem_mb"], shared["server_qwen3"]) == (4, 32000, 1)
+    external = server(mode="external")
+    assert external.job_resources(lambda amount: amount // 2) == external.resources
+
+
+def order(text: dict[str, Any], image: dict[str, Any]) -> list[str]:
+    """The rules and servers of the jobs, those that go first in front."""
+    found = job_priorities({"text_reasoning": text, "image_reasoning": image})
+    assert all(priority > 0 for priority in found.values())
+    return [" ".join(key) for key in sorted(found, key=found.get, reverse=True)]
+
+
+def test_text_goes_before_pictures_and_a_batch_is_judged_where_it_was_answered() -> None:
+    one, other = {"teacher": "a", "judge": "a"}, {"teacher": "b", "judge": "b"}
+    assert order(one, other) == ["judge_text a", "answer_text a", "judge_image b", "answer_image b"]
+
+
+def test_one_server_is_done_before_another_begins() -> None:
+    several = {"teacher": "a", "teachers": {"a": {}, "b": {}}, "judge": "a"}
+    apart = {"teacher": "b", "judge": "a"}
+    asked = ["answer_text a", "answer_text b", "judge_text a", "answer_image b", "judge_image a"]
+    assert order(several, apart) == asked

@@ -2,9 +2,15 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+JOBS_AT_ONCE = 2
+"""Jobs at each server, unless the run says otherwise: one fills what the other's last answers leave."""
+FIRST_PRIORITY = {"text": 40, "image": 20}
+"""Priorities of jobs that need a server begin here; all other jobs have 0."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,15 @@ class ServerSettings:
         return 1 + 2 * self.gpus
 
     @property
-    def probe_resources(self) -> dict[str, int]:
-        """What its probe takes: as a job that uses it, and an hour beside the time in which it may start."""
+    def probe_minutes(self) -> int:
+        """The time that its probe takes: an hour beside the time in which it may start."""
         start = self.settings["start_timeout"] if self.settings["mode"] == "managed" else 0
-        return self.resources | {"runtime": 60 + math.ceil(start / 60)}
+        return 60 + math.ceil(start / 60)
+
+    def job_resources(self, share: Callable[[int], Any]) -> dict[str, Any]:
+        """What one of the jobs that use it takes, where these may share what it needs."""
+        shared = {key: share(self.resources[key]) for key in ("gpu", "mem_mb") if self.gpus}
+        return self.resources | shared
 
     @property
     def resources(self) -> dict[str, int]:
@@ -70,3 +81,19 @@ class ServerSettings:
             # On one node: Slurm may spread GPUs over several, and a server's processes share a machine.
             taken |= {"gpu": self.gpus, "nodes": 1, "mem_mb": 64000 * self.settings["replicas"]}
         return taken
+
+
+def job_priorities(config: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """The priority of each rule's jobs at a server: text before pictures, one server after the other.
+
+    So servers that need the same GPUs do not take them from each other in turns. A judge that is the only
+    teacher's server goes first: a batch is done early, and is drawn while others are asked.
+    """
+    found = {}
+    for what, first in FIRST_PRIORITY.items():
+        task = config[f"{what}_reasoning"]
+        teachers = list(task.get("teachers") or [task["teacher"]])
+        found |= {(f"answer_{what}", name): first - number for number, name in enumerate(teachers)}
+        is_alone = teachers == [task["judge"]]
+        found[f"judge_{what}", task["judge"]] = first + 1 if is_alone else first - len(teachers)
+    return found

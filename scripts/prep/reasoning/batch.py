@@ -23,7 +23,7 @@ from prep.records.question import Question
 from prep.records.template_tokens import template_tokens, with_note
 from prep.runtime import program
 from prep.runtime.program import UserError
-from prep.serving.server import Server
+from prep.serving.kept_server import open_server
 from prep.serving.server_config import read_server_config
 from prep.storage import parquet
 from prep.storage.atomic import read_json
@@ -247,7 +247,7 @@ def send_requests(
     with (
         hold_lease(args.journal, lease),
         Journal(args.journal) as journal,
-        Server(config, args.server.parent) as server,
+        open_server(config, args.server.parent) as server,
     ):
         kept = args.longer_budget or None, args.repetition or None
         answers = Answers(journal, args.model, args.max_model_len, *kept)

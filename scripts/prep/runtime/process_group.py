@@ -45,10 +45,12 @@ class GuardedProcess:
         on_line: Callable[[str], None],
         grace: float,
         pid_file: Path,
+        held: Sequence[int] = (),
     ):
         """Start the command. `grace`: seconds from SIGTERM to SIGKILL. A thread calls `on_line`.
 
-        On Linux `pid_file` exists while processes of the group live. Its folder must exist.
+        On Linux `pid_file` exists while processes of the group live. Its folder must exist. The command and
+        the guard inherit the descriptors `held`: a lock among them is held until both have ended.
         """
         self._grace = grace
         self._pid_file = pid_file
@@ -63,7 +65,7 @@ class GuardedProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env=environment,
-                pass_fds=[pipe],
+                pass_fds=[pipe, *held],
                 start_new_session=True,
             )
         except BaseException:

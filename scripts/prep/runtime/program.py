@@ -56,12 +56,13 @@ def parser(doc: str | None) -> Parser:
     return Parser(description=doc, allow_abbrev=False, epilog="--settings JSON gives flags by name.")
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], outlive_parent: bool = False) -> None:
     """Run a program's main(); a UserError or an OSError ends in one clear last line and exit code 1.
 
     SIGTERM unwinds the stack like Ctrl-C, so that context managers close what they opened. Both exit with
     128 + the signal's number. SIGHUP, which a closed terminal sends, is taken as SIGTERM. The end of the
-    workflow that runs the program is a SIGTERM too. Any other exception is a bug and keeps its traceback.
+    workflow that runs the program is a SIGTERM too, unless it is to `outlive_parent`. Any other exception is
+    a bug and keeps its traceback.
     All output is sanitized (see prep.runtime.sanitize).
     """
     register_environment_secrets()
@@ -74,7 +75,8 @@ def run(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    end_with_parent()
+    if not outlive_parent:
+        end_with_parent()
     try:
         main()
     except (UserError, OSError) as error:

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +45,7 @@ class Replica:
     devices: str | None
     port: int | None
     key: str | None
+    held: Sequence[int] = ()  # descriptors that its processes inherit
     endpoint: Endpoint | None = None  # of the last start that became healthy
     task: asyncio.Task | None = None  # of the last start
     _restarts: int = 0
@@ -65,6 +67,12 @@ class Replica:
         """Start or restart it, if it does not run and was not given up."""
         if not (self.is_ready() or self.is_starting() or self.get_failure()):
             self.task = asyncio.create_task(self._run())
+
+    def forget_restarts(self) -> None:
+        """Count restarts anew; one that was given up may start again."""
+        self._restarts = 0
+        if self.get_failure():
+            self.task = None
 
     def cancel_start(self) -> None:
         """Cancel the current start."""
@@ -145,7 +153,7 @@ class Replica:
         pid_files.mkdir(parents=True, exist_ok=True)
         log.info("%s: starting %s", self.name, " ".join(command))
         pid_file = pid_files / f"{secrets.token_hex(8)}.json"
-        return GuardedProcess(command, environment, self._log_line, self.grace_s, pid_file)
+        return GuardedProcess(command, environment, self._log_line, self.grace_s, pid_file, self.held)
 
     def _log_line(self, line: str) -> None:
         """Log a line of the server's output."""

@@ -9,6 +9,7 @@ environment, and a guard (see prep.runtime.process_group).
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,12 +28,14 @@ class Server:
 
     The first `ensure_endpoints()` starts or contacts it. The end of the block stops what was started. With
     `stay` or a configured `port`, all replicas have one key, and address and key stay the same over restarts.
-    Replica number n listens on the port + n. A failure is final: each later call raises it again.
+    Replica number n listens on the port + n. A failure is final: each later call raises it again. Its
+    processes inherit the descriptors that are in `held` when they start.
     """
 
-    def __init__(self, config: ServerConfig, folder: Path, stay: bool = False):
+    def __init__(self, config: ServerConfig, folder: Path, stay: bool = False, held: Sequence[int] = ()):
         self._config = config
         self._folder = Path(folder)
+        self._held = held
         self._stay = stay or config.port is not None
         self._lock = asyncio.Lock()
         self._open = False
@@ -74,6 +77,12 @@ class Server:
                 self._failure = str(failure)
                 raise
 
+    def forget_restarts(self) -> None:
+        """Count restarts anew, for another job."""
+        for replica in self._replicas:
+            replica.forget_restarts()
+        self._reported.clear()
+
     async def _start_replicas(self) -> None:
         """Start all replicas and wait until each is healthy; stop all if one never is.
 
@@ -84,7 +93,7 @@ class Server:
         for number, devices in enumerate(split_devices(config)):
             name = config.name + (f".{number}" if config.replicas > 1 else "")
             port = config.port and config.port + number
-            self._replicas.append(Replica(name, config, self._folder, devices, port, key))
+            self._replicas.append(Replica(name, config, self._folder, devices, port, key, self._held))
         try:
             for replica in self._replicas:
                 replica.ensure_started()

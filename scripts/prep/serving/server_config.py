@@ -27,6 +27,7 @@ class ServerConfig:
     max_model_len: int
     start_timeout: float
     restarts: int
+    linger: float
     request_timeout: float
     floor_rate: float
     stall_timeout: float | None
