@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, parse_metrics
 from prep.inference.errors import Refusal, RequestError
+from prep.inference.slots import Slots
 from prep.inference.transport import ChatTransport, raise_file_limit
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
@@ -38,6 +39,7 @@ INCREASE = 1 / 8  # of a request, by which each success raises the concurrency l
 MOST_AT_ONCE = 4096  # over all endpoints, whose limits find themselves
 METRICS_INTERVAL_S = 2.0  # between two times that a server's metrics are read
 METRICS_RETRY_S = 15.0  # and where it has none
+SLOT_POLL_S = 0.1  # between two looks for a slot that another job has freed
 SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 """Errors of a server that is there, and may be at odds with this one request."""
 
@@ -189,9 +191,10 @@ class PooledEndpoint:
 class EndpointPool:
     """The endpoints of a server, inside one event loop."""
 
-    def __init__(self, server, max_concurrency: int | None):
-        """With no `max_concurrency`, each endpoint's limit finds itself."""
+    def __init__(self, server, max_concurrency: int | None, slots: Slots | None = None):
+        """With no `max_concurrency`, each endpoint's limit finds itself. `slots`: those of all jobs."""
         self._server = server
+        self._slots = slots
         self._endpoint_limit = max_concurrency
         open_at_once = raise_file_limit(max_concurrency or MOST_AT_ONCE)
         self._max_concurrency = max_concurrency or open_at_once
@@ -248,14 +251,18 @@ class EndpointPool:
             while True:
                 now = self._now()
                 free = [each for each in self._endpoints if each.is_free(now)]
-                if free and self.in_flight < self._max_concurrency and self._renewal is None:
+                may_send = free and self.in_flight < self._max_concurrency and self._renewal is None
+                has_slot = may_send and (self._slots is None or self._slots.hold(self.in_flight + 1))
+                if has_slot:
                     endpoint = min(free, key=lambda each: (each in tried, each.load))
                     endpoint.begin_request(now)
                     return endpoint, now
                 self._change.clear()
-                cooldowns = [each.cooldown_until for each in self._endpoints if each.cooldown_until > now]
+                times = [each.cooldown_until for each in self._endpoints if each.cooldown_until > now]
+                if may_send:  # another job does not tell when it frees a slot
+                    times.append(now + SLOT_POLL_S)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(min(cooldowns, default=None)):
+                    async with asyncio.timeout_at(min(times, default=None)):
                         await self._change.wait()
         finally:
             # The next waiter gets its turn once this request was sent. Otherwise a burst of requests would be
@@ -266,15 +273,15 @@ class EndpointPool:
         self, endpoint: PooledEndpoint, tokens: int, sent: float, request_seconds: float
     ) -> None:
         endpoint.record_answer(tokens, sent, request_seconds, self._now())
-        self._change.set()
+        self._note_change()
 
     def release(self, endpoint: PooledEndpoint) -> None:
         endpoint.release(self._now())
-        self._change.set()
+        self._note_change()
 
     def reset(self, endpoint: PooledEndpoint) -> None:
         endpoint.reset(self._now())
-        self._change.set()
+        self._note_change()
 
     def record_failure(
         self, endpoint: PooledEndpoint, error: RequestError, sent: float, before: float | None
@@ -282,8 +289,14 @@ class EndpointPool:
         """Record an error of a request sent at `sent` that had failed at `before`; gives the time now."""
         now = self._now()
         endpoint.record_failure(error, sent, now, before)
-        self._change.set()
+        self._note_change()
         return now
+
+    def _note_change(self) -> None:
+        """Free slots that are no longer taken, and have those who wait look again."""
+        if self._slots is not None:
+            self._slots.hold(self.in_flight)
+        self._change.set()
 
     def is_dead(self) -> bool:
         """Whether the run must give up all endpoints."""
@@ -319,7 +332,7 @@ class EndpointPool:
             self._endpoints = [
                 known.get(each) or PooledEndpoint(each, self._endpoint_limit, now) for each in wanted
             ]
-        self._change.set()
+        self._note_change()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -328,3 +341,5 @@ class EndpointPool:
             await asyncio.gather(self._renewal, return_exceptions=True)
         for endpoint in [*self._endpoints, *self._retired]:
             await endpoint.transport.close()
+        if self._slots is not None:
+            self._slots.close()
