@@ -40,6 +40,26 @@ def test_it_grows_while_nothing_waits_and_comes_back_to_a_short_queue():
     assert 200 <= limit.limit <= 240
 
 
+def test_two_jobs_at_one_server_come_back_to_one_short_queue_and_the_second_fills_what_the_first_leaves():
+    first, second = AdaptiveLimit(4096, 0.0), AdaptiveLimit(4096, 0.0)
+    at_once = [0, 0]
+
+    def tell(seconds: range) -> None:
+        for now in seconds:
+            in_server = sum(at_once)
+            load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
+            for limit, count in zip((first, second), at_once, strict=True):
+                limit.record_metrics(load, count, now)
+            at_once[:] = [min(int(first.limit), left), int(second.limit)]
+
+    left = 10_000
+    tell(range(1, 100))
+    assert 200 <= sum(at_once) <= 250
+    left = 10
+    tell(range(100, 200))
+    assert 200 <= sum(at_once) <= 250
+
+
 def last_share(limit: AdaptiveLimit, what: Machine, **changes) -> float:
     """The throughput of the last 600 of 3,000 s at a limit over the engine's best at full speed."""
     how = {"metrics": False, "speed": 1.0, "change": 1000.0, "end": 3010.0} | changes

@@ -25,6 +25,7 @@ FILLED = 0.8  # of the limit: with fewer in flight a round tells nothing
 QUEUE_SHARE = 0.1  # of what runs, that may wait: whoever ends is replaced at once
 FULL_KV_CACHE = 0.92
 HORIZON_S = 20.0  # for which the growth of the KV cache's use is looked ahead
+ALONE = 0.9  # of a server's requests: with fewer in flight, other jobs ask it too
 METRICS_LIFE_S = 30.0  # after the last metrics, answers decide
 SATURATED = "throughput rises no more"
 
@@ -116,7 +117,11 @@ class AdaptiveLimit:
                 self._judge(in_flight / total, tokens_at_once / total)
 
     def record_metrics(self, load: ServerLoad, in_flight: int, now: float) -> None:
-        """Take in what the server said of itself, some seconds after the last time."""
+        """Take in what the server said of itself, some seconds after the last time.
+
+        Where other jobs ask it too, our part of its requests counts.
+        """
+        load = _own_part(load, in_flight)
         last, since = self._load, now - self._load_time
         self._load, self._load_time = load, now
         room = QUEUE_SHARE * load.running + 1
@@ -174,3 +179,9 @@ class AdaptiveLimit:
         self.limit = max(1.0, min(float(self.ceiling), limit))
         self.reason = why if self.limit < self.ceiling else "the ceiling"
         self._begin_round()
+
+
+def _own_part(load: ServerLoad, in_flight: int) -> ServerLoad:
+    """The requests of a server's load that are ours, when so many are in flight."""
+    share = in_flight / max(load.running + load.waiting, 1.0)
+    return load if share >= ALONE else ServerLoad(load.running * share, load.waiting * share, load.kv_use)
