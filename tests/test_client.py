@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import logging
+import os
 import random
 import re
 import signal
@@ -23,11 +24,12 @@ from prep.inference import client as client_module
 from prep.inference import endpoint_pool
 from prep.inference import progress as progress_module
 from prep.inference.answer_policy import Answers
-from prep.inference.client import Client
+from prep.inference.client import Client, cut_waves, guess_length
 from prep.inference.errors import MAX_ATTEMPTS
 from prep.inference.journal import Journal
 from prep.inference.request import Request, Response
 from prep.records.reason import Reason
+from prep.runtime.process_group import identify_process
 from prep.runtime.program import UserError
 from prep.serving.endpoint import Endpoint
 from prep.serving.server import Server
@@ -109,6 +111,45 @@ def test_the_key_is_the_one_that_old_journals_know():
     sampling = {"temperature": 0.6, "min_p": 0}
     asked = Request("row", "thinking", [{"role": "user", "content": "中"}], sampling, 7, sample=2, image=JPEG)
     assert asked.key("model") == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_long_work_is_sent_first_and_what_is_given_stays_in_order(ask):
+    short = [replace(request(number), mode="no_thinking") for number in range(4)]
+    usual = [request(number) for number in range(4, 12)]
+    texts = [f"a long question {number} " * 50 for number in range(4)]
+    long = [replace(request(20), id=text, messages=[{"role": "user", "content": text}]) for text in texts]
+    requests = [*short, *usual, *long]
+    sent = []
+    with FaultServer(lambda seen: sent.append(seen.prompt) or Reply()) as server:
+        given = ask(requests, server, concurrency=1)
+    assert [id_ for id_, _ in given] == [each.id for each in requests]
+    assert sent == [each.messages[0]["content"] for each in [*long, *usual, *short]]
+
+
+def test_pictures_are_read_once_and_sent_in_order():
+    pictured = replace(request(1), image=JPEG), replace(request(2), image_sha256="0", mode="judge")
+    assert [guess_length(each) for each in pictured] == [0, 0]
+    assert cut_waves(bytearray([1] * 8), bytearray(8)) == [bytearray([1] * 8)]
+
+
+def test_jobs_of_a_run_share_a_fixed_number_of_requests_in_flight(ask, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    monkeypatch.setenv("VLM_DATA_PREP_RUN", f"{identify_process(os.getpid())} {run}")
+    hold_six = (
+        "import sys; from prep.inference.slots import *; slots = Slots(Path(sys.argv[1]), 8);"
+        " print(slots.hold(6), flush=True); input()"
+    )
+    command = [sys.executable, "-c", hold_six, str(run / "slots-teacher")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        subprocess.Popen(command, env=python_environment(), **pipes) as other,
+        FaultServer(lambda seen: Reply(delay=0.02)) as server,
+    ):
+        assert other.stdout.readline() == b"True\n"
+        ask([request(number) for number in range(20)], server)
+        assert server.most_at_once == 2
+        other.kill()
 
 
 def test_a_text_request_as_the_server_sees_it(ask):

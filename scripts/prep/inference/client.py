@@ -24,6 +24,7 @@ from prep.inference.endpoint_pool import METRICS_INTERVAL_S, SERVER_ALIVE, Endpo
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
+from prep.inference.slots import open_slots
 from prep.inference.transport import STREAM, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
@@ -36,6 +37,8 @@ FIRST_BACKOFF_S = 1.0  # before the first retry of a request; twice as long befo
 LONGEST_BACKOFF_S = 30.0
 UNFINISHED_FACTOR = 4  # times the concurrency: unfinished requests, those that wait for a retry included
 ADAPT_INTERVAL_S = 0.1  # until more requests are made ready for a limit that has grown
+WAVES = 4  # in which requests without pictures are sent, by the guessed length of their answers
+THOUGHT_DOUBLINGS = 64  # more than any question has: all that is asked thinking goes first
 MAX_REFUSALS = 50  # after so many refusals without one answer, the server is suspected, not the rows
 ROW_SUSPECT = (*SERVER_ALIVE, Reason.TRANSPORT)
 """Errors that are the row's fault if they repeat for it while the server answers other rows."""
@@ -89,6 +92,28 @@ async def send_with_backoff(
         await pause(error, delay * random.uniform(0.5, 1))
 
 
+def guess_length(request: Request) -> int:
+    """A number, larger where a longer answer is likely: a thought, a longer question; 0 with a picture."""
+    if request.image is not None or request.image_sha256 is not None:
+        return 0
+    doublings = sum(len(message["content"]) for message in request.messages).bit_length()
+    return doublings + (THOUGHT_DOUBLINGS if request.mode == "thinking" else 0)
+
+
+def cut_waves(missing: bytearray, lengths: bytearray) -> list[bytearray]:
+    """Cut the requests that are missing into waves by length, the longest first; each marks its own with 1.
+
+    A wave is a walk through all requests, so that none of them need be kept.
+    """
+    known = sorted(length for length, is_missing in zip(lengths, missing, strict=True) if is_missing)
+    floors = sorted({known[len(known) * part // WAVES] for part in range(WAVES)}, reverse=True)
+    numbers = [
+        next(number for number, floor in enumerate(floors) if length >= floor) if is_missing else None
+        for length, is_missing in zip(lengths, missing, strict=True)
+    ]
+    return [bytearray(number == wave for number in numbers) for wave in range(len(floors))]
+
+
 class Client:
     """Sends requests to a server, up to `concurrency` at once over all its endpoints.
 
@@ -121,6 +146,7 @@ class Client:
 
         `requests(with_pictures)` must give the same requests each time. Where it is called without, each
         has the digest of its picture alone: pictures are read once, and only where an answer is missing.
+        Of requests without pictures, those with long answers are sent first, as far as it can be guessed.
         Raises UserError when more than `max_failed_share` of them failed for no reason of their own, or
         when the server is of no use. Requests in flight then finish first, each within its own time limit,
         and what was answered is journaled.
@@ -129,9 +155,11 @@ class Client:
         self._unfinished: set[str] = set()  # keys of the requests that are asked about now
         self._any_answered = False  # whether any request of the batch was answered, in this run or before
         missing = bytearray()  # 1 for each request without an answer, in order
+        lengths = bytearray()  # guessed, of each one's answer
         for request in requests(False):
             key = self._latest_key(request)
             missing.append(not self._answers.has(key))
+            lengths.append(guess_length(request))
             if not missing[-1] and self._on_trial():
                 self._read(request, self._answers.response(self._answers.get(key)))
         self._any_answered = not all(missing)
@@ -142,7 +170,9 @@ class Client:
         state = "failed"
         try:
             if any(missing):
-                _run(self._ask_all(self._missing(requests(True), missing), progress))
+                waves = [missing] if self._on_trial() else cut_waves(missing, lengths)
+                sent = (each for wave in waves for each in self._missing(requests(True), wave))
+                _run(self._ask_all(sent, progress))
             state = "done"
         finally:
             progress.mark(state, 0)
@@ -190,7 +220,7 @@ class Client:
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
         fixed = None if self._config.concurrency == "auto" else self._config.concurrency
-        self._pool = pool = EndpointPool(self._server, fixed)
+        self._pool = pool = EndpointPool(self._server, fixed, open_slots(self._config))
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()
