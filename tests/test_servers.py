@@ -127,3 +127,11 @@ def test_gpus_and_cores_of_a_job_are_half_of_what_replicas_and_flags_need(build)
     built = build("--tensor-parallel-size", "2", replicas=2, devices="0,1,2,3")
     planned = built.run("--dry-run", "--quiet", "host", "--cores", "16", "probe_qwen3")
     assert re.search(r"rule probe_qwen3:(?:\n    .*)*threads: 5\n    resources: .*gpu=2", planned.output)
+
+
+def test_a_job_on_a_cluster_claims_the_whole_of_its_server(build):
+    built = build("--tensor-parallel-size", "2", replicas=2, devices="0,1,2,3")
+    submit = f"sh -c 'echo {{resources.gpu}} {{threads}} > {built.folder}/claimed; exit 1'"
+    cluster = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", submit]
+    built.run("--cores", "16", "--jobs", "1", *cluster, "probe_qwen3")
+    assert (built.folder / "claimed").read_text() == "4 9\n"

@@ -1,7 +1,8 @@
 """Thirty random moments at which the main process, a job, a keeper or a guard of a run is killed.
 
-Each run is a small workflow whose jobs share a server that ignores SIGTERM. Fifteen seconds after the main
-process has ended nothing of it runs: `python -m pytest tests/kills/suite.py`, some minutes.
+A run is a process that starts jobs as Snakemake does, two at a time. Their server ignores SIGTERM.
+Fifteen seconds after its end nothing of it runs. By hand: `python -m pytest -rP tests/kills/suite.py`, which
+takes a quarter of an hour.
 """
 
 import contextlib
@@ -21,22 +22,22 @@ from prep.storage.atomic import write_json
 from running import python_environment
 from server_config import stand_in_config
 from stand_in_server import processes, starts, until
-from workflow import SNAKEMAKE
 
 LEFT_AT_MOST_S = 15.0
 MOMENT_S = 6.0  # after the first process of the kind that is killed
-SNAKEFILE = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
+RUN = """
+import subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 from workflow_lib.run_folder import export_run
-export_run(workflow.is_main_process, workflow.remote_exec)
 
-rule all:
-    input: expand("done/{{number}}", number=range(6))
+export_run(is_main_process=True, is_remote=False)
 
-rule use:
-    output: "done/{{number}}"
-    shell: "exec {sys.executable} job.py server.json {{output}} 2> log.{{wildcards.number}}"
+def run(number):
+    with open(f"log.{number}", "w") as log:
+        subprocess.run([sys.executable, "job.py", "server.json"], stderr=log)
+
+with ThreadPoolExecutor(2) as pool:  # jobs that fail do not end the run
+    list(pool.map(run, range(4)))
 """
 JOB = """
 import asyncio, sys
@@ -45,18 +46,17 @@ from prep.runtime.program import run
 from prep.serving.kept_server import open_server
 from prep.serving.server_config import read_server_config
 
-async def work(config, output):
+async def work(config):
     with open_server(read_server_config(config), config.resolve().parent) as server:
         for _ in range(10):
             await server.ensure_endpoints()
             await asyncio.sleep(0.1)
-    output.write_text("done")
 
-run(lambda: asyncio.run(work(Path(sys.argv[1]), Path(sys.argv[2]))))
+run(lambda: asyncio.run(work(Path(sys.argv[1]))))
 """
 VICTIMS = {
-    "main process": "--snakefile",
-    "job": "job.py server.json",
+    "main process": "run.py",
+    "job": "job.py",
     "keeper": "keep_server.py",
     "guard": "process_group.py",
 }
@@ -65,9 +65,9 @@ VICTIMS = {
 def find(folder: Path, victim: str) -> list[int]:
     """The processes of a kind; those of the run's jobs and servers name its folder or run in it."""
     found = []
-    for pid, line in processes(VICTIMS[victim]).items():
+    for pid in processes(VICTIMS[victim]):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/cwd").samefile(folder) and "/bin/bash" not in line.split()[0]:
+            if Path(f"/proc/{pid}/cwd").samefile(folder):
                 found.append(pid)
     return found
 
@@ -87,15 +87,17 @@ def left(folder: Path) -> dict[int, str]:
 def test_nothing_is_left_after_a_kill(tmp_path, seed):
     draw = random.Random(seed)
     victim = list(VICTIMS)[seed % len(VICTIMS)]
-    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "run.py").write_text(RUN)
     (tmp_path / "job.py").write_text(JOB)
     write_json(tmp_path / "server.json", asdict(stand_in_config(tmp_path, "--stubborn", start_timeout=120)))
-    command = [str(SNAKEMAKE), "--cores", "2", "--keep-going", "--retries", "1", "--snakefile", "Snakefile"]
+    command = [sys.executable, "run.py"]
+    environment = python_environment()
+    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
     with (tmp_path / "output").open("wb") as output:
         main = subprocess.Popen(
             command,
             cwd=tmp_path,
-            env=python_environment(),
+            env=environment,
             stdout=output,
             stderr=output,
             start_new_session=True,
