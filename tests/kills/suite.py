@@ -1,7 +1,7 @@
 """Thirty random moments at which the main process, a job, a keeper or a guard of a run is killed.
 
 A run is a process that starts jobs as Snakemake does, two at a time. Their server ignores SIGTERM.
-Fifteen seconds after its end nothing of it runs. By hand: `python -m pytest -rP tests/kills/suite.py`, which
+Fifteen seconds after its end nothing of it runs. By hand: `python -m pytest -s tests/kills/suite.py`, which
 takes a quarter of an hour.
 """
 
@@ -110,11 +110,12 @@ def test_nothing_is_left_after_a_kill(tmp_path, seed):
                 os.kill(pid, signal.SIGKILL)
         main.wait(300)
         ended = time.monotonic()
-        until(lambda: not left(tmp_path), LEFT_AT_MOST_S)
+        until(lambda: not left(tmp_path), 10 * LEFT_AT_MOST_S)
         seconds = time.monotonic() - ended
         print(
             f"{victim}: exit {main.returncode}, {len(starts(tmp_path))} starts, nothing after {seconds:.1f} s"
         )
+        assert seconds <= LEFT_AT_MOST_S
     finally:
         main.kill()
         for pid in left(tmp_path):
