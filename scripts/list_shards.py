@@ -3,12 +3,11 @@
 
 import argparse
 import logging
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import repeat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -16,16 +15,13 @@ import pyarrow.parquet as pq
 
 from prep.hub.dataset import Dataset, open_dataset
 from prep.hub.listing import HubFile
-from prep.hub.numbered_files import SHOWN, find_doubled_files, find_missing_files, shorten_names
+from prep.hub.numbered_files import find_doubled_files, shorten_names
+from prep.hub.source_files import find_files
 from prep.runtime import program
 from prep.runtime.ordered_map import ordered_map
-from prep.runtime.program import UserError
 from prep.storage.atomic import read_json, write_json
 
 log = logging.getLogger(__name__)
-
-ARCHIVES = (".zip", ".tar")
-"""The files of pictures that are fetched as shards are; all others are loose."""
 
 FOOTER = 256 * 1024
 """Bytes asked for first: the footer of a shard of half a gigabyte with 200 row groups is within them."""
@@ -94,26 +90,11 @@ def list_files(
 
     Footers are read over so many connections side by side. Of files beyond the first `take` rows nothing is
     read, so their rows and row groups, and in a mirror their sha256, are null. `missing` names the files that
-    should be there too; there must be none unless `incomplete` is `accept` (see check_whole). Where the files
+    should be there too; there must be none unless `incomplete` is `accept` (see find_files). Where the files
     `holds` pictures, those that are in no archive are marked as `loose`.
     """
     commit = dataset.commit(revision)
-    names = dataset.files(commit, patterns)
-    loose = list_loose(names) if holds == "pictures" else []
-    archives = set(names) - set(loose)
-    names = [file for file in names if file in archives]
-    where = f"{dataset.repo}@{revision}"
-    found = [file for file in names if file.bytes is not None]
-    dangling = [file.path for file in names if file.bytes is None]
-    paths = [file.path for file in names]
-    if incomplete != "accept":
-        check_whole(paths, dangling, where)
-    missing = sorted(dangling + find_missing_files(paths))
-    if found or not loose:
-        check_names(found, missing, where, patterns)
-    if take and len(found) > 1 and not all(file.path.endswith(".parquet") for file in found):
-        line = "max_samples needs the rows of each file, which only parquet tells before it is read"
-        raise UserError(f"{where}: {line}; name one file of rows, or take max_samples out")
+    found, loose, missing = find_files(dataset, commit, revision, patterns, take, incomplete, holds)
 
     def describe(file: HubFile, footer: Footer, taken: int | None) -> dict:
         digest = file.sha256 or (None if taken == 0 else dataset.sha256(commit, file))
@@ -132,41 +113,6 @@ def list_files(
         ]
     about = {"holds": holds} if holds == "pictures" else {}
     return {"commit": commit, **about, "files": files, "missing": missing}
-
-
-def list_loose(files: list[HubFile]) -> list[HubFile]:
-    """The files of pictures that are in no archive."""
-    return [file for file in files if file.bytes is not None and not file.path.lower().endswith(ARCHIVES)]
-
-
-def check_whole(paths: list[str], dangling: list[str], where: str) -> None:
-    """Raise UserError where a name leads to no file, or numbered files are not one whole set."""
-    advice = "or set hub.incomplete: accept to read what is there"
-    if dangling:
-        line = f"{shorten_names(dangling)}: no file there, but a dangling link; restore it, {advice}"
-        raise UserError(f"{where}: {line}")
-    if doubled := find_doubled_files(paths):
-        line = f"rows would be read twice: {'; '.join(doubled[:SHOWN])}; leave one set there, {advice}"
-        raise UserError(f"{where}: {line}")
-    if missing := find_missing_files(paths):
-        raise UserError(f"{where}: files are missing: {shorten_names(missing)}; fetch them, {advice}")
-
-
-def check_names(found: list[HubFile], missing: list[str], where: str, patterns: list[str]) -> None:
-    """Fail where nothing was found, or two files of one name: rows are known by it, without its ending."""
-    if not found and missing:
-        line = f"every file is missing, and none is there to read: {shorten_names(missing)}"
-        raise UserError(f"{where}: {line}")
-    if not found:
-        line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
-        raise UserError(line)
-    named = defaultdict(list)
-    for file in found:
-        named[PurePosixPath(file.path).stem].append(file.path)
-    same = max(named.values(), key=len)
-    if len(same) > 1:
-        line = f"{where} has several files of one name, by which rows are known: {' and '.join(same)}"
-        raise UserError(f"{line}; leave all but one out in the source's files")
 
 
 def parse_args() -> argparse.Namespace:

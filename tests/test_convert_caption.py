@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert_caption import build_messages
+from prep.convert.caption import build_messages
 from prep.convert.shard import Row
 from prep.records.reason import Reason
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import converted
 import nasty
-from convert_llava import LLAVA
 from converted import FILE, broken_invariants, outputs, raw_summary, spelled
+from prep.convert.llava import LLAVA
 from prep.convert.shard import Row
 from prep.records.reason import Reason
 from prep.storage import parquet

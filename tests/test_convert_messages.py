@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert_messages import MESSAGES
+from prep.convert.messages import MESSAGES
 from prep.convert.shard import Row
 from prep.records.reason import Reason
 

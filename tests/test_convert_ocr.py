@@ -12,8 +12,8 @@ from test_workflow_lib_config import checked
 
 import converted
 import nasty
-from convert_ocr import build_messages, parse_text
 from converted import PROMPTS, broken_invariants, outputs, raw_summary
+from prep.convert.ocr import build_messages, parse_text
 from prep.convert.shard import Row
 from prep.records.reason import Reason
 from running import run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert_qa import build_cells, build_messages
+from prep.convert.qa import build_cells, build_messages
 from prep.convert.shard import Row
 from prep.records.reason import Reason
 

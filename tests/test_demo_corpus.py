@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
 import build_corpus
-import convert_ocr
 import fonts
 import pages
 import photographs
 import rows
 import wheels
-from prep.convert import image_check
+from prep.convert import image_check, ocr
 from prep.records import conversation
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
@@ -181,7 +180,7 @@ def reason_of(shard: rows.Shard, row: rows.Row) -> str | None:
     if rejection := image_check.find_rejection(row["image"] and row["image"]["bytes"], 50_000_000, "decode"):
         return rejection[0]
     if "ground_truth" in row:
-        text = convert_ocr.parse_text(row["ground_truth"], ["gt_parse", "text_sequence"])
+        text = ocr.parse_text(row["ground_truth"], ["gt_parse", "text_sequence"])
         return None if isinstance(text, str) else text[0]
     turns = [(turn["from"], turn["value"]) for turn in row["conversations"]]
     kept = conversation.build_messages(turns, shard.config not in ("geo3k", "iiit5k"))

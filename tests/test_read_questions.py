@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import nasty
 import read_questions
 from containers import write_array, write_lines, write_zip
+from prep.convert import questions
 from prep.records import json_rows
 from prep.records.reason import Reason
 from prep.storage.atomic import read_json
@@ -41,7 +42,7 @@ from running import run
     ],
 )
 def test_a_question_is_its_columns_that_are_not_empty(cells, reference, found):
-    assert read_questions.build_question(cells, reference) == found
+    assert questions.build_question(cells, reference) == found
 
 
 @pytest.fixture

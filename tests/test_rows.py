@@ -12,17 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import convert_caption
-import convert_ocr
-import convert_qa
 import nasty
 from containers import write_array, write_lines, write_tar, write_zip
-from convert_llava import LLAVA
-from convert_messages import MESSAGES
 from converted import Converted, outputs
 from prep.containers import archives, rows
 from prep.containers.picture_files import PictureFiles
-from prep.convert import shard
+from prep.convert import caption, ocr, qa, shard
+from prep.convert.llava import LLAVA
+from prep.convert.messages import MESSAGES
 from prep.storage.atomic import sha256
 from prep.storage.parquet import RAW_TEXT, BadShard
 
@@ -41,17 +38,17 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "caption": {
         "columns": ["text"],
-        "build_messages": partial(convert_caption.build_messages, prompts=["Q?"], seed=None),
+        "build_messages": partial(caption.build_messages, prompts=["Q?"], seed=None),
         "row": {"text": TEXT},
     },
     "qa": {
         "columns": [pa.field("question", RAW_TEXT), pa.field("answer", RAW_TEXT)],
-        "build_messages": partial(convert_qa.build_cells, given=["question", "answer"], answer_by="text"),
+        "build_messages": partial(qa.build_cells, given=["question", "answer"], answer_by="text"),
         "row": {"question": "Q?", "answer": TEXT},
     },
     "ocr": {
         "columns": ["text"],
-        "build_messages": partial(convert_ocr.build_messages, path=[], prompts=["Q?"], seed=None),
+        "build_messages": partial(ocr.build_messages, path=[], prompts=["Q?"], seed=None),
         "row": {"text": TEXT},
     },
 }
@@ -212,6 +209,20 @@ def test_a_file_that_cannot_be_read_is_one_line(name: str, content: str, said: s
         convert(tmp_path / name, tmp_path / "out", "caption", [write_zip(tmp_path / "a.zip", {})])
     assert said in str(raised.value)
     assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_a_column_that_none_of_the_first_rows_has_is_told_where_only_these_are_read(tmp_path: Path) -> None:
+    raw = lines(tmp_path, [{"image": "1.png", "txt": "a"}] * 3)
+    with pytest.raises(BadShard, match=r"no column text \(it has: image, txt\)"):
+        convert(raw, tmp_path / "out", "caption", [write_zip(tmp_path / "a.zip", {"1.png": FIRST})], take=2)
+
+
+def test_pictures_are_looked_up_no_further_than_to_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    first = write_zip(tmp_path / "a.zip", {"1.png": FIRST, "2.png": SECOND})
+    files = PictureFiles([first, tmp_path / "gone.zip"], lazily=True)
+    assert files.read("1.png", 10**6) == FIRST
+    with pytest.raises(FileNotFoundError):
+        files.read("3.png", 10**6)
 
 
 def test_json_without_files_of_pictures_says_what_is_missing(tmp_path: Path) -> None:

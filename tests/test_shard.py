@@ -17,10 +17,10 @@ import pytest
 
 import converted
 import nasty
-from convert_llava import LLAVA
 from converted import FILE, Converted, broken_invariants, outputs, raw_summary, spelled
 from prep.containers.rows import open_rows
 from prep.convert import shard
+from prep.convert.llava import LLAVA
 from prep.convert.shard import Conversion
 from prep.records.reason import Reason
 from prep.storage import parquet, schema

@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-import convert_caption
-import convert_llava
-import convert_messages
-import convert_ocr
-import convert_qa
+from prep.convert import caption, llava, messages, ocr, qa
 from prep.convert.shard import Messages, Row
 from prep.records.reason import Rejection
 
@@ -23,14 +19,14 @@ def turns(speaker: str, text: str, user: str, assistant: str) -> list[dict[str, 
 
 
 FORMS: dict[str, Callable[[], Messages | Rejection]] = {
-    "llava": lambda: convert_llava.LLAVA.build_messages(ROW, turns("from", "value", "human", "gpt"), True),
-    "messages": lambda: convert_messages.MESSAGES.build_messages(
+    "llava": lambda: llava.LLAVA.build_messages(ROW, turns("from", "value", "human", "gpt"), True),
+    "messages": lambda: messages.MESSAGES.build_messages(
         ROW, turns("role", "content", "user", "assistant"), True
     ),
-    "caption": lambda: convert_caption.build_messages(ROW, BYTES, [TEXT], None),
-    "qa": lambda: convert_qa.build_messages(ROW, BYTES, BYTES, None, None, "text"),
-    "ocr": lambda: convert_ocr.build_messages(ROW, BYTES, [], [TEXT], None),
-    "ocr in JSON": lambda: convert_ocr.build_messages(
+    "caption": lambda: caption.build_messages(ROW, BYTES, [TEXT], None),
+    "qa": lambda: qa.build_messages(ROW, BYTES, BYTES, None, None, "text"),
+    "ocr": lambda: ocr.build_messages(ROW, BYTES, [], [TEXT], None),
+    "ocr in JSON": lambda: ocr.build_messages(
         ROW, json.dumps({"text": TEXT}).encode(), ["text"], [TEXT], None
     ),
 }
@@ -44,7 +40,7 @@ def test_controls_stay(form: str) -> None:
 
 
 def test_choices_and_rationales_are_no_exception() -> None:
-    found = convert_qa.build_messages(ROW, b"q", BYTES, [BYTES, b"x"], BYTES, "text")
+    found = qa.build_messages(ROW, b"q", BYTES, [BYTES, b"x"], BYTES, "text")
     assert isinstance(found, list), found
     assert [each["content"] for each in found] == [
         f"<image>\nq\nA. {TEXT}\nB. x",

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import assemble_artifact
-import convert_ocr
-from convert_llava import LLAVA
+from prep.convert import ocr
 from prep.convert import shard as conversion
+from prep.convert.llava import LLAVA
 from prep.records.reason import Reason
 from prep.records.tags import MEDIA_TAG, THINK_TAG
 from prep.storage import atomic
@@ -104,7 +104,7 @@ def synthdog(
 ) -> Converted:
     """Convert a shard of SynthDoG's layout."""
     words = {"path": ["gt_parse", "text_sequence"], "prompts": [PROMPTS[language]], "seed": None}
-    build = partial(convert_ocr.build_messages, **words)
+    build = partial(ocr.build_messages, **words)
     given = {"columns": ["ground_truth"], "build_messages": build, "max_pixels": 50_000_000} | about
     return _convert(raw, folder, on_bad_shard, **given)
 

@@ -9,11 +9,12 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from prep.records.reason import Reason, Rejection
-from prep.storage.parquet import BadShard, check_not_lfs_pointer
+from prep.storage.parquet import BadShard, SourceFile, check_not_lfs_pointer
 
 HEADER_BYTES = 1024 * 1024
 """The most that one header of a tar may take: a name in it is no longer, unless the file is hostile."""
@@ -23,9 +24,11 @@ ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Archive(Protocol):
-    """Files by name. `sha256` is of all that names them: another archive has another one."""
+    """Files by name."""
 
-    sha256: str
+    @property
+    def sha256(self) -> str:
+        """A digest of all that names its files."""
 
     def list_members(self) -> Iterator[tuple[str, Any]]:
         """The name of each regular file, and where it is, for `read`."""
@@ -34,12 +37,12 @@ class Archive(Protocol):
         """The bytes of a member, or why it is not read: broken, or more than `limit` bytes."""
 
 
-def open_archive(path: Path) -> Archive:
-    """A folder, or an archive by its ending; raises BadShard where it cannot be read."""
+def open_archive(path: SourceFile, lazily: bool = False) -> Archive:
+    """A folder, or an archive by its ending; raises BadShard where it cannot be read. `lazily`: see Tar."""
     if path.is_dir():
         return Folder(path)
     check_not_lfs_pointer(path)
-    kinds = {".zip": Zip, ".tar": Tar}
+    kinds = {".zip": Zip, ".tar": partial(Tar, lazily=lazily)}
     if path.suffix.lower() not in kinds:
         raise BadShard(path, f"holds no pictures that can be read: it is none of {', '.join(kinds)}")
     return kinds[path.suffix.lower()](path)
@@ -51,7 +54,7 @@ def check_size(size: int, limit: int) -> Rejection | None:
 
 
 @contextlib.contextmanager
-def explain_broken(path: Path, what: str) -> Iterator[None]:
+def explain_broken(path: SourceFile, what: str) -> Iterator[None]:
     """Turn any error in the block into BadShard, except errors of the system and of memory.
 
     The parsers of the standard library raise errors of many types on hostile headers.
@@ -69,7 +72,7 @@ def explain_broken(path: Path, what: str) -> Iterator[None]:
 class Folder:
     """A folder of files, which may be links."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: SourceFile) -> None:
         self.path = path
         names = [
             os.path.relpath(os.path.join(folder, file), path)
@@ -92,9 +95,9 @@ class Folder:
 class Zip:
     """A zip archive, with its central directory in memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: SourceFile) -> None:
         with explain_broken(path, "cannot be opened"):
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(path if isinstance(path, Path) else path.open("rb"))
         digest = hashlib.sha256()
         for member in self._zip.infolist():
             line = f"{member.filename}\0{member.header_offset}\0{member.file_size}\0{member.CRC}\n"
@@ -130,19 +133,36 @@ class Zip:
 
 
 class Tar:
-    """A tar archive that is not compressed, read by the places of its members."""
+    """A tar archive that is not compressed, read by the places of its members.
 
-    def __init__(self, path: Path) -> None:
+    It is walked to its end when it is opened, or with `lazily` as far as its members are asked for. BadShard
+    is raised where that breaks.
+    """
+
+    def __init__(self, path: SourceFile, lazily: bool = False) -> None:
         self._file = path.open("rb")
-        digest, self._members = hashlib.sha256(), []
-        for member in walk_tar(path):
-            line = f"{member.name}\0{member.offset}\0{member.size}\0{member.mtime}\n"
-            digest.update(line.encode(errors="surrogateescape"))
-            self._members.append((member.name, (member.offset_data, member.size)))
-        self.sha256 = digest.hexdigest()
+        self._walk, self._digest = walk_tar(path), hashlib.sha256()
+        self._members: list[tuple[str, tuple[int, int]]] = []
+        if not lazily:
+            self._walk_on()
+
+    @property
+    def sha256(self) -> str:
+        self._walk_on()
+        return self._digest.hexdigest()
+
+    def _walk_on(self) -> None:
+        """Walk to the end."""
+        for _ in self.list_members():
+            pass
 
     def list_members(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        return iter(self._members)
+        yield from self._members
+        for member in self._walk:
+            line = f"{member.name}\0{member.offset}\0{member.size}\0{member.mtime}\n"
+            self._digest.update(line.encode(errors="surrogateescape"))
+            self._members.append((member.name, (member.offset_data, member.size)))
+            yield self._members[-1]
 
     def read(self, place: tuple[int, int], limit: int) -> bytes | Rejection:
         offset, size = place
@@ -153,7 +173,7 @@ class Tar:
 class _HeaderFile:
     """A file of which at most HEADER_BYTES are read at a time."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: SourceFile, file: IO[bytes]) -> None:
         self._path, self._file = path, file
         self.seek, self.tell = file.seek, file.tell
 
@@ -163,14 +183,15 @@ class _HeaderFile:
         return self._file.read(size)
 
 
-def walk_tar(path: Path) -> Iterator[tarfile.TarInfo]:
+def walk_tar(path: SourceFile) -> Iterator[tarfile.TarInfo]:
     """The regular files of a tar, in order, by their headers alone; none of them stays in memory.
 
     Raises BadShard where the tar is compressed, cut or broken: tarfile itself takes a broken header that is
     not the first for the end.
     """
     with path.open("rb") as file:
-        whole = os.fstat(file.fileno()).st_size
+        whole = file.seek(0, os.SEEK_END)
+        file.seek(0)
         with explain_broken(path, "is no tar, or a compressed one, which must be unpacked first"):
             tar = tarfile.open(fileobj=_HeaderFile(path, file), mode="r:")  # noqa: SIM115 (closed with file)
         while True:

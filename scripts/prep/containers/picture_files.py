@@ -1,12 +1,14 @@
 """Pictures as files that a column names: looked up in folders and archives, and read one at a time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prep.containers.archives import open_archive
+from prep.containers.archives import Archive, open_archive
 from prep.records.reason import Reason, Rejection
+from prep.storage.parquet import SourceFile
 
 PICTURES_BYTES = 256 * 1024 * 1024
 """The most that the pictures of one row may take, so that no archive fills the memory."""
@@ -16,20 +18,43 @@ class PictureFiles:
     """The pictures in some folders and archives, by the names that rows have for them.
 
     A name is a path from `folder`, a path in the archive (of loose files: in the repository). Raises BadShard
-    where an archive cannot be read.
+    where an archive cannot be read. With `lazily` archives are read no further than to the name that is asked
+    for, so that a name in several of them is taken from the first.
     """
 
-    def __init__(self, paths: Sequence[Path], folder: str = "") -> None:
-        self._archives = [open_archive(path) for path in paths]
+    def __init__(
+        self,
+        paths: Sequence[SourceFile],
+        folder: str = "",
+        loose: Archive | None = None,
+        lazily: bool = False,
+    ) -> None:
+        self._archives: list[Archive] = []
         self._folder = PurePosixPath(folder)
         self._places: dict[str, tuple[int, Any]] = {}
         self._doubled: set[str] = set()
         self._shown = ", ".join(path.name for path in paths[:3]) + (", …" if len(paths) > 3 else "")
-        for number, archive in enumerate(self._archives):
+        archives = (open_archive(path, lazily) for path in paths)
+        self._listing = self._list(chain(archives, [loose] if loose else []))
+        if not lazily:
+            self._list_until(None)
+
+    def _list(self, archives: Iterable[Archive]) -> Iterator[str]:
+        """Note the places of all files, one after the other."""
+        for number, archive in enumerate(archives):
+            self._archives.append(archive)
             for name, place in archive.list_members():
                 name = str(PurePosixPath(name))
                 if self._places.setdefault(name, (number, place))[0] != number:
                     self._doubled.add(name)
+                yield name
+
+    def _list_until(self, wanted: str | None) -> None:
+        """Go on with the listing until a name was met (None: to its end)."""
+        if wanted not in self._places:
+            for name in self._listing:
+                if name == wanted:
+                    return
 
     @property
     def sha256(self) -> str:
@@ -42,6 +67,7 @@ class PictureFiles:
         if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
             return Reason.IMAGE_MISSING, f"{name!r:.100} is no path within {self._shown}"
         whole = str(self._folder / path)
+        self._list_until(whole)
         if whole in self._doubled:
             return Reason.IMAGE_MISSING, f"several archives have a file {whole:.100}"
         if whole not in self._places:

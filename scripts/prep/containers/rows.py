@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ from prep.containers.picture_files import PICTURES_BYTES, PictureFiles
 from prep.records import json_rows
 from prep.records.reason import Reason, Rejection
 from prep.storage import atomic, parquet
-from prep.storage.parquet import RAW_TEXT, BadShard
+from prep.storage.parquet import RAW_TEXT, BadShard, SourceFile
 
 JSON = (".json", ".jsonl", ".ndjson")
 TEXT_BYTES = 16 * 1024 * 1024
@@ -43,9 +42,11 @@ class Batch(NamedTuple):
 
 
 class RowReader(Protocol):
-    """The rows of a file. `footer_sha256` is of what lists them, and tells a file from its replacement."""
+    """The rows of a file. `footer_sha256` tells a file from its replacement."""
 
-    footer_sha256: str
+    @property
+    def footer_sha256(self) -> str:
+        """The digest of what lists the rows; those of some containers are read whole for it."""
 
     def batches(self, take: int | None = None) -> Iterator[Batch]:
         """The first `take` rows (None: all) in order; raises BadShard where the file is broken."""
@@ -60,7 +61,7 @@ class Row(NamedTuple):
 
 
 def open_rows(
-    path: Path, image: str, columns: Sequence[str | pa.Field], pictures: PictureFiles | None = None
+    path: SourceFile, image: str, columns: Sequence[str | pa.Field], pictures: PictureFiles | None = None
 ) -> RowReader:
     """The reader of a file's pictures, which are in the column `image`, and of its other `columns`.
 
@@ -81,10 +82,13 @@ def open_rows(
 class Parquet:
     """A Parquet file that holds its pictures."""
 
-    def __init__(self, path: Path, image: str, fields: Sequence[pa.Field]) -> None:
+    def __init__(self, path: SourceFile, image: str, fields: Sequence[pa.Field]) -> None:
         self._file = parquet.Reader(path, [parquet.pictures(image), *fields])
         self._several = parquet.is_list(self._file.file_schema.field(image).type)
-        self.footer_sha256 = self._file.footer_sha256
+
+    @property
+    def footer_sha256(self) -> str:
+        return self._file.footer_sha256
 
     def batches(self, take: int | None = None) -> Iterator[Batch]:
         for cells in self._file.batches(take):
@@ -95,13 +99,18 @@ class Parquet:
 class NamedParquet:
     """A Parquet file with a column that names the files of pictures, one or a list a row."""
 
-    def __init__(self, path: Path, image: str, fields: Sequence[pa.Field], pictures: PictureFiles) -> None:
+    def __init__(
+        self, path: SourceFile, image: str, fields: Sequence[pa.Field], pictures: PictureFiles
+    ) -> None:
         kinds = parquet.Reader(path, [*fields]).file_schema
         listed = image in kinds.names and parquet.is_list(kinds.field(image).type)
         names = pa.field(image, pa.list_(RAW_TEXT) if listed else RAW_TEXT)
         self._file = parquet.Reader(path, [names, *fields])
         self._schema, self._pictures = pa.schema([parquet.pictures(image), *fields]), pictures
-        self.footer_sha256 = join_sha256(self._file.footer_sha256, pictures)
+
+    @property
+    def footer_sha256(self) -> str:
+        return join_sha256(self._file.footer_sha256, self._pictures)
 
     def batches(self, take: int | None = None) -> Iterator[Batch]:
         return pack_rows(self._rows(take), self._schema)
@@ -116,20 +125,23 @@ class Json:
     """JSON Lines or a JSON array of objects; a dotted column is a path into nested objects."""
 
     def __init__(
-        self, path: Path, image: str, fields: Sequence[pa.Field], pictures: PictureFiles | None
+        self, path: SourceFile, image: str, fields: Sequence[pa.Field], pictures: PictureFiles | None
     ) -> None:
         if pictures is None:
             line = "its pictures are files of their own, and `pictures` of the source must say which"
             raise BadShard(path, f"JSON holds no pictures: {line}")
         self._path, self._image, self._fields, self._pictures = path, image, fields, pictures
-        self.footer_sha256 = join_sha256(atomic.sha256(path), pictures)
+
+    @property
+    def footer_sha256(self) -> str:
+        return join_sha256(atomic.sha256(self._path), self._pictures)
 
     def batches(self, take: int | None = None) -> Iterator[Batch]:
         schema = pa.schema([parquet.pictures(self._image), *self._fields])
-        return pack_rows(islice(self._rows(), take), schema)
+        return pack_rows(self._rows(take), schema)
 
-    def _rows(self) -> Iterator[Row | Rejection]:
-        objects = json_rows.read_rows(self._path)
+    def _rows(self, take: int | None) -> Iterator[Row | Rejection]:
+        objects = islice(json_rows.read_rows(self._path), take)
         for row in check_columns(self._path, objects, [self._image, *(field.name for field in self._fields)]):
             yield (
                 build_row(row, self._image, self._fields, self._pictures)
@@ -147,20 +159,23 @@ class WebDataset:
     """
 
     def __init__(
-        self, path: Path, image: str, fields: Sequence[pa.Field], pictures: PictureFiles | None
+        self, path: SourceFile, image: str, fields: Sequence[pa.Field], pictures: PictureFiles | None
     ) -> None:
         archives.check_not_lfs_pointer(path)
         self._path, self._image, self._fields, self._pictures = path, image, fields, pictures
-        self._tar = archives.Tar(path)
-        self.footer_sha256 = join_sha256(self._tar.sha256, pictures)
+        self._tar = archives.Tar(path, lazily=True)
+
+    @property
+    def footer_sha256(self) -> str:
+        return join_sha256(self._tar.sha256, self._pictures)
 
     def batches(self, take: int | None = None) -> Iterator[Batch]:
         schema = pa.schema([parquet.pictures(self._image), *self._fields])
-        return pack_rows(islice(self._rows(), take), schema)
+        return pack_rows(self._rows(take), schema)
 
-    def _rows(self) -> Iterator[Row | Rejection]:
+    def _rows(self, take: int | None) -> Iterator[Row | Rejection]:
         wanted = [self._image, *(field.name for field in self._fields)]
-        for sample in check_columns(self._path, self._samples(wanted), wanted):
+        for sample in check_columns(self._path, islice(self._samples(wanted), take), wanted):
             if not isinstance(sample, dict):
                 yield sample
             elif self._pictures:
@@ -239,7 +254,7 @@ def has_column(row: Mapping[str, Any], column: str) -> bool:
 
 
 def check_columns(
-    path: Path, rows: Iterator[dict[str, Any] | Rejection], columns: Sequence[str]
+    path: SourceFile, rows: Iterator[dict[str, Any] | Rejection], columns: Sequence[str]
 ) -> Iterator[dict[str, Any] | Rejection]:
     """The rows as they are; raises BadShard where none of the first GROUP_ROWS has one of the columns.
 
@@ -259,7 +274,7 @@ def check_columns(
         check_seen(path, lacking, keys, legible)
 
 
-def check_seen(path: Path, lacking: list[str], keys: Mapping[str, None], legible: bool) -> None:
+def check_seen(path: SourceFile, lacking: list[str], keys: Mapping[str, None], legible: bool) -> None:
     """Raise BadShard where no row was legible, or columns that are read are in none of the rows."""
     if not legible:
         raise BadShard(path, "none of its rows is an object")

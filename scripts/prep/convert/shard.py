@@ -51,6 +51,13 @@ class Row(NamedTuple):
     pictures: int | None
 
 
+class Form(NamedTuple):
+    """How the rows of a source are laid down: see Conversion for `columns` and `build_messages`."""
+
+    columns: Sequence[str | pa.Field]
+    build_messages: Callable[..., Messages | Rejection]
+
+
 @dataclass(frozen=True)
 class Conversion:
     """The parameters of one shard's conversion.
@@ -85,18 +92,23 @@ def build_parser(doc: str) -> program.Parser:
     parser.add_argument("--raw-summary", type=Path, required=True, help="its summary")
     parser.add_argument("--pictures", type=Path, nargs="*", default=[], help="files that its rows name")
     parser.add_argument("--picture-summaries", type=Path, nargs="*", default=[], help="their summaries")
-    parser.add_argument("--picture-folder", default="", help="where in these files the names begin")
     parser.add_argument("--name", required=True, help="the artifact's name, which heads every id")
-    parser.add_argument("--take", type=int, help="read the first so many rows; left out: all")
-    parser.add_argument("--check", choices=("decode", "header"), required=True)
-    parser.add_argument("--max-pixels", type=int, required=True)
-    parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
+    add_settings(parser)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--columns", type=json.loads, required=True, help="JSON: column by role")
     parser.add_argument("--shard", type=Path, required=True, help="out: kept rows, without their pictures")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: counts and checksums")
     return parser
+
+
+def add_settings(parser: program.Parser) -> None:
+    """The flags that a source's entry decides, whatever its form."""
+    parser.add_argument("--picture-folder", default="", help="where in files of pictures the names begin")
+    parser.add_argument("--take", type=int, help="read the first so many rows; left out: all")
+    parser.add_argument("--check", choices=("decode", "header"), required=True)
+    parser.add_argument("--max-pixels", type=int, required=True)
+    parser.add_argument("--on-bad-shard", choices=("fail", "reject"), required=True)
+    parser.add_argument("--columns", type=json.loads, required=True, help="JSON: column by role")
 
 
 def add_prompts(parser: program.Parser) -> None:
@@ -110,12 +122,11 @@ def choose_prompt(row: Row, prompts: Sequence[str], seed: int | None) -> str:
     return prompts[0] if seed is None else prompts[hash_names(seed, "prompt", row.id) % len(prompts)]
 
 
-def run(
-    args: argparse.Namespace,
-    columns: Sequence[str | pa.Field],
-    build_messages: Callable[..., Messages | Rejection],
-) -> None:
-    """Convert the shard that the arguments name; see Conversion for `columns` and `build_messages`."""
+def run(doc: str | None, form: Any) -> None:
+    """Convert the shard that the arguments name; a form has `add_arguments` and `build_form`."""
+    parser = build_parser(doc)
+    form.add_arguments(parser)
+    args = parser.parse_args()
     raw = read_json(args.raw_summary)["files"]["raw"]
     job = Conversion(
         raw=args.raw,
@@ -123,17 +134,25 @@ def run(
         sha256=raw["sha256"],
         name=args.name,
         take=args.take,
-        image=args.columns["image"],
-        source_id=args.columns.get("id"),
-        columns=columns,
-        build_messages=build_messages,
-        check=args.check,
-        max_pixels=args.max_pixels,
         threads=args.threads,
         pictures=describe_pictures(args),
+        **describe_form(args, form),
     )
     with process_pool.explain_out_of_memory(job.raw, Path(sys.argv[0]).stem):
         convert(job, args.on_bad_shard, args.shard, args.rejects, args.summary)
+
+
+def describe_form(args: argparse.Namespace, form: Any) -> dict[str, Any]:
+    """What of a Conversion the settings of a source decide."""
+    columns, build_messages = form.build_form(args)
+    return {
+        "image": args.columns["image"],
+        "source_id": args.columns.get("id"),
+        "columns": columns,
+        "build_messages": build_messages,
+        "check": args.check,
+        "max_pixels": args.max_pixels,
+    }
 
 
 def describe_pictures(args: argparse.Namespace) -> dict[str, Any] | None:

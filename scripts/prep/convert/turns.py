@@ -1,11 +1,13 @@
 """Conversations as lists of turns: the column, and its cells as speakers and texts."""
 
+import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from prep.convert.shard import Messages, Row
+from prep.convert.shard import Form, Messages, Row
 from prep.records import conversation
 from prep.records.reason import Reason, Rejection
 from prep.storage import parquet
@@ -19,6 +21,15 @@ class Dialect(NamedTuple):
     speaker: str
     text: str
     speakers: Mapping[str, str]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The settings of the form."""
+        parser.add_argument("--missing-tag", choices=("prepend", "reject"), required=True)
+
+    def build_form(self, args: argparse.Namespace) -> Form:
+        """The form by its settings."""
+        build = partial(self.build_messages, prepend_tag=args.missing_tag == "prepend")
+        return Form([self.column(args.columns["turns"])], build)
 
     def column(self, name: str) -> pa.Field:
         """The field that reads a column of conversations."""

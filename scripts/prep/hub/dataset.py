@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prep.hub.listing import HubFile
 from prep.hub.mirror import Mirror
+from prep.storage.parquet import SourceFile
 
 
 class Dataset(Protocol):
@@ -23,6 +24,9 @@ class Dataset(Protocol):
 
     def tail(self, commit: str | None, file: HubFile, length: int) -> bytes:
         """The last bytes of a file, without the rest; all of it when it is no longer than that."""
+
+    def locate(self, commit: str | None, file: HubFile, most: int) -> SourceFile:
+        """The file as a path; at the hub one whose bytes are fetched as they are read, `most` of them."""
 
     def fetch(self, commit: str | None, file: HubFile, to: Path) -> None:
         """Put the file at `to`, whole and as it was listed, or fail."""

@@ -41,6 +41,9 @@ class Mirror:
             source.seek(max(file.bytes - length, 0))
             return source.read()
 
+    def locate(self, commit: None, file: HubFile, most: int) -> Path:
+        return self.root / file.path
+
     def fetch(self, commit: None, file: HubFile, to: Path) -> None:
         """Link the file to `to`; nothing is copied, and the mirror is only read."""
         source = (self.root / file.path).resolve()

@@ -15,6 +15,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from prep.hub import retry
 from prep.hub.listing import HubFile, find_folder, matches_any
+from prep.hub.remote_file import RemotePath
 from prep.hub.retry import Result, describe_error, explain_error
 from prep.runtime.program import UserError
 from prep.runtime.sanitize import register_secret, register_url_password
@@ -92,6 +94,14 @@ class Remote:
         with self._explained(file.path):
             return retry.call_with_retries(lambda: b"".join(self._bytes(commit, file, start)), self.pause)
 
+    def locate(self, commit: str, file: HubFile, most: int) -> RemotePath:
+        def read(start: int, stop: int) -> bytes:
+            with self._explained(file.path):
+                ask = partial(self._bytes, commit, file, start, stop)
+                return retry.call_with_retries(lambda: b"".join(ask()), self.pause)
+
+        return RemotePath(file.path, file.bytes, read, most)
+
     def fetch(self, commit: str, file: HubFile, to: Path) -> None:
         """Download the file to `to`, and check its size and sha256.
 
@@ -153,12 +163,13 @@ class Remote:
             if out.tell() == start:
                 raise ConnectionError(f"an empty answer where {file.bytes - start} bytes were asked for")
 
-    def _bytes(self, commit: str, file: HubFile, start: int) -> Iterator[bytes]:
-        """The bytes of a file from `start` to its end, in pieces as they come."""
-        if start >= file.bytes:
+    def _bytes(self, commit: str, file: HubFile, start: int, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes of a file from `start` to before `stop` (None: its end), in pieces as they come."""
+        stop = file.bytes if stop is None else stop
+        if start >= stop:
             return
         url = f"{self.endpoint}/datasets/{self.repo}/resolve/{commit}/{quote(file.path)}"
-        with self._get(url, {"Range": f"bytes={start}-"}) as response:
+        with self._get(url, {"Range": f"bytes={start}-{'' if stop == file.bytes else stop - 1}"}) as response:
             # A server may leave ranges alone and send the file from its beginning.
             span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
             place, size = map(int, span.groups()) if span else (0, response.headers.get("Content-Length"))
@@ -166,8 +177,10 @@ class Remote:
                 line = f"it has {size} bytes, and had {file.bytes} when listed; delete its listing, run again"
                 raise UserError(f"{self._where(file.path)}: {line}")
             for chunk in response.iter_bytes():
-                yield chunk[max(start - place, 0) :]
+                yield chunk[max(start - place, 0) : max(stop - place, 0)]
                 place += len(chunk)
+                if place >= stop:
+                    return
 
     def _answer(self, url: str, read: Callable[[Any], Result]) -> tuple[Result, str | None]:
         """What `read` finds in the hub's JSON, and the address of the next page."""

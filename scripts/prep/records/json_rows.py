@@ -4,11 +4,10 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 from prep.records.reason import Reason, Rejection
-from prep.storage.parquet import BadShard, check_not_lfs_pointer
+from prep.storage.parquet import BadShard, SourceFile, check_not_lfs_pointer
 
 CHUNK_BYTES = 1024 * 1024
 """How much of an array is read at a time, at least; while an element grows, as much as is held already."""
@@ -17,7 +16,7 @@ _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _NO_STRUCTURE = re.compile(rb'[^"\[\]{},]*+')
 
 
-def read_rows(path: Path) -> Iterator[dict | Rejection]:
+def read_rows(path: SourceFile) -> Iterator[dict | Rejection]:
     """Each row of the file, or what is wrong with the row.
 
     A file whose first character is `[` is an array, whatever its name; else each line that is not blank is a
@@ -55,7 +54,7 @@ def _is_row_of_lines(first: bytes, file: IO[bytes]) -> bool:
     return more and not any(isinstance(element, dict) for element in row)
 
 
-def split_array(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def split_array(path: SourceFile, file: IO[bytes]) -> Iterator[bytes]:
     """The bytes of each element of the array that begins at the file's next `[`.
 
     Looks at each byte once. A comma too many is an empty element. Raises BadShard where the array does not
@@ -98,7 +97,7 @@ def split_array(path: Path, file: IO[bytes]) -> Iterator[bytes]:
         rest = file.read(CHUNK_BYTES)
 
 
-def _read_element(path: Path, number: int, element: bytes) -> dict | Rejection:
+def _read_element(path: SourceFile, number: int, element: bytes) -> dict | Rejection:
     """An element, or what is wrong with it; raises BadShard if nobody can tell where the next one begins."""
     if not element.strip():
         return Reason.QUESTION_INVALID, "an empty element: a comma too many"

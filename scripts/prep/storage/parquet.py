@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,13 +56,26 @@ with contextlib.suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
+class SourceFile(Protocol):
+    """A file of a source: a path, or what stands for one whose bytes are fetched as they are read."""
+
+    name: str
+    suffix: str
+
+    def open(self, mode: str) -> IO[bytes]:
+        """The file, to be read and sought in."""
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+
+
 class BadShard(UserError):
     """A source shard that cannot be read, or lacks a column: the fault is the file's, not a row's.
 
     `what` says it in our words, for manifests; `why` is the message of the library.
     """
 
-    def __init__(self, path: Path, what: str, why: str = "") -> None:
+    def __init__(self, path: SourceFile, what: str, why: str = "") -> None:
         super().__init__(path, what, why)  # the three arguments, so that it can be pickled
         self.what = what
 
@@ -71,7 +84,7 @@ class BadShard(UserError):
         return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
-def check_not_lfs_pointer(path: Path) -> None:
+def check_not_lfs_pointer(path: SourceFile) -> None:
     """Raise BadShard for a Git LFS pointer, which stands in a clone for a large file that was not fetched.
 
     A pointer is a small text that begins with the address of its format's version
@@ -100,19 +113,20 @@ def is_list(kind: pa.DataType) -> bool:
 class Reader:
     """A parquet shard of a source, read by column name: other columns and their order do not matter."""
 
-    def __init__(self, path: str | Path, columns: Sequence[str | pa.Field]) -> None:
+    def __init__(self, path: str | SourceFile, columns: Sequence[str | pa.Field]) -> None:
         """Open the shard at `path`.
 
         A column is a field, or a name for one of RAW_TEXT. The shard's columns are cast: large_string or
         string_view to binary, a struct by the names of its fields, a number or a date to its text. Raises
         BadShard when the footer or a column is missing.
         """
-        self.path = Path(path)
+        self.path = Path(path) if isinstance(path, str) else path
         self.schema = pa.schema([pa.field(c, RAW_TEXT) if isinstance(c, str) else c for c in columns])
         check_not_lfs_pointer(self.path)
         with self._reading(lambda: "cannot be opened"):
             # With pre_buffer, pyarrow keeps all that it read until the last row is read.
-            self._file = pq.ParquetFile(self.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            source = self.path if isinstance(self.path, Path) else self.path.open("rb")
+            self._file = pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.file_schema = self._file.schema_arrow
             if lacking := [name for field in self.schema for name in _lacking(field, self.file_schema)]:
                 has = ", ".join(self.file_schema.names)
