@@ -24,6 +24,7 @@ from prep.storage.atomic import read_json
 
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
+MILLION = 1_000_000
 Held = dict[str, dict[str, int]]
 """What a journal holds: the tokens of each row that was asked, by request_kind as JSON."""
 
@@ -251,6 +252,38 @@ def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
     }
 
 
+def estimate_million(lines: Iterable[dict], about: dict, questions: dict[str, int]) -> list[dict]:
+    """What a million questions of each task would take, by the mean tokens of what the journals hold.
+
+    `questions` are those that the lines are of. A task without a measured request has no line.
+    """
+    rates = about["rates"]["tokens_per_gpu_second"]
+    found = []
+    for line in lines:
+        mean, count = line["tokens a request so far"], questions[line["what"]]
+        if mean is None or not count:
+            continue
+        requests = round(line["requests"] * MILLION / count)
+        rate = rates.get(line["server"])
+        about_line = {key: line[key] for key in ("server", "model", "what", "kind")}
+        found.append(
+            about_line
+            | {"requests": requests, "tokens a request so far": mean, "tokens": requests * mean}
+            | {"GPU-hours": requests * mean / rate / 3600 if rate else None}
+        )
+    return found
+
+
+def say_kept(artifacts: Iterable[dict], questions: dict[str, int]) -> Iterator[str]:
+    """A line for each artifact of stage 3 that stands: the rows that its questions gave."""
+    for line in artifacts:
+        what = {"text2image": "text", "image_thinking": "image"}.get(line["artifact"])
+        rows, count = line["rows so far"], questions.get(what)
+        if rows is not None and count:
+            of_million = f"a million would give about {round(rows * MILLION / count):,}"
+            yield f"{line['artifact']}: {rows:,} rows of {count:,} questions so far; {of_million}\n"
+
+
 def format_table(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
     """A table with a last line that sums some of its columns."""
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -321,6 +354,12 @@ def main() -> None:
     )
     for said in dict.fromkeys(say_added(line, about) for line in chain.from_iterable(groups)):
         print(said, end="")
+    questions = {"text": texts, "image": seen}
+    if million := estimate_million(lines, about, questions):
+        sums = ["requests", "tokens", "GPU-hours"]
+        title = "What a million questions would take of each task, by the means of what was asked"
+        print(f"\n{format_table(title, million, 'in all', sums)}", end="")
+        print(*say_kept(artifacts, questions), sep="", end="")
 
 
 if __name__ == "__main__":

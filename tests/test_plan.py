@@ -182,6 +182,22 @@ def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
     assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
 
 
+def test_what_a_million_questions_would_take_by_the_means_of_what_was_asked(tmp_path):
+    line = {"what": "text", "server": "qwen3", "model": "Qwen"}
+    lines = [
+        line | {"kind": "thinking", "requests": 20, "tokens a request so far": 36.0},
+        line | {"kind": "judge", "requests": 15, "tokens a request so far": None},
+        line | {"what": "image", "kind": "thinking", "requests": 0, "tokens a request so far": 5.0},
+        line | {"kind": "judge", "server": "api", "requests": 15, "tokens a request so far": 4.0},
+    ]
+    thinking, judge = plan.estimate_million(lines, about(), {"text": 20, "image": 0})
+    assert (thinking["requests"], thinking["tokens"], thinking["GPU-hours"]) == (1_000_000, 36e6, 1e4)
+    assert (judge["requests"], judge["tokens"], judge["GPU-hours"]) == (750_000, 3e6, None)
+    artifacts = [{"artifact": "text2image", "rows so far": 17}, {"artifact": "captions", "rows so far": 3}]
+    [said] = plan.say_kept(artifacts, {"text": 20, "image": 0})
+    assert said == "text2image: 17 rows of 20 questions so far; a million would give about 850,000\n"
+
+
 @pytest.mark.parametrize(
     ("change", "left"),
     [
