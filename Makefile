@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan watch dag refresh targets probe envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -26,6 +26,8 @@ help:
 	@echo "make pages    draw a question and say its look, and what is literal or why it is rejected: TEXT=file, a folder"
 	@echo "              of *.txt, or ID=…; LOOKS=100, CONFIG=my.yaml, FOLDER=pages, JOBS=2, QUESTIONS=work/batch_questions"
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
+	@echo "make try      what the first rows of each source become, without fetching the rest; N=20, SOURCE=name,"
+	@echo "              ARGS=\"--configfile my.yaml\"; with TEACHERS=1 asked and judged, and what a million would cost"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
 	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
@@ -133,6 +135,18 @@ watch: env
 
 plan: env
 	@$(SNAKEMAKE) plan --cores 4 $(QUIET) $(ARGS)
+
+# The real teachers answer in a small build of its own, in try/: what they said there stays in its journal.
+try: N = 20
+try: env
+	@PYTHONPATH=. $(BIN)/python -m workflow_lib.try_settings --folder try --rows "$(N)" \
+		$${SOURCE:+--source="$$SOURCE"} $(if $(TEACHERS),--teachers) $(ARGS)
+	@$(BIN)/python scripts/try_sources.py --sources try/sources.json --rows "$(N)"
+ifneq ($(TEACHERS),)
+	$(SNAKEMAKE) all --cores all $(QUIET) $(ARGS) --directory try --configfile try/config.json
+	@$(SNAKEMAKE) plan --cores 1 $(QUIET) $(ARGS) --directory try --configfile try/config.json
+	@echo "The report is in try/data/report.html"
+endif
 
 refresh: env
 	$(SNAKEMAKE) refresh --cores 4 --forcerun resolve_revision $(ARGS)

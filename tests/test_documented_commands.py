@@ -18,8 +18,8 @@ from workflow import conda, config
 
 NEED_A_MACHINE = ("profiles/slurm", "profiles/gpu", "--sdm conda", "serve_")
 """What is planned alone: it needs a cluster, GPUs or conda, or runs until Ctrl-C."""
-RUN_BY_MAKE = ("make plan", "make targets", "make refresh", "make probe")
-"""Run where they name my.yaml. The others install, test or measure: make says what it would do."""
+RUN_BY_MAKE = ("make plan", "make targets", "make refresh", "make probe", "make try")
+"""Run where they name my.yaml, and no SOURCE. Others install, test or measure: make says what it would do."""
 
 
 def documented() -> list[str]:
@@ -66,6 +66,7 @@ def test_a_documented_command_works_as_it_is_written(checkout, command):
     folder, environment = checkout
     if command.startswith("make "):
         run = command.startswith(RUN_BY_MAKE) and "my.yaml" in command and not needs_a_machine(command)
+        run = run and "SOURCE=" not in command
         line = command if run else f"{command} -n"
     else:
         line = f"{command} -n" if needs_a_machine(command) else command

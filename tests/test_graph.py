@@ -70,6 +70,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
         "serve_server",
         "keep_server",
         "embedded_server",
+        "try_sources",
         "watch_batches",
     }
 

@@ -34,6 +34,16 @@ DEEPEST = 32
 
 def read_config(base: Path, files: Iterable[Path]) -> dict[str, Any]:
     """The checked config of the checkout at `base`, with `files` merged over it, as Snakemake reads it."""
+    config, written = merge_files(base, files)
+    check_schema(config, yaml.safe_load((base / "config.schema.yaml").read_text(encoding="utf-8")))
+    check_switched_off(config, written)
+    resolve_paths(config, base, written)
+    check_choices(config)
+    return config
+
+
+def merge_files(base: Path, files: Iterable[Path]) -> tuple[dict[str, Any], list[WrittenConfig]]:
+    """The config of the checkout with `files` merged over it, before it is checked; and what each gives."""
     files = list(files)
     for file in files:
         if not file.is_file():
@@ -45,11 +55,7 @@ def read_config(base: Path, files: Iterable[Path]) -> dict[str, Any]:
             fail(f"{file} has no keys")
         update_config(config, given)
     check_values(config)
-    check_schema(config, yaml.safe_load((base / "config.schema.yaml").read_text(encoding="utf-8")))
-    check_switched_off(config, written)
-    resolve_paths(config, base, written)
-    check_choices(config)
-    return config
+    return config, written
 
 
 def check_folders(base: Path) -> None:
