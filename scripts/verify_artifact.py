@@ -15,6 +15,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from prep.records import seeding
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 datasets.config.HF_HUB_OFFLINE = True
 
 BATCH_ROWS = 64
+"""The most rows of a batch; of large rows there are fewer."""
 DECODED = 64
 """Pictures of so many rows are decoded."""
 SHOWN = 3
@@ -91,14 +93,33 @@ def check_schema(files: list[Path], schema: pa.Schema) -> Iterator[str]:
             yield f"{file.name} has other features"
 
 
+def count_batch_rows(file: str) -> int:
+    """How many rows of a file to read at a time, so that a batch is no larger than a row group may be."""
+    about = pq.read_metadata(file)
+    groups = [about.row_group(group) for group in range(about.num_row_groups)]
+    largest = max(group.total_byte_size // max(1, group.num_rows) for group in groups)
+    return max(1, min(BATCH_ROWS, parquet.GROUP_BYTES // max(1, largest)))
+
+
 def stream_rows(files: list[Path], cache: str) -> Iterator[pa.Table]:
     """The rows as `datasets` streams them, in batches; none where there are no rows, which it cannot load."""
     filled = [str(file) for file in files if pq.read_metadata(file).num_rows]
     if filled:
-        rows = datasets.load_dataset(
-            "parquet", data_files=filled, split="train", streaming=True, cache_dir=cache
+        at_a_time = min(count_batch_rows(file) for file in filled)
+        # Without it, pyarrow keeps all that it read of a file until the last row is read.
+        one_group = pads.ParquetFragmentScanOptions(
+            use_buffered_stream=True, buffer_size=parquet.BUFFER_BYTES, pre_buffer=False
         )
-        yield from rows.with_format("arrow").iter(batch_size=BATCH_ROWS)
+        rows = datasets.load_dataset(
+            "parquet",
+            data_files=filled,
+            split="train",
+            streaming=True,
+            cache_dir=cache,
+            batch_size=at_a_time,
+            fragment_scan_options=one_group,
+        )
+        yield from rows.with_format("arrow").iter(batch_size=at_a_time)
 
 
 def check_messages(messages: list[dict] | None, pictures: int) -> str | None:

@@ -1,6 +1,9 @@
 """A finished artifact is verified as its users read it: what is whole passes, and every fault is named."""
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from prep.storage import parquet
 from prep.storage.atomic import write_json
 from prep.storage.schema import REASONED, REJECTS, TRAINING
 from prep.storage.shards import open_artifact
-from running import Done, run
+from running import Done, python_environment, run
 from verify_artifact import format_lines, sample_positions, verify
 
 ROWS = 10
@@ -142,6 +145,31 @@ def test_counts_that_do_not_add_up_are_a_fault(tmp_path: Path) -> None:
     assert set(failed(tmp_path, manifest | {"read": 3})) == {"counts"}
     assert set(failed(tmp_path, manifest | {"rejected": {"empty": 1}})) == {"counts"}
     assert set(failed(tmp_path, manifest | {"rows": 2, "kept": 2, "read": 3})) == {"rows"}
+
+
+SAY_PEAK = """
+import resource, sys
+from pathlib import Path
+from verify_artifact import stream_rows
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+(file, cache) = sys.argv[1:]
+for number, table in enumerate(stream_rows([Path(file)], cache)):
+    if not number:
+        before = peak()
+print(number, peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """A file of 200 MB, of which 64 rows, or all that pyarrow keeps without our settings, are all."""
+    large = [{"bytes": os.urandom(5_000_000), "path": None}]
+    manifest = build(tmp_path, [training(row, images=large) for row in range(40)])
+    command = [sys.executable, "-c", SAY_PEAK, tmp_path / manifest["file"], tmp_path / "cache"]
+    done = subprocess.run(command, env=python_environment(), capture_output=True, text=True, check=True)
+    batches, grown = map(int, done.stdout.split())
+    assert batches >= 5
+    assert grown < 120
 
 
 def test_the_sample_is_spread_and_always_the_same() -> None:
