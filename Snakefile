@@ -38,6 +38,7 @@ rule all:
         stage_files(NAMES.artifacts),
         expand("work/publish/verified/{name}.txt", name=NAMES.artifacts),
         expand("work/publish/{file}", file=["manifest.json", "README.md", "report.html"]),
+        expand("work/publish/llamafactory/{stage}.yaml", stage=TRAINED),
         "data/manifest.json",
         "data/report.html",
 

@@ -27,8 +27,8 @@ COLOURS = {
     "stage 3, pictures": ("#f9cb9c", "sample_images sample_questions answer_image judge_image select_image"),
     "published": (
         "#d9d2e9",
-        "manifest_artifact publish_registration publish_manifest publish_card read_pages publish_report"
-        " verify_artifact",
+        "manifest_artifact publish_registration publish_manifest publish_card publish_llamafactory read_pages"
+        " publish_report verify_artifact",
     ),
     "model servers": ("#eeeeee", ""),
 }

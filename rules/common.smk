@@ -27,6 +27,7 @@ from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
 from workflow_lib.servers import JOBS_AT_ONCE, ServerSettings, job_priorities
 from workflow_lib.settings import as_json
+from workflow_lib.training import training_stages
 
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
 gc.set_threshold(1_000_000)
@@ -52,6 +53,8 @@ NAMES = Names(config)
 check_choices(config)
 # Where an artifact is: a file, or a folder of shards.
 ARTIFACT = NAMES.path_of("{name}")
+# The artifacts of each stage of training.
+TRAINED = training_stages(NAMES)
 
 # Programs are found by name: ours, then those beside this Python. An activated conda environment, which
 # a job enters later, still comes first.

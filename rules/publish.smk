@@ -5,7 +5,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 in:   work/list_shards/*.json, work/assemble_artifact/{name}.json, data/{name}.parquet,
       data/rejects/{name}.parquet, work/read_questions/{questions}.parquet
 mid:  work/publish/verified/{name}.txt, work/verify_again/{name}.txt,
-      work/publish/{dataset_info.json,manifest.json,README.md,report.html}
+      work/publish/{dataset_info.json,manifest.json,README.md,report.html,llamafactory/{stage}.yaml}
 out:  data/manifest/{name}.json, data/legibility.json, and what work/publish holds, installed into data/
 
 `publish_built` publishes what stands at the moment: it builds no artifact and asks no teacher.
@@ -145,6 +145,28 @@ rule publish_card:
         " --publish {output.card:q} --data data 2> {log:q}"
 
 
+rule publish_llamafactory:
+    """Write a config for LLaMA-Factory of each stage of training; those that were edited stay."""
+    input:
+        manifest="work/publish/manifest.json",
+        checkpoints=checkpoints_of(*NAMES.artifacts),
+    output:
+        configs=expand("work/publish/llamafactory/{stage}.yaml", stage=TRAINED),
+    log:
+        "logs/publish_llamafactory.log",
+    localrule: True
+    conda:
+        "../envs/base.yaml"
+    params:
+        code=code("publish_llamafactory.py"),
+        stages=as_json(TRAINED),
+        max_pixels=config["render"]["max_pixels"],
+        publish="work/publish/llamafactory",
+    shell:
+        "exec publish_llamafactory.py --manifest {input.manifest:q} --stages {params.stages:q}"
+        " --max-pixels {params.max_pixels} --publish {params.publish:q} --data data 2> {log:q}"
+
+
 rule read_pages:
     """Have an OCR engine read some pages of text2image, to see that they can be read."""
     input:
@@ -200,9 +222,10 @@ rule publish_report:
 
 
 rule publish_built:
-    """Write manifest, card and report of the artifacts that stand; nothing is built or asked."""
+    """Write manifest, card, configs and report of the artifacts that stand; nothing is built or asked."""
     input:
         expand("work/publish_built/{file}", file=["manifest.json", "README.md", "report.html"]),
+        expand("work/publish_built/llamafactory/{stage}.yaml", stage=TRAINED),
         "work/publish/dataset_info.json",
 
 
@@ -235,6 +258,17 @@ use rule publish_card as publish_card_built with:
         card="work/publish_built/README.md",
     log:
         "logs/publish_card_built.log",
+
+
+use rule publish_llamafactory as publish_llamafactory_built with:
+    input:
+        manifest="work/publish_built/manifest.json",
+    output:
+        configs=expand("work/publish_built/llamafactory/{stage}.yaml", stage=TRAINED),
+    log:
+        "logs/publish_llamafactory_built.log",
+    params:
+        publish="work/publish_built/llamafactory",
 
 
 use rule publish_report as publish_report_built with:

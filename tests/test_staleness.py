@@ -35,7 +35,7 @@ PICTURES = [DIAGRAMS, SCIENCE, WORDS]
 ONEVISION = "lmms-lab/LLaVA-OneVision-Data"
 CONVERTED = [*CAPTIONS, *PAGES, *map(artifact_of, PICTURES)]
 QUESTIONS = ["Chinese-DeepSeek-R1-Distill-data-110k", "alpaca"]
-PUBLISH = {"publish_manifest", "publish_card", "publish_report"}
+PUBLISH = {"publish_manifest", "publish_card", "publish_llamafactory", "publish_report"}
 ONE_SHARD = "train-00000-of-00001"
 TEXT_BATCHES, IMAGE_BATCHES = ["00000", "00001"], ["00000", "00001"]
 

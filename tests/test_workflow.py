@@ -225,8 +225,9 @@ def test_commands_are_short_enough_to_be_printed(built):
 def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):
     build, _ = built
     clone = tmp_path / "clone"
+    installed = (".venv", ".vllm", ".llamafactory")
     shutil.copytree(
-        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".venv", ".vllm", ".snakemake", "__pycache__")
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".snakemake", "__pycache__", *installed)
     )
     for file in clone.rglob("*"):
         file.touch()
@@ -278,6 +279,7 @@ def test_what_stands_is_published_without_a_teacher(tmp_path):
     assert set(done.jobs) == {
         "publish_manifest_built",
         "publish_card_built",
+        "publish_llamafactory_built",
         "publish_report_built",
         "publish_built",
     }
