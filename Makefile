@@ -106,6 +106,7 @@ bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
 	$(BIN)/python bench/client.py --folder bench/work
 	$(BIN)/python bench/busy.py
+	$(BIN)/python bench/forecast.py
 	$(BIN)/python bench/planning.py --folder bench/work/plan
 	$(BIN)/python bench/rendering.py --folder bench/work/rendering
 
