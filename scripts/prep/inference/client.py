@@ -279,6 +279,7 @@ class Client:
             while True:
                 progress.mark("running", pool.in_flight)
                 progress.limits = pool.limits()
+                progress.mark_unfinished(pool.unfinished(), pool.throughputs())
                 # A shared file system may take its time.
                 await asyncio.to_thread(write_json, self._progress_path, progress.snapshot())
                 await asyncio.sleep(reports.WRITE_INTERVAL_S)
@@ -368,11 +369,11 @@ class Client:
         async def send() -> dict[str, Any]:
             nonlocal request, failed, alone
             self._check_running()
-            body = request.body(self._config.model, **how)
+            unsent = [request.body(self._config.model, **how)]
             endpoint, sent = await self._pool.acquire(tried)
             request_seconds = endpoint.request_seconds
             try:
-                answer = await self._post(endpoint, body, limit, stall)
+                answer = await self._post(endpoint, unsent, limit, stall, request.mode)
             except RequestError as error:
                 before, failed = failed, self._pool.record_failure(endpoint, error, sent, failed)
                 tried.append(endpoint)
@@ -401,20 +402,32 @@ class Client:
         return await send_with_backoff(send, pause)
 
     async def _post(
-        self, endpoint: PooledEndpoint, body: dict[str, Any], limit: float, stall: float | None
+        self,
+        endpoint: PooledEndpoint,
+        unsent: list[dict[str, Any]],
+        limit: float,
+        stall: float | None,
+        mode: str,
     ) -> dict[str, Any]:
-        """What an acquired endpoint answers; raises RequestError. When the run ends, this is let finish."""
-        task = asyncio.current_task()
+        """What an acquired endpoint answers; raises RequestError. When the run ends, this is let finish.
+
+        The body is taken out of `unsent`, so that nobody holds it while the server answers.
+        """
+        task, now = asyncio.current_task(), asyncio.get_running_loop().time
         self._sending.add(task)
+        number, tokens = endpoint.answers.begin(mode, now()), None
         try:
-            answer = await endpoint.transport.post(body, limit, stall, self._answers.window)
-            return errors.parse_completion(answer, endpoint.transport.url)
+            completion = await endpoint.transport.post(unsent.pop(), limit, stall, self._answers.window)
+            answer = errors.parse_completion(completion, endpoint.transport.url)
+            tokens = answer["tokens"][1]
+            return answer
         except RequestError:
             raise
         except BaseException:
             self._pool.release(endpoint)
             raise
         finally:
+            endpoint.answers.end(number, tokens, now())
             self._sending.discard(task)
             self._ended.set()
 
@@ -435,7 +448,7 @@ class Client:
         endpoint.begin_request(asyncio.get_running_loop().time())
         try:
             body = HEALTH_CHECK.body(self._config.model)
-            await self._post(endpoint, body, time_limit(self._config, HEALTH_CHECK.budget), None)
+            await self._post(endpoint, [body], time_limit(self._config, HEALTH_CHECK.budget), None, "probe")
         except RequestError as error:
             if isinstance(error, Refusal) or not error.is_row_fault:
                 self._pool.release(endpoint)

@@ -32,17 +32,22 @@ SATURATED = "throughput rises no more"
 
 @dataclass(frozen=True)
 class ServerLoad:
-    """What a server says of itself: requests that run and wait, and the share of the KV cache in use."""
+    """What a server says of itself: requests that run and wait, and the share of the KV cache in use.
+
+    `written` are the tokens that it has written since its start; None: it does not say.
+    """
 
     running: float
     waiting: float
     kv_use: float
+    written: float | None = None
 
 
 METRICS = {
     "running": ("vllm:num_requests_running", "sglang:num_running_reqs"),
     "waiting": ("vllm:num_requests_waiting", "sglang:num_queue_reqs"),
     "kv_use": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage"),
+    "written": ("vllm:generation_tokens_total", "sglang:generation_tokens_total"),
 }
 """https://docs.vllm.ai/en/latest/usage/metrics.html, https://docs.sglang.io/references/production_metrics.html"""
 
@@ -62,7 +67,8 @@ def parse_metrics(text: str) -> ServerLoad | None:
                     return None
     if not ("running" in found and "waiting" in found):
         return None
-    return ServerLoad(sum(found["running"]), sum(found["waiting"]), max(found.get("kv_use", [0.0])))
+    written = sum(found["written"]) if "written" in found else None
+    return ServerLoad(sum(found["running"]), sum(found["waiting"]), max(found.get("kv_use", [0.0])), written)
 
 
 class AdaptiveLimit:

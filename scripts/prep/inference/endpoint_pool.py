@@ -20,6 +20,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterator
 
+from prep.inference import forecast
 from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, parse_metrics
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.slots import Slots
@@ -52,6 +53,7 @@ class PooledEndpoint:
         self.transport = ChatTransport(endpoint)
         self.in_flight = 0
         self.adaptive = AdaptiveLimit(MOST_AT_ONCE, now) if max_concurrency is None else None
+        self.answers = forecast.AnswersInFlight()
         self.next_metrics = now  # when its metrics are read again
         self._max_concurrency = float(max_concurrency or MOST_AT_ONCE)
         self.concurrency_limit = self.adaptive.limit if self.adaptive else self._max_concurrency
@@ -96,6 +98,8 @@ class PooledEndpoint:
         load = parse_metrics(text)
         if load is None or self.adaptive is None:
             return False
+        if load.written is not None:
+            self.answers.record_counter(load.written, load.running, load.waiting, now)
         if now >= self.cooldown_until:
             self.adaptive.record_metrics(load, self.in_flight, now)
             self._adapt()
@@ -227,6 +231,26 @@ class EndpointPool:
             for each in self._endpoints
             if each.adaptive
         }
+
+    def throughputs(self) -> dict[str, dict[str, object]]:
+        """Tokens a second of each endpoint, by address: of all its jobs where it counts, and of this one."""
+        now = self._now()
+        return {
+            each.transport.endpoint.base_url: {
+                "tokens_per_second": round(each.answers.throughput(now), 1),
+                "own_tokens_per_second": round(each.answers.own_throughput(now), 1),
+                "is_counted": each.answers.is_counted(now),
+            }
+            for each in self._endpoints
+        }
+
+    def unfinished(self) -> dict[str, list[float]]:
+        """The tokens so far of the answers in flight, by mode."""
+        found: dict[str, list[float]] = {}
+        for endpoint in [*self._endpoints, *self._retired]:
+            for mode, written in endpoint.answers.written(self._now()).items():
+                found.setdefault(mode, []).extend(written)
+        return found
 
     async def read_metrics(self) -> None:
         """Read once what each server says of its load; one that says nothing is left to its answers."""

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from typing import Any
 
 from prep.inference.errors import RequestError
+from prep.inference.forecast import MIN_ANSWERS, estimate_mean
 from prep.records.reason import Reason
 from prep.serving.server_config import ServerConfig
 
@@ -31,6 +32,9 @@ class Progress:
         self.server_failures: Counter[Reason] = Counter()  # of these, what is held against the server
         self._retries: Counter[Reason] = Counter()
         self._finished: Counter[str] = Counter()
+        self._lengths: Counter[int] = Counter()  # tokens of the answers of this run
+        self._unfinished: dict[str, list[float]] = {}  # tokens so far of those in flight, by mode
+        self._throughputs: dict[str, dict[str, Any]] = {}  # by address of the endpoint
         self._tokens = [0, 0]
         self._modes: dict[str, Counter[str]] = {}
         self._started = time.monotonic()
@@ -47,6 +51,7 @@ class Progress:
     def count_answer(self, record: dict[str, Any]) -> None:
         """Count an answer that came in."""
         self.answered += 1
+        self._lengths[record["tokens"][1]] += 1
         self._finished[record["finish_reason"]] += 1
         self._spend(record)
 
@@ -93,6 +98,12 @@ class Progress:
         self._state, self._in_flight = state, in_flight
         self._marks.append((time.monotonic(), self.answered, self._tokens[1]))
 
+    def mark_unfinished(
+        self, unfinished: dict[str, list[float]], throughputs: dict[str, dict[str, Any]]
+    ) -> None:
+        """Take down what the answers in flight have so far, and tokens a second by endpoint."""
+        self._unfinished, self._throughputs = unfinished, throughputs
+
     def snapshot(self) -> dict[str, Any]:
         """The counts as they are now, as the file tells them."""
         rate, token_rate, left = self._rates()
@@ -108,6 +119,11 @@ class Progress:
             "retries": _sorted(self._retries),
             "in_flight": self._in_flight,
             "limits": self.limits,
+            "throughputs": self._throughputs,
+            "unfinished": {
+                mode: dict(sorted(Counter(round(each, -1) for each in written).items()))
+                for mode, written in self._unfinished.items()
+            },
             "requests_per_second": round(rate, 3),
             "prompt_tokens": self._tokens[0],
             "completion_tokens": self._tokens[1],
@@ -125,7 +141,16 @@ class Progress:
         if seconds <= 0:
             return 0.0, 0.0, None
         rate = answered / seconds
-        return rate, tokens / seconds, round(self.left / rate) if rate else None
+        return rate, tokens / seconds, self._seconds_left(rate)
+
+    def _seconds_left(self, rate: float) -> int | None:
+        """Seconds to go: by the tokens to come, or else by answers a second."""
+        throughput = sum(each["own_tokens_per_second"] for each in self._throughputs.values())
+        written = [each for mode in self._unfinished.values() for each in mode]
+        if self._state == "running" and throughput and self.answered >= MIN_ANSWERS:
+            mean = estimate_mean(self._lengths.elements(), written)
+            return round(max(0.0, self.left * mean - sum(written)) / throughput)
+        return round(self.left / rate) if rate else None
 
 
 def format_limits(limits: dict[str, dict[str, Any]]) -> str:
