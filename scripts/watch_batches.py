@@ -57,6 +57,31 @@ def format_jobs(said: dict[str, dict[str, Any]], now: datetime) -> str:
     return f"{shown}\n\n{states['done']} done, {states['failed']} failed, {states['running']} running"
 
 
+def count_batches(folder: Path) -> dict[str, int]:
+    """Count the batches of each rule, where their questions are cut already."""
+    batches = len(list((folder.parent / "batch_questions").glob("*.parquet")))
+    return {"answer_text": batches, "judge_text": batches} if batches else {}
+
+
+def format_hours(said: dict[str, dict[str, Any]], batches: dict[str, int]) -> str:
+    """Format a line for each rule: batches done, and hours to come if those to come are like the known ones.
+
+    As many go on side by side as run now.
+    """
+    lines = []
+    for rule in dict.fromkeys(job.split("/")[0] for job in said):
+        jobs = {job.split("/")[1]: each for job, each in said.items() if job.startswith(f"{rule}/")}
+        left = [each["eta_seconds"] or 0 for each in jobs.values() if each["state"] == "running"]
+        known = [each["seconds"] + (each["eta_seconds"] or 0) for each in jobs.values()]
+        teachers = len({job.partition(".")[2] for job in jobs})
+        to_come = max(0, batches.get(rule, 0) * teachers - len(jobs))
+        seconds = (sum(left) + to_come * sum(known) / len(known)) / max(1, len(left))
+        if left:
+            done = sum(each["state"] == "done" for each in jobs.values())
+            lines.append(f"{rule}: {done} of {len(jobs) + to_come} done, {seconds / 3600:,.1f} h to come")
+    return "\n".join(lines)
+
+
 def main() -> None:
     flags = program.parser(__doc__)
     flags.add_argument("--stats", type=Path, required=True, help="folder of the jobs' files: work/stats")
@@ -66,9 +91,9 @@ def main() -> None:
     live = sys.stdout.isatty()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            print(
-                f"{CLEAR if live else ''}{format_jobs(read_progress(folder), datetime.now(UTC))}", flush=True
-            )
+            said = read_progress(folder)
+            shown = [format_jobs(said, datetime.now(UTC)), format_hours(said, count_batches(folder))]
+            print(CLEAR * live + "\n".join(filter(None, shown)), flush=True)
             if not live:
                 break
             time.sleep(REFRESH_S)

@@ -19,7 +19,7 @@ from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.storage.atomic import read_json, write_json
 from running import run
-from watch_batches import format_jobs, read_progress
+from watch_batches import count_batches, format_hours, format_jobs, read_progress
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,20 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(tmp_path):
 def test_when_it_was_written_is_read_in_utc(stats):
     _, seen = stats
     assert abs(datetime.now(UTC) - datetime.fromisoformat(seen["updated"])) < timedelta(minutes=2)
+
+
+def test_hours_to_come_count_batches_that_have_not_begun(tmp_path):
+    for number in range(5):
+        (tmp_path / f"batch_questions/{number:05}.parquet").parent.mkdir(exist_ok=True)
+        (tmp_path / f"batch_questions/{number:05}.parquet").touch()
+    said = {
+        "answer_text/00000": {"state": "done", "seconds": 3600, "eta_seconds": None},
+        "answer_text/00001": {"state": "running", "seconds": 1800, "eta_seconds": 1800},
+        "judge_text/00000": {"state": "running", "seconds": 900, "eta_seconds": 900},
+    }
+    batches = count_batches(tmp_path / "stats")
+    assert format_hours(said, batches).splitlines() == [
+        "answer_text: 1 of 5 done, 3.5 h to come",
+        "judge_text: 0 of 5 done, 2.2 h to come",
+    ]
+    assert format_hours({"answer_text/00000": said["answer_text/00000"]}, {}) == ""
