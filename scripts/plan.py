@@ -5,6 +5,8 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from glob import escape
 from itertools import chain
 from pathlib import Path
@@ -13,8 +15,10 @@ import pyarrow.parquet as pq
 from tabulate import tabulate
 
 from prep.hub.numbered_files import shorten_names
-from prep.inference import request
+from prep.inference import request, server_plan
+from prep.inference.forecast import MIN_ANSWERS, Kind, Server, estimate_mean, weigh_prompts
 from prep.inference.journal import Journal
+from prep.inference.server_plan import Batches, Load
 from prep.reasoning import verdict
 from prep.records import seeding
 from prep.records.ids import parse_answer_id
@@ -25,7 +29,13 @@ from prep.storage.atomic import read_json
 TEXTS = 0.03
 """What converting writes beside an artifact, as a share of its bytes: texts alone."""
 MILLION = 1_000_000
-Held = dict[str, dict[str, int]]
+MEASURED_SHARE = 0.01
+"""Of a kind's requests: once so many were answered, their tokens stand in place of the assumed ones."""
+SILENT_S = 120.0
+"""After which a running job's progress tells nothing of now."""
+Tokens = tuple[int, int]
+"""Of a prompt, and of its answer."""
+Held = dict[str, dict[str, Tokens]]
 """What a journal holds: the tokens of each row that was asked, by request_kind as JSON."""
 
 
@@ -42,7 +52,7 @@ def read_held_tokens(folder: Path, seed: int) -> Held:
             id_ = record["id"]
             of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
             if asked.pop("seed") == seeding.request_seed(seed, *of):
-                found.setdefault(_encode_kind(asked), {})[record["id"]] = sum(record["tokens"])
+                found.setdefault(_encode_kind(asked), {})[record["id"]] = tuple(record["tokens"])
     return found
 
 
@@ -180,7 +190,7 @@ def say_added(line: dict, about: dict) -> str:
     return f"{line['what']} {line['kind']}{who} carries besides: {said}\n"
 
 
-def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, int]:
+def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[str, Tokens]:
     """The tokens of each row that a line's journal holds."""
     what, kind = line["what"], line["kind"]
     template = verdict.build_empty_prompt(about[what]["prompt"]) if kind == "judge" else None
@@ -211,7 +221,7 @@ def find_settled_rows(folder: Path, paid: set[str], files: str = "*.parquet") ->
 
 def settle_lines(
     groups: Iterable[list[dict]], about: dict, journals: dict[str, Held], work: Path
-) -> Iterator[tuple[dict, dict[str, int]]]:
+) -> Iterator[tuple[dict, dict[str, Tokens]]]:
     """Each line, corrected by finished batches, with the tokens of each row that its journal holds.
 
     Rejected rows are not asked again (`failed`), and the judge is asked only about answers that have a text.
@@ -235,7 +245,7 @@ def settle_lines(
         yield judged | {"requests": due, "failed": len(verdicts.keys() - rows.keys())}, rows
 
 
-def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
+def estimate_costs(line: dict, about: dict, rows: dict[str, Tokens]) -> dict:
     """A line of `count_requests` with what its journal holds, and what is left to ask and to pay."""
     rates = about["rates"]
     left = max(0, line["requests"] - len(rows) - line.pop("failed"))
@@ -248,7 +258,7 @@ def estimate_costs(line: dict, about: dict, rows: dict[str, int]) -> dict:
         "tokens to come": left * a_request,
         "GPU-hours to come": left * a_request / rate / 3600 if rate else None,
         "tokens a request": a_request,
-        "tokens a request so far": sum(rows.values()) / len(rows) if rows else None,
+        "tokens a request so far": sum(map(sum, rows.values())) / len(rows) if rows else None,
     }
 
 
@@ -282,6 +292,136 @@ def say_kept(artifacts: Iterable[dict], questions: dict[str, int]) -> Iterator[s
         if rows is not None and count:
             of_million = f"a million would give about {round(rows * MILLION / count):,}"
             yield f"{line['artifact']}: {rows:,} rows of {count:,} questions so far; {of_million}\n"
+
+
+def read_progress(folder: Path, now: datetime) -> list[dict]:
+    """What the running jobs say, each with its task and the tokens so far of what is in flight by kind."""
+    found = []
+    for path in sorted(folder.glob("*/*.json")):
+        said = read_json(path)
+        silent = (now - datetime.fromisoformat(said["updated"])).total_seconds()
+        if said["state"] != "running" or silent > SILENT_S or "unfinished" not in said:
+            continue
+        written = {
+            kind: list(chain.from_iterable([float(tokens)] * count for tokens, count in counts.items()))
+            for kind, counts in said["unfinished"].items()
+        }
+        found.append(said | {"what": path.parent.name.split("_")[1], "written": written})
+    return found
+
+
+def describe_server(name: str, about: dict) -> Server | None:
+    """What is assumed of a server; None: an API, with GPUs of its own."""
+    rates, given = about["rates"], about.get("servers", {}).get(name)
+    rate = rates["tokens_per_gpu_second"].get(name)
+    if rate is None or given is None:
+        return None
+    speeds = rates.get("answer_tokens_per_second", {}).get(name, {})
+    return Server(
+        given["gpus"],
+        rate * given["gpus"],
+        rates.get("load_seconds", {}).get(name, 0.0),
+        rates.get("prompt_weight", 1.0),
+        speeds.get("alone"),
+        speeds.get("full"),
+        None if given["concurrency"] == "auto" else given["concurrency"],
+        given["replicas"],
+    )
+
+
+def find_most(line: dict, about: dict) -> float:
+    """The most tokens that an answer of a line may have."""
+    sampling = find_settings(line, about)["sampling"][line["kind"]]
+    return sampling.get("max_tokens") or about["servers"][line["server"]]["max_model_len"]
+
+
+def estimate_kind(line: dict, about: dict, rows: dict[str, Tokens], running: list[dict]) -> tuple[Kind, int]:
+    """A line's requests to come, and how many answers its tokens were measured on; 0: they are assumed."""
+    what, kind, asks = line["what"], line["kind"], line["to ask"]
+    jobs = [job for job in running if (job["what"], job["server"]) == (what, line["server"])]
+    written = list(chain.from_iterable(job["written"].get(kind, []) for job in jobs))
+    if len(rows) < max(MIN_ANSWERS, MEASURED_SHARE * line["requests"]):
+        tokens = about["rates"]["tokens"][f"{what}_{kind}"]
+        prompt = min(about["rates"].get("prompt_tokens", {}).get(f"{what}_{kind}", 0), tokens)
+        return Kind(asks, prompt, tokens - prompt, sum(written)), 0
+    prompt = sum(prompt for prompt, _ in rows.values()) / len(rows)
+    answer = estimate_mean([answer for _, answer in rows.values()], written, find_most(line, about))
+    return Kind(asks, prompt, answer, sum(written)), len(rows)
+
+
+def measure_throughput(name: str, running: list[dict], asked: list[Kind], prompt_weight: float) -> float:
+    """Tokens a second of a server, prompts by their weight, as its running jobs tell; 0: none does."""
+    found: dict[str, float] = {}
+    for job in sorted(running, key=lambda job: job["updated"]):
+        if job["server"] == name:
+            for url, told in job["throughputs"].items():
+                before = 0.0 if told["is_counted"] else found.get(url, 0.0)
+                found[url] = before + told["tokens_per_second"]
+    return sum(found.values()) * weigh_prompts(asked, prompt_weight) if asked else 0.0
+
+
+def describe_load(
+    name: str, server: Server, lines: list[tuple[dict, Kind, int, int]], about: dict, running: list[dict]
+) -> Load:
+    """What a server is to do. `lines` are of all tasks: with kind, answers measured, and answers so far."""
+    kinds = [kind for _, kind, *_ in lines]
+    asked = [replace(kind, to_come=so_far) for _, kind, measured, so_far in lines if measured]
+    throughput = measure_throughput(name, running, asked, server.prompt_weight)
+    answers = sum(measured for *_, measured, _ in lines)
+    in_flight = sum(len(each) for job in running if job["server"] == name for each in job["written"].values())
+    basis = "as assumed under plan"
+    if answers:
+        basis = f"as measured on {answers:,} answers; {in_flight:,} in flight count as unfinished"
+    most = max(find_most(line, about) for line, *_ in lines)
+    starts = 0 if throughput or not about["servers"][name]["starts"] else 1
+    return Load(name, server, kinds, throughput or server.full * server.share, most, starts, basis)
+
+
+def say_servers(
+    lines: list[tuple[dict, dict[str, Tokens]]], about: dict, counts: dict[str, int], running: list[dict]
+) -> Iterator[str]:
+    """What servers will take, and what would be better, in a line each. `counts` are questions by task."""
+    if "servers" not in about:
+        return
+    known = [
+        (line, *estimate_kind(line, about, rows, running), len(rows))
+        for line, rows in lines
+        if describe_server(line["server"], about)
+    ]
+    loads = {
+        name: describe_load(
+            name,
+            describe_server(name, about),
+            [each for each in known if each[0]["server"] == name],
+            about,
+            running,
+        )
+        for name in dict.fromkeys(line["server"] for line, *_ in known)
+    }
+    yield from map(server_plan.say_hours, loads.values())
+    jobs = []
+    for what, questions in counts.items():
+        size = about[what].get("batch_size")
+        if not (size and questions):
+            continue
+        batches = math.ceil(questions / size)
+        for name in dict.fromkeys(line["server"] for line, *_ in known if line["what"] == what):
+            for judges in (False, True):
+                kinds = [
+                    replace(kind, to_come=math.ceil(line["requests"] / batches), written=0.0)
+                    for line, kind, *_ in known
+                    if (line["what"], line["server"]) == (what, name) and (line["kind"] == "judge") == judges
+                ]
+                if kinds:
+                    jobs.append(Batches(batches, loads[name], kinds))
+                    if not judges:
+                        yield server_plan.say_batch_size(f"{what}_reasoning", size, jobs[-1])
+    for name, load in loads.items():
+        yield server_plan.say_replicas(
+            name, about["models"][name], load.server, about["rates"].get("gpu_gb", 80)
+        )
+    if jobs:
+        yield server_plan.say_nodes(jobs)
 
 
 def format_table(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
@@ -342,8 +482,11 @@ def main() -> None:
         server: read_held_tokens(work / f"journal/{server}", about["seed"]) for server in about["models"]
     }
     groups = list(count_requests(about, texts, plain, seen))
-    settled = settle_lines(groups, about, journals, work)
-    lines = [estimate_costs(line, about, rows) for line, rows in settled]
+    settled = [
+        (estimate_costs(line, about, rows), rows)
+        for line, rows in settle_lines(groups, about, journals, work)
+    ]
+    lines = [line for line, _ in settled]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(format_table("Artifacts, before any row is rejected", artifacts, "in all", sizes))
     for line in list_missing_files(listings.values()):
@@ -360,6 +503,9 @@ def main() -> None:
         title = "What a million questions would take of each task, by the means of what was asked"
         print(f"\n{format_table(title, million, 'in all', sums)}", end="")
         print(*say_kept(artifacts, questions), sep="", end="")
+    running = read_progress(work / "stats", datetime.now(UTC))
+    for said in filter(None, say_servers(settled, about, questions, running)):
+        print(f"\n{said}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The plan counts what is listed, what is due, and what a journal holds already."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -299,3 +300,31 @@ def test_missing_files_are_named(tmp_path):
     (line,) = plan.list_missing_files([json.loads(path.read_text())])
     assert line.startswith(f"captions: files are missing: {names[0]}, ")
     assert line.endswith("and 2 more")
+
+
+def test_what_servers_will_take_is_measured_once_enough_was_answered(tmp_path):
+    servers = {"concurrency": "auto", "replicas": 1, "max_model_len": 8192, "gpus": 1, "starts": True}
+    changes = {"servers": {"qwen3": servers, "glm41v": servers}, "questions": {"lines": None}}
+    run_says = [line for line in planned(tmp_path, **changes)[1] if line[0] == "qwen3:"]
+    assert " ".join(run_says[0]).endswith("(as assumed under plan)")
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        for number in range(120):
+            id_ = f"lines/{number}#thinking.0"
+            kind = request_kind("thinking", "Qwen", about()["text"]["sampling"]["thinking"], None)
+            seed = seeding.request_seed(42, f"lines/{number}", "thinking", 0)
+            record = {"id": id_, "asked": kind | {"seed": seed}, "tokens": [10, 40]}
+            journal.append(f"{number:064x}", record)
+    throughputs = {"http://a/v1": {"tokens_per_second": 8.0, "is_counted": True}}
+    said = {
+        "state": "running",
+        "server": "qwen3",
+        "updated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    said |= {"throughputs": throughputs, "unfinished": {"thinking": {"20.0": 60}}}
+    for batch in ("00000", "00001"):  # both see the whole server
+        write_json(tmp_path / f"work/stats/answer_text/{batch}.json", said)
+    (measured,) = [line for line in planned(tmp_path, **changes)[1] if line[0] == "qwen3:"]
+    measured = " ".join(measured)
+    assert "as measured on 120 answers; 120 in flight count as unfinished" in measured
+    assert "at 10 tokens/s" in measured  # 8 written, and prompts of 10 beside answers of 40
+    assert "0 starts" in measured

@@ -265,5 +265,13 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "image": image,
         "seed": config["seed"],
         "models": {name: server["model"] for name, server in config["servers"].items()},
+        "servers": {name: plan_server(name, server) for name, server in config["servers"].items()},
         "rates": config["plan"],
     }
+
+
+def plan_server(name: str, server: dict[str, Any]) -> dict[str, Any]:
+    """What the plan takes of a server. An external one has the GPUs that `args` would start it on."""
+    named = {key: server[key] for key in ("concurrency", "replicas", "max_model_len")}
+    gpus = ServerSettings(name, server | {"mode": "managed"}, Path()).gpus
+    return named | {"gpus": gpus, "starts": server["mode"] == "managed"}
