@@ -161,10 +161,9 @@ rule publish_llamafactory:
         code=code("publish_llamafactory.py"),
         stages=as_json(TRAINED),
         max_pixels=config["render"]["max_pixels"],
-        publish="work/publish/llamafactory",
     shell:
         "exec publish_llamafactory.py --manifest {input.manifest:q} --stages {params.stages:q}"
-        " --max-pixels {params.max_pixels} --publish {params.publish:q} --data data 2> {log:q}"
+        " --max-pixels {params.max_pixels} --publish {output.configs:q} --data data 2> {log:q}"
 
 
 rule read_pages:
@@ -267,8 +266,6 @@ use rule publish_llamafactory as publish_llamafactory_built with:
         configs=expand("work/publish_built/llamafactory/{stage}.yaml", stage=TRAINED),
     log:
         "logs/publish_llamafactory_built.log",
-    params:
-        publish="work/publish_built/llamafactory",
 
 
 use rule publish_report as publish_report_built with:

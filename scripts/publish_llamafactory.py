@@ -108,7 +108,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--stages", type=json.loads, required=True, help="JSON: names of artifacts by stage")
     parser.add_argument("--max-pixels", type=int, required=True, help="larger pictures are scaled down")
-    parser.add_argument("--publish", type=Path, required=True, help="out: folder of the configs")
+    parser.add_argument("--publish", type=Path, nargs="+", required=True, help="out: each stage's config")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
     return parser.parse_args()
 
@@ -116,8 +116,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     artifacts = read_json(args.manifest)["artifacts"]
-    for stage, text in build_configs(args.stages, artifacts, args.max_pixels).items():
-        published, standing = args.publish / f"{stage}.yaml", args.data / "llamafactory" / f"{stage}.yaml"
+    configs = build_configs(args.stages, artifacts, args.max_pixels)
+    for published, text in zip(args.publish, configs.values(), strict=True):
+        standing = args.data / "llamafactory" / published.name
         write_text(published, seal(text))
         if standing.exists() and is_edited(standing.read_bytes()):
             log.info("%s was edited and stays; %s is this build's", standing, published)

@@ -99,7 +99,7 @@ def publish(folder: Path, rows: int) -> str:
     done = run(
         *("publish_llamafactory.py", "--manifest", folder / "manifest.json", "--max-pixels", 7),
         *("--stages", json.dumps({"stage3": ["text2image"]})),
-        *("--publish", folder / "work", "--data", folder / "data"),
+        *("--publish", folder / "work/stage3.yaml", "--data", folder / "data"),
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
