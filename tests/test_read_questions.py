@@ -285,7 +285,8 @@ def test_a_comma_after_a_line_is_named(tmp_path):
 
 
 def flags(bad: str) -> argparse.Namespace:
-    return argparse.Namespace(question=["input"], reference=None, choices=None, image=None, on_bad_shard=bad)
+    columns = {"question": ["input"], "reference": None, "choices": None, "image": None}
+    return argparse.Namespace(**columns, pictures=[], on_bad_shard=bad)
 
 
 @pytest.mark.parametrize(
