@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-conda  whether each environment's lock has what its programs import, and conda where it is"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
+	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
@@ -60,6 +61,9 @@ build: env
 	$(SNAKEMAKE) all $(CORES) $(ARGS)
 	$(SNAKEMAKE) all $(CORES) --delete-temp-output $(ARGS)
 
+# Each start of a program would compile all its modules anew without the files that hold them compiled.
+test test-staleness: export PYTHONDONTWRITEBYTECODE =
+
 # The tests of a file share what its fixtures build, so a file goes to one process.
 test: env
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -74,6 +78,10 @@ test-snakemake: env
 
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
+	@echo "$(GREEN)"
+
+test-staleness: env
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/staleness/suite.py
 	@echo "$(GREEN)"
 
 # A real Slurm, which is installed where it is absent: as root, a quarter of an hour. Tests wait for its polls most

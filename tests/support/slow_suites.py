@@ -33,6 +33,17 @@ SUITES = {
         "rules/*.smk",
         "workflow_lib/*.py",
     ),
+    "staleness": (
+        "tests/staleness/suite.py",
+        "tests/support/workflow.py",
+        "Snakefile",
+        "rules/*.smk",
+        "workflow_lib/*.py",
+        "scripts/*.py",
+        "scripts/prep/inference/journal.py",
+        "scripts/prep/reasoning/*.py",
+        "scripts/prep/storage/*.py",
+    ),
     "conda": (
         "tests/conda/suite.py",
         "envs/*.*",
