@@ -216,6 +216,7 @@ class Batches:
         self.release()
         assert head.wait(START_S) == 0, self.log()[-3000:]
         until(lambda: self.jobs() == [], 60)
+        until(lambda: not processes(self.build.folder), 60)
         assert [target for target in self.targets if not (self.build.folder / target).exists()] == []
         again = {prompt: count for prompt, count in self.server.finished.items() if count > 1}
         assert again == {}

@@ -170,6 +170,7 @@ class SlurmCluster:
         (self.folder / "gres.conf").write_text(
             f"NodeName={','.join(self.nodes)} Name=gpu File={self.folder}/dev/gpu[0-{GPUS - 1}]\n"
         )
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\n")
         self.conf.write_text(self._settings())
 
     def _settings(self) -> str:
@@ -188,8 +189,9 @@ class SlurmCluster:
             f"SlurmdPidFile={self.folder}/state/%n.pid",
             f"SlurmctldLogFile={self.folder}/log/slurmctld",
             f"SlurmdLogFile={self.folder}/log/%n",
-            # No control groups, which a container often lacks.
-            "ProctrackType=proctrack/linuxproc",
+            # Control groups tell jobs of two clusters on one machine apart by the job's number.
+            f"FirstJobId={1000 * controller}",
+            f"ProctrackType={'proctrack/cgroup' if _has_freezer() else 'proctrack/linuxproc'}",
             "TaskPlugin=task/none",
             "JobAcctGatherType=jobacct_gather/none",
             "AccountingStorageType=accounting_storage/none",
@@ -254,6 +256,14 @@ class SlurmCluster:
 def _path() -> str:
     """PATH with the folders of daemons, which are not on everybody's."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def _has_freezer() -> bool:
+    """Whether Slurm can hold a job in a control group, as sites do, and end what left the job's process tree.
+
+    A container often has none: there a process that outlives its parent is lost to Slurm.
+    """
+    return os.access("/sys/fs/cgroup/freezer", os.W_OK)
 
 
 def _free_ports(count: int) -> list[int]:
