@@ -3,7 +3,6 @@
 Nothing is extracted to disk, and nothing of a member is interpreted.
 """
 
-import contextlib
 import hashlib
 import os
 import tarfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from prep.records.reason import Reason, Rejection
-from prep.storage.parquet import BadShard, SourceFile, check_not_lfs_pointer
+from prep.storage.parquet import BadShard, SourceFile, check_not_lfs_pointer, explain_broken
 
 HEADER_BYTES = 1024 * 1024
 """The most that one header of a tar may take: a name in it is no longer, unless the file is hostile."""
@@ -53,22 +52,6 @@ def check_size(size: int, limit: int) -> Rejection | None:
     return (Reason.IMAGE_TOO_LARGE, f"{size} bytes, limit {limit}") if size > limit else None
 
 
-@contextlib.contextmanager
-def explain_broken(path: SourceFile, what: str) -> Iterator[None]:
-    """Turn any error in the block into BadShard, except errors of the system and of memory.
-
-    The parsers of the standard library raise errors of many types on hostile headers.
-    """
-    try:
-        yield
-    except (BadShard, MemoryError):
-        raise
-    except Exception as error:
-        if getattr(error, "errno", None):
-            raise
-        raise BadShard(path, what, " ".join(f"{error}".split())) from error
-
-
 class Folder:
     """A folder of files, which may be links."""
 
@@ -96,7 +79,7 @@ class Zip:
     """A zip archive, with its central directory in memory."""
 
     def __init__(self, path: SourceFile) -> None:
-        with explain_broken(path, "cannot be opened"):
+        with explain_broken(path, lambda: "cannot be opened"):
             self._zip = zipfile.ZipFile(path if isinstance(path, Path) else path.open("rb"))
         digest = hashlib.sha256()
         for member in self._zip.infolist():
@@ -192,10 +175,10 @@ def walk_tar(path: SourceFile) -> Iterator[tarfile.TarInfo]:
     with path.open("rb") as file:
         whole = file.seek(0, os.SEEK_END)
         file.seek(0)
-        with explain_broken(path, "is no tar, or a compressed one, which must be unpacked first"):
+        with explain_broken(path, lambda: "is no tar, or a compressed one, which must be unpacked first"):
             tar = tarfile.open(fileobj=_HeaderFile(path, file), mode="r:")  # noqa: SIM115 (closed with file)
         while True:
-            with explain_broken(path, f"cannot be read from byte {tar.offset}"):
+            with explain_broken(path, lambda: f"cannot be read from byte {tar.offset}"):
                 member = tar.next()
             if member is None:
                 break

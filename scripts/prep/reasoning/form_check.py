@@ -1,5 +1,6 @@
 """Early stop of a batch whose answers or verdicts are mostly malformed: a misfit costs few requests."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +17,7 @@ FORM_REASONS = (Reason.ANSWER_MALFORMED, Reason.TEMPLATE_TOKEN_IN_ANSWER, Reason
 EXAMPLES = 3
 
 
-class FormCheck:
+class FormCheck(ABC):
     """Counts what a server said by how it is malformed; raises UserError once too much is.
 
     That is more than `max_share` of what was read, and of TRIAL_REQUESTS at least. The file `passed` marks
@@ -32,13 +33,13 @@ class FormCheck:
         self._malformed: Counter[str] = Counter()
         self._examples: dict[str, list[tuple[Response, str, str]]] = {}
 
+    @abstractmethod
     def find_fault(self, mode: str, response: Response) -> tuple[str, str] | None:
         """How an answer is malformed, with what was found; None where it is not, or has failed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def advise(self, fault: str, examples: list[tuple[Response, str, str]]) -> str:
         """What to set; examples are answers with their mode and what was found."""
-        raise NotImplementedError
 
     def add(self, mode: str, response: Response) -> None:
         """Read the end of a request: an answer, or a failure, which is not malformed. Raises UserError."""

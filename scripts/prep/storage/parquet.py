@@ -84,6 +84,22 @@ class BadShard(UserError):
         return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
+@contextlib.contextmanager
+def explain_broken(path: SourceFile, what: Callable[[], str]) -> Iterator[None]:
+    """Turn any error in the block into BadShard, except errors of the system and of memory.
+
+    Parsers raise errors of many types on a broken file: pyarrow a ValueError for a name that is not UTF-8.
+    """
+    try:
+        yield
+    except (BadShard, MemoryError):
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None):
+            raise  # no such file, a dying disk: not the file's fault, and the next try may succeed
+        raise BadShard(path, what(), " ".join(str(error).split())) from error
+
+
 def check_not_lfs_pointer(path: SourceFile) -> None:
     """Raise BadShard for a Git LFS pointer, which stands in a clone for a large file that was not fetched.
 
@@ -123,7 +139,7 @@ class Reader:
         self.path = Path(path) if isinstance(path, str) else path
         self.schema = pa.schema([pa.field(c, RAW_TEXT) if isinstance(c, str) else c for c in columns])
         check_not_lfs_pointer(self.path)
-        with self._reading(lambda: "cannot be opened"):
+        with explain_broken(self.path, lambda: "cannot be opened"):
             # With pre_buffer, pyarrow keeps all that it read until the last row is read.
             source = self.path if isinstance(self.path, Path) else self.path.open("rb")
             self._file = pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
@@ -156,7 +172,7 @@ class Reader:
         at_a_time = _rows_at_a_time(groups)
         held: list[pa.RecordBatch] = []
         done = held_bytes = 0
-        with self._reading(lambda: f"row group {self._broken_group(done)} cannot be read"):
+        with explain_broken(self.path, lambda: f"row group {self._broken_group(done)} cannot be read"):
             for batch in self._read(at_a_time, range(len(groups))):
                 held.append(batch.slice(0, wanted - done))
                 done += held[-1].num_rows
@@ -200,21 +216,6 @@ class Reader:
                 except Exception:
                     return group
         return group
-
-    @contextlib.contextmanager
-    def _reading(self, what: Callable[[], str]) -> Iterator[None]:
-        """Turn any error in the block into BadShard, except errors of the system and of memory.
-
-        A broken footer makes pyarrow raise errors of many types (ValueError for a name that is not UTF-8).
-        """
-        try:
-            yield
-        except (BadShard, MemoryError):
-            raise
-        except Exception as error:
-            if getattr(error, "errno", None):
-                raise  # no such file, a dying disk: not the shard's fault, and the next try may succeed
-            raise BadShard(self.path, what(), " ".join(str(error).split())) from error
 
 
 def _rows_at_a_time(groups: Sequence[pq.RowGroupMetaData]) -> int:
