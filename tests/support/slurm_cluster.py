@@ -117,9 +117,10 @@ class SlurmCluster:
         self.run(f"scontrol update NodeName={node} State=DOWN Reason=test")
 
     def recover_node(self, node: str) -> None:
-        """Bring a node up again."""
+        """Bring a node up again: Slurm takes it back once it registers (ReturnToService)."""
         self.start_node(node)
-        self.run(f"scontrol update NodeName={node} State=RESUME")
+        state = f"sinfo --noheader --nodes={node} --format=%t"
+        _until(lambda: not self.run(state).startswith("down"), node)
 
     def stop(self) -> None:
         """Cancel every job and end every daemon. What a job left behind its step ends too."""
