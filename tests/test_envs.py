@@ -28,6 +28,7 @@ WHEELS = {
     "PIL": "pillow",
     "fontTools": "fonttools",
     "huggingface_hub": "huggingface-hub",
+    "math_verify": "math-verify",
 }  # where a module has not its wheel's name
 
 

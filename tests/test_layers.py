@@ -11,6 +11,7 @@ LAYERS = (
     "runtime",
     "storage",
     "records",
+    "comparison",
     "containers",
     "hub",
     "convert",
