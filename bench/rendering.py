@@ -215,6 +215,8 @@ def write_batch(folder: Path) -> tuple[list[object], list[object]]:
     command += [
         "--min-score",
         3,
+        "--disagree",
+        "ask",
         "--render",
         json.dumps(vars(SHARP)),
         "--seed",

@@ -23,8 +23,14 @@ COLOURS = {
         "convert_llava convert_messages convert_caption convert_qa convert_ocr"
         " gather_parts assemble_artifact",
     ),
-    "stage 3, text": ("#fff2cc", "read_questions batch_questions answer_text judge_text render_text"),
-    "stage 3, pictures": ("#f9cb9c", "sample_images sample_questions answer_image judge_image select_image"),
+    "stage 3, text": (
+        "#fff2cc",
+        "read_questions batch_questions answer_text compare_text judge_text render_text",
+    ),
+    "stage 3, pictures": (
+        "#f9cb9c",
+        "sample_images sample_questions answer_image compare_image judge_image select_image",
+    ),
     "published": (
         "#d9d2e9",
         "manifest_artifact publish_registration publish_manifest publish_card publish_llamafactory read_pages"

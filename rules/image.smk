@@ -4,7 +4,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 
 in:   data/{name}.parquet, work/servers/{name}/probe.json
 mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
-      work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
+      work/compare_image/{batch}.{parquet,json}, work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/image_thinking.parquet
 """
 
@@ -93,12 +93,31 @@ use rule answer_text as answer_image with:
         progress="work/stats/answer_image/{batch}.json",
 
 
+use rule compare_text as compare_image with:
+    """Compare every answer about a picture that has the right form with its reference, by rules."""
+    input:
+        unpack(list_samples),
+        answers=ancient("work/answer_image/{batch}.parquet"),
+        answered="work/answer_image/{batch}.json",
+    output:
+        outcomes="work/compare_image/{batch}.parquet",
+        summary="work/compare_image/{batch}.json",
+    log:
+        "logs/compare_image/{batch}.log",
+    params:
+        program="compare_image.py",
+        code=code("compare_image.py"),
+        packages=settings.read_versions(settings.COMPARING_PACKAGES),
+
+
 use rule judge_text as judge_image with:
     """Ask the judge, with the picture, about every answer of a batch that has the right form."""
     input:
         unpack(list_samples),
         answers=ancient("work/answer_image/{batch}.parquet"),
         answered="work/answer_image/{batch}.json",
+        outcomes=ancient("work/compare_image/{batch}.parquet"),
+        compared="work/compare_image/{batch}.json",
         probe=IMAGE_JUDGE.probe,
     output:
         verdicts="work/judge_image/{batch}.parquet",
@@ -141,9 +160,7 @@ rule select_image:
         runtime=grow(60),
     params:
         code=code("select_image.py"),
-        settings=as_json(
-            {"min_score": IMAGE["min_score"]} | settings.selection_settings(config, "image_reasoning")
-        ),
+        settings=as_json(settings.selection_settings(config, "image_reasoning")),
     shell:
         "exec select_image.py --questions {input.questions:q} --answers {input.answers:q}"
         " --verdicts {input.verdicts:q} --settings {params.settings:q} --shard {output.shard:q}"

@@ -1,9 +1,10 @@
-"""Teachers of a task besides the first: each asks, and is judged, in files with its name.
+"""Teachers of a task besides the first: each asks, is compared and judged, in files with its name.
 
 Which rows are kept of all teachers' is decided by render_text and select_image.
 
 in:   what answer_text, judge_text, answer_image and judge_image read, work/servers/{name}/probe.json
-out:  work/answer_{text,image}/{batch}.{name}.{parquet,json}, work/judge_{text,image}/{batch}.{name}.{parquet,json}
+out:  work/answer_{text,image}/{batch}.{name}.{parquet,json}, work/compare_{text,image}/{batch}.{name}.{parquet,json},
+      work/judge_{text,image}/{batch}.{name}.{parquet,json}
 """
 
 ASKED = {
@@ -46,6 +47,32 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             " --answers {output.answers:q} --summary {output.summary:q} 2> {log:q}"
 
     rule:
+        """Compare the answers of a further teacher with their references, by rules."""
+        name:
+            f"compare_{what}_{teacher.name}"
+        input:
+            unpack(list_asked),
+            answers=ancient(f"work/answer_{what}/{file}.parquet"),
+            answered=f"work/answer_{what}/{file}.json",
+        output:
+            outcomes=f"work/compare_{what}/{file}.parquet",
+            summary=f"work/compare_{what}/{file}.json",
+        log:
+            f"logs/compare_{what}/{file}.log",
+        conda:
+            "../envs/base.yaml"
+        resources:
+            mem_mb=grow(4000),
+            runtime=grow(120),
+        params:
+            program=f"compare_{what}.py",
+            code=code(f"compare_{what}.py"),
+            packages=settings.read_versions(settings.COMPARING_PACKAGES),
+        shell:
+            "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
+            " --outcomes {output.outcomes:q} --summary {output.summary:q} 2> {log:q}"
+
+    rule:
         """Ask the judge about the answers of a further teacher."""
         name:
             f"judge_{what}_{teacher.name}"
@@ -53,6 +80,8 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             unpack(list_asked),
             answers=ancient(f"work/answer_{what}/{file}.parquet"),
             answered=f"work/answer_{what}/{file}.json",
+            outcomes=ancient(f"work/compare_{what}/{file}.parquet"),
+            compared=f"work/compare_{what}/{file}.json",
             probe=judge.probe,
         output:
             verdicts=f"work/judge_{what}/{file}.parquet",
@@ -74,7 +103,7 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             progress=f"work/stats/judge_{what}/{file}.json",
         shell:
             "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
-            " --settings {params.settings:q} --prompt {params.prompt:q}"
+            " --outcomes {input.outcomes:q} --settings {params.settings:q} --prompt {params.prompt:q}"
             " --server work/servers/{params.server}/server.json --probe {input.probe:q}"
             " --journal work/journal/{params.server} --progress {params.progress:q}"
             " --verdicts {output.verdicts:q} --summary {output.summary:q} 2> {log:q}"

@@ -4,7 +4,8 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 
 in:   raw/{questions}/*, work/servers/{name}/probe.json
 mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*,
-      work/answer_text/{batch}.{parquet,json}, work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
+      work/answer_text/{batch}.{parquet,json}, work/compare_text/{batch}.{parquet,json},
+      work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/text2image.parquet is assembled
 """
 
@@ -99,6 +100,32 @@ rule answer_text:
         " --answers {output.answers:q} --summary {output.summary:q} 2> {log:q}"
 
 
+rule compare_text:
+    """Compare every answer of a batch that has the right form with its reference, by rules."""
+    input:
+        questions=ancient("work/batch_questions/{batch}.parquet"),
+        batch_summary="work/batch_questions/{batch}.json",
+        answers=ancient("work/answer_text/{batch}.parquet"),
+        answered="work/answer_text/{batch}.json",
+    output:
+        outcomes="work/compare_text/{batch}.parquet",
+        summary="work/compare_text/{batch}.json",
+    log:
+        "logs/compare_text/{batch}.log",
+    conda:
+        "../envs/base.yaml"
+    resources:
+        mem_mb=grow(4000),
+        runtime=grow(120),
+    params:
+        program="compare_text.py",
+        code=code("compare_text.py"),
+        packages=settings.read_versions(settings.COMPARING_PACKAGES),
+    shell:
+        "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
+        " --outcomes {output.outcomes:q} --summary {output.summary:q} 2> {log:q}"
+
+
 rule judge_text:
     """Ask the judge about every answer of a batch that has the right form.
 
@@ -109,6 +136,8 @@ rule judge_text:
         batch_summary="work/batch_questions/{batch}.json",
         answers=ancient("work/answer_text/{batch}.parquet"),
         answered="work/answer_text/{batch}.json",
+        outcomes=ancient("work/compare_text/{batch}.parquet"),
+        compared="work/compare_text/{batch}.json",
         probe=TEXT_JUDGE.probe,
     output:
         verdicts="work/judge_text/{batch}.parquet",
@@ -130,7 +159,7 @@ rule judge_text:
         progress="work/stats/judge_text/{batch}.json",
     shell:
         "exec {params.program} --questions {input.questions:q} --answers {input.answers:q}"
-        " --settings {params.settings:q} --prompt {params.prompt:q}"
+        " --outcomes {input.outcomes:q} --settings {params.settings:q} --prompt {params.prompt:q}"
         " --server work/servers/{params.server}/server.json --probe {input.probe:q}"
         " --journal work/journal/{params.server} --progress {params.progress:q}"
         " --verdicts {output.verdicts:q} --summary {output.summary:q} 2> {log:q}"
@@ -160,7 +189,7 @@ rule render_text:
     params:
         code=code("render_text.py"),
         settings=as_json(
-            {"min_score": TEXT["min_score"], "render": config["render"], "seed": config["seed"]}
+            {"render": config["render"], "seed": config["seed"]}
             | settings.selection_settings(config, "text_reasoning")
         ),
         fonts=settings.fonts_sha256(config),

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from prep.comparison.outcome import Outcome
 from prep.records import seeding
 from prep.records.tags import IMAGE_TAG
 from prep.runtime import program
@@ -33,6 +34,8 @@ datasets.config.HF_HUB_OFFLINE = True
 
 BATCH_ROWS = 64
 """The most rows of a batch; of large rows there are fewer."""
+SCORES = (1, 2, 3, 4, 5)
+"""A judge's scores. Where a rule agrees, the judge may have been spared."""
 DECODED = 64
 """Pictures of so many rows are decoded."""
 SHOWN = 3
@@ -146,8 +149,10 @@ def check_batch(table: pa.Table, faults: Checks) -> None:
         faults["pictures"].append(f"a row from {ids[0]} to {ids[-1]} has a picture without bytes")
     if "score" in table.column_names:
         labels = (table.column(key).to_pylist() for key in ("mode", "score"))
-        for id, mode, score in zip(ids, *labels, strict=True):
-            if mode not in ("thinking", "no_thinking") or score not in range(1, 6):
+        rules = table.column("rule").to_pylist() if "rule" in table.column_names else [None] * len(ids)
+        for id, mode, score, rule in zip(ids, *labels, rules, strict=True):
+            scores = (*SCORES, None) if rule == Outcome.AGREES else SCORES
+            if mode not in ("thinking", "no_thinking") or score not in scores:
                 faults["mode and score"].append(f"{id} has mode {mode} and score {score}")
 
 

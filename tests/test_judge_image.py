@@ -6,7 +6,7 @@ import json
 from test_answer_image import png
 from test_judge_text import PROMPT, answers, verdict_of
 
-from batch import Batch, prompt_flags, question
+from batch import Batch, prompt_flags, question, rule_flags
 from fault_server import Ask, FaultServer, Reply
 from prep.reasoning import verdict
 
@@ -22,7 +22,8 @@ def test_the_judge_sees_the_picture_and_the_question_without_its_tag(tmp_path):
         batch = Batch(tmp_path, [question(0, "<image>\nWhat is 0?", png(7))], server)
         done = batch.ask(
             "judge_image.py",
-            *("--answers", answers(tmp_path, ["zero"]), *prompt_flags(tmp_path, PROMPT)),
+            *("--answers", given := answers(tmp_path, ["zero"]), *rule_flags(given, {})),
+            *prompt_flags(tmp_path, PROMPT),
             *(
                 "--sampling",
                 json.dumps({"top_k": 2}),

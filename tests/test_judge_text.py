@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import plan
-from batch import Batch, prompt_flags, question
+from batch import Batch, prompt_flags, question, rule_flags
 from fault_server import Ask, FaultServer, Reply
 from prep.reasoning import verdict
 from prep.storage import parquet
@@ -34,11 +34,12 @@ def answers(folder: Path, texts: list[str | None]) -> Path:
     return folder / "answers.parquet"
 
 
-def judge(batch: Batch, texts: list[str | None]):
-    """Run the program over answers with these texts."""
+def judge(batch: Batch, texts: list[str | None], rules: dict[int, str] | None = None, when: str = "always"):
+    """Run the program over answers with these texts, and what rules say of some by their place."""
+    given = answers(batch.folder, texts)
     return batch.ask(
         "judge_text.py",
-        *("--answers", answers(batch.folder, texts), *prompt_flags(batch.folder, PROMPT)),
+        *("--answers", given, *rule_flags(given, rules or {}, when), *prompt_flags(batch.folder, PROMPT)),
         *("--sampling", '{"temperature": 0.7}', "--request", '{"suffix": " /no_think"}'),
         *("--verdicts", batch.folder / "v.parquet"),
     )
@@ -145,7 +146,7 @@ def test_another_prompt_than_the_jobs_is_one_line(tmp_path):
         (tmp_path / "prompt.md").write_text("Be strict. {question} {reference} {answer}")
         done = batch.ask(
             "judge_text.py",
-            *("--answers", answers(tmp_path, ["zero"]), *flags),
+            *("--answers", given := answers(tmp_path, ["zero"]), *rule_flags(given, {}), *flags),
             *("--sampling", "{}", "--request", "{}", "--verdicts", tmp_path / "v.parquet"),
         )
         assert not server.attempts
@@ -166,3 +167,42 @@ def test_a_plan_knows_what_was_judged_by_the_prompt_and_its_fence(tmp_path):
         text["request"] = {"judge": {"suffix": " /no_think"}}
         about = {"text": text, "models": {"teacher": "model"}, "sampled": []}
         assert set(plan.find_paid_rows(line, about, {"teacher": journal})) == known
+
+
+def test_the_judge_is_told_where_a_rule_disagrees_and_nowhere_else(tmp_path):
+    with FaultServer(lambda ask: Reply(content=verdict_of("fail", 2))) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(3)], server)
+        done = judge(batch, ["zero", "one", "two"], {0: "agrees", 1: "disagrees"})
+    assert done.returncode == 0, done.stderr
+    assert {ask: verdict.DISPUTED in ask for ask in server.attempts} == {
+        verdict.build_prompt(PROMPT, f"What is {number}?", f"It is {number}.", text, number == 1)
+        + " /no_think": number == 1
+        for number, text in enumerate(["zero", "one", "two"])
+    }
+    assert [row["rule"] for row in batch.rows("v.parquet")] == ["agrees", "disagrees", "cannot_tell"]
+
+
+def test_a_rule_that_agrees_spares_the_judge_and_asking_always_then_asks_only_about_those(tmp_path):
+    rules = {0: "agrees", 1: "disagrees", 3: "agrees", 4: "agrees"}
+    texts = ["zero", "one", "two", "three", "four"]
+    with FaultServer(lambda ask: Reply(content=verdict_of("pass", 4))) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(5)], server)
+        assert judge(batch, texts, rules, "undecided").returncode == 0
+        asked = set(server.attempts)
+        spared = batch.rows("v.parquet")
+        assert judge(batch, texts, rules, "undecided").returncode == 0
+        assert judge(batch, texts, rules).returncode == 0
+    assert [row["id"] for row in spared] == [f"set/file:{number}#thinking.0" for number in range(5)]
+    assert [row["verdict"] for row in spared] == [None, "pass", "pass", None, None]
+    assert not any(row["reason"] or row["score"] for row in spared if row["verdict"] is None)
+    assert len(asked) == 2
+    assert len(server.attempts) == 5
+    assert all(count == 1 for count in server.attempts.values())
+    assert {row["verdict"] for row in batch.rows("v.parquet")} == {"pass"}
+
+
+def test_with_every_answer_decided_no_server_is_needed(tmp_path):
+    with FaultServer(lambda ask: Reply(status=500)) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        assert judge(batch, ["zero"], {0: "agrees"}, "undecided").returncode == 0
+        assert not server.attempts

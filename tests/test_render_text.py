@@ -73,7 +73,8 @@ def command(
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
-        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--render", json.dumps(STYLE | style)),
+        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--disagree", "ask"),
+        *("--render", json.dumps(STYLE | style)),
         *("--seed", 42, "--threads", threads, "--shard", folder / "s.parquet"),
         *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
     )
@@ -106,6 +107,7 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
         "source": "org/set",
         "mode": "thinking",
         "score": 4,
+        "rule": None,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

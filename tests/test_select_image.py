@@ -27,7 +27,16 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
             "--answers",
             tmp_path / "a.parquet",
         ),
-        *("--verdicts", tmp_path / "v.parquet", "--min-score", 4, "--shard", tmp_path / "s.parquet"),
+        *(
+            "--verdicts",
+            tmp_path / "v.parquet",
+            "--min-score",
+            4,
+            "--disagree",
+            "ask",
+            "--shard",
+            tmp_path / "s.parquet",
+        ),
         *("--rejects", tmp_path / "r.parquet", "--summary", tmp_path / "s.json"),
     )
     assert done.returncode == 0, done.stderr
@@ -44,6 +53,7 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
         "source": "org/set",
         "mode": "thinking",
         "score": 4,
+        "rule": None,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

@@ -257,6 +257,36 @@ def test_an_answer_is_kept_only_for_a_pass_of_enough(given, verdicts, reason):
     assert reasons([given], verdicts) == [reason]
 
 
+@pytest.mark.parametrize(
+    ("rule", "said", "score", "asking", "rejecting"),
+    [
+        ("agrees", None, None, None, None),
+        ("agrees", "pass", 4, None, None),
+        ("agrees", "fail", 2, "judge_fail", "judge_fail"),
+        ("cannot_tell", "fail", 2, "judge_fail", "judge_fail"),
+        ("disagrees", "pass", 5, None, "answer_disagrees"),
+        ("disagrees", "pass", 2, "low_score", "answer_disagrees"),
+        ("disagrees", "fail", 1, "answer_disagrees", "answer_disagrees"),
+    ],
+)
+def test_a_rule_spares_the_judge_or_counts_beside_it(rule, said, score, asking, rejecting):
+    judged = verdict(0, said, score) | {"reason": None, "rule": rule}
+    for disagree, reason in (("ask", asking), ("reject", rejecting)):
+        given, rejection = select_answers([answer(0)], [judged], 3, disagree)["q#thinking.0"]
+        assert (given, rejection and rejection[0]) == (score, reason)
+
+
+def test_a_sample_that_a_rule_passed_is_kept_before_one_with_a_score():
+    spared = verdict(1, None, None) | {"reason": None, "rule": "agrees"}
+    judged = verdict(0, "pass", 5) | {"rule": "cannot_tell"}
+    answers = [answer(0), answer(1), answer(2)]
+    assert reasons(answers, [judged, spared, spared | {"id": "q#thinking.2"}]) == [
+        "not_best",
+        None,
+        "not_best",
+    ]
+
+
 def test_verdicts_are_joined_by_id_whatever_their_order():
     answers = [answer(0), answer(0, "no_thinking")]
     verdicts = [verdict(0, "fail", 1, "no_thinking"), verdict(0)]

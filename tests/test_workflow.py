@@ -349,8 +349,8 @@ def test_the_real_size_is_planned_without_a_network(tmp_path):
     assert shards == 26 + 280 + 943 + 84 + 87 + sum(1 + 7 * number % 10 for number in range(84))
     assert jobs["fetch_shard"] == jobs["convert_llava"] + jobs["convert_ocr"] == shards
     assert jobs["assemble_artifact"] == jobs["manifest_artifact"] == jobs["verify_artifact"] == 91
-    assert jobs["answer_text"] == jobs["judge_text"] == full_size.TEXT_BATCHES
-    assert jobs["answer_image"] == jobs["judge_image"] == full_size.IMAGE_BATCHES
+    assert jobs["answer_text"] == jobs["compare_text"] == jobs["judge_text"] == full_size.TEXT_BATCHES
+    assert jobs["answer_image"] == jobs["compare_image"] == jobs["judge_image"] == full_size.IMAGE_BATCHES
 
 
 def test_a_fresh_checkout_says_what_it_does_not_know_yet(tmp_path):

@@ -51,6 +51,8 @@ def checked(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 BAD_CONFIGS = {
+    "judge.when": ({"text_reasoning": {"judge": {"when": "never"}}}, "text_reasoning.judge.when: .*never"),
+    "rules": ({"image_reasoning": {"rules": {"disagree": "no"}}}, "image_reasoning.rules.disagree: .*no"),
     "imagez": ({"imagez": {}}, "top level: .*imagez"),
     "images.chek": ({"images": {"chek": "decode"}}, "images: .*chek"),
     "images.check": ({"images": {"check": "deep"}}, "images.check: .*deep"),
@@ -308,3 +310,17 @@ def test_a_sampling_parameter_that_is_null_is_left_to_the_server():
     thinking = {"temperature": None, "top_k": None, "max_tokens": 100}
     config = checked({"text_reasoning": {"sampling": {"thinking": thinking}}})
     assert config["text_reasoning"]["sampling"]["thinking"] == {"top_p": 0.95, "min_p": 0, "max_tokens": 100}
+
+
+@pytest.mark.parametrize(
+    ("given", "server", "when"),
+    [
+        ("glm41v", "glm41v", "always"),
+        ({"server": "glm41v"}, "glm41v", "always"),
+        ({"when": "undecided"}, "qwen3", "undecided"),
+        ({"server": "glm41v", "when": "undecided"}, "glm41v", "undecided"),
+    ],
+)
+def test_a_judge_is_a_server_or_a_server_and_when_it_is_asked(given: Any, server: str, when: str) -> None:
+    task = checked({"text_reasoning": {"judge": given}})["text_reasoning"]
+    assert (task["judge"], task["judge_when"]) == (server, when)

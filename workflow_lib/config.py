@@ -91,9 +91,17 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
             if kind not in task["sampling"]:
                 fail(f"{key}.teachers: {key} has no mode {kind}")
         resolve_teachers(task)
+        resolve_judge(task)
         for own in (task, *task.get("teachers", {}).values()):
             for kind, given in own["sampling"].items():
                 own["sampling"][kind] = {name: value for name, value in given.items() if value is not None}
+
+
+def resolve_judge(task: dict[str, Any]) -> None:
+    """Bring a task's `judge` into one form, in place: `judge`, its server's name, and `judge_when`."""
+    judge = task["judge"]
+    given = judge if isinstance(judge, dict) else {"server": judge}
+    task |= {"judge": given["server"], "judge_when": given.get("when", "always")}
 
 
 def is_integer(value: Any) -> bool:

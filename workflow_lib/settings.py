@@ -54,6 +54,9 @@ def fonts_sha256(config: dict[str, Any]) -> str | None:
     return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
 
 
+COMPARING_PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
+"""What compares formulas."""
+
 RENDERING_PACKAGES = (
     "typst", "pypdfium2", "pillow", "numpy", "isal", "fonttools", "manimgx-fonts", "manimgx-fonts-cjk",
     "pylopdf-fonts-zh-cn", "fontpkg-atkinson-hyperlegible", "fontpkg-caveat", "fontpkg-eb-garamond",
@@ -111,7 +114,8 @@ def request_settings(
     if role == "judge":
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
-        return shared | {"sampling": sampling, "request": request, "prompt_sha256": prompt}
+        told = {"when": given["judge_when"], "prompt_sha256": prompt}
+        return shared | told | {"sampling": sampling, "request": request}
     teachers = teachers_of(config, task)
     own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
     own["form"] = teachers[teacher]["form"]
@@ -125,14 +129,18 @@ def request_settings(
 
 
 def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
-    """What tells the answers of several teachers apart; nothing where there is one.
+    """What decides which answers of a task are kept, and tells those of several teachers apart.
 
     Where each is asked every question, samples are numbered on from one teacher to the next.
     """
     given = config[task]
+    decides = {"min_score": given["min_score"], "disagree": given["rules"]["disagree"]}
     if "teachers" not in given:
-        return {}
-    return {"teachers": list(given["teachers"]), "samples": given["samples"] if given["mix"] == "all" else 0}
+        return decides
+    return decides | {
+        "teachers": list(given["teachers"]),
+        "samples": given["samples"] if given["mix"] == "all" else 0,
+    }
 
 
 def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:

@@ -247,8 +247,8 @@ def test_mirror_files_touched(built: Built, copy: Copy) -> None:
 def test_an_interrupted_stage_3_goes_on_under_new_listings(built: Built, copy: Copy) -> None:
     """Each kind of batch has one left to answer when the sources are listed again, with the same files."""
     lost = {
-        **dict.fromkeys(("answer_text", "judge_text", "render_text"), TEXT_BATCHES[-1]),
-        **dict.fromkeys(("answer_image", "judge_image", "select_image"), IMAGE_BATCHES[-1]),
+        **dict.fromkeys(("answer_text", "compare_text", "judge_text", "render_text"), TEXT_BATCHES[-1]),
+        **dict.fromkeys(("answer_image", "compare_image", "judge_image", "select_image"), IMAGE_BATCHES[-1]),
     }
     for rule, number in lost.items():
         for file in (copy.folder / f"work/{rule}").glob(f"{number}.*"):
@@ -326,7 +326,7 @@ def test_mirror_shards_replaced(built: Built, copy: Copy, tmp_path: Path) -> Non
         | jobs("convert_llava", f"{both[0]}/{captions.stem}", f"{name}/{science.stem}")
         | down(*both, "image_thinking")
         | jobs("sample_images", name)
-        | jobs("answer_image judge_image select_image", IMAGE_BATCHES[0])
+        | jobs("answer_image compare_image judge_image select_image", IMAGE_BATCHES[0])
     )
     assert asked == {"image": 1, "judge image": 1}
 
@@ -371,8 +371,9 @@ def test_max_samples_lowered_and_raised(built: Built, copy: Copy) -> None:
 
 
 ANSWERS = {
-    "text": jobs("answer_text judge_text render_text", *TEXT_BATCHES) | down("text2image"),
-    "image": jobs("answer_image judge_image select_image", *IMAGE_BATCHES) | down("image_thinking"),
+    "text": jobs("answer_text compare_text judge_text render_text", *TEXT_BATCHES) | down("text2image"),
+    "image": jobs("answer_image compare_image judge_image select_image", *IMAGE_BATCHES)
+    | down("image_thinking"),
 }
 
 
@@ -403,7 +404,7 @@ def test_sampling_of_one_text_mode_and_the_filter_of_images(built: Built, copy: 
         text_reasoning={"sampling": {"thinking": {"temperature": 0.61}}},
         image_reasoning={"min_score": 5, "allow_empty": True},
     )
-    assert ran == without("answer_image judge_image")
+    assert ran == without("answer_image compare_image judge_image")
     assert asked == dict.fromkeys(("thinking", "judge text"), due(built, "thinking"))
     assert not copy.rows("image_thinking")
 
@@ -412,7 +413,7 @@ def test_the_judges_prompt_of_texts_and_the_sampling_of_images(built: Built, cop
     prompt = built.clone / "prompts/judge_text.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(image_reasoning={"sampling": {"thinking": {"temperature": 0.81}}})
-    assert ran == without("answer_text")
+    assert ran == without("answer_text compare_text")
     assert asked == {kind_: due(built, kind_) for kind_ in ("judge text", "image", "judge image")}
 
 
@@ -420,9 +421,26 @@ def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: 
     prompt = built.clone / "prompts/judge_image.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
         ran, asked = copy.run(text_reasoning={"min_score": 2}, render={"max_font_px": 24})
-    assert ran == without("answer_text judge_text answer_image")
+    assert ran == without("answer_text compare_text judge_text answer_image compare_image")
     assert asked == {"judge image": due(built, "judge image")}
     assert copy.rows("text2image")
+
+
+def test_what_a_rules_disagreement_decides_asks_nothing(built: Built, copy: Copy) -> None:
+    """The judge is asked alike under both: a trial of `reject` costs no request, nor does the way back."""
+    before = {name: copy.rows(name) for name in ("text2image", "image_thinking")}
+    rejecting = {"rules": {"disagree": "reject"}}
+    ran, asked = copy.run(text_reasoning=rejecting, image_reasoning=rejecting)
+    before_selection = "answer_text compare_text judge_text answer_image compare_image judge_image"
+    assert jobs("render_text", *TEXT_BATCHES) | jobs("select_image", *IMAGE_BATCHES) <= ran
+    assert not ran & jobs(before_selection, *TEXT_BATCHES, *IMAGE_BATCHES)
+    assert not asked
+    for name, rows in before.items():
+        assert copy.rows(name) == [row for row in rows if row["rule"] != "disagrees"]
+        assert {row["rule"] for row in rows} <= {"agrees", "disagrees", "cannot_tell"}
+    ran, asked = copy.run()
+    assert not asked
+    assert {name: copy.rows(name) for name in before} == before
 
 
 def test_the_judges_programs_edited_in_two_calls(built: Built, copy: Copy) -> None:
@@ -437,7 +455,9 @@ def test_the_judges_programs_edited_in_two_calls(built: Built, copy: Copy) -> No
 def test_max_questions_lowered_and_raised(built: Built, copy: Copy) -> None:
     """How batches are cut follows from what is read, and that from a listing: one run does for all of it."""
     expected = jobs("read_questions", *QUESTIONS) | {"batch_questions"} | down("text2image")
-    expected |= jobs("answer_text judge_text render_text", "00000")  # the second batch stands as it was
+    expected |= jobs(
+        "answer_text compare_text judge_text render_text", "00000"
+    )  # the second batch stands as it was
     ran, asked = copy.run(text_reasoning={"max_questions": 5})
     assert (ran, asked) == (expected, {})
     assert {row["id"].split("#")[0].split(":")[1] for row in copy.rows("text2image")} <= set("01234")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from fault_server import FaultServer
 from prep.storage import parquet
 from prep.storage.atomic import sha256, write_json, write_text
-from prep.storage.schema import QUESTIONS
+from prep.storage.schema import OUTCOMES, QUESTIONS
 from running import Done, run
 from server_config import server_config
 
@@ -24,6 +24,15 @@ def prompt_flags(folder: Path, prompt: str) -> tuple[str | Path, ...]:
     path = folder / "prompt.md"
     write_text(path, prompt)
     return "--prompt", path, "--prompt-sha256", sha256(path)
+
+
+def rule_flags(answers: Path, rules: dict[int, str], when: str = "always") -> tuple[str | Path, ...]:
+    """The flags that name what rules say of answers: of some by their place, of the others cannot_tell."""
+    rows = enumerate(parquet.read_rows(answers, ["id", "text"]))
+    said = [{"id": row["id"], "rule": rules.get(at, "cannot_tell")} for at, row in rows if row["text"]]
+    path = answers.with_name("outcomes.parquet")
+    parquet.write_rows(path, said, OUTCOMES)
+    return "--outcomes", path, "--when", when
 
 
 def question(number: int, text: str | None = None, image: bytes | None = None) -> dict[str, Any]:

@@ -7,9 +7,11 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from prep.comparison.outcome import Outcome
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
@@ -80,6 +82,10 @@ def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
     parser = program.parser(doc)
     add_arguments(parser)
     parser.add_argument("--answers", type=Path, required=True, help="what is judged")
+    parser.add_argument("--outcomes", type=Path, required=True, help="what rules say of the answers")
+    parser.add_argument(
+        "--when", choices=("always", "undecided"), required=True, help="undecided: not where a rule agrees"
+    )
     parser.add_argument(
         "--prompt", type=Path, required=True, help="template with {question}, {reference}, {answer}"
     )
@@ -182,7 +188,8 @@ def _name_trial(what: str, *decides: str | dict) -> str:
 def write_verdicts(args: argparse.Namespace, what: str) -> None:
     """Write one row of VERDICTS for each answer that has a text, in order; see parse_judge_arguments.
 
-    `what` is asked about: text or image. The judge sees the picture where the question has one.
+    `what` is asked about: text or image. The judge sees the picture where the question has one. It is told
+    where a rule disagrees, and with `--when undecided` not asked where one agrees.
     Raises UserError where the prompt is not the one that is meant.
     """
     prompt = args.prompt.read_text(encoding="utf-8")
@@ -196,14 +203,18 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
     share = read_server_config(args.server).judges.get(task, 1.0)
     passed = args.journal / _name_trial(f"{task}.judge", args.model, args.prompt_sha256, args.request)
     early, whole = (VerdictCheck(task, share, mark) for mark in (passed, None))
+    rules = {row["id"]: row["rule"] for row in parquet.read_rows(args.outcomes)}
+    spared = {id_ for id_, rule in rules.items() if args.when == "undecided" and rule == Outcome.AGREES}
     constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
         for asked, answer in question.join_answers(questions, parquet.read_rows(args.answers)):
-            if answer["text"] is None:
+            if answer["text"] is None or answer["id"] in spared:
                 continue
-            text = verdict.build_prompt(prompt, asked.text, asked.reference, strip_thinking(answer["text"]))
+            is_disputed = rules[answer["id"]] == Outcome.DISAGREES
+            said = strip_thinking(answer["text"])
+            text = verdict.build_prompt(prompt, asked.text, asked.reference, said, is_disputed)
             yield Request(
                 id=answer["id"],
                 mode="judge",
@@ -219,10 +230,15 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
             )
 
     def rows() -> Iterator[dict]:
+        in_order = iter(rules)
         for id_, response in send_requests(args, requests, early):
             whole.count("judge", response)
-            yield verdict.build_verdict_row(id_, response)
+            for before in takewhile(lambda each: each != id_, in_order):  # noqa: B023
+                yield verdict.build_spared_row(before, rules[before])
+            yield verdict.build_verdict_row(id_, response, rules[id_])
         whole.check()
+        for after in in_order:
+            yield verdict.build_spared_row(after, rules[after])
 
     write_summary(args.summary, {"rows": parquet.write_rows(args.verdicts, rows(), VERDICTS)})
 

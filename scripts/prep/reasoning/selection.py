@@ -19,12 +19,13 @@ from prep.storage.summary import SplitRows, write_part, write_summary
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """An answer with its question, its score, and its rejection or None when it is kept."""
+    """An answer with its question, its score, its rejection or None when it is kept, and a rule's outcome."""
 
     question: Question
     answer: dict
     score: int | None
     rejection: Rejection | None
+    rule: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, default=0, help="of each teacher before the next is numbered on"
     )
     parser.add_argument("--min-score", type=int, required=True)
+    parser.add_argument(
+        "--disagree",
+        choices=("ask", "reject"),
+        required=True,
+        help="where a rule does: the judge decides, or not",
+    )
     parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
@@ -47,11 +54,13 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
     answers = merge_teachers(args, args.answers, looked_at)
-    verdicts = chain.from_iterable(number_on(args, args.verdicts))
-    found = verdict.select_answers(answers, verdicts, args.min_score)
+    verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
+    found = verdict.select_answers(answers, verdicts, args.min_score, args.disagree)
+    rules = {row["id"]: row["rule"] for row in verdicts}
+    del verdicts
     questions = question.read_questions(args.questions)
     for asked, answer in question.join_answers(questions, merge_teachers(args, args.answers)):
-        yield JudgedAnswer(asked, answer, *found[answer["id"]])
+        yield JudgedAnswer(asked, answer, *found[answer["id"]], rules.get(answer["id"]))
 
 
 def merge_teachers(
@@ -118,6 +127,7 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "source": asked.source,
         "mode": answer["mode"],
         "score": judged.score,
+        "rule": judged.rule,
     } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 

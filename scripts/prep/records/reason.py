@@ -54,6 +54,7 @@ class Reason(StrEnum):
     JUDGE_UNCLEAR = "judge_unclear"
     JUDGE_FAIL = "judge_fail"
     LOW_SCORE = "low_score"
+    ANSWER_DISAGREES = "answer_disagrees"
     NOT_BEST = "not_best"
 
     MISSING_GLYPH = "missing_glyph"

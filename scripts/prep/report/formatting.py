@@ -67,6 +67,8 @@ MEANINGS = {
     Reason.JUDGE_UNCLEAR: "The judge's answer holds no verdict that can be read, or none came.",
     Reason.JUDGE_FAIL: "The judge said `fail`.",
     Reason.LOW_SCORE: "The judge said `pass` with a score under `min_score`.",
+    Reason.ANSWER_DISAGREES: "A rule found another answer than the reference, and the judge said `fail`;"
+    " with `rules.disagree: reject` the rule alone decides.",
     Reason.NOT_BEST: (
         "Another sample of the same question and mode has a better score, or the same and came first."
     ),

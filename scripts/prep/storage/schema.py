@@ -46,11 +46,12 @@ KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
 """A row that is kept of a raw shard, by its number there, where its picture still is."""
 
 _REASONED = [*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())]
+_SCORES = [("rule", pa.string())]
 
-REASONED = _with_features(pa.schema(_REASONED))
+REASONED = _with_features(pa.schema([*_REASONED, *_SCORES]))
 """A row of the artifacts that teachers answered (stage 3)."""
 
-REASONED_BY = _with_features(pa.schema([*_REASONED, ("teacher", pa.string())]))
+REASONED_BY = _with_features(pa.schema([*_REASONED, ("teacher", pa.string()), *_SCORES]))
 """The same where a task has several teachers: by the name of the server that answered."""
 
 REJECTS = pa.schema(
@@ -96,6 +97,9 @@ ANSWERS = pa.schema(
 )
 """One for each question, mode and sample that was due: `text` in the form to train on, or a `reason`."""
 
+OUTCOMES = pa.schema([("id", pa.string()), ("rule", pa.string())])
+"""What a rule says of an answer, by the answer's id: see prep.comparison.outcome."""
+
 VERDICTS = pa.schema(
     [
         ("id", pa.string()),
@@ -103,6 +107,10 @@ VERDICTS = pa.schema(
         ("score", pa.int8()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("rule", pa.string()),
     ]
 )
-"""The judge's word on an answer, by the answer's id: `pass` or `fail` and a score, or a `reason`."""
+"""The judge's word on an answer, by the answer's id: `pass` or `fail` and a score, or a `reason`.
+
+`rule` is what a rule says. Where that spared the judge, there is neither verdict nor reason.
+"""
