@@ -1,7 +1,7 @@
 """Formulas compared by a computer algebra system (math-verify, sympy); for a child process: it may hang.
 
 math-verify says whether two formulas are the same. Its `no` also covers what it cannot simplify, so that
-DISAGREES takes two numbers, at some point, that differ; and a `yes` at which numbers differ is no `yes`.
+DISAGREES takes two numbers, at some point, that differ. That is also found at once, where `no` takes long.
 """
 
 import logging
@@ -62,11 +62,11 @@ def _compare(one: Basic | MatrixBase | None, other: Basic | MatrixBase | None) -
     if one is None or other is None:
         return Outcome.CANNOT_TELL
     difference = _measure_difference(_right_side(one, other), _right_side(other, one))
-    if verify(one, other, timeout_seconds=None):
-        return Outcome.CANNOT_TELL if difference is not None and difference > SAME else Outcome.AGREES
-    if difference is None or difference <= NEAR:
-        return Outcome.CANNOT_TELL
-    return Outcome.DISAGREES
+    if difference is not None and difference > NEAR:
+        return Outcome.DISAGREES
+    if (difference is None or difference <= SAME) and verify(one, other, timeout_seconds=None):
+        return Outcome.AGREES
+    return Outcome.CANNOT_TELL
 
 
 def _right_side(one: Basic | MatrixBase, other: Basic | MatrixBase) -> Basic | MatrixBase:
