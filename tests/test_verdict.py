@@ -209,7 +209,7 @@ def test_a_judge_that_is_not_understood_is_unclear(response):
 
 def test_a_verdict_keeps_the_judges_reason_as_detail():
     row = build_verdict_row("a", Response(json.dumps(PASS), "thoughts in a field", "stop"))
-    assert row == {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right"}
+    assert row == {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right", "rule": None}
 
 
 def test_a_reason_that_cannot_be_stored_is_mended():
