@@ -9,12 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from prep.comparison import dates, groups, vocabulary
-from prep.comparison.final_answer import (
-    SHORT,
-    Candidate,
-    find_candidates,
-    has_doubt,
-)
+from prep.comparison.final_answer import SHORT, Candidate, find_candidates, has_doubt
 from prep.comparison.lettered import Letters, parse_choices, parse_letters
 from prep.comparison.outcome import Outcome, decide
 from prep.comparison.plain_text import fold, normalize
@@ -35,30 +30,11 @@ _HINT = re.compile(
 )
 _ARITHMETIC = re.compile(r"[-+\d\s.,*/×÷·x()^]+|[A-Za-z](?:_\w)?")
 _WORD = re.compile(r"[^\W\d_]+")
-_SHORT_WORDS = {
-    "a",
-    "an",
-    "as",
-    "at",
-    "be",
-    "by",
-    "do",
-    "he",
-    "if",
-    "in",
-    "is",
-    "it",
-    "me",
-    "my",
-    "no",
-    "of",
-    "on",
-}
-_SHORT_WORDS |= {"or", "so", "to", "up", "we"}
+_SHORT_WORD = re.compile("a|an|as|at|be|by|do|he|if|in|is|it|me|my|no|of|on|or|so|to|up|we", re.IGNORECASE)
 _FORM_ASKED = re.compile(
-    r"\b(?:factor|simplif|simplest|lowest terms|expand|standard form|scientific notation"
-    r"|as an? (?:mixed|improper"
-    r"|decimal|fraction|percent|common)|in the form|in terms of)|因式分解|化简|最简|展开|科学记数|写成",
+    r"\b(?:factor|simplif|simplest|lowest terms|expand|standard form|scientific notation|in the form"
+    r"|in terms of|as an? (?:mixed|improper|decimal|fraction|percent|common))"
+    r"|因式分解|化简|最简|展开|科学记数|写成",
     re.IGNORECASE,
 )
 
@@ -161,7 +137,7 @@ def _is_same_but_case(words: tuple[str, str]) -> bool:
     if one == other or one.casefold() != other.casefold():
         return True  # an article may stand in front of one text
     if len(one) < 3:
-        return one.casefold() in _SHORT_WORDS
+        return _SHORT_WORD.fullmatch(one) is not None
     return all(word in (word.lower(), word.capitalize(), word.upper()) for word in words)
 
 
