@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-conda  whether each environment's lock has what its programs import, and conda where it is"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
+	@echo "make test-kills  kills at thirty random moments: of a client that asks, of a run, its jobs and its servers"
 	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
@@ -62,7 +63,7 @@ build: env
 	$(SNAKEMAKE) all $(CORES) --delete-temp-output $(ARGS)
 
 # Each start of a program would compile all its modules anew without the files that hold them compiled.
-test test-staleness: export PYTHONDONTWRITEBYTECODE =
+test test-kills test-staleness: export PYTHONDONTWRITEBYTECODE =
 
 # The tests of a file share what its fixtures build, so a file goes to one process.
 test: env
@@ -78,6 +79,10 @@ test-snakemake: env
 
 test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
+	@echo "$(GREEN)"
+
+test-kills: env
+	$(BIN)/python -m pytest -v --durations=0 -n 2 --dist worksteal tests/kills/suite.py
 	@echo "$(GREEN)"
 
 test-staleness: env

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from asked import CONFIG, SAMPLING, Endpoints, request
+from asked import CONFIG, PROGRAM, SAMPLING, Endpoints, journaled_prompts, request
 from fault_server import Ask, FaultServer, Reply, answer_to
 from prep.inference import client as client_module
 from prep.inference import endpoint_pool
@@ -1042,34 +1042,6 @@ def test_repetition_is_stopped_named_and_never_mixed_up_with_whole_answers(ask, 
         assert server.attempts["question 1"] == 2
 
 
-PROGRAM = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from asked import CONFIG, request
-from prep.inference.answer_policy import Answers
-from prep.inference.client import Client
-from prep.serving.endpoint import Endpoint
-from prep.storage.atomic import write_text
-from prep.inference.journal import Journal
-from prep.runtime.program import run
-
-class Running:
-    async def ensure_endpoints(self):
-        return [Endpoint(sys.argv[2])]
-
-def main():
-    folder = Path(sys.argv[1])
-    with Journal(folder / "journal") as journal:
-        config = replace(CONFIG, concurrency=16)
-        client = Client(config, Running(), Answers(journal, "model", 8192), folder / "progress.json")
-        came = client.ask(lambda with_pictures: (request(n) for n in range(300)), 0.0)
-        write_text(folder / "out", "".join(f"{id_} {response.content}\\n" for id_, response in came))
-
-run(main)
-"""
-
-
 def test_told_to_stop_it_stops_in_order(tmp_path):
     with FaultServer(lambda seen: Reply(delay=0.05)) as server:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
@@ -1093,7 +1065,7 @@ def test_told_to_stop_it_does_not_let_finish_what_is_on_its_way(tmp_path):
         return Reply() if number(seen) < 20 else Reply(status=403)
 
     with FaultServer(plan) as server:
-        program = PROGRAM.replace('"concurrency": 16', '"concurrency": 16, "request_timeout": 300')
+        program = PROGRAM.replace("concurrency=16", "concurrency=16, request_timeout=300")
         command = [sys.executable, "-c", program, str(tmp_path), server.base_url]
         running = subprocess.Popen(command, env=python_environment(), stderr=subprocess.PIPE, text=True)
         said = ""
@@ -1104,44 +1076,6 @@ def test_told_to_stop_it_does_not_let_finish_what_is_on_its_way(tmp_path):
         assert "Traceback" not in running.communicate(timeout=20)[1]
         assert running.returncode == 128 + signal.SIGTERM
         assert {server.attempts[f"question {n}"] for n in range(20)} == {1}
-
-
-KILLS = 30
-
-
-def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
-    moments = random.Random(7)
-    with FaultServer(lambda seen: Reply(delay=moments.uniform(0.01, 0.15))) as server:
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
-        answered = set()
-        for _ in range(KILLS):
-            before = Counter(server.attempts)
-            running = subprocess.Popen(command, env=python_environment())
-            # Somewhere between two answers; at times before the first.
-            target = server.finished.total() + moments.randrange(10)
-            while running.poll() is None and server.finished.total() < target:
-                time.sleep(0.001)
-            time.sleep(moments.uniform(0, 0.02))
-            assert running.poll() is None, "it came to its end before it was killed"
-            running.kill()
-            running.wait()
-            assert all(server.attempts[prompt] == before[prompt] for prompt in answered)
-            answered = journaled_prompts(tmp_path / "journal")
-        asked = Counter(server.attempts)
-        subprocess.run(command, env=python_environment(), check=True)
-        assert all(server.attempts[prompt] == asked[prompt] for prompt in answered)
-        # What a kill loses is what was on its way.
-        assert server.attempts.total() <= 300 + 16 * KILLS
-    expected = [request(n) for n in range(300)]
-    wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
-    assert (tmp_path / "out").read_text() == wanted
-
-
-def journaled_prompts(folder: Path) -> set[str]:
-    """The prompts whose answers stand in a journal, torn lines aside."""
-    lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines(True)]
-    rows = [json.loads(line)["record"]["id"] for line in lines if line.endswith(b"\n")]
-    return {f"question {row.split(':')[1].split('#')[0]}" for row in rows}
 
 
 # Progress

@@ -1,8 +1,7 @@
-"""Thirty random moments at which the main process, a job, a keeper or a guard of a run is killed.
+"""Kills at random moments: of a client that asks, and of a run, its jobs, its keepers and its guards.
 
-A run is a process that starts jobs as Snakemake does, two at a time. Their server ignores SIGTERM.
-Fifteen seconds after its end nothing of it runs. By hand: `python -m pytest -s tests/kills/suite.py`, which
-takes a quarter of an hour.
+The client goes on where it was. A run is a process that starts jobs as Snakemake does, two at a time; their
+server ignores SIGTERM, and fifteen seconds after the run's end nothing of it may be left. `make test-kills`.
 """
 
 import contextlib
@@ -12,17 +11,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
+from asked import PROGRAM, journaled_prompts, request
+from fault_server import FaultServer, Reply, answer_to
 from prep.storage.atomic import write_json
 from running import python_environment
 from server_config import stand_in_config
 from stand_in_server import processes, starts, until
 
+KILLS = 30
 LEFT_AT_MOST_S = 15.0
 MOMENT_S = 6.0  # after the first process of the kind that is killed
 RUN = """
@@ -83,7 +86,7 @@ def left(folder: Path) -> dict[int, str]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(KILLS))
 def test_nothing_is_left_after_a_kill(tmp_path, seed):
     draw = random.Random(seed)
     victim = list(VICTIMS)[seed % len(VICTIMS)]
@@ -121,3 +124,31 @@ def test_nothing_is_left_after_a_kill(tmp_path, seed):
         for pid in left(tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_thirty_times_in_a_row_it_goes_on_where_it_was(tmp_path):
+    moments = random.Random(7)
+    with FaultServer(lambda seen: Reply(delay=moments.uniform(0.01, 0.15))) as server:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
+        answered = set()
+        for _ in range(KILLS):
+            before = Counter(server.attempts)
+            running = subprocess.Popen(command, env=python_environment())
+            # Somewhere between two answers; at times before the first.
+            target = server.finished.total() + moments.randrange(10)
+            while running.poll() is None and server.finished.total() < target:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.02))
+            assert running.poll() is None, "it came to its end before it was killed"
+            running.kill()
+            running.wait()
+            assert all(server.attempts[prompt] == before[prompt] for prompt in answered)
+            answered = journaled_prompts(tmp_path / "journal")
+        asked = Counter(server.attempts)
+        subprocess.run(command, env=python_environment(), check=True)
+        assert all(server.attempts[prompt] == asked[prompt] for prompt in answered)
+        # What a kill loses is what was on its way.
+        assert server.attempts.total() <= 300 + 16 * KILLS
+    expected = [request(n) for n in range(300)]
+    wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
+    assert (tmp_path / "out").read_text() == wanted

@@ -60,6 +60,15 @@ SUITES = {
         "scripts/prep/inference/lease.py",
         "scripts/prep/runtime/*.py",
     ),
+    "kills": (
+        "tests/kills/suite.py",
+        "tests/support/asked.py",
+        "tests/support/stand_in_server.py",
+        "scripts/prep/inference/*.py",
+        "scripts/prep/serving/*.py",
+        "scripts/prep/runtime/*.py",
+        "workflow_lib/run_folder.py",
+    ),
     "vllm": (
         "tests/vllm/*.*",
         "envs/vllm-*",
