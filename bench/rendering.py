@@ -212,18 +212,9 @@ def write_batch(folder: Path) -> tuple[list[object], list[object]]:
         blank = dict.fromkeys(schema.names)
         parquet.write_rows(folder / f"{name}.parquet", [blank | row for row in table], schema)
         command += [f"--{name}", folder / f"{name}.parquet"]
-    command += [
-        "--min-score",
-        3,
-        "--disagree",
-        "ask",
-        "--render",
-        json.dumps(vars(SHARP)),
-        "--seed",
-        SEED,
-        "--threads",
-        drawings.PROCESSES,
-    ]
+    settings = {"min_score": 3, "disagree": "ask", "keep": "best", "keep_failed": False, "pass_rate": [0, 1]}
+    settings |= {"render": vars(SHARP), "seed": SEED}
+    command += ["--settings", json.dumps(settings), "--threads", drawings.PROCESSES]
     for name in ("shard", "rejects", "summary"):
         command += [f"--{name}", folder / f"rendered.{name}"]
     bare = [sys.executable, ROOT / "bench/drawings.py", folder / "documents.jsonl"]

@@ -35,7 +35,7 @@ datasets.config.HF_HUB_OFFLINE = True
 BATCH_ROWS = 64
 """The most rows of a batch; of large rows there are fewer."""
 SCORES = (1, 2, 3, 4, 5)
-"""A judge's scores. Where a rule agrees, the judge may have been spared."""
+"""A judge's scores. There is none where a rule spared the judge, or a sample did not pass and is kept."""
 DECODED = 64
 """Pictures of so many rows are decoded."""
 SHOWN = 3
@@ -149,9 +149,9 @@ def check_batch(table: pa.Table, faults: Checks) -> None:
         faults["pictures"].append(f"a row from {ids[0]} to {ids[-1]} has a picture without bytes")
     if "score" in table.column_names:
         labels = (table.column(key).to_pylist() for key in ("mode", "score"))
-        rules = table.column("rule").to_pylist() if "rule" in table.column_names else [None] * len(ids)
-        for id, mode, score, rule in zip(ids, *labels, rules, strict=True):
-            scores = (*SCORES, None) if rule == Outcome.AGREES else SCORES
+        columns = [table.column(key).to_pylist() for key in ("rule", "pass_rate")]
+        for id, mode, score, rule, rate in zip(ids, *labels, *columns, strict=True):
+            scores = (*SCORES, None) if rule == Outcome.AGREES or rate not in (None, 1) else SCORES
             if mode not in ("thinking", "no_thinking") or score not in scores:
                 faults["mode and score"].append(f"{id} has mode {mode} and score {score}")
 

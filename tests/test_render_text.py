@@ -10,10 +10,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from test_verdict import verdict
+from test_samples import verdict
 
 import render_text
-from batch import question
+from batch import POLICY, question
 from prep.rendering.typeset import RenderConfig, Typesetter
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256
@@ -73,7 +73,7 @@ def command(
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
-        *("--verdicts", folder / "v.parquet", "--min-score", 3, "--disagree", "ask"),
+        *("--verdicts", folder / "v.parquet", "--settings", json.dumps(POLICY)),
         *("--render", json.dumps(STYLE | style)),
         *("--seed", 42, "--threads", threads, "--shard", folder / "s.parquet"),
         *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
@@ -108,6 +108,7 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
         "mode": "thinking",
         "score": 4,
         "rule": None,
+        "pass_rate": 1.0,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

@@ -1,9 +1,11 @@
 """A reasoned picture is the original picture, the original question, and the kept answer."""
 
+import json
+
 import pyarrow.parquet as pq
 from test_render_text import answer, judged
 
-from batch import question
+from batch import POLICY, question
 from prep.storage import parquet
 from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
 from running import run
@@ -20,23 +22,9 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
     parquet.write_rows(tmp_path / "v.parquet", [judged(2), judged(1, "fail", 1), judged(0)], VERDICTS)
     done = run(
         "select_image.py",
-        *(
-            "--questions",
-            tmp_path / "q0.parquet",
-            tmp_path / "q1.parquet",
-            "--answers",
-            tmp_path / "a.parquet",
-        ),
-        *(
-            "--verdicts",
-            tmp_path / "v.parquet",
-            "--min-score",
-            4,
-            "--disagree",
-            "ask",
-            "--shard",
-            tmp_path / "s.parquet",
-        ),
+        *("--questions", tmp_path / "q0.parquet", tmp_path / "q1.parquet"),
+        *("--answers", tmp_path / "a.parquet", "--verdicts", tmp_path / "v.parquet"),
+        *("--settings", json.dumps(POLICY | {"min_score": 4}), "--shard", tmp_path / "s.parquet"),
         *("--rejects", tmp_path / "r.parquet", "--summary", tmp_path / "s.json"),
     )
     assert done.returncode == 0, done.stderr
@@ -54,6 +42,7 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
         "mode": "thinking",
         "score": 4,
         "rule": None,
+        "pass_rate": 1.0,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

@@ -1,4 +1,4 @@
-"""Verdicts: how they are asked for and read, and what is kept for them."""
+"""Verdicts: how they are asked for and read."""
 
 import json
 import re
@@ -15,7 +15,6 @@ from prep.reasoning.verdict import (
     build_prompt,
     build_verdict_row,
     parse_verdict,
-    select_answers,
 )
 from prep.records.reason import Reason
 
@@ -217,88 +216,3 @@ def test_a_reason_that_cannot_be_stored_is_mended():
         "a", Response(r'{"verdict": "fail", "score": 1, "reason": "\ud800"}', None, "stop")
     )
     assert row["detail"] == "?"
-
-
-def answer(sample: int, mode: str = "thinking", reason: str | None = None) -> dict:
-    return {
-        "id": f"q#{mode}.{sample}",
-        "question_id": "q",
-        "mode": mode,
-        "sample": sample,
-        "text": None if reason else "x",
-        "reason": reason,
-        "detail": reason and "why",
-    }
-
-
-def verdict(sample: int, said: str | None = "pass", score: int | None = 4, mode: str = "thinking") -> dict:
-    reason = None if said else Reason.JUDGE_UNCLEAR
-    return {"id": f"q#{mode}.{sample}", "verdict": said, "score": score, "reason": reason, "detail": "d"}
-
-
-def reasons(answers: list[dict], verdicts: list[dict]) -> list[str | None]:
-    found = select_answers(answers, verdicts, 3)
-    return [rejection and str(rejection[0]) for _, rejection in (found[answer["id"]] for answer in answers)]
-
-
-@pytest.mark.parametrize(
-    ("given", "verdicts", "reason"),
-    [
-        (answer(0), [verdict(0)], None),
-        (answer(0), [verdict(0, score=3)], None),
-        (answer(0), [verdict(0, score=2)], "low_score"),
-        (answer(0), [verdict(0, "fail", 5)], "judge_fail"),
-        (answer(0), [verdict(0, None, None)], "judge_unclear"),
-        (answer(0), [], "judge_unclear"),
-        (answer(0, reason="length"), [], "length"),
-    ],
-)
-def test_an_answer_is_kept_only_for_a_pass_of_enough(given, verdicts, reason):
-    assert reasons([given], verdicts) == [reason]
-
-
-@pytest.mark.parametrize(
-    ("rule", "said", "score", "asking", "rejecting"),
-    [
-        ("agrees", None, None, None, None),
-        ("agrees", "pass", 4, None, None),
-        ("agrees", "fail", 2, "judge_fail", "judge_fail"),
-        ("cannot_tell", "fail", 2, "judge_fail", "judge_fail"),
-        ("disagrees", "pass", 5, None, "answer_disagrees"),
-        ("disagrees", "pass", 2, "low_score", "answer_disagrees"),
-        ("disagrees", "fail", 1, "answer_disagrees", "answer_disagrees"),
-    ],
-)
-def test_a_rule_spares_the_judge_or_counts_beside_it(rule, said, score, asking, rejecting):
-    judged = verdict(0, said, score) | {"reason": None, "rule": rule}
-    for disagree, reason in (("ask", asking), ("reject", rejecting)):
-        given, rejection = select_answers([answer(0)], [judged], 3, disagree)["q#thinking.0"]
-        assert (given, rejection and rejection[0]) == (score, reason)
-
-
-def test_a_sample_that_a_rule_passed_is_kept_before_one_with_a_score():
-    spared = verdict(1, None, None) | {"reason": None, "rule": "agrees"}
-    judged = verdict(0, "pass", 5) | {"rule": "cannot_tell"}
-    answers = [answer(0), answer(1), answer(2)]
-    assert reasons(answers, [judged, spared, spared | {"id": "q#thinking.2"}]) == [
-        "not_best",
-        None,
-        "not_best",
-    ]
-
-
-def test_verdicts_are_joined_by_id_whatever_their_order():
-    answers = [answer(0), answer(0, "no_thinking")]
-    verdicts = [verdict(0, "fail", 1, "no_thinking"), verdict(0)]
-    assert reasons(answers, verdicts) == [None, "judge_fail"]
-
-
-def test_the_best_sample_is_kept_and_among_equals_the_first():
-    answers = [answer(number) for number in range(4)]
-    verdicts = [verdict(0, score=3), verdict(1, score=5), verdict(2, score=5), verdict(3, "fail", 5)]
-    assert reasons(answers, verdicts) == ["not_best", None, "not_best", "judge_fail"]
-
-
-def test_modes_do_not_compete():
-    answers = [answer(0), answer(0, "no_thinking")]
-    assert reasons(answers, [verdict(0, score=5), verdict(0, score=3, mode="no_thinking")]) == [None, None]

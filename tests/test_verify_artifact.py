@@ -63,8 +63,13 @@ def test_what_is_whole_passes(rows: int, shard_bytes: int, tmp_path: Path) -> No
 
 def test_stage_3_has_mode_and_score(tmp_path: Path) -> None:
     rows = [training(0, source="s", mode="thinking", score=4), training(1, source="s", mode="x", score=9)]
+    rows += [training(2, source="s", mode="thinking", score=None, pass_rate=0.5)]
+    rows += [training(3, source="s", mode="thinking", score=None, pass_rate=1, rule="agrees")]
+    rows += [training(4, source="s", mode="thinking", score=None, pass_rate=1, rule="cannot_tell")]
     manifest = build(tmp_path, rows, REASONED, name="text2image")
-    assert failed(tmp_path, manifest) == {"mode and score": ["a/s:1 has mode x and score 9"]}
+    assert failed(tmp_path, manifest) == {
+        "mode and score": ["a/s:1 has mode x and score 9", "a/s:4 has mode thinking and score None"]
+    }
 
 
 TURN = {"content": "<image>", "role": "user"}

@@ -134,7 +134,8 @@ def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     Where each is asked every question, samples are numbered on from one teacher to the next.
     """
     given = config[task]
-    decides = {"min_score": given["min_score"], "disagree": given["rules"]["disagree"]}
+    decides = {key: given[key] for key in ("min_score", "keep", "keep_failed")}
+    decides |= {"disagree": given["rules"]["disagree"], "pass_rate": given["pass_rate"] or [0, 1]}
     if "teachers" not in given:
         return decides
     return decides | {

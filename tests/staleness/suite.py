@@ -420,7 +420,10 @@ def test_the_judges_prompt_of_texts_and_the_sampling_of_images(built: Built, cop
 def test_the_filter_and_drawing_of_texts_and_the_judges_prompt_of_images(built: Built, copy: Copy) -> None:
     prompt = built.clone / "prompts/judge_image.md"
     with replaced(prompt, prompt.read_bytes() + b"\nBe strict.\n"):
-        ran, asked = copy.run(text_reasoning={"min_score": 2}, render={"max_font_px": 24})
+        ran, asked = copy.run(
+            text_reasoning={"min_score": 2, "keep": "all", "keep_failed": True, "pass_rate": [0.1, 1]},
+            render={"max_font_px": 24},
+        )
     assert ran == without("answer_text compare_text judge_text answer_image compare_image")
     assert asked == {"judge image": due(built, "judge image")}
     assert copy.rows("text2image")

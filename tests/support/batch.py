@@ -19,6 +19,10 @@ CONFIG = server_config(
 )
 
 
+POLICY = {"min_score": 3, "disagree": "ask", "keep": "best", "keep_failed": False, "pass_rate": [0, 1]}
+"""What the programs that select are told, as `--settings`."""
+
+
 def prompt_flags(folder: Path, prompt: str) -> tuple[str | Path, ...]:
     """The flags that name a judge's prompt, which is written into a file."""
     path = folder / "prompt.md"

@@ -2,12 +2,13 @@
 
 import argparse
 import heapq
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from prep.reasoning import verdict
+from prep.reasoning.samples import Policy, select_answers
 from prep.records import ids, question
 from prep.records.question import Question
 from prep.records.reason import Rejection
@@ -19,12 +20,13 @@ from prep.storage.summary import SplitRows, write_part, write_summary
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """An answer with its question, its score, its rejection or None when it is kept, and a rule's outcome."""
+    """An answer with its question, and what was decided of it (see prep.reasoning.samples)."""
 
     question: Question
     answer: dict
     score: int | None
     rejection: Rejection | None
+    pass_rate: float | None = None
     rule: str | None = None
 
 
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="where a rule does: the judge decides, or not",
     )
+    parser.add_argument("--keep", choices=("best", "first", "all"), required=True, help="of samples")
+    parser.add_argument("--keep-failed", type=json.loads, required=True, help="true: whatever the judge said")
+    parser.add_argument("--pass-rate", type=float, nargs=2, required=True, help="lowest and highest share")
     parser.add_argument("--shard", type=Path, required=True, help="out: training rows")
     parser.add_argument("--rejects", type=Path, required=True, help="out: rejected rows")
     parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
@@ -55,7 +60,8 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
     answers = merge_teachers(args, args.answers, looked_at)
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
-    found = verdict.select_answers(answers, verdicts, args.min_score, args.disagree)
+    policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
+    found = select_answers(answers, verdicts, policy)
     rules = {row["id"]: row["rule"] for row in verdicts}
     del verdicts
     questions = question.read_questions(args.questions)
@@ -128,6 +134,7 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "mode": answer["mode"],
         "score": judged.score,
         "rule": judged.rule,
+        "pass_rate": judged.pass_rate,
     } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 

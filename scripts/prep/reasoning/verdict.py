@@ -3,12 +3,10 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 
-from prep.comparison.outcome import Outcome
 from prep.inference.request import Response
 from prep.reasoning.answer_format import strip_thinking
-from prep.records.reason import Reason, Rejection
+from prep.records.reason import Reason
 from prep.records.tags import THINK_END
 from prep.records.template_tokens import break_template_tokens
 from prep.runtime.sanitize import sanitize
@@ -185,59 +183,3 @@ def build_verdict_row(id_: str, response: Response, rule: str | None = None) -> 
 def build_spared_row(id_: str, rule: str) -> dict:
     """A row of VERDICTS for an answer that a rule decided, so that the judge was not asked."""
     return dict.fromkeys(("verdict", "score", "reason", "detail")) | {"id": id_, "rule": rule}
-
-
-BY_RULE = 6
-"""How an answer ranks that a rule passed: above every score."""
-
-
-def select_answers(
-    answers: Iterable[dict], verdicts: Iterable[dict], min_score: int, disagree: str = "ask"
-) -> dict[str, tuple[int | None, Rejection | None]]:
-    """Each answer's score, and its rejection or None when it is kept, by the answer's id.
-
-    Of an answer only id, question_id, mode, sample, reason and detail are looked at, so that a batch's
-    texts need not be in memory. Verdicts are joined by id. Of each question and mode one answer is
-    kept: of those that passed with at least `min_score`, the one with the best score, then the lowest sample
-    number. One that a rule passed without the judge has no score, and counts as better. `disagree` tells what
-    an answer comes to that a rule disagrees with: ask (the judge decides) or reject.
-    """
-    by_id = {row["id"]: row for row in verdicts}
-    found: dict[str, tuple[int | None, Rejection | None]] = {}
-    best: dict[tuple[str, str], tuple[int, int, str]] = {}
-    for answer in answers:
-        id_ = answer["id"]
-        score, rejection = _score_answer(answer, by_id.get(id_), min_score, disagree)
-        found[id_] = score, rejection
-        if rejection is None:
-            rivals = answer["question_id"], answer["mode"]
-            rank = -(BY_RULE if score is None else score), answer["sample"], id_
-            worse = max(rank, best.get(rivals, rank))
-            best[rivals] = min(rank, best.get(rivals, rank))
-            if worse != best[rivals]:
-                given = found[worse[2]][0]
-                found[worse[2]] = given, (Reason.NOT_BEST, f"score {given}" if given else "passed by rule")
-    return found
-
-
-def _score_answer(
-    answer: dict, verdict: dict | None, min_score: int, disagree: str
-) -> tuple[int | None, Rejection | None]:
-    if answer["reason"]:
-        return None, (Reason(answer["reason"]), answer["detail"] or "")
-    if verdict is None:
-        return None, (Reason.JUDGE_UNCLEAR, "the judge was not heard")
-    detail, score = verdict["detail"] or "", verdict["score"]
-    disagrees = verdict.get("rule") == Outcome.DISAGREES
-    if disagrees and disagree == "reject":
-        return score, (Reason.ANSWER_DISAGREES, "by rule")
-    if verdict["reason"]:
-        return None, (Reason(verdict["reason"]), detail)
-    if verdict["verdict"] is None:
-        return None, None
-    if verdict["verdict"] != "pass":
-        reason = Reason.ANSWER_DISAGREES if disagrees else Reason.JUDGE_FAIL
-        return score, (reason, f"score {score}: {detail}")
-    if score < min_score:
-        return score, (Reason.LOW_SCORE, f"score {score}: {detail}")
-    return score, None

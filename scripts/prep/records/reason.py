@@ -55,6 +55,7 @@ class Reason(StrEnum):
     JUDGE_FAIL = "judge_fail"
     LOW_SCORE = "low_score"
     ANSWER_DISAGREES = "answer_disagrees"
+    PASS_RATE = "pass_rate"
     NOT_BEST = "not_best"
 
     MISSING_GLYPH = "missing_glyph"

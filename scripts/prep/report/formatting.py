@@ -69,8 +69,10 @@ MEANINGS = {
     Reason.LOW_SCORE: "The judge said `pass` with a score under `min_score`.",
     Reason.ANSWER_DISAGREES: "A rule found another answer than the reference, and the judge said `fail`;"
     " with `rules.disagree: reject` the rule alone decides.",
+    Reason.PASS_RATE: "Of the question's samples a smaller or larger share passed than `pass_rate` allows.",
     Reason.NOT_BEST: (
-        "Another sample of the same question and mode has a better score, or the same and came first."
+        "Another sample of the same question and mode is kept: with a better score, or the same and it came"
+        " first; with `keep: first`, the first that passed."
     ),
     Reason.MISSING_GLYPH: "No font has a character of the question.",
     Reason.TOO_LONG_TO_RENDER: "The question does not fit on the pages allowed at a size that can be read.",

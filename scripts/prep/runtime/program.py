@@ -42,13 +42,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def _flag(key: str, value: Any) -> list[str]:
-    """A setting as words of a command: a list has a word for each value, a mapping is JSON, null is none."""
+    """A setting as words of a command: none for null, one a value of a list; JSON for mappings, bools."""
     flag = f"--{key.replace('_', '-')}"
     if value is None:
         return []
     if isinstance(value, list):
         return [flag, *map(str, value)]
-    return [f"{flag}={json.dumps(value) if isinstance(value, dict) else value}"]
+    return [f"{flag}={json.dumps(value) if isinstance(value, (dict, bool)) else value}"]
 
 
 def parser(doc: str | None) -> Parser:
