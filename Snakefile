@@ -125,5 +125,5 @@ onsuccess:
 
 
 onerror:
-    report_failures(since=STARTED)
+    report_failures(since=STARTED, run_logs=log)
     write_missing_manifests()

@@ -8,7 +8,6 @@ from snakemake.exceptions import WorkflowError
 from test_workflow_lib_config import checked
 
 from workflow_lib.card import card_settings, notice_of
-from workflow_lib.failures import report_failures
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
 from workflow_lib.settings import (
@@ -104,18 +103,3 @@ def test_what_a_small_model_helped_to_make_says_so() -> None:
     assert notice_of(config, "image_thinking") == notice_of(config, "synthdog_en") == ""
     assert card_settings(config, Names(config))["notice"] == notice_of(config, "text2image")
     assert card_settings(checked({}), Names(checked({})))["notice"] is None
-
-
-def test_failures_are_the_last_lines_of_this_runs_logs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    report_failures(since=0)
-    assert capsys.readouterr().err == ""
-    (tmp_path / "logs/rule").mkdir(parents=True)
-    (tmp_path / "logs/rule/a.log").write_text("much\nerror: it broke\n")
-    (tmp_path / "logs/rule/b.log").write_text("error: no\nat last it went well\n")
-    report_failures(since=0)
-    assert capsys.readouterr().err == "\nerror: it broke\n       (log: logs/rule/a.log)\n"
-    report_failures(since=(tmp_path / "logs/rule/a.log").stat().st_mtime + 2)
-    assert capsys.readouterr().err == ""
