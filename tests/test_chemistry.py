@@ -15,6 +15,7 @@ from prep.rendering import chemistry, latex
         ("Fe^{3+} OH-", r"\mathrm{Fe}^{\mathrm{3+}} \mathrm{OH}^{-}"),
         ("Ca(OH)2 v", r"\mathrm{Ca}(\mathrm{OH})_{2} \downarrow "),
         ("CO2 ^", r"\mathrm{CO}_{2} \uparrow "),
+        ("H+(aq) + OH-(aq)", r"\mathrm{H}^{+}(\mathrm{aq}) + \mathrm{OH}^{-}(\mathrm{aq})"),
         ("A -> B", r"\mathrm{A} \xrightarrow[]{} \mathrm{B}"),
         ("A ->[H2O][$t$] B", r"\mathrm{A} \xrightarrow[{t}]{\mathrm{H}_{2}\mathrm{O}} \mathrm{B}"),
         ("A <=>[加热] B", r"\mathrm{A} \xrightleftharpoons[]{加热} \mathrm{B}"),

@@ -35,6 +35,12 @@ def _flat(source: str) -> str:
         (r"\begin{array}{l}a\\b\end{array}", '["grid", "", "", '),
         (r"\begin{array}{|c|c|}\hline a&b\\\hline c&d\\\hline\end{array}", "[1], [1]]"),
         (r"\begin{aligned}a&=b\\&=c\end{aligned}", '["lines", '),
+        (
+            r"\begin{align}a&=b&c&=d\end{align}",
+            '["row", [["sp", 2.0], ["row", [["s", "c"]]]]], ["row", [["s", "="]',
+        ),
+        (r"\begin{alignat}{2}a&=b&c&=d\end{alignat}", '["s", "b"]]], ["row", [["s", "c"]]]'),
+        (r"\begin{eqnarray}a&=&b\end{eqnarray}", '["row", [["row", [["s", "="]]], ["row", [["s", "b"]]]]]'),
         (r"\underbrace{a+b}_{n}", '["under", ["line", '),
         (r"\not=", '["s", "≠"]'),
         (r"{ }^{-}", '["attach", ["row", []]'),

@@ -1,8 +1,11 @@
 """Tests of LaTeX on pages: the template knows every node of the parser, and no text ends a program."""
 
+import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 from test_latex import FORMS
 
 from prep.records.reason import Reason
@@ -52,6 +55,38 @@ def test_depth_ends_no_program(typesetter: Typesetter, part: str) -> None:
         for text in (f"$${formula}$$", f"Is ${formula}$ or {formula} so?"):
             rendering = typesetter.render(text, "x")
             assert isinstance(rendering, Rendering) or rendering[0] is Reason.TOO_LONG_TO_RENDER
+
+
+def _find_ink(typesetter: Typesetter, formula: str) -> np.ndarray:
+    """Where a page that shows a formula alone is dark; without the paper around it."""
+    (page,) = typesetter.render(f"$${formula}$$", "x").pages
+    ink = np.asarray(Image.open(io.BytesIO(page.bytes)).convert("L")) < 128
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+@pytest.mark.parametrize("name", ["aligned", "split", "gathered", "cases", "matrix"])
+def test_a_fence_is_as_high_as_the_lines_beside_it(typesetter: Typesetter, name: str) -> None:
+    body = rf"\begin{{{name}}}x>0\\y<0\\z=1\end{{{name}}}"
+    ink = _find_ink(typesetter, rf"\left[{body}\right.")
+    height = ink.shape[0]
+    assert np.count_nonzero(ink[:, :3].any(axis=1)) > 0.9 * height
+
+
+@pytest.mark.parametrize("body", ["X&0&1\\\\\\hline P&a&b", r"X&\frac{1}{2}&\sum_i^n i\\\hline P&a&b"])
+def test_a_frame_goes_around_all_of_an_array(typesetter: Typesetter, body: str) -> None:
+    ink = _find_ink(typesetter, rf"\begin{{array}}{{|c|c|c|}}\hline {body}\\\hline\end{{array}}")
+    for edge in (ink[:2].any(axis=0), ink[-2:].any(axis=0), ink[:, :2].any(axis=1), ink[:, -2:].any(axis=1)):
+        assert edge.mean() > 0.95
+
+
+@pytest.mark.parametrize("columns", ["r@{=}l", "l!{:}l"])
+def test_columns_that_are_joined_by_signs_are_literal(typesetter: Typesetter, columns: str) -> None:
+    for text in (
+        rf"$\begin{{array}}{{{columns}}}a&b\end{{array}}$",
+        rf"\begin{{tabular}}{{{columns}}}a&b\end{{tabular}}",
+    ):
+        assert typesetter.render(f"See {text} there.", "x").detail
 
 
 def test_an_unsupported_command_is_literal_alone(typesetter: Typesetter) -> None:

@@ -261,6 +261,7 @@ def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, ca
     ("long " * 20000, Reason.TOO_LONG_TO_RENDER, "100000 characters"),
     ("long " * 9000, Reason.TOO_LONG_TO_RENDER, "pages with letters of 14 pixels"),
     ("line\n" * 2000, Reason.TOO_LONG_TO_RENDER, "pages with letters of 14 pixels"),
+    ("x" + "\u0301" * 31, Reason.TOO_LONG_TO_RENDER, "31 combining marks on one letter"),
     (" \u200b\n\ufeff", Reason.QUESTION_EMPTY, "nothing"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_rejected(

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     |(?P<number>(?<![A-Za-z)\]])\d+\.\d+|\d+(?:/\d+)?)
     |(?P<letters>[A-Za-z]+)
     |(?P<command>\\[A-Za-z]+(?:{_GROUP})*|\\.|{_GROUP})
-    |(?P<charge>[+\-]+(?![^\s)\]}},^]))
+    |(?P<charge>[+\-]+(?:(?![^\s)\]}},^])|(?=\((?:aq|s|l|g)\))))
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )

@@ -382,7 +382,7 @@ class Parser:
         return ["t", self.parse_group().replace("//", "/")]
 
     def parse_space(self) -> list:
-        """`\\hspace{…}` and `\\kern…`."""
+        """`\\hspace{…}` and `\\kern…`. What is less than nothing would let letters overlap."""
         self.skip("*")
         if self.peek() == "{":
             length = self.parse_group()
@@ -396,7 +396,7 @@ class Parser:
         match = LENGTH.match(length)
         if not match:
             raise UnsupportedLatex(f"a space of {length}")
-        return ["sp", round(min(max(float(match[1] or 1) * EM[match[2]], -2.0), 20.0), 3)]
+        return ["sp", round(min(max(float(match[1] or 1) * EM[match[2]], 0.0), 20.0), 3)]
 
     def parse_vertical_space(self) -> list:
         self.parse_space()

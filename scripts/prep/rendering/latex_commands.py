@@ -37,7 +37,7 @@ _CLASSES = """
     mathrel relation mathbin binary mathord normal mathopen opening mathclose closing mathpunct punctuation
     mathinner normal
 """
-_SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": -0.17, " ": 0.25, "\n": 0.25, "/": 0.0}
+_SPACES = {",": 0.17, ":": 0.22, ">": 0.22, ";": 0.28, "!": 0.0, " ": 0.25, "\n": 0.25, "/": 0.0}
 _SPACES |= {"quad": 1.0, "qquad": 2.0, "enspace": 0.5, "enskip": 0.5, "thinspace": 0.17, "medspace": 0.22}
 _SPACES |= {
     "thickspace": 0.28,

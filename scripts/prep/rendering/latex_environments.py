@@ -29,7 +29,7 @@ def parse_environment(parser: Parser) -> list:
     if not rows:
         raise UnsupportedLatex("an empty environment")
     if name in ALIGNED:
-        return ["lines", rows]
+        return ["lines", [_separate_pairs(name, row) for row in rows]]
     wide = max(map(len, rows))
     across = {at - columns[:at].count("|") for at, mark in enumerate(columns) if mark == "|"}
     inner = [
@@ -42,6 +42,18 @@ def parse_environment(parser: Parser) -> list:
     grid = ["grid", *GRIDS[name], rows, sides if set(sides) - {"c"} else "", *inner]
     is_framed = {0, wide} <= across and {0, len(rows)} <= down
     return ["line", grid, "box"] if is_framed else grid  # other outer rules are dropped
+
+
+def _separate_pairs(name: str, cells: list) -> list:
+    """The cells of an aligned line, which are right and left of a point in turns, with gaps between pairs.
+
+    `eqnarray` has its relation in a cell of its own. `alignat` has no gaps.
+    """
+    if name.startswith("eqnarray"):
+        return [*cells[:1], *([["row", cells[1:]]] if cells[1:] else [])]
+    if "alignat" in name or name == "alignedat":
+        return cells
+    return [["row", [["sp", 2.0], cell]] if at and at % 2 == 0 else cell for at, cell in enumerate(cells)]
 
 
 def _read_body(parser: Parser) -> str:
@@ -99,8 +111,16 @@ def _parse_span(parser: Parser) -> list:
     return [["row", [parser.parse_argument()]], *(["row", []] for _ in range(int(count) - 1))]
 
 
+def has_separators(columns: str) -> bool:
+    """Whether something is shown between columns, such as the `=` of `r@{=}l`."""
+    between = re.findall(r"[@!]\{((?:[^{}]|\{[^{}]*\})*)\}", columns)
+    return any(re.sub(r"\\[A-Za-z]+\*?(?:\{[^{}]*\})?|\\.|[~\s$]", "", each) for each in between)
+
+
 def _read_columns(source: str) -> str:
     """The columns of an array: l, c and r, and a bar for each rule."""
+    if has_separators(source):
+        raise UnsupportedLatex(f"an array of {source}")
     columns = re.sub(r"[@!]\{[^{}]*\}|[<>]\{[^{}]*\}", "", source)
     columns = re.sub(
         r"\*\{(\d{1,2})\}\{([lcr|\s]*)\}", lambda repeat: repeat[2] * int(repeat[1]), columns

@@ -19,9 +19,14 @@ _ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s
 
 FORMULA_PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
+    # Beside letters and digits on both sides: scripts (`H$_2$O`), one command (`5$\\times$3`), or one sign.
+    rf"|(?<![\\$])\$(?P<mz>(?:[_^](?:{_GROUP}|\\[A-Za-z]+|[^\s\\${{}}]))+|\\[A-Za-z]+|[-+=<>±×÷])\$(?!\$)"
     rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,4000}}?)\$(?![A-Za-z0-9])"
     # Over lines, only with a command in it.
     rf"|(?<![\\$A-Za-z0-9])\$(?P<ml>(?=[^$]{{0,4000}}\\[A-Za-z])(?>{_PIECE}|\n){{1,4000}}?)\$(?![A-Za-z0-9])"
+    # Or with a relation, a script or a sign in it, and no word.
+    r"|(?<![\\$A-Za-z0-9])\$(?P<mn>(?=[^$]{0,200}[=^_<>+])(?![^$]{0,200}[^\W\d_]{2})"
+    r"(?=\S)(?>[^$\\\n]|\n(?![ \t]*\n)){1,200}?(?<=\S))\$(?![A-Za-z0-9])"
     # Beside letters (`$n$th`, `Let$x=1$be`), if no word of text can be in it.
     r"|(?:(?<![\\$A-Za-z0-9])|(?<=[A-Za-z])(?=\$[^$\n]{0,200}[\\^_=]))"
     rf"\$(?P<mw>(?![^$\n]*(?<![\\A-Za-z{{])[a-z]{{2}})(?=\S)(?>{_PIECE}){{1,200}}?)"
@@ -35,7 +40,7 @@ COMMAND_PATTERN = (
     r"|(?P<mx>\\begin\{(?P<drawing>tikzpicture|asy|pspicture|picture|circuitikz)\}.{1,4000}?\\end\{(?P=drawing)\})"
     rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
     r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
-    r"|(?<![\\:])\\(?P<escaped>[%&#$_])"
+    r"|(?<![\\:])\\(?P<escaped>[%&#$_*`])"
 )
 DISPLAY = re.compile(
     rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[(.+?)\\\]|({_ENVIRONMENT % ('environment', 'environment')}))"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from prep.rendering.html import Cell
+from prep.rendering.latex_environments import has_separators
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _KINDS = r"(?:tabular[x*]?|tabulary|longtable)"
@@ -91,6 +92,8 @@ def read_tabular(source: str) -> tuple[list[str], list[list[Cell]]] | None:
             rows.append([""])
         else:
             rows[-1][-1] += token[0]
+    if has_separators(match[1]):
+        return None
     sides = [{"c": "center", "r": "right"}.get(mark.lower(), "left") for mark in _read_column_marks(match[1])]
     return sides, _read_spans([row for row in rows if any(map(str.strip, row))])
 

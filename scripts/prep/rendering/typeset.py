@@ -9,10 +9,12 @@ overflows is discarded. A wider page, smaller letters, the tightest style and at
 
 import math
 import re
+import unicodedata
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from typing import TypeVar
 
 from PIL import Image
@@ -29,6 +31,10 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 _MIN_AREA = 0.1
 """In em², a lower bound on a letter's area, by which texts are rejected before they are parsed."""
+
+_MOST_MARKS = 30
+"""Of combining marks on one character, as in Unicode's Stream-Safe Text Format (UAX #15): the engine takes
+seconds for hundreds."""
 
 _TIGHTEST = {
     "layout": "plain", "face": fonts.SERIF, "chinese_face": fonts.CJK, "weight": 400, "margin": 14,
@@ -151,6 +157,11 @@ class Typesetter:
         config = self.config
         if len(text) * _MIN_AREA * config.min_font_px**2 > config.max_pages * config.max_pixels:
             return Reason.TOO_LONG_TO_RENDER, f"{len(text)} characters"
+        if (marks := count_marks(text)) > _MOST_MARKS:
+            return (
+                Reason.TOO_LONG_TO_RENDER,
+                f"{marks} combining marks on one letter (at most {_MOST_MARKS})",
+            )
         style = config.sample_style(self.seed, id)
         try:
             if missing := self.fonts.find_missing(text):
@@ -359,3 +370,9 @@ def _resume(tries: Generator[dict, Pages, object], answer: Answer | None) -> dic
 def clean(text: str) -> str:
     """Normalise line ends and drop control characters."""
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
+
+
+def count_marks(text: str) -> int:
+    """The most combining marks that follow one another."""
+    runs = groupby(text, lambda letter: unicodedata.combining(letter) > 0)
+    return max((sum(1 for _ in run) for is_mark, run in runs if is_mark), default=0)
