@@ -16,7 +16,7 @@ from fault_server import FaultServer
 from teachers import teach
 from workflow import conda, config
 
-NEED_A_MACHINE = ("profiles/slurm", "profiles/gpu", "--sdm conda", "serve_")
+NEED_A_MACHINE = ("profiles/slurm", "my_profile", "profiles/gpu", "--sdm conda", "serve_")
 """What is planned alone: it needs a cluster, GPUs or conda, or runs until Ctrl-C."""
 RUN_BY_MAKE = ("make plan", "make targets", "make refresh", "make probe", "make try")
 """Run where they name my.yaml, and no SOURCE. Others install, test or measure: make says what it would do."""
@@ -38,12 +38,16 @@ COMMANDS = documented()
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A copy of the checkout with a my.yaml of a few rows, and the environment of an activated .venv."""
+    """A copy of the checkout with a my.yaml of a few rows, and the environment of an activated .venv.
+
+    Its my_profile is the one for Slurm, which docs/cluster.md tells to copy.
+    """
     folder = tmp_path_factory.mktemp("documented") / "checkout"
     shutil.copytree(
         ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "data", "work", "raw", "logs")
     )
     (folder / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copytree(folder / "profiles/slurm", folder / "my_profile")
     with FaultServer(teach, slots=16) as server:
         changes = {
             "onevision": {"configs": ["iiit5k"]},
