@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,7 @@ def test_each_program_starts(program: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
+
+
+def test_each_kind_of_hard_question_has_its_own_name() -> None:
+    assert len(tomllib.loads((ROOT / "bench/hard.toml").read_text(encoding="utf-8"))) >= 242
