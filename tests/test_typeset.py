@@ -348,6 +348,11 @@ def test_control_characters_and_line_ends(typesetter: Typesetter) -> None:
     assert typesetter.render("a\x00b\x1bc\r\nd\u2028e\x85f", "x") == typesetter.render("abc\nd\ne\nf", "x")
 
 
+def test_blanks_beyond_any_line_are_cut() -> None:
+    assert typeset.clean("a" + "\t" * 20_000 + "b") == "a" + "\t" * 400 + "b"
+    assert typeset.clean(" " * 399 + "a") == " " * 399 + "a"
+
+
 def test_indentation_shows(typesetter: Typesetter) -> None:
     def first_ink(text: str) -> int:
         picture = Image.open(io.BytesIO(typesetter.render(text, "x").pages[0].bytes)).convert("L")

@@ -28,6 +28,9 @@ from prep.runtime.program import UserError
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_MOST_BLANKS = 400
+"""In a row: more are wider than a page, and parsers that look ahead over thousands take seconds."""
+_BLANKS = re.compile(rf"[ \t]{{{_MOST_BLANKS},}}")
 
 _MIN_AREA = 0.1
 """In em², a lower bound on a letter's area, by which texts are rejected before they are parsed."""
@@ -368,8 +371,8 @@ def _resume(tries: Generator[dict, Pages, object], answer: Answer | None) -> dic
 
 
 def clean(text: str) -> str:
-    """Normalise line ends and drop control characters."""
-    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
+    """Normalise line ends, drop control characters, and cut what is blank for longer than any line."""
+    return _BLANKS.sub(lambda blanks: blanks[0][:_MOST_BLANKS], _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)))
 
 
 def count_marks(text: str) -> int:
