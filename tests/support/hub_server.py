@@ -68,7 +68,7 @@ class Request:
     at_storage: bool
     status: int = 0
     sent: int = 0
-    """Bytes of body that were written."""
+    """Bytes of body that were written, or are just being."""
 
 
 class Hub:
@@ -358,9 +358,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.drop()
 
     def write(self, data: bytes) -> None:
+        # Counted first: the client may have the last byte, and a test may ask, before this thread goes on.
+        self.made.sent += len(data)
         self.wfile.write(data)
         self.wfile.flush()
-        self.made.sent += len(data)
 
     def drop(self) -> None:
         """Hang up in the middle of a body."""
