@@ -5,6 +5,7 @@ questions -> batches -> answers -> verdicts -> pages -> data/text2image.parquet 
 artifacts -> samples -> answers -> verdicts -> data/image_thinking.parquet        (stage 3)
 """
 
+import atexit
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -117,10 +118,13 @@ if BASE != Path(workflow.basedir):
 
 onstart:
     check_status_command(workflow.executor_settings)
+    # When the head ends early: also after a second Ctrl-C, when `onerror` is not called.
+    atexit.register(cancel_jobs, workflow.executor_settings, log)
     settings.write_settings(config, NAMES, MIRROR, SERVERS)
 
 
 onsuccess:
+    atexit.unregister(cancel_jobs)
     write_missing_manifests()
 
 

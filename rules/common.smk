@@ -16,7 +16,7 @@ import yaml
 from snakemake.utils import update_config
 
 from workflow_lib import card, manifests, settings, sources
-from workflow_lib.cluster import check_status_command
+from workflow_lib.cluster import cancel_jobs, check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
 from workflow_lib.config import fail, resolve_paths

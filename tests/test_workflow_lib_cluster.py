@@ -1,6 +1,7 @@
-"""A cluster without accounts is told at the start, before a run waits for ever."""
+"""A cluster without accounts is told at the start, and a run that ends early cancels all its jobs."""
 
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from snakemake.exceptions import WorkflowError
 
 from workflow_lib import cluster
-from workflow_lib.cluster import check_status_command
+from workflow_lib.cluster import cancel_jobs, check_status_command
 
 SACCT = SimpleNamespace(status_command="sacct")
 
@@ -76,3 +77,39 @@ def test_squeue_that_forgets_jobs_too_soon_is_said_where_sacct_cannot_take_its_p
 def test_accounts_that_answer_are_taken(sacct: Path) -> None:
     sacct.write_text("#!/bin/sh\necho 12 COMPLETED\n")
     check_status_command(SACCT)
+
+
+@pytest.fixture
+def calls(sacct: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the scancel that PATH finds first, and a qdel beside it, note how they are called."""
+    noted = sacct.with_name("calls")
+    for name in ("scancel", "qdel"):
+        program = sacct.with_name(name)
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> {noted}\nexit 1\n')
+        program.chmod(0o755)
+    noted.touch()
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return noted
+
+
+def test_the_jobs_of_a_slurm_run_are_cancelled_by_its_name(calls: Path) -> None:
+    log = calls.with_name("run.log")
+    log.write_text("Building DAG of jobs...\nSLURM run ID: prep_0b5c-11\nJob 7 has been submitted with …\n")
+    cancel_jobs(squeue(10), [log])
+    assert calls.read_text() == "scancel --quiet --name=prep_0b5c-11\n"
+
+
+def test_the_jobs_at_another_scheduler_are_cancelled_by_their_ids(calls: Path) -> None:
+    log = calls.with_name("run.log")
+    lines = [f"Submitted job {job} with external jobid '9{job}.host'." for job in range(3)]
+    log.write_text("\n".join([*lines, "Resuming incomplete job 5 with external jobid '7.host'."]))
+    cancel_jobs(SimpleNamespace(cancel_cmd="qdel", cancel_nargs=3), [log])
+    assert calls.read_text() == "qdel 90.host 91.host 92.host\nqdel 7.host\n"
+
+
+def test_nothing_is_cancelled_where_no_jobs_are_submitted(calls: Path) -> None:
+    log = calls.with_name("run.log")
+    log.write_text("Building DAG of jobs...\n")
+    for settings in (None, SimpleNamespace(cancel_cmd="qdel"), SimpleNamespace(cancel_cmd=None)):
+        cancel_jobs(settings, [log])
+    assert calls.read_text() == ""

@@ -1,11 +1,18 @@
-"""Whether Slurm answers the executor's questions about its jobs."""
+"""What a run on a cluster needs besides its executor: a check at its start, all jobs cancelled at its end."""
 
+import contextlib
+import re
+import signal
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
 ANSWER_S = 60
+IDS_AT_ONCE = 500
+"""Ids in one call of a cancel command: a command line has a limit."""
 
 
 def check_status_command(settings: Any) -> None:
@@ -40,3 +47,26 @@ def check_status_command(settings: Any) -> None:
         said = str(error)
     if said is not None:
         raise WorkflowError(f"sacct does not tell the state of jobs ({said}); {advice}")
+
+
+def cancel_jobs(settings: Any, run_logs: Iterable[str | Path]) -> None:
+    """Cancel the jobs of a run that are still at the scheduler; those that have ended do not mind.
+
+    Snakemake's executors cancel the jobs that they hold in a list. The list is empty while they ask for the
+    jobs' states, and what they are just submitting comes into it later, so an interrupt then leaves jobs
+    behind. `settings` are the executor's; `run_logs` are Snakemake's own, which name the run or its jobs.
+    """
+    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in run_logs)
+    # Slurm's jobs have the run's id as their name.
+    commands = [["scancel", "--quiet", f"--name={run}"] for run in re.findall(r"SLURM run ID: (\S+)", text)]
+    if command := getattr(settings, "cancel_cmd", None):
+        ids = re.findall(r"with external jobid '(.+?)'", text)
+        each = getattr(settings, "cancel_nargs", None) or IDS_AT_ONCE
+        commands += [[command, *ids[start : start + each]] for start in range(0, len(ids), each)]
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    for command in commands:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=ANSWER_S
+            )

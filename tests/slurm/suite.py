@@ -175,11 +175,16 @@ class Batches:
         self.probed = 0
         self.probed = self.journaled()
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        """Start a head, as from a terminal."""
+    def start(self, *arguments: str, programs: Path | None = None) -> subprocess.Popen:
+        """Start a head, as from a terminal; it finds the programs of a folder first."""
         command = self.build.command(*self.targets, *arguments)
+        environment = dict(os.environ)
+        if programs:
+            environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         with (self.build.folder / "head.log").open("ab") as told:
-            head = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True)
+            head = subprocess.Popen(
+                command, stdout=told, stderr=told, env=environment, start_new_session=True
+            )
         self.heads.append(head)
         return head
 
@@ -332,6 +337,32 @@ def test_a_run_whose_head_ends_goes_on_where_it_was(batches, profile, number):
     elif number != signal.SIGTERM:
         until(lambda: batches.server.attempts.total() > asked, START_S)
     batches.finish(following)
+
+
+@pytest.mark.parametrize("profile", ["slurm", "cluster-generic"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_jobs_that_are_being_asked_about_are_cancelled_too(batches, tmp_path, profile, times):
+    """The executor holds no list of its jobs while the scheduler has not answered."""
+    batches.build = PROFILES[profile](batches.build.folder, batches.build.config)
+    programs, asked, answer = (tmp_path / name for name in ("programs", "asked", "answer"))
+    programs.mkdir()
+    slow = programs / "squeue"
+    wait = f"touch {asked}; until [ -e {answer} ]; do sleep 0.1; done"
+    slow.write_text(f'#!/bin/sh\n{wait}\nexec {shutil.which("squeue")} "$@"\n')
+    slow.chmod(0o755)
+    head = batches.start(programs=programs)
+    batches.wait_for_middle()
+    until(asked.exists, START_S)
+    os.kill(head.pid, signal.SIGINT)
+    until(lambda: "Terminating processes on user request" in batches.log(), 60)
+    if times == 1:
+        answer.touch()
+    else:
+        os.kill(head.pid, signal.SIGINT)
+    assert head.wait(60) != 0
+    until(lambda: batches.jobs() == [], 60)
+    until(lambda: not processes(batches.build.folder), 60)
+    answer.touch()
 
 
 def test_the_gpus_of_a_server_are_of_one_node(cluster, hub, tmp_path):
