@@ -33,6 +33,8 @@ def _inlines(text: str) -> list:
             r"\emph{x} Poincar\'e, caf\'{e}, M\"uller, Erd\H{o}s",
             [["i", "x"], " Poincaré, café, Müller, Erdős"],
         ),
+        (r"\v{S}est of \k{a} stra\ss e, \O{}re and \AA ngstr\"om", ["Šest of ą straße, Øre and Ångström"]),
+        (r"5~kg, 10\,cm and a~1", ["5\u00a0kg, 10\u202fcm and a\u00a01"]),
         (r"``Quoted'' and ``more''", ["“Quoted” and “more”"]),
         (r"\emph{x} 3--5, so---or -- not", [["i", "x"], " 3–5, so—or – not"]),
         ("\\emph{x} a\\\\\nb", [["i", "x"], " a\nb"]),
@@ -51,6 +53,8 @@ def test_commands_of_prose(text: str, inlines: list) -> None:
         r'it\'s "a \"over\" b" and 1--2',
         "``a`` and b'' or ''",
         r"C:\text\large\par",
+        r"C:\o\l \d{3} and \d{n}",
+        r"3~5 of \n 10 ~ 20",
     ],
 )
 def test_text_that_is_no_latex_is_drawn_as_written(text: str) -> None:

@@ -163,6 +163,14 @@ class Document:
         trees = [formula[1] for formula in markup.find_formulas(self._blocks) if formula[1]]
         return sum(map(self._measure_formula, trees)) / sum(wide for wide, _ in self._lines)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it shows nothing, as formulas of spaces do."""
+        formulas = markup.find_formulas(self._blocks)
+        return all(_is_blank_tree(formula[1]) for formula in formulas) and not any(
+            map(fonts.is_visible, self.shown_text())
+        )
+
     def shown_text(self) -> str:
         """The text on the pages, without markup; a formula's letters and signs in the order of its tree."""
         return " ".join(text for block in self._blocks for text in _read_block(block))
@@ -470,6 +478,15 @@ def _read_tree(node: list) -> Iterator[str]:
         for part in node:
             if isinstance(part, list):
                 yield from _read_tree(part)
+
+
+def _is_blank_tree(node: list | None) -> bool:
+    """Whether a formula's tree has spaces alone; what is hidden takes their room."""
+    if not node:
+        return False  # it is shown as written
+    if node[0] == "row":
+        return all(map(_is_blank_tree, node[1]))
+    return node[0] == "sp" or node[-1] == "hide"
 
 
 def _touches_chinese(neighbour: list, side: int) -> bool:

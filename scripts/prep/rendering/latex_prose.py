@@ -12,6 +12,9 @@ from prep.rendering.latex_commands import MARKS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _SWITCHES = {"bf": "b", "bfseries": "b", "it": "i", "itshape": "i", "em": "i", "sl": "i"}
+_LETTERS = {"aa": "å", "AA": "Å", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ"}
+_LETTERS |= {"ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł"}
+_UNITS = r"(?:[kcmMGnµ]?(?:[mgsNJWVAKLT]|Hz|Pa|eV|mol|rad)|min|h|°C?)(?![A-Za-z])"
 _SIZES = "tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"
 _THEOREMS = (
     "theorem|lemma|proposition|corollary|definition|remark|example|problem|exercise|question|claim|conjecture"
@@ -34,15 +37,18 @@ LATEX_PATTERN = (
     r"|[ \t]*(?<!\\)\\\\(?:\*|\[[-\d.]+ ?\w\w\])?[ \t]*(?P<row>\n|(?=\Z)|(?<=[ \t]))"
     r"|\\(?P<brace>[{}])"
     r"|\\(?P<accent>[\"'`^~=.uvHckr])\{(?P<letter>[A-Za-z])\}"
+    rf"|(?<![\\:])\\(?P<named>{'|'.join(_LETTERS)})(?![A-Za-z])(?:\{{\}}|[ \t]+(?=\w))?"
     r"|(?<=[A-Za-z])\\(?P<mark>[\"^~]|'(?=[aeiou]))(?P<under>[A-Za-z])"
     r"|(?<=[\w)])(?P<dash>---?)(?=\w)|(?<=\s)(?P<aside>---?)(?=\s)"
-    r"|(?<=[A-Za-z.])(?P<tie>~)(?=[\\$\d(])"
+    r"|(?P<tie>(?<=[A-Za-z.])~(?=[\\$\d(])|(?<=[\d)])~(?=[A-Za-z\\$]))|(?P<thin>(?<=[\w.)])\\[,;](?=[\w\\$]))"
 )
 QUOTES_PATTERN = r"|(?<!`)``(?!`)(?P<quoted>[^`\n]{1,1000}?)''(?!')"
 SECTION = re.compile(rf"\\((?:sub)*)section\*?({_GROUP})")
 
 _EVIDENCE = re.compile(
-    r"\\['`^~]\{[A-Za-z]?\}|\\(?:begin|end)\{[a-z]+\*?\}|\\(?:text[a-z]{2}|emph|section|subsection|item|frac|sqrt|ref|eqref|label|cite"
+    r"\\['`^~=.vHckr]\{[A-Za-z]\}|\\['`^~]\{\}"
+    rf"|\d(?:~|\\[,;]){_UNITS}"
+    r"|\\(?:begin|end)\{[a-z]+\*?\}|\\(?:text[a-z]{2}|emph|section|subsection|item|frac|sqrt|ref|eqref|label|cite"
     r"|newline|noindent|times|leq|geq)(?![a-z])|\$[^$\n]*\\[A-Za-z]{2,}[^$\n]*\$|\\\[.+?\\\]|\\\(.+?\\\)",
     re.DOTALL,
 )
@@ -127,6 +133,8 @@ _READERS: dict[str, Callable[[dict, str, Callable[[str], list]], list | None]] =
     "dash": _read_dash,
     "aside": _read_dash,
     "tie": lambda *_: ["\u00a0"],
+    "thin": lambda *_: ["\u202f"],
+    "named": lambda found, *_: [_LETTERS[found["named"]]],
     "quoted": lambda found, _, parse: ["“", *parse(found["quoted"]), "”"],
 }
 """The reader of each kind of match, by the group that only it has."""

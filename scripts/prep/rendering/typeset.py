@@ -170,6 +170,8 @@ class Typesetter:
             if missing := self.fonts.find_missing(text):
                 raise fonts.MissingGlyph(missing)
             document, style, pages = yield from self._render(text, style)
+            if document.is_blank:
+                return Reason.QUESTION_EMPTY, "nothing in it can be seen"
         except fonts.MissingGlyph as error:
             return Reason.MISSING_GLYPH, str(error)
         except (_TooLong, Overflow, CompileError) as error:
