@@ -119,6 +119,7 @@ bench: env
 	$(BIN)/python bench/conversion.py --folder bench/work
 	$(BIN)/python bench/client.py --folder bench/work
 	$(BIN)/python bench/busy.py
+	$(BIN)/python bench/stage3.py --folder bench/work/stage3
 	$(BIN)/python bench/forecast.py
 	$(BIN)/python bench/planning.py --folder bench/work/plan
 	$(BIN)/python bench/rendering.py --folder bench/work/rendering
@@ -126,6 +127,7 @@ bench: env
 bench-busy: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
 bench-busy: env
 	$(BIN)/python bench/busy.py
+	$(BIN)/python bench/stage3.py --folder bench/work/stage3
 
 check: env
 	$(BIN)/ruff check .

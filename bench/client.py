@@ -36,8 +36,10 @@ RUNS = {
     "a tenth of many": Namespace(concurrency=64, delay=0.0, requests=10_000, pictures=False),
     "many pictures": Namespace(concurrency=64, delay=0.0, requests=4800, pictures=True),
     "a third of many pictures": Namespace(concurrency=64, delay=0.0, requests=1600, pictures=True),
+    "4,096 at once": Namespace(concurrency=4096, delay=15.0, requests=16_384, pictures=True),
+    "half of 4,096 at once": Namespace(concurrency=4096, delay=15.0, requests=8192, pictures=True),
 }
-OURS_ALONE = ("many", "a tenth of many", "many pictures", "a third of many pictures")
+OURS_ALONE = tuple(RUNS)[3:]
 """Runs that are about our memory."""
 
 LIMITS = {
@@ -49,6 +51,8 @@ LIMITS = {
     "100,000 requests: peak MB": (400, "at most"),
     "100,000 requests: peak / peak at 10,000": (1.1, "at most"),
     "4,800 pictures: peak / peak at 1,600": (1.1, "at most"),
+    "4,096 pictures at once: peak MB": (4000, "at most"),
+    "4,096 at once, 16,384 pictures: peak / peak at 8,192": (1.1, "at most"),
 }
 
 
@@ -161,11 +165,12 @@ def show(found: dict[tuple[str, str], dict[str, float]]) -> None:
     def peak(name: str) -> float:
         return found[name, "ours"]["peak"]
 
-    small, large, pictures, many, tenth, more, third = RUNS
+    small, large, pictures, many, tenth, more, third, waves, half = RUNS
     values = (
         *(found[name, "ours"]["busy"] for name in (small, large, pictures)),
         *(found[name, "ours"]["cpu"] for name in (small, large)),
         *(peak(many), peak(many) / peak(tenth), peak(more) / peak(third)),
+        *(peak(waves), peak(waves) / peak(half)),
     )
     runs = pd.DataFrame(
         {"run": name, "client": role, "busy": one["busy"], "CPU ms": one["cpu"], "peak MB": one["peak"]}

@@ -2,7 +2,7 @@
 """How right the forecast is after 1 % of a run: 100 full-size runs on the tests' engine, in virtual time.
 
 A run is the text path: 162,000 questions, half of them asked once more without thinking, in batches of
-10,000, all judged: 486,000 requests, two jobs at the server. Each draws its own lengths, prompts and
+10,000, all judged: 486,000 requests, four jobs at the server. Each draws its own lengths, prompts and
 speeds. The forecast knows what the plan assumes, and of the run what the progress of the jobs tells.
 Eight replicas are one engine that is eight times as wide (a step takes the same time) until 1 % is
 answered. The whole run is simulated on one of the eight, with an eighth of the questions.
@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 
 from batching_engine import BatchingEngine, Machine, Sequence, machine
 from prep.inference import forecast
-from prep.inference.concurrency import AdaptiveLimit, ServerLoad
+from prep.inference.concurrency import INITIAL_LIMIT, LATER_LIMIT, AdaptiveLimit, ServerLoad
 from prep.runtime.program import parser, run
 
 QUESTIONS, BATCH, NO_THINK_SHARE = 162_000, 10_000, 0.5
 REPLICAS = 8
-JOBS_AT_ONCE = 2
+JOBS_AT_ONCE = 4
 CONTEXT = 8192
 POLL_S = 2.0
 MOST_AT_ONCE = 4096
@@ -108,7 +108,9 @@ class Simulation:
 
     def _start_jobs(self) -> None:
         while self.due and len(self.jobs) < JOBS_AT_ONCE:
-            self.jobs.append(Job(self.due.pop(0), AdaptiveLimit(MOST_AT_ONCE, self.now)))
+            is_first = all(job.limit.initial != INITIAL_LIMIT for job in self.jobs)
+            limit = AdaptiveLimit(MOST_AT_ONCE, self.now, INITIAL_LIMIT if is_first else LATER_LIMIT)
+            self.jobs.append(Job(self.due.pop(0), limit))
 
     def _send(self, job: Job) -> None:
         kind = job.kinds[job.sent]
@@ -123,7 +125,8 @@ class Simulation:
         self.engine.submit(sequence, self.engine.now)
 
     def _fill(self, job: Job) -> None:
-        while job.sent < len(job.kinds) and len(job.in_flight) < int(job.limit.limit) * self.width:
+        most = min(int(job.limit.limit) * self.width, MOST_AT_ONCE * self.width // REPLICAS)
+        while job.sent < len(job.kinds) and len(job.in_flight) < most:
             self._send(job)
 
     def _end(self, job: Job, sequence: Sequence, kind: str, number: int) -> None:

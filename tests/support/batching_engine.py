@@ -5,19 +5,26 @@ the next event (an answer ends, the KV cache is full), so the cost is per event,
 
     with EngineServer(machine("one_80gb"), scale=100) as server:
         ...  # ask server.base_urls[0]; one simulated second takes 10 ms
+
+As a program it is the launcher of a managed server: it takes vLLM's flags, then its own, from `args`.
 """
 
+import argparse
 import asyncio
 import hashlib
 import heapq
 import json
 import math
+import re
+import signal
 import socket
 import threading
+import time
 import tomllib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -25,7 +32,17 @@ from typing import Any
 MACHINES = Path(__file__).with_name("machines.toml")
 ADMISSION_RESERVE = 0.01  # of the KV cache, that an admission leaves free (vLLM's watermark)
 STREAM_INTERVAL_S = 1.0  # simulated, between two pieces of a streamed answer
-LENGTHS = {"thinking": (900, 0.7), "plain": (250, 0.6)}  # median and sigma of the lognormal, by mode
+LENGTHS = {"thinking": (900, 0.7), "plain": (250, 0.6), "verdict": (60, 0.3)}
+"""Median and sigma of the lognormal, in tokens, by mode."""
+FRAMES = {
+    "thinking": ("<think>\n", "\n</think>\n\nFive."),
+    "plain": ("<think>\n\n</think>\n\n", ""),
+    "verdict": ('{"verdict": "pass", "score": 5, "reason": "', '"}'),
+}
+"""What stands before and after the tokens of an answer, by mode, as Qwen3 writes it. It is no token."""
+PICTURE_TOKENS = 1000
+SUBJECT = re.compile(r"Question \d+:")
+"""What a bench's questions begin with, and a probe's do not."""
 ALMOST = 1e-9  # of a token; rounding
 
 
@@ -206,12 +223,32 @@ class BatchingEngine:
         )
 
 
+def read_prompt(body: dict[str, Any]) -> tuple[str, int]:
+    """The text of a body's messages, and the tokens of their text and pictures."""
+    contents = [message.get("content") for message in body.get("messages", ())]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    texts = [str(content) for content in contents if not isinstance(content, list)]
+    text = "\n".join([*texts, *(part["text"] for part in parts if part["type"] == "text")])
+    pictures = sum(part["type"] == "image_url" for part in parts)
+    return text, max(1, min(len(text), 8000) // 4) + PICTURE_TOKENS * pictures
+
+
+def find_mode(body: dict[str, Any], text: str) -> str:
+    """How a body wants to be answered: `thinking`, `plain`, or `verdict` where it gives a schema."""
+    if "response_format" in body:
+        return "verdict"
+    thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+    return "thinking" if thinks and not text.rstrip().endswith("/no_think") else "plain"
+
+
 def answer_length(body: dict[str, Any]) -> int:
     """Tokens that the answer to a body has: lognormal by mode, by the hash of the request."""
-    asked = {name: value for name, value in body.items() if not name.startswith("stream")}
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
-    plain = not body.get("chat_template_kwargs", {}).get("enable_thinking", True)
-    median, sigma = LENGTHS["plain" if plain else "thinking"]
+    text, _ = read_prompt(body)
+    asked = {
+        name: value for name, value in body.items() if name != "messages" and not name.startswith("stream")
+    }
+    digest = hashlib.sha256((json.dumps(asked, sort_keys=True) + text).encode()).digest()
+    median, sigma = LENGTHS[find_mode(body, text)]
     share = (int.from_bytes(digest[:6]) + 0.5) / 2**48
     length = max(1, round(median * math.exp(sigma * NormalDist().inv_cdf(share))))
     return min(length, body.get("max_tokens") or length)
@@ -221,15 +258,28 @@ class EngineServer:
     """Serves each replica of a machine at a port of its own while its `with` block lasts, in one thread.
 
     `scale` simulated seconds pass in one. It answers 503 until the machine's load time is over. Without
-    `shows_metrics`, /metrics is 404.
+    `shows_metrics`, /metrics is 404. No answer has more tokens than `most`. `note` is called with what is to
+    be known of each answer.
     """
 
-    def __init__(self, what: Machine, scale: float = 100.0, shows_metrics: bool = True):
+    def __init__(
+        self,
+        what: Machine,
+        scale: float = 100.0,
+        shows_metrics: bool = True,
+        *,
+        most: int | None = None,
+        stream_s: float = STREAM_INTERVAL_S,
+        port: int = 0,
+        model: str = "model",
+        note: Callable[[dict[str, Any]], None] = lambda _: None,
+    ):
         self.scale, self.shows_metrics, self.load_s = scale, shows_metrics, what.load_s
+        self.most, self.stream_s, self.model, self.note = most, stream_s, model, note
         self.engines = [BatchingEngine(what) for _ in range(what.replicas)]
         self.requests = 0
         self._loop = asyncio.new_event_loop()
-        self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in self.engines]
+        self._listeners = [socket.create_server(("127.0.0.1", port), backlog=4096) for _ in self.engines]
         self._timers: list[asyncio.TimerHandle | None] = [None for _ in self.engines]
         self._transports: set[asyncio.Transport] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -340,16 +390,19 @@ class _Connection(asyncio.Protocol):
             self.engine.advance(server.now())
             self._send(200, self.engine.metrics().encode(), "text/plain")
         elif path.endswith("/models"):
-            self._send(200, b'{"object": "list", "data": [{"id": "model", "object": "model"}]}')
+            models = [{"id": server.model, "object": "model"}]
+            self._send(200, json.dumps({"object": "list", "data": models}).encode())
         else:
             self._send(200 if path == "/health" else 404, b"")
 
     def _ask(self, body: dict[str, Any]) -> None:
         self.server.requests += 1
-        words = sum(len(str(each.get("content"))) for each in body["messages"])
-        self.length = answer_length(body)
+        self.asked_at = time.time()
+        text, self.prompt = read_prompt(body)
+        self.mode, self.text = find_mode(body, text), text
+        self.length = min(answer_length(body), self.server.most or math.inf)
         self.finish = "length" if self.length == body.get("max_tokens") else "stop"
-        self.prompt = max(1, min(words, 8000) // 4)
+        self.before, self.after = FRAMES[self.mode]
         self.sequence = Sequence(self.prompt, self.length, self._finish)
         self.streams = bool(body.get("stream"))
         if self.streams:
@@ -363,26 +416,37 @@ class _Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         """Send what was written since the last piece."""
-        written = int(self.engine.written(self.sequence))
+        written = min(int(self.engine.written(self.sequence)), self.length - 1)
         if written > self.sent:
-            self._event({"delta": {"content": _words(self.sent, written)}, "finish_reason": None})
+            words = self._words(self.sent, written)
+            self._event({"delta": {"content": words}, "finish_reason": None})
             self.sent = written
-        self.timer = self.server._loop.call_later(STREAM_INTERVAL_S / self.server.scale, self._tick)
+        self.timer = self.server._loop.call_later(self.server.stream_s / self.server.scale, self._tick)
 
     def _finish(self) -> None:
         self.sequence = None
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+        self.server.note(
+            {
+                "asked": self.asked_at,
+                "answered": time.time(),
+                "mode": self.mode,
+                "prompt": self.prompt,
+                "tokens": self.length,
+                "about": (SUBJECT.search(self.text) or [""])[0],
+            }
+        )
         usage = {"prompt_tokens": self.prompt, "completion_tokens": self.length}
         if self.streams:
-            rest = {"content": _words(self.sent, self.length)}
+            rest = {"content": self._words(self.sent, self.length)}
             self._event({"delta": rest, "finish_reason": self.finish})
             self._chunk(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
             self._chunk(b"data: [DONE]\n\n")
             self._chunk(b"")
             return
-        message = {"role": "assistant", "content": _words(0, self.length)}
+        message = {"role": "assistant", "content": self._words(0, self.length)}
         choice = {"index": 0, "message": message, "finish_reason": self.finish}
         answer = {
             "id": "1",
@@ -404,7 +468,47 @@ class _Connection(asyncio.Protocol):
         head = f"HTTP/1.1 {status} .\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         self.transport.write(head.encode() + body)
 
+    def _words(self, begin: int, end: int) -> str:
+        """The tokens of the answer from one to another: numbers, so that none repeats."""
+        words = "".join(f"{number} " for number in range(begin, end))
+        return (self.before if begin == 0 else "") + words + (self.after if end == self.length else "")
 
-def _words(begin: int, end: int) -> str:
-    """The tokens of an answer from one to another: numbers, so that none repeats."""
-    return "".join(f"{number} " for number in range(begin, end))
+
+def main() -> None:
+    flags = argparse.ArgumentParser(allow_abbrev=False)
+    flags.add_argument("model")
+    flags.add_argument("--host")
+    flags.add_argument("--port", type=int)
+    flags.add_argument("--served-model-name")
+    flags.add_argument("--max-model-len", type=int)
+    flags.add_argument("--machine", required=True, help="of machines.toml, of which it is one replica")
+    flags.add_argument("--scale", type=float, required=True, help="simulated seconds in one")
+    flags.add_argument("--load", type=float, required=True, help="simulated seconds until it is ready")
+    flags.add_argument("--most", type=int, help="tokens of an answer")
+    flags.add_argument("--stream", type=float, default=STREAM_INTERVAL_S, help="seconds between pieces")
+    flags.add_argument(
+        "--notes", type=Path, required=True, help="folder for a JSON line for each start and answer"
+    )
+    args = flags.parse_args()
+    what = replace(machine(args.machine), replicas=1, load_s=args.load)
+    args.notes.mkdir(parents=True, exist_ok=True)
+    with (args.notes / f"{args.port}.jsonl").open("a", encoding="utf-8", buffering=1) as notes:
+        notes.write(json.dumps({"started": time.time()}) + "\n")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (
+            suppress(KeyboardInterrupt),
+            EngineServer(
+                what,
+                args.scale,
+                most=args.most,
+                stream_s=args.stream,
+                port=args.port,
+                model=args.served_model_name,
+                note=lambda row: notes.write(json.dumps(row) + "\n"),
+            ),
+        ):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()

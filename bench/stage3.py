@@ -1,0 +1,228 @@
+#!/usr/bin/env python
+"""How busy a whole stage 3 keeps eight GPUs: the workflow at a tenth of full size, on simulated servers.
+
+Both paths run as users run them: Snakemake, managed servers of eight replicas, jobs that answer, compare and
+judge. A replica is the tests' batching engine (tests/support/batching_engine.py), whose seconds pass
+`SCALE` times as fast. Batches and the time to load a model are a tenth of the default. A share is the tokens
+that were written over those of the best fixed limit in the time from the first request to the last answer.
+
+At full size a path takes ten times as long at the throughput of its middle, and besides what its beginning
+and end lost, and the whole time to load. `before` is the text path with what was the default: 64 in flight,
+one job at a time, each with a start of its own.
+"""
+
+import io
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from PIL import Image
+
+from batching_engine import BatchingEngine, Machine, Sequence, machine
+from corpus import SCHEMA
+from prep.runtime.program import UserError, parser, run
+
+ROOT = Path(__file__).resolve().parent.parent
+MACHINE = "eight_80gb"
+TENTH = 10
+QUESTIONS, PICTURES = 162_000 // TENTH, 84_000 // TENTH
+BATCH = 10_000 // TENTH
+CONFIGS = [f"bench{number}" for number in range(math.ceil(PICTURES / BATCH))]
+"""A batch of samples is of whole configs, so each has one here."""
+MOST_TOKENS = 2000
+PICTURE_BYTES = 130_000
+STREAM_S = 20.0
+FIXED = (96, 128, 160, 192, 224, 256)
+"""Limits of a replica, among which the best fixed one is looked for."""
+
+TEXT = Namespace(
+    scale=8.0,
+    requests=QUESTIONS,
+    server="qwen3",
+    judge="judge_text",
+    before=["batch_questions"],
+    more={},
+    jobs=2,
+)
+SAMPLES = [f"work/sample_images/llavaonevision_converted/{name}.json" for name in CONFIGS]
+IMAGE = Namespace(
+    scale=4.0, requests=PICTURES, server="glm41v", judge="judge_image", before=SAMPLES, more={}, jobs=2
+)
+FIXED_LIMIT = {"requests": 2 * BATCH, "more": {"concurrency": 64, "linger": 0}, "jobs": 1}
+PATHS = {"text": TEXT, "image": IMAGE, "before": Namespace(**vars(TEXT) | FIXED_LIMIT)}
+"""Simulated seconds in one, questions, server, last rule, what comes before, server's settings, jobs."""
+
+
+def write_questions(folder: Path, count: int) -> None:
+    """Questions and references in alpaca's layout."""
+    file = folder / "tatsu-lab/alpaca/data/train-00000-of-00001.parquet"
+    file.parent.mkdir(parents=True)
+    draw = random.Random(0)
+    asked = [
+        f"Question {number}: " + " ".join(str(draw.randrange(100)) for _ in range(draw.randrange(20, 200)))
+        for number in range(count)
+    ]
+    columns = {"instruction": asked, "input": [""] * count, "output": ["Five."] * count}
+    pq.write_table(pa.table(columns), file)
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    """Rows with a picture of about 130 kB in OneVision's layout; each has bytes of its own."""
+    noise = Image.frombytes("RGB", (360, 240), random.Random(0).randbytes(360 * 240 * 3))
+    encoded = io.BytesIO()
+    noise.save(encoded, "JPEG", quality=85)
+    fill = max(0, PICTURE_BYTES - len(encoded.getvalue()))
+    for start, name in zip(range(0, count, BATCH), CONFIGS, strict=True):
+        numbers = range(start, min(start + BATCH, count))
+        rows = [picture_row(number, encoded.getvalue(), fill) for number in numbers]
+        file = folder / "lmms-lab/LLaVA-OneVision-Data" / name / "train-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file)
+
+
+def picture_row(number: int, jpeg: bytes, fill: int) -> dict:
+    """A row whose JPEG has a comment of its own, which makes it as large as is asked for."""
+    comment = number.to_bytes(4) + bytes(min(fill, 65_000))
+    marked = jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + jpeg[2:]
+    asked = f"<image>\nQuestion {number}: how many are there?"
+    return {
+        "id": f"{number:09d}",
+        "image": {"bytes": marked, "path": f"{number}.jpg"},
+        "conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "Five."}],
+        "data_source": "bench",
+    }
+
+
+def settings(what: Namespace, folder: Path) -> dict:
+    """The default config, with batches and loading at a tenth, on simulated servers."""
+    load_s = machine(MACHINE).load_s / TENTH
+    replicas = machine(MACHINE).replicas
+    flags = {"machine": MACHINE, "scale": what.scale, "load": load_s, "most": MOST_TOKENS, "stream": STREAM_S}
+    server = {
+        "mode": "managed",
+        "launcher": [sys.executable, str(ROOT / "tests/support/batching_engine.py")],
+        "args": [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+        + ["--notes", str(folder / "notes")],
+        "replicas": replicas,
+        "devices": ",".join(map(str, range(replicas))),
+    } | what.more
+    questions = {
+        "repo": "tatsu-lab/alpaca",
+        "revision": "main",
+        "question": ["instruction", "input"],
+        "reference": "output",
+    }
+    return {
+        "hub": {"mirror": str(folder / "hub")},
+        "onevision": {"configs": CONFIGS},
+        "images": {"check": "header"},
+        "text_reasoning": {"batch_size": BATCH, "sources": [questions]},
+        "image_reasoning": {"batch_size": BATCH, "samples_per_config": BATCH},
+        "servers": {"qwen3": server, "glm41v": server},
+    }
+
+
+def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
+    """Run a path from its sources to its verdicts; what its replicas noted of starts and answers."""
+    what = PATHS[name]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (write_pictures if name == "image" else write_questions)(folder / "hub", what.requests)
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings(what, folder)))
+    targets = [f"work/{what.judge}/{batch:05d}.json" for batch in range(math.ceil(what.requests / BATCH))]
+    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", checkout / "Snakefile"]
+    command += ["--cores", "40", "--resources", f"server_{what.server}={what.jobs}", "gpu=8"]
+    command += ["--directory", folder, "--configfile", folder / "config.yaml", "--"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests/support")}
+    with (folder / "log.txt").open("wb") as log:
+        for called in (what.before, targets):
+            words = [str(word) for word in (*command, *called)]
+            if subprocess.run(words, stdout=log, stderr=log, env=environment, check=False).returncode:
+                raise UserError(f"{name}: the run failed, see {folder}/log.txt")
+    return [
+        json.loads(line) for file in (folder / "notes").iterdir() for line in file.read_text().splitlines()
+    ]
+
+
+def measure_best(what: Machine, answers: list[dict]) -> float:
+    """The most tokens a second that a replica writes of these answers at a fixed limit, when it is full."""
+    lengths = [(row["prompt"], row["tokens"]) for row in answers]
+    random.Random(0).shuffle(lengths)
+    return max(measure_fixed(what, lengths, limit) for limit in FIXED)
+
+
+def measure_fixed(what: Machine, lengths: list[tuple[int, int]], limit: int) -> float:
+    """Tokens a second at a fixed limit, between a fifth and four fifths of the answers."""
+    engine = BatchingEngine(what)
+    to_come = iter(lengths)
+    ended: list[float] = []
+
+    def send() -> None:
+        if following := next(to_come, None):
+            engine.submit(Sequence(*following, done), engine.now)
+
+    def done() -> None:
+        ended.append((engine.now, engine.generated))
+        send()
+
+    for _ in range(limit):
+        send()
+    while len(ended) < len(lengths):
+        engine.advance(engine.next_event())
+    (begin, before), (end, after) = (ended[int(len(ended) * share)] for share in (0.2, 0.8))
+    return (after - before) / (end - begin)
+
+
+def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
+    """Print and give a path's share, its share at full size, and the starts of its server."""
+    what, size = PATHS[name], machine(MACHINE)
+    answers = sorted((row for row in notes if row.get("about")), key=lambda row: row["answered"])
+    starts = sum("started" in row for row in notes) // size.replicas
+    best = measure_best(size, answers[:: size.replicas]) * size.replicas
+    begin, end = min(row["asked"] for row in answers), answers[-1]["answered"]
+    tokens = sum(row["tokens"] for row in answers)
+    seconds = (end - begin) * what.scale
+    share = tokens / best / seconds
+    inner = answers[len(answers) // 5 : -len(answers) // 5]
+    middle = sum(row["tokens"] for row in inner[1:]) / (
+        (inner[-1]["answered"] - inner[0]["answered"]) * what.scale
+    )
+    lost = max(0.0, seconds - tokens / middle)
+    whole = TENTH * tokens
+    full = whole / best / (whole / middle + lost + starts * size.load_s)
+    if name == "before":  # each job starts anew, at full size too
+        full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / TENTH))
+    print(
+        f"{name}: {len(answers)} answers, {tokens} tokens in {seconds:.0f} s,"
+        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s,"
+        f" in the middle {middle / best:.1%}, at full size {full:.1%}",
+        flush=True,
+    )
+    return share, full, starts
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--folder", type=Path, required=True, help="for what is built")
+    flags.add_argument("--only", choices=PATHS, nargs="*", default=list(PATHS))
+    flags.add_argument("--checkout", type=Path, default=ROOT, help="whose workflow runs")
+    args = flags.parse_args()
+    found = {}
+    for name in args.only:
+        found[name] = report(name, run_path(name, (args.folder / name).resolve(), args.checkout))
+    shares = [f"{name} {share:.1%}" for name, (share, _, _) in found.items()]
+    starts = sum(starts for name, (_, _, starts) in found.items() if name != "before")
+    print(f"busy: {', '.join(shares)}, starts {starts}")
+
+
+if __name__ == "__main__":
+    run(main)
