@@ -13,7 +13,7 @@ from busy import Fixed, simulate
 from fault_server import FaultServer, Reply
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
-from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, ServerLoad, parse_metrics
+from prep.inference.concurrency import INITIAL_LIMIT, LATER_LIMIT, AdaptiveLimit, ServerLoad, parse_metrics
 from prep.inference.journal import Journal
 from prep.serving.endpoint import Endpoint
 from prep.storage.atomic import read_json
@@ -58,6 +58,36 @@ def test_two_jobs_at_one_server_come_back_to_one_short_queue_and_the_second_fill
     left = 10
     tell(range(100, 200))
     assert 200 <= sum(at_once) <= 250
+
+
+def test_what_a_job_leaves_is_filled_at_once_by_one_that_began_later():
+    first, second = AdaptiveLimit(4096, 0.0), AdaptiveLimit(4096, 0.0, LATER_LIMIT)
+    at_once = [0, 0]
+
+    def tell(seconds: range) -> None:
+        for now in seconds:
+            in_server = sum(at_once)
+            load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
+            for limit, count in zip((first, second), at_once, strict=True):
+                limit.record_metrics(load, count, now)
+            at_once[:] = [min(int(first.limit), left), int(second.limit)]
+
+    left = 10_000
+    tell(range(0, 60, 2))
+    assert at_once[0] > 4 * at_once[1]
+    left = 0
+    tell(range(60, 74, 2))
+    assert at_once[1] >= 180
+
+
+def test_prompts_that_are_read_hide_no_growth_of_the_kv_cache():
+    limit = AdaptiveLimit(4096, 0.0)
+    found = []
+    for second, kv_use in ((0, 0.0), (2, 0.1), (4, 0.2), (6, 0.2), (8, 0.2)):
+        at_once = int(limit.limit)
+        limit.record_metrics(ServerLoad(at_once, 0, kv_use), at_once, second)
+        found.append(limit.limit)
+    assert found[-1] < 1.2 * found[1]
 
 
 def last_share(limit: AdaptiveLimit, what: Machine, **changes) -> float:

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from prep.inference.slots import Slots, open_slots
+from prep.inference import slots
+from prep.inference.slots import Slots, is_first_job, open_slots
+from prep.serving.workflow_run import WorkflowRun
 from running import python_environment
 from server_config import server_config
 
@@ -16,6 +18,16 @@ from prep.inference.slots import Slots
 slots = Slots(Path(sys.argv[1]), 8)
 for line in sys.stdin:
     print(slots.hold(int(line)), flush=True)
+"""
+
+ASK_FIRST = """
+import sys
+from pathlib import Path
+from prep.inference import slots
+from prep.serving.workflow_run import WorkflowRun
+slots.find_run = lambda: WorkflowRun("1:1", Path(sys.argv[1]))
+print(slots.is_first_job(type("Config", (), {"name": "toy"})), flush=True)
+input()
 """
 
 
@@ -66,3 +78,18 @@ def test_a_job_without_a_run_shares_nothing(monkeypatch):
     monkeypatch.delenv("VLM_DATA_PREP_RUN", raising=False)
     assert open_slots(server_config("toy", "external", "model", concurrency=4)) is None
     assert open_slots(server_config("toy", "external", "model", concurrency="auto")) is None
+
+
+def test_a_job_is_the_first_at_a_server_until_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots, "find_run", lambda: WorkflowRun("1:1", tmp_path))
+    toy, other = (server_config(name, "external", "model") for name in ("toy", "other"))
+    command = [sys.executable, "-c", ASK_FIRST, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=python_environment(), **pipes) as process:
+        assert process.stdout.readline() == "True\n"
+        assert not is_first_job(toy)
+        assert is_first_job(other)
+        process.kill()
+    assert is_first_job(toy)
+    monkeypatch.setattr(slots, "find_run", lambda: None)
+    assert is_first_job(toy)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-JOBS_AT_ONCE = 2
-"""Jobs at each server, unless the run says otherwise: one fills what the other's last answers leave."""
+JOBS_AT_ONCE = 4
+"""Jobs at each server, unless the run says otherwise: others fill what the last answers of one leave."""
 FIRST_PRIORITY = {"text": 40, "image": 20}
 """Priorities of jobs that need a server begin here; all other jobs have 0."""
 

@@ -6,6 +6,9 @@ queue is, the server says itself (vLLM's and SGLang's /metrics). Where it does n
 Little's law: an answer of t tokens in s seconds, with n in flight on average, shows t x n / s tokens/s. The
 limit grows in rounds, each as long as its answers take, and goes back once a round brings no more tokens/s.
 So it never exceeds twice the limit that gave the best throughput.
+
+Answers grow after they are sent, so the KV cache is full long after too many were. Each request that runs
+fills it at a pace that metrics show; no more are sent than would fill it within HORIZON_S at that pace.
 """
 
 import math
@@ -13,8 +16,11 @@ import re
 from dataclasses import dataclass
 
 INITIAL_LIMIT = 64
+LATER_LIMIT = 8
+"""Of a job that begins beside others of its run: equal parts would all end, and leave the server, at once."""
 GROWTH = 2.0  # by which the limit grows at most at once
 SLOW_GROWTH = 1.05  # with metrics, after the limit has stopped once
+REFILL = 0.5  # of what runs less than when the server was full, that is sent at once
 LEAST_GROWTH = 1.5  # without metrics: smaller steps could not be told from noise
 MIN_ELASTICITY = 0.08  # of throughput to the number in flight; with less, the limit stops
 ENOUGH = 0.98  # of the best throughput, with as few in flight as give it
@@ -24,6 +30,7 @@ ROUND = 0.75  # answers in a round for each request in flight: all sent and answ
 FILLED = 0.8  # of the limit: with fewer in flight a round tells nothing
 QUEUE_SHARE = 0.1  # of what runs, that may wait: whoever ends is replaced at once
 FULL_KV_CACHE = 0.92
+FILL_DECAY = 0.9  # from one time that metrics are read to the next
 HORIZON_S = 20.0  # for which the growth of the KV cache's use is looked ahead
 ALONE = 0.9  # of a server's requests: with fewer in flight, other jobs ask it too
 METRICS_LIFE_S = 30.0  # after the last metrics, answers decide
@@ -74,9 +81,9 @@ def parse_metrics(text: str) -> ServerLoad | None:
 class AdaptiveLimit:
     """The limit of one endpoint; `reason` says why it is what it is. Times are seconds of any clock."""
 
-    def __init__(self, ceiling: int, now: float):
-        self.ceiling = ceiling
-        self.limit = float(min(INITIAL_LIMIT, ceiling))
+    def __init__(self, ceiling: int, now: float, initial: int = INITIAL_LIMIT):
+        self.ceiling, self.initial = ceiling, initial
+        self.limit = float(min(initial, ceiling))
         self.reason = "grows"
         self.request_seconds = 0.0  # requests in flight, integrated over time
         self._now = now
@@ -87,6 +94,8 @@ class AdaptiveLimit:
         self._load: ServerLoad | None = None  # the last metrics, and when
         self._load_time = -math.inf
         self._queues = False  # whether they showed a queue
+        self._fill = 0.0  # of the KV cache, by each request a second
+        self._full = 0.0  # requests that ran when the server was last full, of all jobs
         self._begin_round()
 
     def observe(self, in_flight: int, now: float) -> None:
@@ -127,23 +136,30 @@ class AdaptiveLimit:
 
         Where other jobs ask it too, our part of its requests counts.
         """
-        load = _own_part(load, in_flight)
+        missing = REFILL * (self._full - load.running - load.waiting)
+        whole, load = load, _own_part(load, in_flight)
         last, since = self._load, now - self._load_time
         self._load, self._load_time = load, now
         room = QUEUE_SHARE * load.running + 1
         queued, self._queues = self._queues, load.waiting > room
+        # Each request fills the cache as long as it runs, but not while the server reads prompts.
         slope = (load.kv_use - last.kv_use) / since if last and since > 0 else 0.0
+        self._fill = max(slope / max(whole.running, 1.0), FILL_DECAY * self._fill)
         if self._queues:
             if queued and self.limit > load.running + room:  # not only for a moment
-                self._has_stopped = True
+                self._has_stopped, self._full = True, whole.running
                 self._set(max(load.running + room, self.limit - load.waiting / 2), "the server queues")
         elif load.kv_use > FULL_KV_CACHE:
-            self._has_stopped = True
+            self._has_stopped, self._full = True, whole.running
             self.reason = "the KV cache is full"
-        elif load.kv_use + slope * HORIZON_S > 1:
-            self.reason = "the KV cache fills"
         elif load.waiting <= room / 2 and in_flight >= 0.9 * int(self.limit) and not self._before:
-            self._set(self.limit * (SLOW_GROWTH if self._has_stopped else GROWTH) + 1, "grows")
+            filled = self._fill * whole.running * HORIZON_S
+            room_to_grow = (1 - load.kv_use) / filled if filled > 0 else GROWTH
+            growth = min(SLOW_GROWTH if self._has_stopped else GROWTH, room_to_grow)
+            if growth <= 1:
+                self.reason = "the KV cache fills"
+            else:
+                self._set(max(self.limit * growth + 1, in_flight + min(missing, in_flight)), "grows")
 
     def _search(self, limit: float, why: str) -> None:
         self._has_stopped, self._levels = False, []

@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Collection, Iterator
 
 from prep.inference import forecast
-from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, parse_metrics
+from prep.inference.concurrency import INITIAL_LIMIT, LATER_LIMIT, AdaptiveLimit, parse_metrics
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.slots import Slots
 from prep.inference.transport import ChatTransport, raise_file_limit
@@ -48,11 +48,17 @@ SERVER_ALIVE = (Reason.SERVER_ERROR, Reason.MALFORMED, Reason.CUT_JSON)
 class PooledEndpoint:
     """One endpoint: its transport, how many requests are in flight to it, and how many may be."""
 
-    def __init__(self, endpoint: Endpoint, max_concurrency: int | None, now: float):
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        max_concurrency: int | None,
+        now: float,
+        initial_limit: int = INITIAL_LIMIT,
+    ):
         """With no `max_concurrency`, the limit finds itself (see prep.inference.concurrency)."""
         self.transport = ChatTransport(endpoint)
         self.in_flight = 0
-        self.adaptive = AdaptiveLimit(MOST_AT_ONCE, now) if max_concurrency is None else None
+        self.adaptive = AdaptiveLimit(MOST_AT_ONCE, now, initial_limit) if max_concurrency is None else None
         self.answers = forecast.AnswersInFlight()
         self.next_metrics = now  # when its metrics are read again
         self._max_concurrency = float(max_concurrency or MOST_AT_ONCE)
@@ -195,9 +201,15 @@ class PooledEndpoint:
 class EndpointPool:
     """The endpoints of a server, inside one event loop."""
 
-    def __init__(self, server, max_concurrency: int | None, slots: Slots | None = None):
-        """With no `max_concurrency`, each endpoint's limit finds itself. `slots`: those of all jobs."""
+    def __init__(
+        self, server, max_concurrency: int | None, slots: Slots | None = None, is_first: bool = True
+    ):
+        """With no `max_concurrency`, each endpoint's limit finds itself. `slots`: those of all jobs.
+
+        Where other jobs came first, it begins lower.
+        """
         self._server = server
+        self._initial_limit = INITIAL_LIMIT if is_first else LATER_LIMIT
         self._slots = slots
         self._endpoint_limit = max_concurrency
         open_at_once = raise_file_limit(max_concurrency or MOST_AT_ONCE)
@@ -219,7 +231,7 @@ class EndpointPool:
         if self._endpoint_limit is not None:
             return self._max_concurrency
         limits = sum(max(1, int(each.adaptive.limit)) for each in self._endpoints)
-        return min(self._max_concurrency, limits or INITIAL_LIMIT)
+        return min(self._max_concurrency, limits or self._initial_limit)
 
     def limits(self) -> dict[str, dict[str, object]]:
         """What limit each endpoint has and why, by its address, where it finds itself."""
@@ -354,7 +366,8 @@ class EndpointPool:
             self._retired += [known[each] for each in known if each not in wanted]
             now = self._now()
             self._endpoints = [
-                known.get(each) or PooledEndpoint(each, self._endpoint_limit, now) for each in wanted
+                known.get(each) or PooledEndpoint(each, self._endpoint_limit, now, self._initial_limit)
+                for each in wanted
             ]
         self._note_change()
 

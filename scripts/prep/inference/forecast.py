@@ -11,8 +11,8 @@ Without the counter it is its time times the last answers' tokens a second. What
 
     seconds = (to come x (prompt weight x prompt + answer) - written of the unfinished) / throughput + tail
 
-Throughput is the counter's growth in the last minute, or, by Little's law, the number in flight times the
-tokens a second of one answer; prompts are added by their weight.
+Throughput is the counter's growth in the last two minutes, or, by Little's law, the number in flight times
+the tokens a second of one answer; prompts are added by their weight.
 
 A tail is what the last answers lose, since few in flight leave a server idle. It ends with the longest of
 n, mean x (ln n + 0.577) for exponential lengths (https://en.wikipedia.org/wiki/Exponential_distribution).
@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MIN_ANSWERS = 100  # that tell a mean
-LAST_S = 60.0  # of which throughput is
+LAST_S = 120.0  # of which throughput is
 UPPER_HALF = 0.5  # of the answers that have outlived so many, the hazard is taken for what lies beyond
 EULER_GAMMA = 0.5772
 AUTO_SHARE = 0.96
@@ -147,7 +147,7 @@ class AnswersInFlight:
             self._marks.popleft()
 
     def is_counted(self, now: float) -> bool:
-        """Whether the server's counter was read twice in the last minute."""
+        """Whether the server's counter was read twice in the last two minutes."""
         return len(self._marks) > 1 and now - self._marks[-1][0] < LAST_S
 
     def begin(self, mode: str, now: float) -> int:
@@ -187,7 +187,7 @@ class AnswersInFlight:
         return len(self._sent) * self._answer_speed()
 
     def _answer_speed(self) -> float:
-        """Tokens a second of one answer, of those that ended in the last minute."""
+        """Tokens a second of one answer, of those that ended in the last two minutes."""
         seconds = sum(late[2] for late in self._late)
         return sum(late[1] for late in self._late) / seconds if seconds else 0.0
 

@@ -49,6 +49,12 @@ class Slots:
         return False
 
 
+def is_first_job(config: ServerConfig) -> bool:
+    """Whether no other job of the run asks the server now. The first one is so until its process ends."""
+    run = find_run()
+    return run is None or Slots(run.folder / f"first-{config.name}", 1).hold(1)
+
+
 def open_slots(config: ServerConfig) -> Slots | None:
     """The slots that the jobs of a server share; None where it has no fixed number, or a job is alone."""
     run = None if config.concurrency == "auto" else find_run()
