@@ -2,9 +2,10 @@
 """How busy a whole stage 3 keeps eight GPUs: the workflow at a tenth of full size, on simulated servers.
 
 Both paths run as users run them: Snakemake, managed servers of eight replicas, jobs that answer, compare and
-judge. A replica is the tests' batching engine (tests/support/batching_engine.py), whose seconds pass
-`SCALE` times as fast. Batches and the time to load a model are a tenth of the default. A share is the tokens
-that were written over those of the best fixed limit in the time from the first request to the last answer.
+judge. A replica is the tests' batching engine (tests/support/batching_engine.py). Its seconds pass twice as
+fast, so what a program takes to start counts double. Batches and the time to load a model are a tenth of the
+default. A share is the tokens that were written over those of the best fixed limit in the time from the first
+request to the last answer.
 
 At full size a path takes ten times as long at the throughput of its middle, and besides what its beginning
 and end lost, and the whole time to load. `before` is the text path with what was the default: 64 in flight,
@@ -40,26 +41,35 @@ CONFIGS = [f"bench{number}" for number in range(math.ceil(PICTURES / BATCH))]
 """A batch of samples is of whole configs, so each has one here."""
 MOST_TOKENS = 2000
 PICTURE_BYTES = 130_000
-STREAM_S = 20.0
+STREAM_S = 10.0
 FIXED = (96, 128, 160, 192, 224, 256)
 """Limits of a replica, among which the best fixed one is looked for."""
 
 TEXT = Namespace(
-    scale=8.0,
+    scale=2.0,
     requests=QUESTIONS,
     server="qwen3",
     judge="judge_text",
     before=["batch_questions"],
     more={},
-    jobs=2,
+    resources=[],
 )
 SAMPLES = [f"work/sample_images/llavaonevision_converted/{name}.json" for name in CONFIGS]
 IMAGE = Namespace(
-    scale=4.0, requests=PICTURES, server="glm41v", judge="judge_image", before=SAMPLES, more={}, jobs=2
+    scale=2.0,
+    requests=PICTURES,
+    server="glm41v",
+    judge="judge_image",
+    before=SAMPLES,
+    more={},
+    resources=[],
 )
-FIXED_LIMIT = {"requests": 2 * BATCH, "more": {"concurrency": 64, "linger": 0}, "jobs": 1}
-PATHS = {"text": TEXT, "image": IMAGE, "before": Namespace(**vars(TEXT) | FIXED_LIMIT)}
-"""Simulated seconds in one, questions, server, last rule, what comes before, server's settings, jobs."""
+FORMER = {"concurrency": 64, "linger": 0}
+BEFORE = vars(TEXT) | {
+    "scale": 8.0, "requests": 2 * BATCH, "more": FORMER, "resources": ["server_qwen3=1"]
+}  # fmt: skip
+PATHS = {"text": TEXT, "image": IMAGE, "before": Namespace(**BEFORE)}
+"""Simulated seconds in one, questions, server, last rule, what comes before, and what the run is told."""
 
 
 def write_questions(folder: Path, count: int) -> None:
@@ -140,7 +150,7 @@ def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
     (folder / "config.yaml").write_text(yaml.safe_dump(settings(what, folder)))
     targets = [f"work/{what.judge}/{batch:05d}.json" for batch in range(math.ceil(what.requests / BATCH))]
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", checkout / "Snakefile"]
-    command += ["--cores", "40", "--resources", f"server_{what.server}={what.jobs}", "gpu=8"]
+    command += ["--cores", "40", "--resources", "gpu=8", *what.resources]
     command += ["--directory", folder, "--configfile", folder / "config.yaml", "--"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests/support")}
     with (folder / "log.txt").open("wb") as log:
