@@ -7,10 +7,13 @@ long as it has requests for them; a second one fills those that the first one's 
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from prep.serving.server_config import ServerConfig
 from prep.serving.workflow_run import find_run, open_lock
+
+TRIAL_POLL_S = 0.2
 
 
 class Slots:
@@ -53,6 +56,17 @@ def is_first_job(config: ServerConfig) -> bool:
     """Whether no other job of the run asks the server now. The first one is so until its process ends."""
     run = find_run()
     return run is None or Slots(run.folder / f"first-{config.name}", 1).hold(1)
+
+
+def wait_for_trial(passed: Path) -> None:
+    """Wait while another job of the run is on trial (prep.reasoning.form_check), unless `passed` is there.
+
+    A job that comes back from here without it is on trial itself, until its process ends.
+    """
+    run = find_run()
+    turn = run and Slots(run.folder / f"trial-{passed.name}", 1)
+    while turn and not passed.exists() and not turn.hold(1):
+        time.sleep(TRIAL_POLL_S)
 
 
 def open_slots(config: ServerConfig) -> Slots | None:

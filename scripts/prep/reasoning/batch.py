@@ -17,6 +17,7 @@ from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response, build_messages, describe_added
+from prep.inference.slots import wait_for_trial
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
 from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
@@ -152,6 +153,7 @@ def write_answers(
     about = read_server_config(args.server).teaches.get(task)
     share = about["max_malformed_share"] if about else 1.0
     passed = args.journal / _name_trial(task, args.model, args.form, args.request)
+    wait_for_trial(passed)
     early, whole = (AnswerCheck(task, args.form, forms, share, mark) for mark in (passed, None))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
@@ -202,6 +204,7 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
     task = f"{what}_reasoning"
     share = read_server_config(args.server).judges.get(task, 1.0)
     passed = args.journal / _name_trial(f"{task}.judge", args.model, args.prompt_sha256, args.request)
+    wait_for_trial(passed)
     early, whole = (VerdictCheck(task, share, mark) for mark in (passed, None))
     rules = {row["id"]: row["rule"] for row in parquet.read_rows(args.outcomes)}
     spared = {id_ for id_, rule in rules.items() if args.when == "undecided" and rule == Outcome.AGREES}
