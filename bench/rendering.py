@@ -341,7 +341,8 @@ def main() -> None:
     if "sheets" in parts:
         print_progress(f"sheets: {', '.join(path.name for path in write_sheets(args.folder / 'sheets'))}")
     write_json(args.folder / "rendering.json", {"figures": figures, "pages": pages})
-    print_tables(figures, pages)
+    if figures:
+        print_tables(figures, pages)
 
 
 def measure_legibility() -> dict[str, float]:
