@@ -386,7 +386,7 @@ def say_servers(
     known = [
         (line, *estimate_kind(line, about, rows, running), len(rows))
         for line, rows in lines
-        if describe_server(line["server"], about)
+        if line["requests"] and describe_server(line["server"], about)
     ]
     loads = {
         name: describe_load(

@@ -14,7 +14,7 @@ from PIL import Image
 
 import publish_card
 from prep.storage import parquet
-from prep.storage.schema import TRAINING
+from prep.storage.schema import REASONED, TRAINING
 
 ALPACA = "tatsu-lab/alpaca"
 
@@ -155,9 +155,11 @@ def test_only_the_kinds_that_are_there_are_explained() -> None:
     assert all(f"\n**{kind}.** " in text for kind in kinds)
     assert "answered by `Qwen/Qwen3-32B`" in text
     assert "judged by `Judge/Judge-1B`" in text
+    assert all(f"| `{name}` |" in text for name in REASONED.names)
     text = publish_card.build_card(manifest(EVERY["artifacts"]["synthdog_en"]), about())
     assert [kind for kind in kinds if f"\n**{kind}.** " in text] == ["SynthDoG"]
     assert "`score`" not in text
+    assert "`pass_rate`" not in text
 
 
 def test_a_file_of_several_artifacts_is_counted_once() -> None:

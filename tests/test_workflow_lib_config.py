@@ -24,6 +24,7 @@ from workflow_lib.config import (
     check_switched_off,
     check_url,
     check_values,
+    merge_files,
     resolve_paths,
 )
 from workflow_lib.config_files import read_config_files
@@ -294,6 +295,16 @@ def test_a_path_starts_at_the_last_file_that_names_it(tmp_path: Path) -> None:
     assert config["render"]["fonts"] == [f"{tmp_path}/two/x.ttf", "/y.ttf"]
     assert Path(config["image_reasoning"]["judge_prompt"]).is_relative_to(ROOT)
     assert Path(config["servers"]["qwen3"]["conda_env"]).is_relative_to(ROOT)
+
+
+def test_a_path_of_a_file_that_is_named_from_here_is_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.yaml").write_text("hub: {mirror: m}\n")
+    monkeypatch.chdir(tmp_path)
+    merged, written = merge_files(ROOT, [Path("my.yaml")])
+    resolve_paths(merged, ROOT, written)
+    assert merged["hub"]["mirror"] == f"{tmp_path}/m"
 
 
 def test_braces_and_files_in_folders_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

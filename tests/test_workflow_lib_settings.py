@@ -103,3 +103,11 @@ def test_what_a_small_model_helped_to_make_says_so() -> None:
     assert notice_of(config, "image_thinking") == notice_of(config, "synthdog_en") == ""
     assert card_settings(config, Names(config))["notice"] == notice_of(config, "text2image")
     assert card_settings(checked({}), Names(checked({})))["notice"] is None
+
+
+def test_the_card_names_the_licence_of_each_source() -> None:
+    questions = {"repo": "acme/sums", "revision": "main", "question": ["q"], "licence": "MIT", "note": "mind"}
+    config = checked({"text_reasoning": {"sources": [questions]}})
+    licences = card_settings(config, Names(config))["licences"]
+    assert licences["acme/sums"] == {"licence": "MIT", "note": "mind"}
+    assert licences["lmms-lab/LLaVA-OneVision-Data"]["licence"] == "Apache-2.0"

@@ -56,9 +56,9 @@ def describe_task_requests(config: dict[str, Any], task: str) -> str:
 def licences_of(names: Names) -> dict[str, dict[str, str]]:
     """The licence of each repository and a note, by the first entry that has one."""
     found = dict(LICENCES)
-    for entry in names.entries.values():
-        if entry["licence"]:
-            about = {"licence": entry["licence"], "note": entry["note"] or ""}
+    for entry in (*names.entries.values(), *names.asked.values()):
+        if entry.get("licence"):
+            about = {"licence": entry["licence"], "note": entry.get("note") or ""}
             found.setdefault(entry["repo"], about)
     return found
 

@@ -232,7 +232,7 @@ def resolve_paths(config: dict[str, Any], base: Path, written: list[WrittenConfi
     A path is relative to the folder of the last config file that sets it; `base`, the checkout, is the folder
     of the first.
     """
-    named = [(file.parent, given) for file, given in written]
+    named = [(file.absolute().parent, given) for file, given in written]
     for keys in [*PATH_KEYS, *(("servers", name, "conda_env") for name in config["servers"])]:
         folder = [base, *(folder for folder, given in named if value_of(given, keys) is not None)][-1]
         holder, value = value_of(config, keys[:-1]), value_of(config, keys)
