@@ -111,5 +111,5 @@ def test_nothing_is_cancelled_where_no_jobs_are_submitted(calls: Path) -> None:
     log = calls.with_name("run.log")
     log.write_text("Building DAG of jobs...\n")
     for settings in (None, SimpleNamespace(cancel_cmd="qdel"), SimpleNamespace(cancel_cmd=None)):
-        cancel_jobs(settings, [log])
+        cancel_jobs(settings, [log, log.with_name("gone.log")])
     assert calls.read_text() == ""

@@ -56,7 +56,8 @@ def cancel_jobs(settings: Any, run_logs: Iterable[str | Path]) -> None:
     jobs' states, and what they are just submitting comes into it later, so an interrupt then leaves jobs
     behind. `settings` are the executor's; `run_logs` are Snakemake's own, which name the run or its jobs.
     """
-    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in run_logs)
+    logs = [log for log in map(Path, run_logs) if log.is_file()]
+    text = "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
     # Slurm's jobs have the run's id as their name.
     commands = [["scancel", "--quiet", f"--name={run}"] for run in re.findall(r"SLURM run ID: (\S+)", text)]
     if command := getattr(settings, "cancel_cmd", None):
