@@ -80,6 +80,22 @@ def test_what_a_job_leaves_is_filled_at_once_by_one_that_began_later():
     assert at_once[1] >= 180
 
 
+def test_jobs_that_see_the_same_gap_do_not_overfill_it():
+    jobs = [AdaptiveLimit(4096, 0.0, initial) for initial in (INITIAL_LIMIT, *[LATER_LIMIT] * 3)]
+    at_once = [0, 0, 0, 0]
+    most = 0
+    for now in range(0, 160, 2):
+        in_server = sum(at_once)
+        most = max(most, in_server if now > 120 else 0)
+        load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
+        for limit, count in zip(jobs, at_once, strict=True):
+            limit.record_metrics(load, count, now)
+        left = 10_000 if now < 120 else 0
+        at_once[:] = [min(int(jobs[0].limit), left), *(int(limit.limit) for limit in jobs[1:])]
+    assert sum(at_once) >= 180
+    assert most <= 260
+
+
 def test_prompts_that_are_read_hide_no_growth_of_the_kv_cache():
     limit = AdaptiveLimit(4096, 0.0)
     found = []

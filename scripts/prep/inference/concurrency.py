@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 INITIAL_LIMIT = 64
 LATER_LIMIT = 8
-"""Of a job that begins beside others of its run: equal parts would all end, and leave the server, at once."""
+"""Of a job that begins beside others of its run: equal parts would all end, and leave the server, at once. In
+hours the parts of long batches become alike all the same."""
 GROWTH = 2.0  # by which the limit grows at most at once
 SLOW_GROWTH = 1.05  # with metrics, after the limit has stopped once
-REFILL = 0.5  # of what runs less than when the server was full, that is sent at once
 LEAST_GROWTH = 1.5  # without metrics: smaller steps could not be told from noise
 MIN_ELASTICITY = 0.08  # of throughput to the number in flight; with less, the limit stops
 ENOUGH = 0.98  # of the best throughput, with as few in flight as give it
@@ -136,8 +136,10 @@ class AdaptiveLimit:
 
         Where other jobs ask it too, our part of its requests counts.
         """
-        missing = REFILL * (self._full - load.running - load.waiting)
         whole, load = load, _own_part(load, in_flight)
+        at_server = whole.running + whole.waiting
+        # Several jobs may see the same gap; each fills its part.
+        missing = (self._full - at_server) * min(1.0, in_flight / max(at_server, 1.0))
         last, since = self._load, now - self._load_time
         self._load, self._load_time = load, now
         room = QUEUE_SHARE * load.running + 1
@@ -155,11 +157,11 @@ class AdaptiveLimit:
         elif load.waiting <= room / 2 and in_flight >= 0.9 * int(self.limit) and not self._before:
             filled = self._fill * whole.running * HORIZON_S
             room_to_grow = (1 - load.kv_use) / filled if filled > 0 else GROWTH
-            growth = min(SLOW_GROWTH if self._has_stopped else GROWTH, room_to_grow)
-            if growth <= 1:
+            grown = self.limit * (SLOW_GROWTH if self._has_stopped else GROWTH) + 1
+            if room_to_grow <= 1:
                 self.reason = "the KV cache fills"
             else:
-                self._set(max(self.limit * growth + 1, in_flight + min(missing, in_flight)), "grows")
+                self._set(min(max(grown, in_flight + missing), self.limit * room_to_grow + 1), "grows")
 
     def _search(self, limit: float, why: str) -> None:
         self._has_stopped, self._levels = False, []
