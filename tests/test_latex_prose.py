@@ -55,6 +55,7 @@ def test_commands_of_prose(text: str, inlines: list) -> None:
         r"C:\text\large\par",
         r"C:\o\l \d{3} and \d{n}",
         r"3~5 of \n 10 ~ 20",
+        r'print(f"\r{i}", end="") and re \v{a}',
     ],
 )
 def test_text_that_is_no_latex_is_drawn_as_written(text: str) -> None:

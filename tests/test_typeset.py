@@ -269,6 +269,8 @@ def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, ca
     (" \u200b\n\ufeff", Reason.QUESTION_EMPTY, "nothing"),
     (r"$\quad$", Reason.QUESTION_EMPTY, "nothing"),
     (r"$$~\phantom{x}\,{}$$ \(\;\)", Reason.QUESTION_EMPTY, "nothing"),
+    (r"$\mathbf{~}$ $\text{ }$ ${}^{~}$ $\left.~\right.$", Reason.QUESTION_EMPTY, "nothing"),
+    (r"$\begin{array}{c}~\\~\end{array}$", Reason.QUESTION_EMPTY, "nothing"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_rejected(
     typesetter: Typesetter, text: str, reason: Reason, detail: str
@@ -278,7 +280,24 @@ def test_what_cannot_be_drawn_is_rejected(
     assert detail in said
 
 
-@pytest.mark.parametrize("text", [r"$\frac{~}{~}$", r"$\square$", "---", r"$\undefined$", "$|$", r"$\quad$."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$\frac{~}{~}$",
+        r"$\square$",
+        "---",
+        r"$\undefined$",
+        "$|$",
+        r"$\quad$.",
+        r"$\sqrt{~}$",
+        r"$\boxed{~}$",
+        r"$\hat{~}$",
+        r"$\left(~\right.$",
+        r"$\rule{1cm}{1pt}$",
+        r"$\begin{pmatrix}~\end{pmatrix}$",
+        "| | |\n|---|---|\n| | |",
+    ],
+)
 def test_a_sign_alone_is_drawn(typesetter: Typesetter, text: str) -> None:
     assert isinstance(typesetter.render(text, "x"), Rendering)
 

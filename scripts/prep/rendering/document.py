@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from prep.rendering import fonts, html, markup, preformatted, tables
+from prep.rendering import fonts, html, latex_tree, markup, preformatted, tables
 from prep.rendering.formula_width import estimate_width, is_flat, split_row
 from prep.rendering.style import PageStyle, header_text
 
@@ -166,10 +166,12 @@ class Document:
     @property
     def is_blank(self) -> bool:
         """Whether it shows nothing, as formulas of spaces do."""
-        formulas = markup.find_formulas(self._blocks)
-        return all(_is_blank_tree(formula[1]) for formula in formulas) and not any(
+        if any(block[0] == "table" for block in self._blocks) or any(
             map(fonts.is_visible, self.shown_text())
-        )
+        ):
+            return False
+        trees = [formula[1] for formula in markup.find_formulas(self._blocks)]
+        return not any(tree is None or latex_tree.leaves_ink(tree) for tree in trees)
 
     def shown_text(self) -> str:
         """The text on the pages, without markup; a formula's letters and signs in the order of its tree."""
@@ -478,15 +480,6 @@ def _read_tree(node: list) -> Iterator[str]:
         for part in node:
             if isinstance(part, list):
                 yield from _read_tree(part)
-
-
-def _is_blank_tree(node: list | None) -> bool:
-    """Whether a formula's tree has spaces alone; what is hidden takes their room."""
-    if not node:
-        return False  # it is shown as written
-    if node[0] == "row":
-        return all(map(_is_blank_tree, node[1]))
-    return node[0] == "sp" or node[-1] == "hide"
 
 
 def _touches_chinese(neighbour: list, side: int) -> bool:

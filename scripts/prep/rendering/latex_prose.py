@@ -46,7 +46,8 @@ QUOTES_PATTERN = r"|(?<!`)``(?!`)(?P<quoted>[^`\n]{1,1000}?)''(?!')"
 SECTION = re.compile(rf"\\((?:sub)*)section\*?({_GROUP})")
 
 _EVIDENCE = re.compile(
-    r"\\['`^~=.vHckr]\{[A-Za-z]\}|\\['`^~]\{\}"
+    # Not `\\r{i}` of a string in code: an accent stands in a word.
+    r"\\['`^~]\{[A-Za-z]?\}|(?<=[A-Za-z])\\[=vHck]\{[A-Za-z]\}|\\[=vHck]\{[A-Za-z]\}(?=[A-Za-z])"
     rf"|\d(?:~|\\[,;]){_UNITS}"
     r"|\\(?:begin|end)\{[a-z]+\*?\}|\\(?:text[a-z]{2}|emph|section|subsection|item|frac|sqrt|ref|eqref|label|cite"
     r"|newline|noindent|times|leq|geq)(?![a-z])|\$[^$\n]*\\[A-Za-z]{2,}[^$\n]*\$|\\\[.+?\\\]|\\\(.+?\\\)",

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 
+from prep.rendering import fonts
+
 _INVISIBLE = ("sp", "hide")
+_INKED = ("frac", "root", "accent", "stretch", "big", "mid", "raw", "binom", "blank", "line")
+"""Kinds of nodes that draw something whatever is within them."""
 
 
 def holds_fraction(node: object) -> bool:
@@ -13,6 +17,19 @@ def holds_fraction(node: object) -> bool:
 def is_blank(node: list) -> bool:
     """Whether a node leaves no ink."""
     return node[0] in _INVISIBLE or (node[0] == "row" and all(map(is_blank, node[1])))
+
+
+def leaves_ink(node: object) -> bool:
+    """Whether anything of a tree can be seen."""
+    if not isinstance(node, list) or not node:
+        return False
+    kind = node[0]
+    if kind in ("s", "t", "op"):
+        return any(map(fonts.is_visible, node[1]))
+    if node[-1] == "hide":
+        return False
+    edges = {"fence": (1, 3), "grid": (1, 2, 5, 6)}.get(kind, ()) if isinstance(kind, str) else ()
+    return kind in _INKED or any(node[edge] for edge in edges) or any(map(leaves_ink, node))
 
 
 def measure_blank(node: list) -> float:
