@@ -83,14 +83,18 @@ def test_a_job_without_a_run_shares_nothing(monkeypatch):
 def test_one_job_of_a_run_is_on_trial_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(slots, "find_run", lambda: WorkflowRun("1:1", tmp_path))
     waited = []
-    passed = tmp_path / "form.passed"
+    for server in ("toy", "other"):
+        (tmp_path / server).mkdir()
+    passed = tmp_path / "toy/form.passed"
     hold = "from prep.inference.slots import Slots; print(Slots(Path(sys.argv[1]), 1).hold(1), flush=True)"
     command = [sys.executable, "-c", f"import sys; from pathlib import Path; {hold}; input()"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    file = str(tmp_path / "trial-form.passed")
+    file = str(tmp_path / "trial-toy-form.passed")
     with subprocess.Popen([*command, file], env=python_environment(), **pipes) as process:
         assert process.stdout.readline() == "True\n"
         monkeypatch.setattr(slots.time, "sleep", lambda _: (waited.append(1), passed.touch()))
+        wait_for_trial(tmp_path / "other/form.passed")
+        assert waited == []
         wait_for_trial(passed)
         assert waited == [1]
         passed.unlink()

@@ -101,10 +101,11 @@ def test_the_jobs_of_a_slurm_run_are_cancelled_by_its_name(calls: Path) -> None:
 
 def test_the_jobs_at_another_scheduler_are_cancelled_by_their_ids(calls: Path) -> None:
     log = calls.with_name("run.log")
-    lines = [f"Submitted job {job} with external jobid '9{job}.host'." for job in range(3)]
+    lines = [f"Submitted job {job} with external jobid '9{job}.host'." for job in range(4)]
+    lines += ["Finished jobid: 3 (Rule: convert_ocr)", "Submitted job 0 with external jobid '99.host'."]
     log.write_text("\n".join([*lines, "Resuming incomplete job 5 with external jobid '7.host'."]))
     cancel_jobs(SimpleNamespace(cancel_cmd="qdel", cancel_nargs=3), [log])
-    assert calls.read_text() == "qdel 90.host 91.host 92.host\nqdel 7.host\n"
+    assert calls.read_text() == "qdel 99.host 91.host 92.host\nqdel 7.host\n"
 
 
 def test_nothing_is_cancelled_where_no_jobs_are_submitted(calls: Path) -> None:

@@ -50,7 +50,7 @@ def check_status_command(settings: Any) -> None:
 
 
 def cancel_jobs(settings: Any, run_logs: Iterable[str | Path]) -> None:
-    """Cancel the jobs of a run that are still at the scheduler; those that have ended do not mind.
+    """Cancel the jobs of a run that are still at the scheduler; those that have failed do not mind.
 
     Snakemake's executors cancel the jobs that they hold in a list. The list is empty while they ask for the
     jobs' states, and what they are just submitting comes into it later, so an interrupt then leaves jobs
@@ -61,13 +61,25 @@ def cancel_jobs(settings: Any, run_logs: Iterable[str | Path]) -> None:
     # Slurm's jobs have the run's id as their name.
     commands = [["scancel", "--quiet", f"--name={run}"] for run in re.findall(r"SLURM run ID: (\S+)", text)]
     if command := getattr(settings, "cancel_cmd", None):
-        ids = re.findall(r"with external jobid '(.+?)'", text)
+        ids = find_unfinished(text)
         each = getattr(settings, "cancel_nargs", None) or IDS_AT_ONCE
         commands += [[command, *ids[start : start + each]] for start in range(0, len(ids), each)]
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if commands else ():
         signal.signal(number, signal.SIG_IGN)
+    how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": ANSWER_S}
     for command in commands:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=ANSWER_S
-            )
+            subprocess.run(command, check=False, **how)
+
+
+def find_unfinished(run_log: str) -> list[str]:
+    """The scheduler's ids of the jobs whose end is not in a run's log; of a job that was tried again, the last."""
+    found: dict[str, str] = {}
+    for job, id_, finished in re.findall(
+        r"job (\S+) with external jobid '(.+?)'|Finished jobid: (\d+)", run_log
+    ):
+        if finished:
+            found.pop(finished, None)
+        else:
+            found[job] = id_
+    return list(found.values())
