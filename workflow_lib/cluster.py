@@ -73,7 +73,7 @@ def cancel_jobs(settings: Any, run_logs: Iterable[str | Path]) -> None:
 
 
 def find_unfinished(run_log: str) -> list[str]:
-    """The scheduler's ids of jobs whose end a run's log does not tell; of one that was tried again, the last."""
+    """The ids of jobs whose end a run's log does not tell; of a job that was tried again, the last."""
     found: dict[str, str] = {}
     for job, id_, finished in re.findall(
         r"job (\S+) with external jobid '(.+?)'|Finished jobid: (\d+)", run_log
