@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from batching_engine import BatchingEngine, Machine, Sequence, machine
 from prep.inference import forecast
-from prep.inference.concurrency import INITIAL_LIMIT, LATER_LIMIT, AdaptiveLimit, ServerLoad
+from prep.inference.concurrency import AdaptiveLimit, ServerLoad, initial_limit
 from prep.runtime.program import parser, run
 
 QUESTIONS, BATCH, NO_THINK_SHARE = 162_000, 10_000, 0.5
@@ -78,6 +78,7 @@ class Job:
 
     kinds: list[str]
     limit: AdaptiveLimit
+    place: int
     sent: int = 0
     in_flight: forecast.AnswersInFlight = field(default_factory=forecast.AnswersInFlight)
 
@@ -108,9 +109,9 @@ class Simulation:
 
     def _start_jobs(self) -> None:
         while self.due and len(self.jobs) < JOBS_AT_ONCE:
-            is_first = all(job.limit.initial != INITIAL_LIMIT for job in self.jobs)
-            limit = AdaptiveLimit(MOST_AT_ONCE, self.now, INITIAL_LIMIT if is_first else LATER_LIMIT)
-            self.jobs.append(Job(self.due.pop(0), limit))
+            place = min(set(range(JOBS_AT_ONCE)) - {job.place for job in self.jobs})
+            limit = AdaptiveLimit(MOST_AT_ONCE, self.now, initial_limit(place))
+            self.jobs.append(Job(self.due.pop(0), limit, place))
 
     def _send(self, job: Job) -> None:
         kind = job.kinds[job.sent]

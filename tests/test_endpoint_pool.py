@@ -141,3 +141,8 @@ def test_a_line_that_was_silent_for_long_is_in_doubt_until_it_answers_a_plain_qu
     # The question was none of the batch's requests, so rows that fail may still be the server's fault.
     assert line.succeeded_since(0.5)
     assert not line.succeeded_since(1.0)
+
+
+def test_a_limit_that_finds_itself_begins_where_it_is_told():
+    assert PooledEndpoint(ENDPOINT, None, 0.0, 4).concurrency_limit == 4
+    assert PooledEndpoint(ENDPOINT, None, 0.0).concurrency_limit == 64

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from prep.inference import slots
-from prep.inference.slots import Slots, is_first_job, open_slots, wait_for_trial
+from prep.inference.slots import Slots, open_slots, take_place, wait_for_trial
 from prep.serving.workflow_run import WorkflowRun
 from running import python_environment
 from server_config import server_config
@@ -20,13 +20,13 @@ for line in sys.stdin:
     print(slots.hold(int(line)), flush=True)
 """
 
-ASK_FIRST = """
+ASK_PLACE = """
 import sys
 from pathlib import Path
 from prep.inference import slots
 from prep.serving.workflow_run import WorkflowRun
 slots.find_run = lambda: WorkflowRun("1:1", Path(sys.argv[1]))
-print(slots.is_first_job(type("Config", (), {"name": "toy"})), flush=True)
+print(slots.take_place(type("Config", (), {"name": "toy"})), flush=True)
 input()
 """
 
@@ -105,16 +105,16 @@ def test_one_job_of_a_run_is_on_trial_at_a_time(tmp_path, monkeypatch):
     wait_for_trial(passed)
 
 
-def test_a_job_is_the_first_at_a_server_until_it_ends(tmp_path, monkeypatch):
+def test_a_job_takes_the_first_free_place_at_a_server(tmp_path, monkeypatch):
     monkeypatch.setattr(slots, "find_run", lambda: WorkflowRun("1:1", tmp_path))
     toy, other = (server_config(name, "external", "model") for name in ("toy", "other"))
-    command = [sys.executable, "-c", ASK_FIRST, str(tmp_path)]
+    command = [sys.executable, "-c", ASK_PLACE, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=python_environment(), **pipes) as process:
-        assert process.stdout.readline() == "True\n"
-        assert not is_first_job(toy)
-        assert is_first_job(other)
+        assert process.stdout.readline() == "0\n"
+        assert take_place(toy) == 1
+        assert take_place(other) == 0
         process.kill()
-    assert is_first_job(toy)
+    assert take_place(toy) == 0
     monkeypatch.setattr(slots, "find_run", lambda: None)
-    assert is_first_job(toy)
+    assert take_place(toy) == 0

@@ -20,11 +20,12 @@ from typing import Any, Protocol, TypeVar
 from prep.inference import errors
 from prep.inference import progress as reports
 from prep.inference.answer_policy import Answers
+from prep.inference.concurrency import initial_limit
 from prep.inference.endpoint_pool import METRICS_INTERVAL_S, SERVER_ALIVE, EndpointPool, PooledEndpoint
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.progress import Progress
 from prep.inference.request import Request, Response
-from prep.inference.slots import is_first_job, open_slots
+from prep.inference.slots import open_slots, take_place
 from prep.inference.transport import STREAM, time_limit
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
@@ -220,9 +221,8 @@ class Client:
     async def _ask_all(self, missing: Iterator[Request], progress: Progress) -> None:
         """Send what is missing, `concurrency` at once, until all has an answer or has failed."""
         fixed = None if self._config.concurrency == "auto" else self._config.concurrency
-        self._pool = pool = EndpointPool(
-            self._server, fixed, open_slots(self._config), is_first_job(self._config)
-        )
+        slots, place = open_slots(self._config), take_place(self._config)
+        self._pool = pool = EndpointPool(self._server, fixed, slots, initial_limit(place))
         self._sending: set[asyncio.Task] = set()
         self._error: Exception | None = None  # why the run is to end
         self._checking = asyncio.Lock()

@@ -16,9 +16,7 @@ import re
 from dataclasses import dataclass
 
 INITIAL_LIMIT = 64
-LATER_LIMIT = 8
-"""Of a job that begins beside others of its run: equal parts would all end, and leave the server, at once. In
-hours the parts of long batches become alike all the same."""
+LATER_FACTOR = 4  # of the initial limits of two jobs of a run, one after the other
 GROWTH = 2.0  # by which the limit grows at most at once
 SLOW_GROWTH = 1.05  # with metrics, after the limit has stopped once
 LEAST_GROWTH = 1.5  # without metrics: smaller steps could not be told from noise
@@ -78,11 +76,19 @@ def parse_metrics(text: str) -> ServerLoad | None:
     return ServerLoad(sum(found["running"]), sum(found["waiting"]), max(found.get("kv_use", [0.0])), written)
 
 
+def initial_limit(earlier: int) -> int:
+    """The limit that a job begins with beside so many earlier ones of its run.
+
+    Jobs with equal parts of a server would all end, and leave it, at once.
+    """
+    return max(1, INITIAL_LIMIT // LATER_FACTOR**earlier)
+
+
 class AdaptiveLimit:
     """The limit of one endpoint; `reason` says why it is what it is. Times are seconds of any clock."""
 
     def __init__(self, ceiling: int, now: float, initial: int = INITIAL_LIMIT):
-        self.ceiling, self.initial = ceiling, initial
+        self.ceiling = ceiling
         self.limit = float(min(initial, ceiling))
         self.reason = "grows"
         self.request_seconds = 0.0  # requests in flight, integrated over time

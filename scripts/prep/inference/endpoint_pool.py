@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Collection, Iterator
 
 from prep.inference import forecast
-from prep.inference.concurrency import INITIAL_LIMIT, LATER_LIMIT, AdaptiveLimit, parse_metrics
+from prep.inference.concurrency import INITIAL_LIMIT, AdaptiveLimit, parse_metrics
 from prep.inference.errors import Refusal, RequestError
 from prep.inference.slots import Slots
 from prep.inference.transport import ChatTransport, raise_file_limit
@@ -202,14 +202,18 @@ class EndpointPool:
     """The endpoints of a server, inside one event loop."""
 
     def __init__(
-        self, server, max_concurrency: int | None, slots: Slots | None = None, is_first: bool = True
+        self,
+        server,
+        max_concurrency: int | None,
+        slots: Slots | None = None,
+        initial_limit: int = INITIAL_LIMIT,
     ):
-        """With no `max_concurrency`, each endpoint's limit finds itself. `slots`: those of all jobs.
+        """With no `max_concurrency`, each endpoint's limit finds itself from the initial one on.
 
-        Where other jobs came first, it begins lower.
+        `slots` are those of all jobs.
         """
         self._server = server
-        self._initial_limit = INITIAL_LIMIT if is_first else LATER_LIMIT
+        self._initial_limit = initial_limit
         self._slots = slots
         self._endpoint_limit = max_concurrency
         open_at_once = raise_file_limit(max_concurrency or MOST_AT_ONCE)

@@ -6,6 +6,7 @@ long as it has requests for them; a second one fills those that the first one's 
 
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import time
@@ -55,10 +56,11 @@ class Slots:
         return False
 
 
-def is_first_job(config: ServerConfig) -> bool:
-    """Whether no other job of the run asks the server now. The first one is so until its process ends."""
+def take_place(config: ServerConfig) -> int:
+    """The first free place, from 0, among the jobs of the run that ask the server, until this process ends."""
     run = find_run()
-    return run is None or Slots(run.folder / f"first-{config.name}", 1).hold(1)
+    places = itertools.count() if run else [0]
+    return next(n for n in places if not run or Slots(run.folder / f"place-{config.name}-{n}", 1).hold(1))
 
 
 def wait_for_trial(passed: Path) -> None:
