@@ -6,7 +6,6 @@ long as it has requests for them; a second one fills those that the first one's 
 
 import contextlib
 import fcntl
-import itertools
 import logging
 import os
 import time
@@ -58,9 +57,10 @@ class Slots:
 
 def take_place(config: ServerConfig) -> int:
     """The first free place, from 0, among the jobs of the run that ask the server, until this process ends."""
-    run = find_run()
-    places = itertools.count() if run else [0]
-    return next(n for n in places if not run or Slots(run.folder / f"place-{config.name}-{n}", 1).hold(1))
+    run, place = find_run(), 0
+    while run and not Slots(run.folder / f"place-{config.name}-{place}", 1).hold(1):
+        place += 1
+    return place
 
 
 def wait_for_trial(passed: Path) -> None:
