@@ -56,7 +56,7 @@ class Slots:
 
 
 def take_place(config: ServerConfig) -> int:
-    """The first free place, from 0, among the jobs of the run that ask the server, until this process ends."""
+    """Take the first free place, from 0, among the jobs that ask the server, until the process ends."""
     run, place = find_run(), 0
     while run and not Slots(run.folder / f"place-{config.name}-{place}", 1).hold(1):
         place += 1
