@@ -24,6 +24,7 @@ from stand_in_server import processes, starts, until
 from teachers import teach
 from workflow import Build
 
+CONCURRENCY = 4
 START_S = 240
 """For a job to be submitted, started and planned, on a machine that does other things too."""
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
@@ -56,7 +57,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(hub: Path, base_url: str, **changes: Any) -> dict[str, Any]:
     """One OneVision config, and a few questions in two batches."""
-    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": 4}
+    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": CONCURRENCY}
     return {
         "hub": {"mirror": str(hub)},
         "onevision": {"configs": ["iiit5k"]},
@@ -320,6 +321,7 @@ def test_a_run_whose_head_ends_goes_on_where_it_was(batches, profile, number):
     batches.build = PROFILES[profile](batches.build.folder, batches.build.config)
     head = batches.start()
     batches.wait_for_middle()
+    until(lambda: batches.server.inside == CONCURRENCY, START_S)  # no more are sent
     first, asked = set(batches.jobs()), batches.server.attempts.total()
     os.kill(head.pid, number)
     if number == signal.SIGTERM:
