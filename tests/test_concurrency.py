@@ -40,58 +40,40 @@ def test_it_grows_while_nothing_waits_and_comes_back_to_a_short_queue():
     assert 200 <= limit.limit <= 240
 
 
+def ask_together(jobs: list[AdaptiveLimit], at_once: list[int], seconds: range, left: int = 10_000) -> int:
+    """Let jobs ask a server that takes 200, the first of them so much; the most that were in it at once."""
+    most = 0
+    for now in seconds:
+        in_server = sum(at_once)
+        most = max(most, in_server)
+        load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
+        for limit, count in zip(jobs, at_once, strict=True):
+            limit.record_metrics(load, count, now)
+        at_once[:] = [min(int(jobs[0].limit), left), *(int(limit.limit) for limit in jobs[1:])]
+    return most
+
+
 def test_two_jobs_at_one_server_come_back_to_one_short_queue_and_the_second_fills_what_the_first_leaves():
-    first, second = AdaptiveLimit(4096, 0.0), AdaptiveLimit(4096, 0.0)
-    at_once = [0, 0]
-
-    def tell(seconds: range) -> None:
-        for now in seconds:
-            in_server = sum(at_once)
-            load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
-            for limit, count in zip((first, second), at_once, strict=True):
-                limit.record_metrics(load, count, now)
-            at_once[:] = [min(int(first.limit), left), int(second.limit)]
-
-    left = 10_000
-    tell(range(1, 100))
+    jobs, at_once = [AdaptiveLimit(4096, 0.0), AdaptiveLimit(4096, 0.0)], [0, 0]
+    ask_together(jobs, at_once, range(1, 100))
     assert 200 <= sum(at_once) <= 250
-    left = 10
-    tell(range(100, 200))
+    ask_together(jobs, at_once, range(100, 200), left=10)
     assert 200 <= sum(at_once) <= 250
 
 
 def test_what_a_job_leaves_is_filled_at_once_by_one_that_began_later():
-    first, second = (AdaptiveLimit(4096, 0.0, initial_limit(place)) for place in range(2))
-    at_once = [0, 0]
-
-    def tell(seconds: range) -> None:
-        for now in seconds:
-            in_server = sum(at_once)
-            load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
-            for limit, count in zip((first, second), at_once, strict=True):
-                limit.record_metrics(load, count, now)
-            at_once[:] = [min(int(first.limit), left), int(second.limit)]
-
-    left = 10_000
-    tell(range(0, 60, 2))
+    jobs, at_once = [AdaptiveLimit(4096, 0.0, initial_limit(place)) for place in range(2)], [0, 0]
+    ask_together(jobs, at_once, range(0, 60, 2))
     assert at_once[0] > 2 * at_once[1]
-    left = 0
-    tell(range(60, 74, 2))
+    ask_together(jobs, at_once, range(60, 74, 2), left=0)
     assert at_once[1] >= 180
 
 
 def test_jobs_that_see_the_same_gap_do_not_overfill_it():
-    jobs = [AdaptiveLimit(4096, 0.0, initial_limit(place)) for place in range(4)]
-    at_once = [0, 0, 0, 0]
-    most = 0
-    for now in range(0, 160, 2):
-        in_server = sum(at_once)
-        most = max(most, in_server if now > 120 else 0)
-        load = ServerLoad(min(in_server, 200), max(0, in_server - 200), 0.5)
-        for limit, count in zip(jobs, at_once, strict=True):
-            limit.record_metrics(load, count, now)
-        left = 10_000 if now < 120 else 0
-        at_once[:] = [min(int(jobs[0].limit), left), *(int(limit.limit) for limit in jobs[1:])]
+    jobs, at_once = [AdaptiveLimit(4096, 0.0, initial_limit(place)) for place in range(4)], [0, 0, 0, 0]
+    ask_together(jobs, at_once, range(0, 120, 2))
+    ask_together(jobs, at_once, range(120, 124, 2), left=0)
+    most = ask_together(jobs, at_once, range(124, 160, 2), left=0)
     assert sum(at_once) >= 180
     assert most <= 260
 
