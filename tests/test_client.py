@@ -418,6 +418,23 @@ def test_after_a_time_of_refusal_all_slots_are_used_again(ask, monkeypatch):
     assert all(response.failure is None for _, response in came)
 
 
+def test_workers_that_were_stood_in_for_and_end_at_once_leave_as_many_as_there_are_slots(ask):
+    """Four wait to be sent again, four others go in their place; then all of them are there, and 32 end."""
+
+    def plan(seen: Ask) -> Reply:
+        if number(seen) < 4 and seen.attempt == 1:
+            return Reply(status=503)
+        if server.attempts.total() <= 36:
+            return Reply(delay=0.2, hold=lambda: server.attempts.total() >= 36)
+        server.all_in = server.all_in or server.inside == 32
+        return Reply(hold=lambda: server.all_in)
+
+    with FaultServer(plan) as server:
+        server.all_in = False
+        came = ask([request(n) for n in range(120)], server, concurrency=32, request_timeout=10)
+    assert all(response.failure is None for _, response in came)
+
+
 # What a failure leaves: all that was sent is let finish, and journaled
 
 REFUSALS = [

@@ -265,6 +265,7 @@ class Client:
                 self._check_refusals()
                 self._check_running()
                 if len(workers) - waiting > pool.concurrency:
+                    workers.discard(asyncio.current_task())  # now, so that no other goes in its place too
                     return
             exhausted = True
 
