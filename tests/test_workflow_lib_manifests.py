@@ -37,6 +37,16 @@ def test_an_artifact_lacks_a_manifest_until_its_own_is_written() -> None:
     assert json.loads(Path(f"data/manifest/{NAME}.json").read_text())["empty"] is True
 
 
+def test_an_artifact_of_the_same_rows_lacks_one_where_more_was_rejected() -> None:
+    write_manifest(ROOT / "scripts", NAME, ["listing.json"], [])
+    summary = json.loads(Path(f"work/assemble_artifact/{NAME}.json").read_text())
+    summary |= {"read": 1, "rejected": {"image_missing": 1, "odd_turns": 0}}
+    write(f"work/assemble_artifact/{NAME}.json", json.dumps(summary))
+    assert lacks_manifest(NAME, f"data/{NAME}.parquet")
+    write_manifest(ROOT / "scripts", NAME, ["listing.json"], [])
+    assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
+
+
 def test_a_summary_of_earlier_code_has_no_manifest_to_write() -> None:
     write(f"work/assemble_artifact/{NAME}.json", '{"files": {}, "sha256": "old"}')
     assert not lacks_manifest(NAME, f"data/{NAME}.parquet")

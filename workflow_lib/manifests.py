@@ -17,11 +17,14 @@ def lacks_manifest(name: str, artifact_path: str) -> bool:
     summary, manifest = Path(f"work/assemble_artifact/{name}.json"), Path(f"data/manifest/{name}.json")
     if not summary.exists() or not Path(artifact_path).exists():
         return False
-    # A summary without it is of earlier code, and what is assembled anew has its manifest written then.
-    artifact = json.loads(summary.read_text(encoding="utf-8"))["files"].get("artifact")
+    counted = json.loads(summary.read_text(encoding="utf-8"))
+    artifact = counted["files"].get("artifact")
+    if artifact is None:  # of earlier code: what is assembled anew has its manifest written then
+        return False
     told = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
-    sums = ("sha256", "files")
-    return artifact is not None and [told.get(key) for key in sums] != [artifact.get(key) for key in sums]
+    rejected = {reason: count for reason, count in counted["rejected"].items() if count}
+    made = [artifact.get("sha256"), artifact.get("files"), counted["read"], rejected]
+    return [told.get(key) for key in ("sha256", "files", "read", "rejected")] != made
 
 
 def write_manifest(scripts: Path, name: str, listings: list[str], states: list[str]) -> None:
