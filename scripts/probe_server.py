@@ -50,12 +50,16 @@ PROBE_TOKENS = 1024
 TRIAL_TOKENS = 8
 
 
-def find_thinking(content: str, fields: dict[str, Any]) -> str:
-    """Return where a message holds its thinking: a field of its own, `content` (think tags), or `none`."""
+def find_thinking(answer: dict[str, Any]) -> str:
+    """Return where an answer holds its thinking: a field of its own, `content`, or `none`.
+
+    In `content` are think tags, even if the answer is cut, or the marks of another form that has a name.
+    """
     for name in ("reasoning", "reasoning_content"):
-        if fields.get(name):
+        if answer["fields"].get(name):
             return name
-    return "content" if THINK_START in content or THINK_END in content else "none"
+    is_marked = THINK_START in answer["content"] or THINK_END in answer["content"]
+    return "content" if is_marked or name_form(build_response(answer)) else "none"
 
 
 def obeys_schema(content: str, finish_reason: str | None) -> bool:
@@ -172,7 +176,7 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
     form = name_form(build_response(seen if of_pictures else thinking))
     heard = thinking["content"] + (seen["content"] if isinstance(seen, dict) else "")
     adapted = {
-        "thinking": find_thinking(thinking["content"], thinking["fields"]),
+        "thinking": find_thinking(thinking),
         "schema": isinstance(verdict, dict) and obeys_schema(verdict["content"], verdict["finish_reason"]),
         "empty_think": EMPTY_BLOCK.match(no_think["content"]) is not None,
         "form": form,
@@ -211,11 +215,23 @@ def find_misfit(adapted: dict[str, Any], details: dict[str, Any], config: Server
             f"has a context of {context} tokens, which a sampling with max_tokens {longest} cannot fit into"
         )
     teaches = any(not kind.endswith(".judge") for kind in kinds)
-    if teaches and adapted["thinking"] == "none" and thinking["finish_reason"] == "stop":
-        return f"does not think, as a teacher must; it says: {thinking['content'][:200]!r}"
+    shows_no_thought = adapted["thinking"] == "none" and thinking["finish_reason"] == "stop"
+    if teaches and shows_no_thought and not has_own_form(thinking, config):
+        return (
+            f"does not think, as a teacher must, or not in a form that has a name; it says:"
+            f" {show_answer(build_response(thinking))}. Where this is a thought and a text, set"
+            f" {next(iter(config.teaches), 'text_reasoning')}.form (docs/teachers.md)"
+        )
     if any(kind.startswith("image") for kind in kinds) and not details["picture"]:
         return f"accepts no picture, as image_reasoning needs it: {details['answers']['picture']}"
     return find_malformed_answer(details, config)
+
+
+def has_own_form(answer: dict[str, Any], config: ServerConfig) -> bool:
+    """Whether an answer is in a form of the user's own, a pattern, of any task that the server teaches."""
+    own = [about["form"] for about in config.teaches.values() if isinstance(about["form"], dict)]
+    forms = [form for each in own for form in choose_forms(each, "")]
+    return any(isinstance(parse_answer(build_response(answer), "thinking", (form,)), str) for form in forms)
 
 
 def build_response(answer: dict[str, Any]) -> Response:
@@ -251,6 +267,8 @@ def describe(adapted: dict[str, Any], details: dict[str, Any], config: ServerCon
     form = FORMS.get(adapted["form"])
     if form:
         thinking = f"its answers are {form.meaning} (form {form.name})"
+    elif has_own_form(details["answers"]["thinking"], config):
+        thinking = "its answers are in the form of your own"
     elif adapted["thinking"] == "none":
         thinking = "it does not think"
     else:

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from asked import CONFIG
+from dialects import DIALECTS
 from fault_server import FaultServer, Reply
 from prep.inference import client
 from prep.inference.errors import MAX_ATTEMPTS, RequestError
@@ -188,7 +189,7 @@ def test_obeys_schema(content, reason, obeyed):
     ],
 )
 def test_find_thinking(content, fields, where):
-    assert find_thinking(content, fields) == where
+    assert find_thinking({"content": content, "fields": fields, "finish_reason": "stop"}) == where
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
@@ -209,7 +210,7 @@ SEES = {"image_reasoning.sampling.judge": {"temperature": 0.8}}
             ASKED,
             r"refuses text_reasoning.sampling.thinking .*unknown parameter top_k",
         ),
-        (["--thinking", "none"], ASKED, "does not think, as a teacher must; it says: 'Five.'"),
+        (["--thinking", "none"], ASKED, "does not think, as a teacher must, or not .* it says: 'Five.'"),
         (["--blind"], SEES, "accepts no picture, as image_reasoning needs it: .*no eyes"),
         (
             [],
@@ -242,6 +243,31 @@ def test_answers_that_would_be_rejected_are_one_failure_with_the_form_to_set(
     with pytest.raises(UserError, match=rf"toy: http://\S+ answers what {task} would reject .*{words}"):
         asyncio.run(probe_server(config, tmp_path))
     asyncio.run(probe_server(replace(config, teaches=teaching(task, "auto")), tmp_path))
+
+
+def probe_teacher(message: dict[str, str], task: str, form: str | dict) -> tuple[dict, str]:
+    """What the probe finds out, and tells, about a teacher that answers everything with one message."""
+    config = replace(CONFIG, samplings=ASKED, teaches=teaching(task, form))
+    with FaultServer(lambda ask: Reply(message=message)) as server:
+        found, details = asyncio.run(probe_endpoint(Endpoint(server.base_url), config))
+    return found, describe(found, details, config)
+
+
+@pytest.mark.parametrize("task", ["text_reasoning", "image_reasoning"])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_teacher_of_each_dialect_is_of_use(dialect, task):
+    for form in ("auto", dialect.form):
+        assert probe_teacher(dialect.message("2 and 3", "Five."), task, form)[0]["form"] == dialect.form
+
+
+@pytest.mark.parametrize("task", ["text_reasoning", "image_reasoning"])
+def test_a_teacher_of_a_form_of_the_users_own_is_of_use_and_else_the_line_says_to_set_one(task):
+    message = {"content": "REASONING: 2 and 3 ANSWER: Five.[END]"}
+    own = {"pattern": "REASONING:(?P<thought>.*?)ANSWER:(?P<text>.*)", "cut": ["[END]"]}
+    assert "its answers are in the form of your own" in probe_teacher(message, task, own)[1]
+    words = rf"not in a form that has a name; it says: 'REASONING: .* set {task}\.form \(docs/teachers.md\)"
+    with pytest.raises(UserError, match=words):
+        probe_teacher(message, task, "auto")
 
 
 def test_a_thought_without_thinking_is_no_matter_of_form():
