@@ -13,6 +13,7 @@ from fault_server import Ask, FaultServer, Reply
 from prep.inference.request import Response
 from prep.reasoning.answer_format import choose_forms
 from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
+from prep.reasoning.trial import Trial
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from workflow import Build, config
@@ -59,8 +60,55 @@ def test_what_no_form_reads_is_said_so():
 def test_other_reasons_and_a_share_of_all_stop_nothing():
     checked = check()
     for _ in range(40):
-        checked.add("thinking", Response(GOOD, None, "length"))
+        checked.add("thinking", Response(GOOD, None, "content_filter"))
     add(check(max_share=1), *[BAD] * 40)
+
+
+def test_a_teacher_whose_answers_are_mostly_cut_is_told_so():
+    checked, cut = check(), Response("<think>Hm", None, "length")
+    for _ in range(10):
+        checked.add("thinking", cut)
+    with pytest.raises(
+        UserError, match=r"rejected as length.* Give text_reasoning\.sampling more max_tokens"
+    ):
+        checked.add("thinking", cut)
+
+
+def test_small_batches_are_one_trial(tmp_path):
+    """Eleven of twenty answers end it, whichever batch they are of."""
+    passed = tmp_path / "think.passed"
+
+    def begin(batch: str) -> AnswerCheck:
+        trial = Trial(passed, batch)
+        trial.wait()
+        return AnswerCheck("text_reasoning", "think", choose_forms("think", ""), 0.5, trial)
+
+    for batch in ("00000", "00001"):
+        checked = begin(batch)
+        add(checked, *[BAD] * 4)
+        checked.end()
+    last = begin("00002")
+    add(last, BAD, BAD, GOOD)
+    with pytest.raises(UserError, match="11 of 12 answers"):
+        add(last, BAD)
+    assert not passed.exists()
+    add(begin("00002"), *[GOOD] * 12)
+    assert passed.exists()
+    assert begin("00003").trial == 0
+
+
+def test_a_misfit_stops_a_build_of_small_batches(tmp_path):
+    def plan(asked: Ask) -> Reply:
+        return Reply() if asked.prompt.startswith(PROBE) else Reply(content=BAD)
+
+    with FaultServer(plan) as server:
+        text = {"form": "think", "no_think_share": 0, "max_questions": 40, "batch_size": 5}
+        build = Build(tmp_path, config(server.base_url, text_reasoning=text))
+        stopped = build.run("data/text2image.parquet", "--keep-going")
+        assert stopped.returncode != 0
+        assert "11 of 11 answers are rejected" in stopped.output
+        asked = [prompt for prompt in server.attempts if not prompt.startswith(PROBE)]
+        assert len(asked) <= 20
 
 
 def ask(batch: Batch, *flags: object):

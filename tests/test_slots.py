@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from prep.inference import slots
-from prep.inference.slots import Slots, open_slots, take_place, wait_for_trial
+from prep.inference.slots import Slots, open_slots, take_place
 from prep.serving.workflow_run import WorkflowRun
 from running import python_environment
 from server_config import server_config
@@ -78,31 +78,6 @@ def test_a_job_without_a_run_shares_nothing(monkeypatch):
     monkeypatch.delenv("VLM_DATA_PREP_RUN", raising=False)
     assert open_slots(server_config("toy", "external", "model", concurrency=4)) is None
     assert open_slots(server_config("toy", "external", "model", concurrency="auto")) is None
-
-
-def test_one_job_of_a_run_is_on_trial_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(slots, "find_run", lambda: WorkflowRun("1:1", tmp_path))
-    waited = []
-    for server in ("toy", "other"):
-        (tmp_path / server).mkdir()
-    passed = tmp_path / "toy/form.passed"
-    hold = "from prep.inference.slots import Slots; print(Slots(Path(sys.argv[1]), 1).hold(1), flush=True)"
-    command = [sys.executable, "-c", f"import sys; from pathlib import Path; {hold}; input()"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    file = str(tmp_path / "trial-toy-form.passed")
-    with subprocess.Popen([*command, file], env=python_environment(), **pipes) as process:
-        assert process.stdout.readline() == "True\n"
-        monkeypatch.setattr(slots.time, "sleep", lambda _: (waited.append(1), passed.touch()))
-        wait_for_trial(tmp_path / "other/form.passed")
-        assert waited == []
-        wait_for_trial(passed)
-        assert waited == [1]
-        passed.unlink()
-        monkeypatch.setattr(slots.time, "sleep", lambda _: (waited.append(1), process.kill(), process.wait()))
-        wait_for_trial(passed)  # who was on trial ended without passing it
-        assert waited == [1, 1]
-    monkeypatch.setattr(slots, "find_run", lambda: None)
-    wait_for_trial(passed)
 
 
 def test_a_job_takes_the_first_free_place_at_a_server(tmp_path, monkeypatch):

@@ -6,17 +6,11 @@ long as it has requests for them; a second one fills those that the first one's 
 
 import contextlib
 import fcntl
-import logging
 import os
-import time
 from pathlib import Path
 
 from prep.serving.server_config import ServerConfig
 from prep.serving.workflow_run import find_run, open_lock
-
-log = logging.getLogger("prep")
-
-TRIAL_POLL_S = 0.2
 
 
 class Slots:
@@ -61,22 +55,6 @@ def take_place(config: ServerConfig) -> int:
     while run and not Slots(run.folder / f"place-{config.name}-{place}", 1).hold(1):
         place += 1
     return place
-
-
-def wait_for_trial(passed: Path) -> None:
-    """Wait while another job of the run is on trial (prep.reasoning.form_check), unless `passed` is there.
-
-    A job that comes back from here without it is on trial itself, until its process ends.
-    """
-    run = find_run()
-    # `passed` is in a folder of the server: the same form at another server is another trial.
-    turn = run and Slots(run.folder / f"trial-{passed.parent.name}-{passed.name}", 1)
-    is_told = False
-    while turn and not passed.exists() and not turn.hold(1):
-        if not is_told:
-            log.info("another job of the run is on trial; this one waits until it has passed, or ends")
-        is_told = True
-        time.sleep(TRIAL_POLL_S)
 
 
 def open_slots(config: ServerConfig) -> Slots | None:

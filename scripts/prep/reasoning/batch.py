@@ -17,10 +17,10 @@ from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response, build_messages, describe_added
-from prep.inference.slots import wait_for_trial
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
 from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
+from prep.reasoning.trial import Trial
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
 from prep.records.template_tokens import template_tokens, with_note
@@ -152,9 +152,8 @@ def write_answers(
     forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
     about = read_server_config(args.server).teaches.get(task)
     share = about["max_malformed_share"] if about else 1.0
-    passed = args.journal / _name_trial(task, args.model, args.form, args.request)
-    wait_for_trial(passed)
-    early, whole = (AnswerCheck(task, args.form, forms, share, mark) for mark in (passed, None))
+    trial = begin_trial(args, task, args.model, args.form, args.request)
+    early, whole = (AnswerCheck(task, args.form, forms, share, each) for each in (trial, None))
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
@@ -178,13 +177,17 @@ def write_answers(
                 "detail": with_note(detail, broken.get(id_, "")),
             }
         whole.check()
+        early.end()
 
     write_summary(args.summary, {"rows": parquet.write_rows(args.answers, rows(), ANSWERS)})
 
 
-def _name_trial(what: str, *decides: str | dict) -> str:
-    """The file that marks a passed trial: one for the jobs of a run whose answers have one form."""
-    return f"{what}.{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]}.passed"
+def begin_trial(args: argparse.Namespace, what: str, *decides: str | dict) -> Trial:
+    """The trial of the jobs of a run whose answers have one form, once this job may ask."""
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    trial = Trial(args.journal / f"{what}.{digest}.passed", args.progress.stem)
+    trial.wait()
+    return trial
 
 
 def write_verdicts(args: argparse.Namespace, what: str) -> None:
@@ -203,9 +206,8 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
     added = describe_added(args.request, tags.USUAL_SUFFIXES.get((what, "judge"), ""))
     task = f"{what}_reasoning"
     share = read_server_config(args.server).judges.get(task, 1.0)
-    passed = args.journal / _name_trial(f"{task}.judge", args.model, args.prompt_sha256, args.request)
-    wait_for_trial(passed)
-    early, whole = (VerdictCheck(task, share, mark) for mark in (passed, None))
+    trial = begin_trial(args, f"{task}.judge", args.model, args.prompt_sha256, args.request)
+    early, whole = (VerdictCheck(task, share, each) for each in (trial, None))
     rules = {row["id"]: row["rule"] for row in parquet.read_rows(args.outcomes)}
     spared = {id_ for id_, rule in rules.items() if args.when == "undecided" and rule == Outcome.AGREES}
     constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
@@ -240,6 +242,7 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
                 yield verdict.build_spared_row(before, rules[before])
             yield verdict.build_verdict_row(id_, response, rules[id_])
         whole.check()
+        early.end()
         for after in in_order:
             yield verdict.build_spared_row(after, rules[after])
 

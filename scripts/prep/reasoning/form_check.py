@@ -1,17 +1,15 @@
-"""Early stop of a batch whose answers or verdicts are mostly malformed: a misfit costs few requests."""
+"""Early stop of a batch whose answers are mostly malformed or cut: a misfit costs few requests."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from pathlib import Path
 
 from prep.inference.request import Response
 from prep.reasoning.answer_format import Form, name_form, parse_answer
+from prep.reasoning.trial import REQUESTS, Trial
 from prep.reasoning.verdict import build_verdict_row
 from prep.records.reason import Reason, Rejection
 from prep.runtime.program import UserError
 
-TRIAL_REQUESTS = 20
-"""So many answers are read before more requests are sent."""
 FORM_REASONS = (Reason.ANSWER_MALFORMED, Reason.TEMPLATE_TOKEN_IN_ANSWER, Reason.EMPTY)
 """Why an answer is rejected whose form is another one."""
 EXAMPLES = 3
@@ -20,15 +18,15 @@ EXAMPLES = 3
 class FormCheck(ABC):
     """Counts what a server said by how it is malformed; raises UserError once too much is.
 
-    That is more than `max_share` of what was read, and of TRIAL_REQUESTS at least. The file `passed` marks
-    that the trial of a run was passed: the batches after the first have none.
+    That is more than `max_share` of what was read, and of trial.REQUESTS at least. What other batches read
+    counts too while the run is on `trial`.
     """
 
     noun = "answers"
 
-    def __init__(self, task: str, max_share: float, passed: Path | None = None):
-        self._task, self._max_share, self._passed = task, max_share, passed
-        self.trial = 0 if passed and passed.exists() else TRIAL_REQUESTS
+    def __init__(self, task: str, max_share: float, trial: Trial | None = None):
+        self._task, self._max_share, self._trial = task, max_share, trial
+        self.trial = trial.left if trial else 0
         self.read = 0
         self._malformed: Counter[str] = Counter()
         self._examples: dict[str, list[tuple[Response, str, str]]] = {}
@@ -44,9 +42,19 @@ class FormCheck(ABC):
     def add(self, mode: str, response: Response) -> None:
         """Read the end of a request: an answer, or a failure, which is not malformed. Raises UserError."""
         self.count(mode, response)
-        self.check()
-        if self.read == self.trial and self._passed:
-            self._passed.touch()
+        try:
+            self.check()
+        except UserError as error:
+            if self._trial:
+                self._trial.fail(error)
+            raise
+        if self._trial and self.read == self.trial:
+            self._trial.end()
+
+    def end(self) -> None:
+        """Keep what was read for the next batch, where the trial is not over."""
+        if self._trial:
+            self._trial.keep(self.read, self._malformed)
 
     def count(self, mode: str, response: Response) -> None:
         """Count what came of an answer."""
@@ -56,15 +64,18 @@ class FormCheck(ABC):
         fault, detail = found
         self._malformed[fault] += 1
         examples = self._examples.setdefault(fault, [])
-        if len(examples) < TRIAL_REQUESTS:
+        if len(examples) < REQUESTS:
             examples.append((response, mode, detail))
 
     def check(self) -> None:
         """Raise UserError where most answers are malformed, with examples and what to set."""
         for fault, count in self._malformed.most_common(1):
-            if count > self._max_share * max(self.read, TRIAL_REQUESTS):
+            read = self.read
+            if self._trial:
+                count, read = count + self._trial.malformed[fault], read + self._trial.read_before
+            if count > self._max_share * max(read, REQUESTS):
                 raise UserError(
-                    f"{self._task}: {count} of {self.read} {self.noun} are rejected as {fault}, more than"
+                    f"{self._task}: {count} of {read} {self.noun} are rejected as {fault}, more than"
                     f" max_malformed_share ({self._max_share:g}) allows: {self._show_examples(fault)}."
                     f" {self.advise(fault, self._examples[fault])}; what was answered stays in the journal"
                 )
@@ -83,16 +94,21 @@ class AnswerCheck(FormCheck):
         form: str | dict,
         forms: tuple[Form, ...],
         max_share: float,
-        passed: Path | None = None,
+        trial: Trial | None = None,
     ):
-        super().__init__(task, max_share, passed)
+        super().__init__(task, max_share, trial)
         self._form, self._forms = form, forms
 
     def find_fault(self, mode: str, response: Response) -> Rejection | None:
         found = parse_answer(response, mode, self._forms)
-        return None if isinstance(found, str) or found[0] not in FORM_REASONS else found
+        return None if isinstance(found, str) or found[0] not in (*FORM_REASONS, Reason.LENGTH) else found
 
     def advise(self, fault: str, examples: list[tuple[Response, str, str]]) -> str:
+        if fault == Reason.LENGTH:
+            return (
+                f"Give {self._task}.sampling more max_tokens or the server a larger max_model_len, or set"
+                f" {self._task}.longer_budget; where the teacher repeats itself, set {self._task}.repetition"
+            )
         named = Counter(name_form(response, mode) for response, mode, _ in examples)
         named.pop(None, None)
         return advise_form(self._task, self._form, next(iter(dict(named.most_common(1))), None))
