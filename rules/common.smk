@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import yaml

@@ -96,9 +96,7 @@ rule fetch_pictures:
         runtime=grow(240),
     params:
         code=code("fetch_pictures.py"),
-        listed=lambda wildcards: sources.loose_digest(
-            Path(checkpoints.list_shards.get(source=wildcards.source).output.listing)
-        ),
+        listed=lambda wildcards: sources.loose_digest(find_listing(wildcards.source)),
     shell:
         "exec fetch_pictures.py --listing {input.listing:q} --hub work/hub.json"
         " --connections {resources.hub_connections} --raw {output.raw:q}"

@@ -7,9 +7,15 @@ def resolved_revision(wildcards):
     return [f"work/resolve_revision/{name}.json"] if name in REVISIONS else []
 
 
+@cache
+def find_listing(source):
+    """The listing of a source, once it is there: the DAG waits for that, and a checkpoint ends once."""
+    return Path(checkpoints.list_shards.get(source=source).output.listing)
+
+
 def list_files(source):
-    """A source's files by name, in source order, once they are listed (the DAG waits for that)."""
-    return sources.read_listing(Path(checkpoints.list_shards.get(source=source).output.listing))
+    """A source's files by name, in source order."""
+    return sources.read_listing(find_listing(source))
 
 
 def needed_shards(source):
@@ -52,8 +58,7 @@ def list_picture_summaries(source):
 
 def list_loose(pictures):
     """The one folder of a source's loose pictures; none where all are in archives."""
-    listing = Path(checkpoints.list_shards.get(source=pictures).output.listing)
-    return [f"{pictures}@loose"] if sources.loose_digest(listing) else []
+    return [f"{pictures}@loose"] if sources.loose_digest(find_listing(pictures)) else []
 
 
 def conversion(wildcards):

@@ -105,6 +105,11 @@ def reading_mb(source: str, attempt: int) -> int:
     known, it is what those of ordinary size take. A job that ran out of memory gets more at its next attempt.
     """
     listing = Path(f"work/list_shards/{source}.json")
-    files = read_listing(listing).values() if listing.exists() else ()
-    largest = max((file.get("group_bytes") or 0 for file in files), default=0)
+    largest = _largest_group(listing, listing.stat().st_mtime_ns) if listing.exists() else 0
     return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
+
+
+@cache
+def _largest_group(listing: Path, changed: int) -> int:
+    """The bytes of the largest row group of a source's files; 0 where none is known."""
+    return max((file.get("group_bytes") or 0 for file in _read_listing(listing, changed).values()), default=0)
