@@ -119,6 +119,7 @@ def request_settings(
     teachers = teachers_of(config, task)
     own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
     own["form"] = teachers[teacher]["form"]
+    own["checks"] = {key: given[key] for key in ("refusals", "language")}
     by_mode = {
         key: {mode: values for mode, values in teachers[teacher][key].items() if mode != "judge"}
         for key in ("request", "sampling")

@@ -19,11 +19,12 @@ from prep.inference.lease import hold_lease
 from prep.inference.request import Request, Response, build_messages, describe_added
 from prep.reasoning import verdict
 from prep.reasoning.answer_format import choose_forms, parse_answer, strip_thinking
+from prep.reasoning.content_check import ContentChecks, find_content_fault
 from prep.reasoning.form_check import AnswerCheck, FormCheck, VerdictCheck
 from prep.reasoning.trial import Trial
 from prep.records import ids, question, seeding, tags
 from prep.records.question import Question
-from prep.records.template_tokens import template_tokens, with_note
+from prep.records.template_tokens import with_note
 from prep.runtime import program
 from prep.runtime.program import UserError
 from prep.serving.kept_server import open_server
@@ -65,6 +66,7 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--request", type=json.loads, required=True, help="JSON: system, extra, suffix, by mode"
     )
+    parser.add_argument("--checks", type=json.loads, default={}, help="JSON: refusals, language")
     parser.add_argument("--samples", type=int, required=True, help="answers for each question and mode")
     # Only where several teachers share the questions.
     parser.add_argument(
@@ -148,33 +150,36 @@ def write_answers(
 
     The detail also names the template tokens of the question that the request breaks.
     """
-    broken: dict[str, str] = {}  # questions with template tokens, by request
+    checks = ContentChecks(**args.checks)
     forms = choose_forms(args.form, task, read_json(args.probe).get("form"))
     about = read_server_config(args.server).teaches.get(task)
     share = about["max_malformed_share"] if about else 1.0
     trial = begin_trial(args, task, args.model, args.form, args.request)
     early, whole = (AnswerCheck(task, args.form, forms, share, each) for each in (trial, None))
 
-    def requests(with_pictures: bool) -> Iterator[Request]:
+    def tasks(with_pictures: bool) -> Iterator[AnswerTask]:
         questions = question.read_questions(args.questions, with_pictures)
-        for due in list_answer_tasks(questions, args.seed, no_think_share, args.samples, args.part):
-            request = build_answer_request(due, sampling, args.seed, args.request)
-            if template_tokens(due.question.text):
-                broken[request.id] = due.question.text
-            yield request
+        return list_answer_tasks(questions, args.seed, no_think_share, args.samples, args.part)
+
+    def requests(with_pictures: bool) -> Iterator[Request]:
+        for due in tasks(with_pictures):
+            yield build_answer_request(due, sampling, args.seed, args.request)
 
     def rows() -> Iterator[dict]:
-        for id_, response in send_requests(args, requests, early):
-            parts = ids.parse_answer_id(id_)
-            found = parse_answer(response, parts.mode, forms)
-            whole.count(parts.mode, response)
+        answers = send_requests(args, requests, early)
+        for (asked, mode, _), (id_, response) in zip(tasks(False), answers, strict=True):
+            found = parse_answer(response, mode, forms)
+            whole.count(mode, response)
+            if isinstance(found, str):
+                system = args.request[mode].get("system", "")
+                found = find_content_fault(found, asked, checks, system) or found
             text, (reason, detail) = (found, (None, None)) if isinstance(found, str) else (None, found)
             yield {
                 "id": id_,
-                **parts._asdict(),
+                **ids.parse_answer_id(id_)._asdict(),
                 "text": text,
                 "reason": reason,
-                "detail": with_note(detail, broken.get(id_, "")),
+                "detail": with_note(detail, asked.text),
             }
         whole.check()
         early.end()

@@ -50,6 +50,9 @@ class Reason(StrEnum):
     EMPTY = "empty"
     TEMPLATE_TOKEN_IN_ANSWER = "template_token_in_answer"
     ANSWER_MALFORMED = "answer_malformed"
+    REFUSAL = "refusal"
+    PROMPT_QUOTED = "prompt_quoted"
+    OTHER_LANGUAGE = "other_language"
 
     JUDGE_UNCLEAR = "judge_unclear"
     JUDGE_FAIL = "judge_fail"

@@ -64,6 +64,9 @@ MEANINGS = {
         "A teacher's answer holds a special token of a chat template, such as `<|im_end|>`."
     ),
     Reason.ANSWER_MALFORMED: "The answer does not have the teacher's form.",
+    Reason.REFUSAL: "The answer begins with a phrase of `refusals`, and the reference does not.",
+    Reason.PROMPT_QUOTED: "The thought or the answer quotes the system message of its request.",
+    Reason.OTHER_LANGUAGE: "The answer is in English and the question in Chinese, or the other way round.",
     Reason.JUDGE_UNCLEAR: "The judge's answer holds no verdict that can be read, or none came.",
     Reason.JUDGE_FAIL: "The judge said `fail`.",
     Reason.LOW_SCORE: "The judge said `pass` with a score under `min_score`.",
