@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try watch dag refresh targets probe envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -30,6 +30,8 @@ help:
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
 	@echo "make try      what the first rows of each source become, without fetching the rest; N=20, SOURCE=name,"
 	@echo "              ARGS=\"--configfile my.yaml\"; with TEACHERS=1 asked and judged, and what a million would cost"
+	@echo "make compare  which rows came, went or changed between two builds, and why: OLD=data NEW=other/data;"
+	@echo "              PAGE=compare.html for a page, PICTURES=1 to compare the bytes of pictures too"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
 	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
@@ -134,6 +136,9 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(SMK)
 	$(SNAKEMAKE) --lint
+
+compare: env
+	@$(BIN)/python scripts/compare_builds.py --old $(OLD) --new $(NEW) $(if $(PAGE),--page $(PAGE)) $(if $(PICTURES),--pictures)
 
 # Its lines are on standard output, and nothing else; the last one counts.
 pages: FOLDER = pages

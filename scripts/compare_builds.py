@@ -1,0 +1,180 @@
+#!/usr/bin/env python
+"""Compare two builds: which rows came, went or changed, by artifact and reason.
+
+Rows are joined by id. Of an artifact with the same checksum in both builds nothing is read but its counts; of
+others, all columns but the pictures, which `--pictures` reads too. The page is one HTML file.
+"""
+
+import argparse
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from tabulate import tabulate
+
+from prep.report.formatting import load_template
+from prep.runtime import program
+from prep.runtime.program import UserError
+from prep.storage import parquet
+from prep.storage.atomic import atomic_write, read_json
+
+EXAMPLES = 5
+"""Ids that are shown of each kind of difference."""
+NOT_READ, KEPT = "not read", "kept"
+"""What a row was that is neither in the artifact nor among its rejects, and one that is in the artifact."""
+
+Group = tuple[str, str]
+"""What a row was in the old build and what it is in the new one: `kept`, a reason, or `not read`."""
+
+
+@dataclass
+class Difference:
+    """What differs of one artifact: how many rows either build has, and the rows that are not the same.
+
+    `groups` counts rows by what they were and are; those kept in both have changed. `examples` are their ids.
+    """
+
+    name: str
+    old: int | None
+    new: int | None
+    groups: Counter[Group] = field(default_factory=Counter)
+    examples: dict[Group, list[str]] = field(default_factory=dict)
+
+    def add(self, group: Group, id_: str) -> None:
+        """Count a row that is not the same."""
+        self.groups[group] += 1
+        examples = self.examples.setdefault(group, [])
+        if len(examples) < EXAMPLES:
+            examples.append(id_)
+
+    @property
+    def added(self) -> int:
+        return sum(count for (was, now), count in self.groups.items() if now == KEPT != was)
+
+    @property
+    def gone(self) -> int:
+        return sum(count for (was, now), count in self.groups.items() if was == KEPT != now)
+
+    @property
+    def changed(self) -> int:
+        return self.groups[KEPT, KEPT]
+
+
+def read_manifests(data: Path) -> dict[str, dict[str, Any]]:
+    """The manifests of a build by artifact; UserError where there is none."""
+    folder = data / "manifest"
+    found = [read_json(path) for path in sorted(folder.rglob("*.json"))]
+    if not found:
+        raise UserError(f"{data} is no build: it has no manifest/*.json; name the folder with the artifacts")
+    return {manifest["name"]: manifest for manifest in found}
+
+
+def compare_artifact(
+    name: str, builds: tuple[Path, Path], manifests: tuple[dict | None, dict | None], with_pictures: bool
+) -> Difference:
+    """Compare one artifact of two builds; a manifest is None where a build lacks it."""
+    old, new = manifests
+    found = Difference(name, old and old["rows"], new and new["rows"])
+    if old and new and _is_same(old, new):
+        return found
+    before, after = (
+        dict(_read_rows(data, manifest, with_pictures)) if manifest else {}
+        for data, manifest in zip(builds, manifests, strict=True)
+    )
+    was_rejected, is_rejected = (
+        dict(_read_rejects(data, name)) if manifest else {}
+        for data, manifest in zip(builds, manifests, strict=True)
+    )
+    for id_, digest in before.items():
+        if id_ not in after:
+            found.add((KEPT, is_rejected.get(id_, NOT_READ)), id_)
+        elif after[id_] != digest:
+            found.add((KEPT, KEPT), id_)
+    for id_ in after.keys() - before.keys():
+        found.add((was_rejected.get(id_, NOT_READ), KEPT), id_)
+    for id_ in (was_rejected.keys() | is_rejected.keys()) - before.keys() - after.keys():
+        group = was_rejected.get(id_, NOT_READ), is_rejected.get(id_, NOT_READ)
+        if group[0] != group[1]:
+            found.add(group, id_)
+    return found
+
+
+def _is_same(old: dict, new: dict) -> bool:
+    """Whether two manifests tell of the same rows and rejects."""
+    keys = ("sha256", "rejected", "read")
+    files = [[file["sha256"] for file in manifest.get("files", ())] for manifest in (old, new)]
+    return files[0] == files[1] and all(old.get(key) == new.get(key) for key in keys)
+
+
+def _read_rows(data: Path, manifest: dict, with_pictures: bool) -> Iterator[tuple[str, bytes]]:
+    """The id of each row of an artifact, and a digest of the row."""
+    artifact = data / Path(manifest["file"]).relative_to("data")
+    for file in sorted(artifact.glob("*.parquet")) if artifact.is_dir() else [artifact]:
+        names = [name for name in pq.read_schema(file).names if with_pictures or name != "images"]
+        for row in parquet.read_rows(file, names):
+            digest = hashlib.blake2b(digest_size=16)
+            for picture in row.pop("images", None) or ():
+                digest.update(hashlib.sha256(picture["bytes"]).digest())
+            digest.update(json.dumps(row).encode(errors="surrogatepass"))
+            yield row["id"], digest.digest()
+
+
+def _read_rejects(data: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The id and the reason of each row that was rejected."""
+    for row in parquet.read_rows(data / "rejects" / f"{name}.parquet", ["id", "reason"]):
+        yield row["id"], row["reason"]
+
+
+def compare_builds(old: Path, new: Path, with_pictures: bool) -> list[Difference]:
+    """Compare every artifact that either build has, in the order of their names."""
+    before, after = read_manifests(old), read_manifests(new)
+    return [
+        compare_artifact(name, (old, new), (before.get(name), after.get(name)), with_pictures)
+        for name in sorted(before.keys() | after.keys())
+    ]
+
+
+def format_table(found: list[Difference]) -> str:
+    """Format the counts of each artifact, then the groups of those that differ, for a terminal."""
+    counts = []
+    for each in found:
+        old, new = ("–" if rows is None else rows for rows in (each.old, each.new))
+        counts.append([each.name, old, new, each.added, each.gone, each.changed])
+    text = tabulate(counts, ["artifact", "old rows", "new rows", "added", "gone", "changed"], intfmt=",")
+    groups = [
+        [each.name, was, "changed" if was == now else now, count, each.examples[was, now][0]]
+        for each in found
+        for (was, now), count in each.groups.most_common()
+    ]
+    if not groups:
+        return f"{text}\n\nNo row differs."
+    return f"{text}\n\n{tabulate(groups, ['artifact', 'was', 'is', 'rows', 'such as'], intfmt=',')}"
+
+
+def parse_args() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--old", type=Path, required=True, help="the data/ folder of a build")
+    parser.add_argument("--new", type=Path, required=True, help="the data/ folder of another build")
+    parser.add_argument("--pictures", action="store_true", help="compare the bytes of pictures too")
+    parser.add_argument("--page", type=Path, help="out: the same as an HTML page, with examples")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    found = compare_builds(args.old, args.new, args.pictures)
+    print(format_table(found))
+    if args.page:
+        template = load_template("compare_builds.html")
+        with atomic_write(args.page) as part:
+            part.write_text(template.render(old=args.old, new=args.new, artifacts=found), encoding="utf-8")
+        print(f"\n{args.page}")
+
+
+if __name__ == "__main__":
+    program.run(main)
