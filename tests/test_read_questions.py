@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -412,10 +413,29 @@ def test_a_picture_makes_them_questions_about_it(ending: str, tmp_path: Path) ->
     }
 
 
-def test_pictures_may_be_in_the_column(tmp_path: Path) -> None:
-    picture = nasty.plain()
-    given = [{"q": "What?", "a": None, "image": images} for images in ([picture], [picture] * 2, [], None)]
+@pytest.mark.parametrize(
+    ("whole", "missing"),
+    [
+        ([nasty.plain()], [[], None, [None]]),
+        (nasty.plain(), [None, b""]),
+        ({"bytes": nasty.plain(), "path": "1.png"}, [None, {"bytes": None, "path": "2.png"}]),
+        ([{"bytes": nasty.plain(), "path": "1.png"}], [[], None, [None]]),
+    ],
+    ids=["binary list", "binary", "struct", "struct list"],
+)
+def test_pictures_may_be_in_the_column_where_a_null_costs_its_row(
+    whole: Any, missing: list, tmp_path: Path
+) -> None:
+    given = [{"q": "What?", "a": None, "image": cell} for cell in [whole, *missing, whole]]
     raw = write_rows(tmp_path / "train.parquet", given)
     kept, rejected = read_more(tmp_path, raw, "--image", "image", "--check", "header", "--max-pixels", 10**6)
-    assert [row["image"]["bytes"] for row in kept] == [picture]
-    assert [row["reason"] for row in rejected] == ["question_invalid", "image_missing", "image_missing"]
+    assert [row["image"]["bytes"] for row in kept] == [nasty.plain()] * 2
+    assert [row["reason"] for row in rejected] == ["image_missing"] * len(missing)
+
+
+def test_a_question_has_one_picture(tmp_path: Path) -> None:
+    given = [{"q": "What?", "a": None, "image": [nasty.plain()] * 2}]
+    raw = write_rows(tmp_path / "train.parquet", given)
+    kept, rejected = read_more(tmp_path, raw, "--image", "image", "--check", "header", "--max-pixels", 10**6)
+    assert kept == []
+    assert [row["reason"] for row in rejected] == ["question_invalid"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from prep.containers.picture_files import PictureFiles
 from prep.containers.rows import Picture, open_rows
-from prep.convert.shard import find_pictures_rejection
+from prep.convert.shard import find_pictures_rejection, take_cells
 from prep.records import conversation, json_rows
 from prep.records.choices import add_choices
 from prep.records.ids import question_source, row_id
@@ -85,13 +85,15 @@ def read_pictured(
     """The rows of a file of questions about pictures, in any container (see prep.containers.rows)."""
     names = [field.name for field in columns]
     for batch in open_rows(path, args.image, columns, pictures).batches():
-        for at, (own, *cells) in enumerate(zip(*map(pa.Array.to_pylist, batch.cells), strict=True)):
-            if fault := batch.faults.get(at):
+        rows = take_cells(0, batch)
+        texts = map(pa.Array.to_pylist, rows.texts.columns)
+        for at, (own, *cells) in enumerate(zip(rows.pictures, *texts, strict=True)):
+            if fault := rows.faults.get(at):
                 yield fault
             elif len(own) > 1:
                 yield Reason.QUESTION_INVALID, f"{len(own)} pictures, and a question has one"
             else:
-                [picture] = [(each["bytes"], each["path"]) for each in own] or [(None, None)]
+                [picture] = own or [(None, None)]
                 yield Asked(dict(zip(names, map(decode_cell, cells), strict=True)), picture)
 
 
