@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,7 +188,7 @@ def read_questions(
     parser = program.parser(None)
     questions.add_settings(parser)
     args = parser.parse_args(["--settings", json.dumps(source["settings"])])
-    for row in islice(questions.parse_rows(args, path, file, pictures), take):
+    for row in questions.parse_rows(args, path, file, pictures, take):
         if "reason" in row:
             yield Rejected(file, row["row"], row["reason"], row["detail"])
         else:

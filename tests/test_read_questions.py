@@ -4,6 +4,7 @@ import argparse
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,6 @@ from running import run
         ([""], "4", (Reason.QUESTION_EMPTY, "")),
         ([" \n", "\t"], "4", (Reason.QUESTION_EMPTY, "")),
         ([None], "4", (Reason.QUESTION_EMPTY, "")),
-        ([4], "4", (Reason.QUESTION_INVALID, "not a string: 4")),
-        (["Add."], ["4"], (Reason.QUESTION_INVALID, "not a string: ['4']")),
-        (["\ud800"], "4", (Reason.TEXT_NOT_UTF8, "surrogates not allowed")),
-        (["Add."], "\udfff", (Reason.TEXT_NOT_UTF8, "surrogates not allowed")),
     ],
 )
 def test_a_question_is_its_columns_that_are_not_empty(cells, reference, found):
@@ -390,6 +387,58 @@ def test_choices_are_lines_of_the_question_and_the_reference_is_one_of_them(
         (2, asked, None),
     ]
     assert [(row["row"], row["reason"]) for row in rejected] == [(1, "choice_invalid"), (3, "choice_invalid")]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
+def test_numbers_are_texts(ending: str, tmp_path: Path) -> None:
+    options = ["red", "blue"]
+    raw = write_rows(
+        tmp_path / f"train.{ending}", [{"q": n, "a": n, "options": options} for n in (0, 1, None)]
+    )
+    kept, rejected = read_more(tmp_path, raw)
+    assert [(row["question"], row["reference"]) for row in kept] == [("0", "0"), ("1", "1")]
+    assert [row["reason"] for row in rejected] == ["question_empty"]
+    kept, _ = read_more(tmp_path, raw, "--choices", "options", "--answer-by", "index")
+    assert [row["reference"] for row in kept] == ["A. red", "B. blue"]
+
+
+@pytest.mark.parametrize("write", [write_array, write_lines])
+def test_a_key_that_a_row_lacks_is_null(write: Callable[[Path, list[dict]], Path], tmp_path: Path) -> None:
+    raw = write(tmp_path / "train.json", [{"q": "One?"}, {"q": "Two?", "a": "2"}, {"a": "3"}])
+    kept, rejected = read_more(tmp_path, raw)
+    assert [(row["question"], row["reference"]) for row in kept] == [("One?", None), ("Two?", "2")]
+    assert [row["reason"] for row in rejected] == ["question_empty"]
+
+
+def test_a_column_that_none_of_the_first_rows_has_is_told_where_only_these_are_read(tmp_path: Path) -> None:
+    raw = write_lines(tmp_path / "train.jsonl", [{"txt": "What?"}] * 3)
+    with pytest.raises(BadShard, match=r"no column input \(it has: txt\)"):
+        list(questions.read_asked(flags("fail"), raw, None, take=2))
+
+
+def test_a_column_may_be_within_an_object(tmp_path: Path) -> None:
+    about = {"stem": "Which?", "choices": {"text": ["red", "blue"]}}
+    raw = write_lines(tmp_path / "train.jsonl", [{"question": about, "key": {"answer": "B"}}])
+    columns = ("--question", "question.stem", "--reference", "key.answer")
+    choices = ("--choices", "question.choices.text", "--answer-by", "letter")
+    [row], _ = read_more(tmp_path, raw, *columns, *choices)
+    assert (row["question"], row["reference"]) == ("Which?\nA. red\nB. blue", "B. blue")
+
+
+def test_a_cell_of_another_kind_costs_its_row(tmp_path: Path) -> None:
+    good = {"q": "Which?", "a": "red", "options": ["red", "blue"]}
+    odd = [{"q": ["Which?"]}, {"a": {"text": "red"}}, {"options": "red"}, {"options": [["red"]]}]
+    surrogates = [{"q": "\ud800"}, {"a": "\udfff"}, {"options": ["\udfff"]}]
+    given = [json.dumps(good | each) for each in [*odd, *surrogates, {}]]
+    kept, rejected = read_more(tmp_path, write_lines(tmp_path / "train.jsonl", given), "--choices", "options")
+    assert [row["row"] for row in kept] == [7]
+    assert [(row["reason"], row["detail"]) for row in rejected] == [
+        ("question_invalid", "q is not a text: ['Which?']"),
+        ("question_invalid", "a is not a text: {'text': 'red'}"),
+        ("question_invalid", "options is not a list: 'red'"),
+        ("question_invalid", "options is not a text: ['red']"),
+        *[("text_not_utf8", "surrogates not allowed")] * 3,
+    ]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])

@@ -265,7 +265,7 @@ def check_columns(
         if isinstance(row, dict) and (lacking or not keys):
             keys |= dict.fromkeys(row)
             lacking = [name for name in lacking if not has_column(row, name)]
-        legible |= isinstance(row, dict) or row[0] != Reason.QUESTION_INVALID
+        legible |= isinstance(row, dict) or row[0] not in (Reason.QUESTION_INVALID, Reason.TEXT_NOT_UTF8)
         yield row
         del row
         if number == parquet.GROUP_ROWS:
@@ -277,7 +277,7 @@ def check_columns(
 def check_seen(path: SourceFile, lacking: list[str], keys: Mapping[str, None], legible: bool) -> None:
     """Raise BadShard where no row was legible, or columns that are read are in none of the rows."""
     if not legible:
-        raise BadShard(path, "none of its rows is an object")
+        raise BadShard(path, "neither JSON Lines nor a JSON array of objects: none of its rows is an object")
     if keys and lacking:
         raise BadShard(path, f"no column {', '.join(lacking)}", f"it has: {', '.join(keys):.300}")
 
