@@ -70,7 +70,8 @@ def main() -> None:
     states: dict[str, dict] = {}
     keep, drop = write_part(args.questions, QUESTIONS, args.rejects, read_files(args, states))
     files = {"shard": None, "rejects": drop, "questions": keep}
-    write_summary(args.summary, files, sources={question_source(args.repo): states}, raw=None)
+    name = question_source(args.repo, args.name)
+    write_summary(args.summary, files, sources={name: states}, raw=None)
     log.info("%s: kept %d, rejected %d", args.repo, keep.rows, drop.rows)
 
 

@@ -9,7 +9,8 @@ from prep.records import ids
 def test_ids_are_those_of_the_contract():
     found = ids.row_id("llavaonevision_converted/iiit5k", "iiit5k/train-00000-of-00001.parquet", 5)
     assert found == "llavaonevision_converted/iiit5k/train-00000-of-00001:5"
-    assert ids.question_source("tatsu-lab/alpaca") == "alpaca"
+    assert ids.question_source("tatsu-lab/alpaca", None) == "alpaca"
+    assert ids.question_source("tatsu-lab/alpaca", "ours/first") == "ours/first"
     assert ids.answer_id("alpaca/train:3", "no_thinking", 0) == "alpaca/train:3#no_thinking.0"
 
 

@@ -14,7 +14,13 @@ from workflow import Build, config
 
 OFF = ["LLaVA_ReCap_558K", "LLaVA_ReCap_CC3M", "LLaVA_ReCap_CC12M", "synthdog_en", "synthdog_zh"]
 ASKED = {
-    **{"repo": "org/asked", "revision": "main", "files": ["main/*.json"], "question": ["query"]},
+    **{
+        "name": "ours/asked",
+        "repo": "org/asked",
+        "revision": "main",
+        "files": ["main/*.json"],
+        "question": ["query"],
+    },
     **{"reference": "label", "choices": "options", "answer_by": "index", "image": "picture"},
     "pictures": {"files": ["images.zip"]},
 }
@@ -43,7 +49,7 @@ def picture(number: int) -> bytes:
 def test_the_questions_are_asked_with_their_pictures(built: Build) -> None:
     assert built.first.returncode == 0, built.first.output
     rows = pq.read_table(built.folder / "data/image_thinking.parquet").to_pylist()
-    assert [row["id"] for row in rows] == [f"asked/train:{row}#thinking.0" for row in range(2)]
+    assert [row["id"] for row in rows] == [f"ours/asked/train:{row}#thinking.0" for row in range(2)]
     assert [row["images"] for row in rows] == [
         [{"bytes": picture(row), "path": f"{row}.png"}] for row in range(2)
     ]

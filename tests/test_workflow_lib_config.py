@@ -96,7 +96,7 @@ BAD_CONFIGS = {
                 "sources": [{"repo": f"{o}/a", "revision": "r", "question": ["q"]} for o in "bc"]
             }
         },
-        "text_reasoning.sources: the last parts of the repos must differ",
+        "text_reasoning.sources.0: another source or artifact has the name a, if case",
     ),
 }
 

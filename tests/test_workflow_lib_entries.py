@@ -169,8 +169,24 @@ def test_names_that_differ_in_case_alone() -> None:
         with pytest.raises(WorkflowError, match=f"^config: sources.{other}: .* is that of {one}"):
             checked({"sources": {one: MINE, other: MINE}})
     asked = [{"repo": f"{repo}", "revision": "main", "question": ["q"]} for repo in ("a/Alpaca", "b/alpaca")]
-    with pytest.raises(WorkflowError, match=r"^config: text_reasoning.sources: the last parts"):
+    with pytest.raises(WorkflowError, match=r"^config: text_reasoning.sources.0: another .* set `name`$"):
         checked({"text_reasoning": {"sources": asked}})
+    checked({"text_reasoning": {"sources": [asked[0], asked[1] | {"name": "ours/alpaca"}]}})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a b", "0.name: .*A file's name"),
+        ("x" * 101, "0.name: the name is too long"),
+        ("Text2Image", "0.name: this name is taken"),
+        ("MINE", "0: another source or artifact has the name MINE"),
+    ],
+)
+def test_a_name_that_no_source_of_questions_can_have(name: str, said: str) -> None:
+    asked = {"name": name, "repo": "a/b", "revision": "main", "question": ["q"]}
+    with pytest.raises(WorkflowError, match=f"^config: text_reasoning.sources.{said}"):
+        checked({"sources": {"mine": MINE}, "text_reasoning": {"sources": [asked]}})
 
 
 def test_a_name_in_the_folder_of_anothers_shards() -> None:

@@ -7,6 +7,7 @@ from test_workflow_lib_config import checked
 
 from workflow_lib.entries import artifact_of
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
+from workflow_lib.settings import question_settings
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,15 @@ def test_a_manifest_lists_the_sources_that_its_artifact_is_made_of() -> None:
     assert names.sources_of("synthdog_en") == ["synthdog_en"]
     assert names.sources_of("text2image") == ["Chinese-DeepSeek-R1-Distill-data-110k", "alpaca"]
     assert names.sources_of("image_thinking") == ["llavaonevision_converted/iiit5k"]
+
+
+def test_a_source_of_questions_has_its_own_name_or_that_of_its_repo() -> None:
+    asked = [
+        {"repo": "org/sums", "revision": "main", "question": ["q"]} | own for own in ({}, {"name": "more"})
+    ]
+    config = checked({"text_reasoning": {"sources": asked}})
+    assert Names(config).questions == ["sums", "more"]
+    assert [question_settings(config, each).get("name") for each in asked] == [None, "more"]
 
 
 def test_stages_and_targets_name_every_artifact_once() -> None:

@@ -1,7 +1,7 @@
 """Config normalisation: what converts a source to an artifact, as one entry with all its keys."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -71,24 +71,29 @@ def read_entries(config: dict[str, Any]) -> dict[str, Entry]:
     return found
 
 
+def check_name(name: str, where: str) -> None:
+    """Fail where a name cannot be that of files, on any file system, or stands for something else."""
+    if any(len(part.encode()) > PART_BYTES for part in name.split("/")) or len(name) > NAME_CHARACTERS:
+        fail(
+            f"{where}: the name is too long for files: at most {NAME_CHARACTERS} characters,"
+            f" and {PART_BYTES} bytes between slashes"
+        )
+    parts = name.casefold().split("/")
+    if parts[-1] in REASONED or parts[0] in TAKEN:
+        fail(f"{where}: this name is taken; choose another")
+
+
 def check_names(names: Collection[str], sharded: bool) -> None:
-    """Fail where an artifact's name cannot be that of its files, on any file system, or is another's."""
+    """Fail where an artifact's name cannot be that of its files, or is another's."""
     known: dict[str, str] = {}
     for name in names:
         where = place_of(["sources", name])
-        if any(len(part.encode()) > PART_BYTES for part in name.split("/")) or len(name) > NAME_CHARACTERS:
-            fail(
-                f"{where}: the name is too long for files: at most {NAME_CHARACTERS} characters,"
-                f" and {PART_BYTES} bytes between slashes"
-            )
-        parts = name.casefold().split("/")
-        if (other := known.setdefault(parts[-1], name)) != name:
+        check_name(name, where)
+        if (other := known.setdefault(name.casefold().rpartition("/")[2], name)) != name:
             fail(
                 f"{where}: the last part of its name is that of {other}, if case does not count,"
                 " and training knows both by it"
             )
-        if parts[-1] in REASONED or parts[0] in TAKEN:
-            fail(f"{where}: this name is taken; choose another")
         for folder in map(str, PurePosixPath(name).parents) if sharded else ():
             if folder in names:
                 fail(f"{where}: output.shard_bytes makes {folder} a folder of files; rename one of the two")
@@ -135,10 +140,22 @@ def complete(given: Entry, where: str) -> Entry:
     return entry
 
 
-def check_questions(asked: list[dict[str, Any]]) -> None:
-    """Fail where a source of questions has keys that need another one."""
+def name_questions(given: dict[str, Any]) -> str:
+    """The name of a source of questions: its own, or else the last part of its repo."""
+    return given.get("name") or PurePosixPath(given["repo"]).name
+
+
+def check_questions(asked: list[dict[str, Any]], artifacts: Iterable[str]) -> None:
+    """Fail where a source of questions has keys that need another one, or a name that is not its alone."""
+    names = [name.casefold() for name in [*map(name_questions, asked), *artifacts]]
     for number, given in enumerate(asked):
-        where = f"text_reasoning.sources.{number}"
+        where, name = f"text_reasoning.sources.{number}", name_questions(given)
+        if "name" in given:
+            check_name(name, f"{where}.name")
+        if names.count(name.casefold()) > 1:
+            fail(
+                f"{where}: another source or artifact has the name {name}, if case does not count; set `name`"
+            )
         if given.get("answer_by") in ("letter", "index") and not given.get("choices"):
             fail(f"{where}.answer_by: names a choice, and `choices` names no column of choices")
         if given.get("pictures") and not given.get("image"):

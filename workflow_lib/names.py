@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from workflow_lib.config import fail
-from workflow_lib.entries import REASONED, check_questions, read_entries
+from workflow_lib.entries import REASONED, check_questions, name_questions, read_entries
 
 
 class Names:
@@ -17,8 +16,7 @@ class Names:
         self.sharded = config["output"]["shard_bytes"] is not None
         self.entries = read_entries(config)
         self.sampled = [name for name, entry in self.entries.items() if entry["image_reasoning"]]
-        check_questions(asked)
-        self.asked: dict[str, dict[str, Any]] = {Path(each["repo"]).name: each for each in asked}
+        self.asked: dict[str, dict[str, Any]] = {name_questions(each): each for each in asked}
         # Those with a picture are asked as image_thinking's are, all others as text2image's.
         self.pictured = [name for name, given in self.asked.items() if given.get("image")]
         self.questions = [name for name in self.asked if name not in self.pictured]
@@ -31,10 +29,7 @@ class Names:
         self.reasoned = [name for name in REASONED if given[name]]
         self.stages["stage3"] += self.reasoned
         self.artifacts = [*self.converted, *self.reasoned]
-        lasts = [name.casefold() for name in [*(Path(each["repo"]).name for each in asked), *self.artifacts]]
-        if any(lasts.count(name.casefold()) > 1 for name in self.asked):
-            given = "text_reasoning.sources"
-            fail(f"{given}: the last parts of the repos must differ, and not be an artifact's name")
+        check_questions(asked, self.artifacts)
 
     def path_of(self, name: str) -> str:
         """An artifact's file, or its folder where it is sharded; `{name}` gives the pattern of all."""

@@ -161,7 +161,7 @@ def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
 def question_settings(config: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """What is read of a source of questions."""
     own = {key: source.get(key) for key in ("repo", "question", "reference")}
-    own |= {key: source[key] for key in ("choices", "answer_by", "image") if key in source}
+    own |= {key: source[key] for key in ("name", "choices", "answer_by", "image") if key in source}
     if "image" in source:
         own |= config["images"] | {"picture_folder": (source.get("pictures") or {}).get("folder", "")}
     shared = {

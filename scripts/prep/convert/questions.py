@@ -47,6 +47,7 @@ def build_question(
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The flags that a source's entry decides."""
     parser.add_argument("--repo", required=True)
+    parser.add_argument("--name", help="of the source, in ids; left out: the last part of the repository's")
     parser.add_argument("--question", nargs="+", required=True, help="columns that make the question")
     parser.add_argument("--reference", nargs="?", help="column of the source's own answer, if it has one")
     parser.add_argument("--choices", help="column of the choices, a list of texts")
@@ -151,7 +152,7 @@ def parse_rows(
 
     `file` is its path in the source's repository; `pictures` are those that its rows name.
     """
-    name = question_source(args.repo)
+    name = question_source(args.repo, args.name)
     for number, row in enumerate(read_asked(args, path, pictures, take)):
         known = {"source": args.repo, "source_file": file, "id": row_id(name, file, number), "row": number}
         found = ask(args, row) if isinstance(row, Asked) else row

@@ -1,7 +1,7 @@
 """Row ids: how they are made, and how they are parsed.
 
-A row of a source file is `NAME/STEM:ROW`. NAME is the artifact's name, or the last part of a question
-repository's name. STEM is the file's name without its ending. ROW counts from 0, rejected rows included.
+A row of a source file is `NAME/STEM:ROW`. NAME is the artifact's name, or that of a source of questions.
+STEM is the file's name without its ending. ROW counts from 0, rejected rows included.
 An answer, and the training row that is made of it, is `QUESTION ID#MODE.SAMPLE`.
 """
 
@@ -29,9 +29,9 @@ def _stem(file: str) -> str:
     return PurePosixPath(file).stem
 
 
-def question_source(repo: str) -> str:
-    """The NAME of a question repository."""
-    return repo.rpartition("/")[2]
+def question_source(repo: str, name: str | None) -> str:
+    """The NAME of a source of questions: its own, or else the last part of its repository's."""
+    return name or repo.rpartition("/")[2]
 
 
 def parse_row_id(id_: str, name: str) -> tuple[str, int]:
