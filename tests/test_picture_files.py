@@ -1,5 +1,6 @@
 """Pictures that rows name: found in one of several files, or missing with a reason."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_name_is_a_path_from_the_folder(files: list[Path]) -> None:
     ("name", "said"),
     [
         ("4.jpg", "no file train/4.jpg in a.zip, b.tar, loose; there are 5, such as train/1.jpg"),
-        ("both.jpg", "several archives have a file train/both.jpg"),
+        ("both.jpg", "several files have the name train/both.jpg"),
         ("../val/1.jpg", "'../val/1.jpg' is no path within"),
         ("/etc/passwd", "'/etc/passwd' is no path within"),
         ("a/../1.jpg", "is no path within"),
@@ -45,6 +46,23 @@ def test_a_picture_that_is_not_there(name: str, said: str, files: list[Path]) ->
     reason, detail = PictureFiles(files, "train").read(name, 9)
     assert reason == Reason.IMAGE_MISSING
     assert said in detail
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_name_that_one_archive_has_twice_is_no_files(kind: str, tmp_path: Path) -> None:
+    members = [("1.jpg", b"one"), ("2.jpg", b"two"), ("./1.jpg", b"uno"), ("2.jpg", b"due"), ("3.jpg", b"3")]
+    if kind == "tar":
+        path = write_tar(tmp_path / "a.tar", members)
+    else:
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for name, data in members:
+                file.writestr(name, data)
+    pictures = PictureFiles([path])
+    assert pictures.read("3.jpg", 9) == b"3"
+    for name in ("1.jpg", "2.jpg"):
+        assert pictures.read(name, 9) == (Reason.IMAGE_MISSING, f"several files have the name {name}")
 
 
 def test_the_pictures_of_a_row_stay_within_a_limit(

@@ -140,6 +140,18 @@ def test_texts_of_a_webdataset_are_members_of_their_own(tmp_path: Path) -> None:
     assert hashlib.sha256(out.rows[0]["images"][0]["bytes"]).digest() == hashlib.sha256(FIRST).digest()
 
 
+def test_a_sample_with_two_members_of_a_column_is_rejected(tmp_path: Path) -> None:
+    members = [("1.png", FIRST), ("1.PNG", SECOND), ("1.txt", b"a"), ("2.png", FIRST), ("2.txt", b"a")]
+    members += [("2.txt", b"b"), ("3.png", FIRST), ("3.cls", b"1"), ("3.cls", b"2"), ("3.txt", b"c")]
+    raw = write_tar(tmp_path / "train.tar", members)
+    out = convert(raw, tmp_path / "out", "caption", [], image="png", columns=["txt"])
+    assert out.fates == ["image_missing", "row_invalid", None]
+    assert [row["detail"] for row in out.rejected] == [
+        "several files have the name 1.png",
+        "2.txt: several files have the name 2.txt",
+    ]
+
+
 def test_a_webdataset_whose_rows_name_pictures(tmp_path: Path) -> None:
     row = json.dumps({"image": "1.png", "text": TEXT}).encode()
     raw = write_tar(tmp_path / "train.tar", [("1.json", row)])

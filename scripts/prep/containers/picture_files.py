@@ -18,8 +18,8 @@ class PictureFiles:
     """The pictures in some folders and archives, by the names that rows have for them.
 
     A name is a path from `folder`, a path in the archive (of loose files: in the repository). Raises BadShard
-    where an archive cannot be read. With `lazily` archives are read no further than to the name that is asked
-    for, so that a name in several of them is taken from the first.
+    where an archive cannot be read. A name that several files have, in one archive or in two, is none's. With
+    `lazily` archives are read no further than to the name that is asked for, which is then the first one's.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class PictureFiles:
             self._archives.append(archive)
             for name, place in archive.list_members():
                 name = str(PurePosixPath(name))
-                if self._places.setdefault(name, (number, place))[0] != number:
+                if name in self._places:
                     self._doubled.add(name)
+                self._places.setdefault(name, (number, place))
                 yield name
 
     def _list_until(self, wanted: str | None) -> None:
@@ -69,7 +70,7 @@ class PictureFiles:
         whole = str(self._folder / path)
         self._list_until(whole)
         if whole in self._doubled:
-            return Reason.IMAGE_MISSING, f"several archives have a file {whole:.100}"
+            return Reason.IMAGE_MISSING, f"several files have the name {whole:.100}"
         if whole not in self._places:
             example = next(iter(self._places), None)
             line = f"there are {len(self._places)}, such as {example:.60}" if example else "there are none"

@@ -197,19 +197,22 @@ class WebDataset:
                 yield self._read(key, members, wanted)
                 members = {}
             key = own
-            members[field.lower()] = (name, place)
+            members.setdefault(field.lower(), []).append((name, place))
         if members:
             yield self._read(key, members, wanted)
 
     def _read(
-        self, key: str, members: dict[str, tuple[str, Any]], wanted: Sequence[str]
+        self, key: str, members: dict[str, list[tuple[str, Any]]], wanted: Sequence[str]
     ) -> dict[str, Any] | Rejection:
         sample: dict[str, Any] = {KEY: key.removeprefix("/")} | dict.fromkeys(members)
         pictures = [] if self._pictures else self._image.split(";")
-        for field, (name, place) in members.items():
+        for field, [(name, place), *others] in members.items():
             if field not in pictures and not any(is_path_of(field, column) for column in wanted):
                 continue
-            data = self._tar.read(place, PICTURES_BYTES if field in pictures else TEXT_BYTES)
+            if others:
+                data = Reason.IMAGE_MISSING, f"several files have the name {sample[KEY]}.{field}"
+            else:
+                data = self._tar.read(place, PICTURES_BYTES if field in pictures else TEXT_BYTES)
             if isinstance(data, tuple):
                 return data if field in pictures else (Reason.ROW_INVALID, f"{name}: {data[1]}")
             if field in pictures:
