@@ -46,6 +46,8 @@ WHOLE_OF_SEVERAL, IN_LINES_OF_SEVERAL = 1, 3
 """The same where several sources are tried."""
 EXAMPLES = 3
 """Rejected rows that are shown for each reason."""
+NOT_LISTED = "; not all that is in its archives was listed: a build rejects names that are there twice"
+"""What is said where a build may find more files of a name than was looked for."""
 SHOWN = 400
 """Characters of a text that are shown; in a line for a whole record, LINE of them."""
 LINE = 60
@@ -74,7 +76,7 @@ class Tried:
     """What came of the first rows of a source; `error` says why no more was read.
 
     `listed` are its files of rows, `read` the names of those that were read, `paths` these files, `archives`
-    those of its pictures.
+    those of its pictures, `pictures` what is found in these.
     """
 
     source: dict[str, Any]
@@ -82,6 +84,7 @@ class Tried:
     read: list[str] = field(default_factory=list)
     paths: list[SourceFile] = field(default_factory=list)
     archives: list[SourceFile] = field(default_factory=list)
+    pictures: PictureFiles | None = None
     kept: list[Record] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     error: str | None = None
@@ -97,7 +100,7 @@ def try_source(hub: dict[str, Any], incomplete: str, rows: int, source: dict[str
         key = "files"
         tried.listed, _ = list_files(dataset, commit, source, incomplete)
         key = "pictures"
-        pictures = open_pictures(hub, source, incomplete, tried.archives)
+        tried.pictures = open_pictures(hub, source, incomplete, tried.archives)
         read = read_questions if source["form"] == "questions" else read_entry
         left = min(rows, source["take"] or rows)
         for file in tried.listed:
@@ -107,7 +110,7 @@ def try_source(hub: dict[str, Any], incomplete: str, rows: int, source: dict[str
             path = dataset.locate(commit, file, MOST_BYTES)
             tried.read.append(file.path)
             tried.paths.append(path)
-            for each in read(source, path, file.path, pictures, left):
+            for each in read(source, path, file.path, tried.pictures, left):
                 (tried.kept if isinstance(each, Record) else tried.rejected).append(each)
                 left -= 1
     except (UserError, OSError) as error:
@@ -290,6 +293,7 @@ def summarize(tried: Tried) -> str:
     kept, rejected = len(tried.kept), len(tried.rejected)
     reasons = Counter(row.reason for row in tried.rejected).most_common()
     told = f" ({', '.join(f'{reason} {count}' for reason, count in reasons)})" if reasons else ""
+    told += NOT_LISTED if tried.pictures and tried.pictures.found_early else ""
     return f"{tried.source['name']}: {kept + rejected} rows = {kept} kept + {rejected} rejected{told}"
 
 

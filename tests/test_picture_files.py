@@ -65,6 +65,17 @@ def test_a_name_that_one_archive_has_twice_is_no_files(kind: str, tmp_path: Path
         assert pictures.read(name, 9) == (Reason.IMAGE_MISSING, f"several files have the name {name}")
 
 
+def test_what_is_found_before_all_is_listed_is_told(files: list[Path]) -> None:
+    pictures = PictureFiles(files, "train", lazily=True)
+    assert pictures.read("4.jpg", 9)[0] == Reason.IMAGE_MISSING
+    assert pictures.read("1.jpg", 9) == b"one"
+    assert not pictures.found_early
+    pictures = PictureFiles(files, "train", lazily=True)
+    assert pictures.read("both.jpg", 9) == b"1"
+    assert pictures.read("4.jpg", 9)[0] == pictures.read("both.jpg", 9)[0] == Reason.IMAGE_MISSING
+    assert pictures.found_early
+
+
 def test_the_pictures_of_a_row_stay_within_a_limit(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,20 @@ def test_no_more_is_fetched_than_is_allowed() -> None:
         path.read(0, 3 * BLOCK)
 
 
+def test_archives_that_were_not_listed_to_their_end_are_told(tmp_path: Path) -> None:
+    mine, pictures = tmp_path / "hub/org/mine", {"1.jpg": PICTURE, "2.jpg": PICTURE}
+    for number in range(2):
+        write_tar(mine / f"images-{number}.tar", pictures.items())
+        write_zip(mine / f"images-{number}.zip", pictures)
+    write_array(mine / "chat.json", [{"id": "0", "image": "1.jpg", "conversations": TURNS}])
+    files = {"tars": "images-*.tar", "zips": "images-*.zip", "zip": "images-0.zip"}
+    chats = {name: CHAT | {"pictures": {"files": [glob]}} for name, glob in files.items()}
+    done = run_try(tmp_path, hub={"mirror": str(tmp_path / "hub")}, sources=OFF | chats)
+    kept, tail = "1 rows = 1 kept + 0 rejected", try_sources.NOT_LISTED
+    for line in (f"tars: {kept}{tail}", f"zips: {kept}{tail}", f"zip: {kept}"):
+        assert f"\n{line}\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

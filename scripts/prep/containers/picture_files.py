@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prep.containers.archives import Archive, open_archive
+from prep.containers.archives import Archive, Tar, open_archive
 from prep.records.reason import Reason, Rejection
 from prep.storage.parquet import SourceFile
 
@@ -19,7 +19,8 @@ class PictureFiles:
 
     A name is a path from `folder`, a path in the archive (of loose files: in the repository). Raises BadShard
     where an archive cannot be read. A name that several files have, in one archive or in two, is none's. With
-    `lazily` archives are read no further than to the name that is asked for, which is then the first one's.
+    `lazily` archives are read no further than to the name that is asked for, which is then the first one's:
+    `found_early` tells whether that was so for any name.
     """
 
     def __init__(
@@ -33,14 +34,16 @@ class PictureFiles:
         self._folder = PurePosixPath(folder)
         self._places: dict[str, tuple[int, Any]] = {}
         self._doubled: set[str] = set()
+        self._count, self._all_listed = len(paths) + bool(loose), False
+        self.found_early = False
         self._shown = ", ".join(path.name for path in paths[:3]) + (", …" if len(paths) > 3 else "")
         archives = (open_archive(path, lazily) for path in paths)
         self._listing = self._list(chain(archives, [loose] if loose else []))
         if not lazily:
             self._list_until(None)
 
-    def _list(self, archives: Iterable[Archive]) -> Iterator[str]:
-        """Note the places of all files, one after the other."""
+    def _list(self, archives: Iterable[Archive]) -> Iterator[None]:
+        """Note the places of all files, with a stop wherever more must be read for the next."""
         for number, archive in enumerate(archives):
             self._archives.append(archive)
             for name, place in archive.list_members():
@@ -48,13 +51,16 @@ class PictureFiles:
                 if name in self._places:
                     self._doubled.add(name)
                 self._places.setdefault(name, (number, place))
-                yield name
+                if isinstance(archive, Tar):
+                    yield
+            self._all_listed = number + 1 == self._count
+            yield
 
     def _list_until(self, wanted: str | None) -> None:
         """Go on with the listing until a name was met (None: to its end)."""
         if wanted not in self._places:
-            for name in self._listing:
-                if name == wanted:
+            for _ in self._listing:
+                if wanted in self._places:
                     return
 
     @property
@@ -75,6 +81,7 @@ class PictureFiles:
             example = next(iter(self._places), None)
             line = f"there are {len(self._places)}, such as {example:.60}" if example else "there are none"
             return Reason.IMAGE_MISSING, f"no file {whole:.100} in {self._shown}; {line}"
+        self.found_early |= not self._all_listed
         number, place = self._places[whole]
         return self._archives[number].read(place, limit)
 
