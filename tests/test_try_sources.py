@@ -211,6 +211,15 @@ def test_archives_that_were_not_listed_to_their_end_are_told(tmp_path: Path) -> 
         assert f"\n{line}\n" in done.stdout
 
 
+def test_a_loose_picture_that_is_not_there_is_told_with_the_repository(tmp_path: Path) -> None:
+    mine = tmp_path / "hub/org/mine"
+    write_array(mine / "chat.json", [{"id": "0", "image": "gone.jpg", "conversations": TURNS}])
+    (mine / "1.jpg").write_bytes(PICTURE)
+    chat = {"chat": CHAT | {"pictures": {"files": ["*.jpg"]}}}
+    done = run_try(tmp_path, hub={"mirror": str(tmp_path / "hub")}, sources=OFF | chat)
+    assert "row 0 of chat.json: no file gone.jpg in org/mine; there are 1, such as 1.jpg" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from prep.containers.archives import Archive, Tar, open_archive
 from prep.records.reason import Reason, Rejection
@@ -12,6 +12,12 @@ from prep.storage.parquet import SourceFile
 
 PICTURES_BYTES = 256 * 1024 * 1024
 """The most that the pictures of one row may take, so that no archive fills the memory."""
+
+
+class NamedArchive(Archive, Protocol):
+    """Files that are in no file or folder, and what they are called together."""
+
+    name: str
 
 
 class PictureFiles:
@@ -27,18 +33,19 @@ class PictureFiles:
         self,
         paths: Sequence[SourceFile],
         folder: str = "",
-        loose: Archive | None = None,
+        loose: NamedArchive | None = None,
         lazily: bool = False,
     ) -> None:
         self._archives: list[Archive] = []
         self._folder = PurePosixPath(folder)
         self._places: dict[str, tuple[int, Any]] = {}
         self._doubled: set[str] = set()
-        self._count, self._all_listed = len(paths) + bool(loose), False
+        others = [loose] if loose else []
+        names = [each.name for each in (*paths, *others)]
+        self._shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        self._count, self._all_listed = len(names), False
         self.found_early = False
-        self._shown = ", ".join(path.name for path in paths[:3]) + (", …" if len(paths) > 3 else "")
-        archives = (open_archive(path, lazily) for path in paths)
-        self._listing = self._list(chain(archives, [loose] if loose else []))
+        self._listing = self._list(chain((open_archive(path, lazily) for path in paths), others))
         if not lazily:
             self._list_until(None)
 

@@ -14,6 +14,7 @@ class LooseFiles:
     sha256 = ""
 
     def __init__(self, dataset: Dataset, commit: str | None, files: Sequence[HubFile]) -> None:
+        self.name = dataset.repo
         self._dataset, self._commit, self._files = dataset, commit, files
 
     def list_members(self) -> Iterator[tuple[str, HubFile]]:
