@@ -6,6 +6,7 @@ import pytest
 from snakemake.exceptions import WorkflowError
 from test_workflow_lib_config import checked
 
+from workflow_lib.config_error import closest_first
 from workflow_lib.entries import artifact_of, form_of
 from workflow_lib.names import Names
 from workflow_lib.settings import content_sha256, conversion_settings
@@ -208,6 +209,16 @@ def test_null_for_a_source_that_is_nowhere_described() -> None:
 def test_files_outside_the_repository(glob: str) -> None:
     with pytest.raises(WorkflowError, match=r"^config: sources.mine.files.0: .*A path in the repository"):
         checked({"sources": {"mine": MINE | {"files": [glob]}}})
+
+
+def test_allowed_words_stand_in_their_order_but_for_those_much_like_the_wrong_one() -> None:
+    assert closest_first("promt", ["stage", "repo", "prompts", "form"]) == [
+        "prompts",
+        "stage",
+        "repo",
+        "form",
+    ]
+    assert closest_first("xyz", ["stage", "repo", "form"]) == ["stage", "repo", "form"]
 
 
 def test_an_unknown_key_has_the_allowed_ones_beside_it_the_closest_first() -> None:

@@ -23,9 +23,10 @@ def place_of(path: Iterable[str | int]) -> str:
 
 
 def closest_first(name: str, allowed: Iterable[str]) -> list[str]:
-    """The words that may stand in a wrong one's place, the most alike first."""
-    words = list(allowed)
-    return difflib.get_close_matches(name, words, n=len(words) or 1, cutoff=0.0)
+    """The words that may stand in a wrong one's place: those much like it, then the others in their order."""
+    words = list(dict.fromkeys(allowed))
+    close = difflib.get_close_matches(name, words)
+    return [*close, *(word for word in words if word not in close)]
 
 
 def say_allowed(name: str, allowed: Iterable[str]) -> str:
