@@ -410,6 +410,13 @@ def test_a_key_that_a_row_lacks_is_null(write: Callable[[Path, list[dict]], Path
     assert [row["reason"] for row in rejected] == ["question_empty"]
 
 
+def test_numbers_that_json_has_not_are_null(tmp_path: Path) -> None:
+    given = ['{"q": "Why?", "a": NaN}', '{"q": -Infinity, "a": "4"}', '{"q": "Why?", "a": 1e999}']
+    kept, rejected = read_more(tmp_path, write_lines(tmp_path / "train.jsonl", given))
+    assert [(row["row"], row["reference"]) for row in kept] == [(0, None), (2, None)]
+    assert [row["reason"] for row in rejected] == ["question_empty"]
+
+
 def test_a_column_that_none_of_the_first_rows_has_is_told_where_only_these_are_read(tmp_path: Path) -> None:
     raw = write_lines(tmp_path / "train.jsonl", [{"txt": "What?"}] * 3)
     with pytest.raises(BadShard, match=r"no column input \(it has: txt\)"):

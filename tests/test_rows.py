@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -177,7 +178,8 @@ def test_several_pictures_of_a_row_are_kept_whole(
 def test_every_line_is_accounted_for(tmp_path: Path) -> None:
     good = {"image": "1.png", "meta": {"text": TEXT}, "id": 7}
     odd = [{"image": 1}, {"image": {}}, {"meta": {"text": ["a"]}}, {"meta": {"text": {}}}, {"meta": "a"}]
-    odd += [{"meta": {"text": 1.5}}, {"meta": {"text": "\ud800"}}]
+    odd += [{"meta": {"text": 1.5}}, {"meta": {"text": "\ud800"}}, {"meta": {"text": math.nan}}]
+    odd += [{"id": math.inf}]
     broken = ["{", "[1]", '"a"', json.dumps(good) + ","]
     raw = write_lines(tmp_path / "a.jsonl", [json.dumps(good | each) for each in [{}, *odd]] + broken)
     pictures = tmp_path / "loose"
@@ -186,11 +188,11 @@ def test_every_line_is_accounted_for(tmp_path: Path) -> None:
     out = convert(raw, tmp_path / "out", "caption", [pictures], columns=["meta.text"], source_id="id")
     invalid = "row_invalid"
     assert out.fates == [
-        *(None, invalid, invalid, invalid, invalid, "text_empty", None, "text_not_utf8"),
+        *(None, invalid, invalid, invalid, invalid, "text_empty", None, "text_not_utf8", "text_empty", None),
         *[invalid] * 4,
     ]
-    assert [row["messages"][1]["content"] for row in out.rows] == [TEXT, "1.5"]
-    assert [row["source_id"] for row in out.rows] == ["7", "7"]
+    assert [row["messages"][1]["content"] for row in out.rows] == [TEXT, "1.5", TEXT]
+    assert [row["source_id"] for row in out.rows] == ["7", "7", None]
     details = [row["detail"] for row in out.rejected]
     assert details[0] == "a picture's name is no text: 1"
     assert details[2] == "meta.text is not a text: ['a']"

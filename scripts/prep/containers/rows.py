@@ -6,6 +6,7 @@ with the first column as PICTURES: each form reads every container, and each row
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -330,10 +331,12 @@ def convert_cells(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> list[An
 def convert_value(value: Any, kind: pa.DataType, where: str) -> Any:
     """A JSON value as one of a column's type, a number as its text; raises TypeError for one of another kind.
 
-    Raises UnicodeEncodeError for a text with a lone surrogate.
+    NaN and Infinity are null: JSON has no such numbers. Raises UnicodeEncodeError for a lone surrogate.
     """
     if value is None or isinstance(value, bytes):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if pa.types.is_list(kind) and isinstance(value, list):
         return [convert_value(each, kind.value_type, where) for each in value]
     if pa.types.is_struct(kind) and isinstance(value, dict):
