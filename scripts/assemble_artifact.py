@@ -180,6 +180,7 @@ def main() -> None:
         kept=keep.rows,
         rejected=dict(sorted(reasons.items())),
         notice=args.notice or None,
+        funnel=[line for part in parts.values() for line in part.get("funnel", ())],
     )
     log.info("%s: read %d, kept %d", args.artifact, keep.rows + drop.rows, keep.rows)
 

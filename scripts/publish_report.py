@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from prep.reasoning.funnel import STEPS
 from prep.report import gallery
 from prep.report.formatting import MEANINGS, load_template, sum_counts
 from prep.runtime import program
@@ -158,6 +159,8 @@ def main() -> None:
         manifests=manifests,
         totals=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
+        funnels=[(m["name"], line) for m in manifests for line in m.get("funnel", ())],
+        steps=STEPS,
         works=found,
         tokens=sum_tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},

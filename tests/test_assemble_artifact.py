@@ -112,6 +112,7 @@ def test_parts_are_put_together_in_order(tmp_path: Path) -> None:
             }
         },
         "notice": None,
+        "funnel": [],
     }
 
 

@@ -122,7 +122,11 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
         "shard": {"rows": 1, "sha256": sha256(tmp_path / "s.parquet")},
         "rejects": {"rows": 4, "sha256": sha256(tmp_path / "r.parquet")},
     }
-    assert read_json(tmp_path / "s.json") == {"files": files, "sources": {}, "raw": None}
+    common = {"source": "set", "agrees": 0, "disagrees": 0, "cannot_tell": 0}
+    thinking = {"mode": "thinking", "asked": 4, "answered": 4, "well_formed": 3, "passed": 3, "kept": 1}
+    no_thinking = {"mode": "no_thinking", "asked": 1, "answered": 1, "well_formed": 1, "passed": 1, "kept": 0}
+    funnel = [common | thinking, common | no_thinking]
+    assert read_json(tmp_path / "s.json") == {"files": files, "sources": {}, "raw": None, "funnel": funnel}
 
 
 def test_a_template_token_stands_unbroken_on_the_page(tmp_path):

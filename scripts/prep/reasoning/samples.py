@@ -28,11 +28,15 @@ class Policy(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What comes of an answer: its score, its rejection or None when it is kept, its question's pass rate."""
+    """What comes of an answer: its score, its rejection or None when it is kept, its question's pass rate.
+
+    `has_passed`: the judge or a rule found it right, with whatever score.
+    """
 
     score: int | None
     rejection: Rejection | None
     pass_rate: float
+    has_passed: bool
 
 
 class _Sample(NamedTuple):
@@ -84,7 +88,7 @@ def _choose(samples: list[_Sample], policy: Policy) -> Iterator[tuple[str, Decis
             elif rejection is None:
                 score = "passed by rule" if sample.score is None else f"score {sample.score}"
                 rejection = (Reason.NOT_BEST, score)
-        yield sample.id, Decision(sample.score, rejection, rate)
+        yield sample.id, Decision(sample.score, rejection, rate, sample.has_passed)
 
 
 def _may_be_kept(sample: _Sample, policy: Policy) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from prep.reasoning.funnel import Funnel
 from prep.reasoning.samples import Policy, select_answers
 from prep.records import ids, question
 from prep.records.question import Question
@@ -27,6 +28,7 @@ class JudgedAnswer:
     score: int | None
     rejection: Rejection | None
     pass_rate: float | None = None
+    has_passed: bool = False
     rule: str | None = None
 
 
@@ -109,14 +111,19 @@ def write_selection(
 ) -> None:
     """Write each result where it belongs: a training row, or a rejection."""
 
+    funnel = Funnel()
+
     def split() -> Iterator[SplitRows]:
         for batch in parquet.batch_rows(results, parquet.STREAMED_ROWS):
+            for judged, row in batch:
+                funnel.add(judged.answer, judged.rule, judged.has_passed, isinstance(row, dict))
             kept = [row for _, row in batch if isinstance(row, dict)]
             yield kept, [build_reject(judged, row) for judged, row in batch if not isinstance(row, dict)]
 
     schema = REASONED_BY if args.teachers else REASONED
     keep, drop = write_part(args.shard, schema, args.rejects, split())
-    write_summary(args.summary, {"shard": keep, "rejects": drop}, sources={}, raw=None)
+    files = {"shard": keep, "rejects": drop}
+    write_summary(args.summary, files, sources={}, raw=None, funnel=funnel.lines())
 
 
 def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> dict:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from prep.reasoning.funnel import merge_lines
 from prep.records.reason import Reason
 from prep.runtime.program import UserError
 
@@ -27,6 +28,8 @@ def build_manifest(name: str, summary: dict, listings: list[dict], states: list[
         "empty": artifact["rows"] == 0,
         "sources": list_sources(name, listings, states),
     }
+    if summary.get("funnel"):
+        found["funnel"] = merge_lines(summary["funnel"])
     if summary.get("notice"):
         found["notice"] = summary["notice"]
     return found
