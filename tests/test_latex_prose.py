@@ -1,5 +1,7 @@
 """Tests of scripts/prep/rendering/latex_prose.py, as the parser of markup uses it."""
 
+import re
+
 import pytest
 
 from prep.rendering import latex_prose, markup
@@ -81,6 +83,33 @@ def test_verbatim_is_code() -> None:
 @pytest.mark.parametrize("formula", [r"$$x=1 \tag{1}$$", r"\[x\]", "$$\nx\n$$"])
 def test_a_display_before_a_sentence_is_a_display(formula: str) -> None:
     assert [block[0] for block in _parse(f"{formula} From it we see.")] == ["math", "p"]
+
+
+def test_a_display_that_text_touches_is_set_apart() -> None:
+    blocks = _parse("Let\n\\[x=1\\]Find y\\[z=1 \\]?\nSo \\begin{align*}a&=b\\end{align*}, and\\[c\\]\\[d\\]")
+    assert [block[0] for block in blocks] == ["p", "math", "p", "math", "p", "math", "p", "math", "math"]
+    assert [block[2] for block in blocks if block[0] == "math"][:3] == [
+        r"\[x=1\]",
+        r"\[z=1?\]",
+        r"\[\begin{align*}a&=b\end{align*},\]",
+    ]
+    assert [block[0] for block in _parse("$$a=b$$$$c=d$$")] == ["math", "math"]
+    assert _parse(r"code `\[x\]`") == [["p", False, ["code ", ["tt", r"\[x\]"]]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"so \[x\]and \[y\]\[z\].", ["so \n", "x", "\nand \n", "y", "\n", "z", "."]),
+        (r"\begin{gather}x\end{gather} so", ["x", "\n so"]),
+        ("a$$x$$b $$y$$$$z$$, c", ["a ", "x", " b ", "y", " ", "z", ", c"]),
+        ("so $x$$y$ is", ["so ", "x", "y", " is"]),
+    ],
+)
+def test_a_display_within_an_item_has_a_line_or_a_space_around_it(text: str, shown: list[str]) -> None:
+    ((_, items, _),) = _parse(f"- {text}\n- b")
+    parts = [part if isinstance(part, str) else re.findall("[xyz]", part[2])[-1] for part in items[0][2]]
+    assert parts == shown
 
 
 def test_doubled_dollars_within_a_sentence_are_in_its_line() -> None:

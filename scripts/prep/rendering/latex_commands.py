@@ -165,6 +165,8 @@ _ALIGNED = """
     eqnarray* alignat alignat* alignedat flalign flalign* displaymath math
 """
 ALIGNED = frozenset(_ALIGNED.split())
+DISPLAYS = ALIGNED - {"aligned", "split", "gathered", "alignedat", "math"}
+"""Environments that are displays; others of aligned lines stand within formulas."""
 ASCII = {"-": "−", "*": "∗", "'": "′"}
 EM = {"em": 1.0, "ex": 0.43, "pt": 0.1, "cm": 2.85, "mm": 0.285, "in": 7.2, "mu": 1 / 18, "px": 0.08}
 EM |= {"bp": 0.1, "pc": 1.2, "textwidth": 20.0, "linewidth": 20.0}

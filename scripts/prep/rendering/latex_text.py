@@ -6,16 +6,24 @@ so that it is named among what is literal.
 """
 
 import re
+from collections.abc import Iterable
 
 from prep.rendering import latex
-from prep.rendering.latex_commands import ALIGNED, COMMANDS, GRIDS
+from prep.rendering.latex_commands import ALIGNED, COMMANDS, DISPLAYS, GRIDS
 from prep.rendering.latex_symbols import SYMBOLS
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _PIECE = rf"\\(?:text[a-z]*|[mh]box)\s*{_GROUP}|\\[A-Za-z]+|\\.|[^$\\\n]"
 """What a formula between dollars has: text with dollars of its own, a command, or another character."""
-_ENVIRONMENTS = "|".join(map(re.escape, sorted((ALIGNED | set(GRIDS)) - {"math", "subarray"})))
-_ENVIRONMENT = rf"\\begin\{{(?P<%s>{_ENVIRONMENTS})\}}.{{1,4000}}?\\end\{{(?P=%s)\}}"
+
+
+def _match_environment(group: str, names: Iterable[str]) -> str:
+    """A pattern of an environment with one of the names, to its first end."""
+    named = "|".join(map(re.escape, sorted(names)))
+    return rf"\\begin\{{(?P<{group}>{named})\}}.{{1,4000}}?\\end\{{(?P={group})\}}"
+
+
+_INNER = (ALIGNED | set(GRIDS)) - DISPLAYS - {"math", "subarray"}
 
 FORMULA_PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
@@ -33,7 +41,7 @@ FORMULA_PATTERN = (
     r"(?<=[\w})\]'])\$(?=[a-z]{2}|s\b|\W|\Z)"
     r"|\\\((?P<mp>.{1,4000}?)\\\)"
     r"|\\\[(?P<mb>.{1,4000}?)\\\]"
-    rf"|(?P<me>{_ENVIRONMENT % ('environment', 'environment')})"
+    rf"|(?P<me>{_match_environment('environment', DISPLAYS | _INNER)})"
 )
 COMMAND_PATTERN = (
     rf"\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
@@ -43,15 +51,21 @@ COMMAND_PATTERN = (
     r"|(?<![\\:])\\(?P<escaped>[%&#$_*`])"
 )
 DISPLAY = re.compile(
-    rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[(.+?)\\\]|({_ENVIRONMENT % ('environment', 'environment')}))"
+    rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[([^\\]*+(?:\\[^\]][^\\]*+)*+)\\\]"
+    rf"|((?>{_match_environment('display', DISPLAYS)})|{_match_environment('inner', _INNER)}))"
     r"[ \t]*(?=\n|\Z)",
     re.DOTALL,
 )
 """A formula on lines of its own."""
 
-_DISPLAY_BEFORE_PROSE = re.compile(
-    rf"(?m)^([ \t]*(?:\$\$(?>{_PIECE}|\n){{1,4000}}?\$\$"
-    r"|\\\[(?:(?!\\\]).){1,4000}\\\]))[ \t]+(?=[A-Z][a-z]*[ .,])"
+_PUNCTUATION = "[.,;:!?。，；：！？]"
+_DISPLAY_IN_PROSE = re.compile(
+    rf"^([ \t]*\$\$(?>{_PIECE}|\n){{1,4000}}?\$\$)[ \t]*(?=[A-Z][a-z]*[ .,])"
+    r"|(?P<row>^[ \t]*(?:\$\$[^$\n]+\$\$[ \t]*){2,}$)"
+    r"|(?P<code>(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`))"
+    rf"|[ \t]*(?P<display>(?<!\\)\\\[.{{1,4000}}?\\\]|{_match_environment('name', DISPLAYS)})"
+    rf"(?P<mark>{_PUNCTUATION}?)[ \t]*",
+    re.DOTALL | re.MULTILINE,
 )
 _DELIMITED = re.compile(r"\$\$(.+)\$\$|\$(.+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", re.DOTALL)
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
@@ -69,9 +83,40 @@ _LIST_TOKEN = re.compile(
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
 
 
-def isolate_displays(text: str) -> str:
-    """Set each display that begins a line, with a sentence after it, on a line of its own."""
-    return _DISPLAY_BEFORE_PROSE.sub(r"\1\n", text)
+def isolate_displays(paragraph: str) -> str:
+    """Set each display on a line of its own, with the punctuation that follows it.
+
+    Doubled dollars are often formulas of a line, and displays only where they begin it, with a sentence or
+    other displays after them.
+    """
+    return re.sub(r"\n{2,}", "\n", _DISPLAY_IN_PROSE.sub(_isolate_display, paragraph)).strip("\n")
+
+
+def _isolate_display(match: re.Match) -> str:
+    display = match["display"]
+    if match["row"]:
+        return re.sub(r"(?<=\$\$)[ \t]*(?=\$\$)", "\n", match["row"])
+    if not display:
+        return match["code"] or f"{match[1]}\n"
+    if match["mark"]:
+        body = display if match["name"] else display[2:-2].rstrip()
+        display = rf"\[{body}{match['mark']}\]"
+    return f"\n{display}\n"
+
+
+def find_gaps(match: re.Match, gap_before: str) -> tuple[str, str]:
+    """What sets a display within a line apart from text before and after it that touches it.
+
+    That is a line's end, or a space where the display is between doubled dollars. `gap_before` is the gap
+    after what was matched before.
+    """
+    named = match.groupdict()
+    gap = "\n" if named["mb"] or named["environment"] in DISPLAYS else " " if named["mm"] else ""
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if gap == " ":
+        return gap * bool(re.search(r"[A-Za-z0-9]\Z", before)), gap * bool(re.match(r"[A-Za-z0-9$]", after))
+    is_inside = not re.search(r"\n[ \t]*\Z", gap_before + before)
+    return gap * is_inside, gap * bool(re.match(rf"[ \t]*(?!{_PUNCTUATION})\S", after))
 
 
 def read_inline(match: re.Match, source: str) -> list | str | None:

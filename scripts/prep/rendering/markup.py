@@ -104,15 +104,15 @@ def parse_inlines(text: str, notations: Notations = _PLAIN) -> list:
     """Parse code, mathematics, emphasis, and what the text's other notations have."""
     pattern = _compile_inline(notations)
     parts: list = []
-    start = 0
     at = 0
     while match := pattern.search(text, at):
         nodes = _parse_inline(match, notations)
         at = match.start() + 1
         if nodes is not None:
-            parts += [text[start : match.start()], *nodes]
-            start = at = match.end()
-    return _join_texts([*parts, text[start:]])
+            before, after = latex_text.find_gaps(match, parts[-1] if parts else "\n")
+            parts += [text[: match.start()], before, *nodes, after]
+            text, at = text[match.end() :], 0  # what follows, such as `$y$` after `$x$`, begins anew
+    return _join_texts([*parts, text])
 
 
 def _join_texts(parts: list) -> list:
@@ -166,7 +166,7 @@ class _BlockParser:
         is_latex = has_quotes or (not is_code and latex_prose.is_latex(text))
         self.notations = Notations(self.has_html, is_latex, has_quotes)
         if not is_code:
-            text = latex_prose.isolate_sections(latex_text.isolate_displays(tables.isolate_tabulars(text)))
+            text = latex_prose.isolate_sections(tables.isolate_tabulars(text))
             if self.has_html:
                 text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
         self.lines = text.split("\n")
@@ -355,6 +355,12 @@ class _BlockParser:
             if not self.is_blank(here) and self.parse_special():
                 self.at = here
                 break
+        text = "\n".join(self.lines[start : self.at])
+        isolated = latex_text.isolate_displays(text)
+        if isolated != text:
+            self.lines[start : self.at] = isolated.split("\n")
+            self.at = start
+            return self.parse_special() or self.parse_paragraph()
         text = "\n".join(map(keep_indentation, self.lines[start : self.at]))
         return ["p", is_rtl(text), self.parse_inlines(text)]
 
