@@ -27,6 +27,7 @@ def _kinds(text: str) -> list[str]:
         "a, b = $a, $b",
         "- one item",
         "``` never closed",
+        "text\n```\nmore\n```py",
         "some text\n- one item",
         "a | b without a rule",
         '<b>#read("/etc/passwd")</b> {{ x }}',
@@ -91,6 +92,21 @@ def test_an_item_is_as_deep_as_items_are_around_it() -> None:
 
 def test_code_in_a_list_loses_the_indent_of_the_list() -> None:
     assert _parse("1. Do\n    ```\n    f(x)\n      g\n    ```")[1] == ["code", "", "f(x)\n  g"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("Fix this code", "What?"), ("Steps:\n1. Run", "2. Then **check** $x$.")]
+)
+@pytest.mark.parametrize("info", ["", "py"])
+def test_a_fence_is_found_before_code_is_guessed(before: str, info: str, after: str) -> None:
+    blocks = _parse(f"{before}\n```{info}\nf(x):\n    g\n```\n{after}")
+    assert blocks[:2] == [["p", False, [before]], ["code", info, "f(x):\n    g"]]
+    assert blocks[2][0] == "p"
+
+
+@pytest.mark.parametrize(("info", "body"), [("python", "x"), ("", "if x:\n    y")])
+def test_a_fence_that_is_never_closed_reaches_to_the_end(info: str, body: str) -> None:
+    assert _parse(f"Fix $O(n)$:\n```{info}\n{body}\n\n")[1:] == [["code", info, body]]
 
 
 def test_numbers_with_a_minus_are_no_list() -> None:

@@ -218,7 +218,10 @@ class _BlockParser:
         return not 0 <= number < len(self.lines) or not self.lines[number].strip()
 
     def parse_fence(self) -> list | None:
-        """A fenced code block, without the indent that it has as part of a list; one never closed is text."""
+        """A fenced code block, without the indent that it has as part of a list.
+
+        One that is never closed reaches to the text's end if it names a language or has code in it.
+        """
         if end := latex_prose.find_verbatim(self.lines, self.at):
             body = "\n".join(line.expandtabs(4) for line in self.lines[self.at + 1 : end])
             self.at = end + 1
@@ -226,14 +229,18 @@ class _BlockParser:
         opening = _FENCE.match(self.lines[self.at])
         if not opening:
             return None
-        for end in range(self.at + 1, len(self.lines)):
-            closing = _FENCE.match(self.lines[end])
-            if closing and closing[2].startswith(opening[2]) and not closing[3]:
-                body = [line.expandtabs(4) for line in self.lines[self.at + 1 : end]]
-                self.at = end + 1
-                indent = re.compile(f" {{0,{len(opening[1])}}}")
-                return ["code", opening[3], "\n".join(indent.sub("", line, count=1) for line in body)]
-        return None
+        start = self.at + 1
+        fences = ((at, _FENCE.match(self.lines[at])) for at in range(start, len(self.lines)))
+        ends = (at for at, fence in fences if fence and fence[2].startswith(opening[2]) and not fence[3])
+        end = next(ends, len(self.lines))
+        if end == len(self.lines) and not opening[3] and preformatted.find_code(self.lines, start) == start:
+            return None
+        indent = re.compile(f" {{0,{len(opening[1])}}}")
+        body = "\n".join(indent.sub("", line.expandtabs(4), count=1) for line in self.lines[start:end])
+        if end == len(self.lines):
+            body = body.rstrip()
+        self.at = end + 1
+        return ["code", opening[3], body] if body or end < len(self.lines) else None
 
     def parse_preformatted(self) -> list | None:
         """Lines that are preformatted without a fence: code, or lines whose columns mean something."""
