@@ -33,6 +33,7 @@ def _blocks(text: str) -> list[list]:
         "名称      数量  价格\n苹果       3    5",
         "Name     Qty\n--------------\nApple      3\nBanana    12",
         "a\tb\nlong\tc",
+        "  123\n+ 456\n-----\n  ???",
         "int f() {\n x = 1;\n return x;\n}",
         CODE,
         "import os\n\n" + CODE,
@@ -58,10 +59,21 @@ def test_lines_whose_columns_mean_something_are_monospace(text: str, after: str)
         "设 $x_1$     为根\n则 $x_2$     也是",
         "Choose one\n  A) f(x)\n  B) g(x)",
         "One sentence.  Another.\nAnd one more.  The last.",
+        "Poem:\n  Roses are red,\n    Violets are blue,\n  $x$ is **sweet**",
+        "Items:\n- one\n- two\n  continued here\n  - nested",
+        'She said:\n"Hello,\n    my friend."\nWho is it?',
+        "Data:\n<table>\n  <tr>\n    <td width=9>A</td>\n  </tr>\n</table>\nWhy?",
     ],
 )
 def test_prose_exercises_and_formulas_are_not(text: str) -> None:
     assert "mono" not in [block[0] for block in _blocks(text)]
+
+
+@pytest.mark.parametrize("before", ["Given the following:", "Code:", "Fix this code"])
+def test_code_begins_after_the_prose_above_it_and_ends_before_a_formula(before: str) -> None:
+    first, code, last = _blocks(f"{before}\n  x = 1\n  y = 2\nFind $x+y$.")
+    assert (first, code) == (["p", False, [before]], ["mono", "  x = 1\n  y = 2"])
+    assert last[2][0] == "Find "
 
 
 def test_wide_letters_take_two_columns() -> None:

@@ -189,15 +189,10 @@ class _BlockParser:
 
     def parse_special(self) -> list | None:
         """A block that is no paragraph, or None without advancing."""
-        parsers = (self.parse_fence, self.parse_table, self.parse_preformatted, self.parse_heading)
-        for parse_block in (
-            *parsers,
-            self.parse_list,
-            self.parse_latex_list,
-            self.parse_display,
-            self.parse_tabular,
-            self.parse_html_table,
-        ):
+        certain = (self.parse_fence, self.parse_table, self.parse_html_table, self.parse_display)
+        latex = (self.parse_latex_list, self.parse_tabular)
+        guessed = (self.parse_preformatted, self.parse_heading, self.parse_list)
+        for parse_block in (*certain, *latex, *guessed):
             start = self.at
             block = parse_block()
             if block is not None:

@@ -16,7 +16,7 @@ WIDE = re.compile(
 
 _FORMULA = re.compile(
     r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|end|item|emph|text[a-z]*|(?:sub)*section)\b|\$\$"
-    r"|^\s*```"
+    r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])|^\s*```"
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
@@ -45,6 +45,13 @@ _CODE_LINE = re.compile(
     r"|#(?:include|define|\s)|//|/\*|@\w|(?:let|var|const)?\s*[\w.\[\]]+\s*[-+*/]?=\s*\S|\w[\w.]*\(.*\)\Z)"
     r"|.*[;{}]\Z"
 )
+_SUM = re.compile(
+    r"(?: *\d[\d.,]* *\n)+ *[-+−×xX*÷] *\d[\d.,]* *\n *[-_=─]{2,} *(?:\n *[\d.,?□_]+ *)?(?=\n|\Z)"
+)
+_SENTENCE = re.compile(
+    r"(?![A-Z]{2})[A-Z][\w'’,-]*(?:(?: [^\s;{}]+){2,}[.?!:]|(?: [^\s;{}=()\[\]<>]+){2,})\Z"
+)
+_LABEL = re.compile(r"[A-Z][\w'’-]*(?: [\w'’-]+)*:\Z")
 
 
 def count_columns(line: str) -> int:
@@ -59,7 +66,7 @@ def find_columns(lines: list[str], start: int) -> int:
     """The end of the lines from `start` on whose columns mean something; `start` if there are none."""
     if (end := _find_diff(lines, start)) > start:
         return end
-    return max(find(lines, start) for find in (_find_drawing, _find_grid, _find_aligned))
+    return max(find(lines, start) for find in (_find_sum, _find_drawing, _find_grid, _find_aligned))
 
 
 def find_code(lines: list[str], start: int) -> int:
@@ -91,12 +98,10 @@ def find_code(lines: list[str], start: int) -> int:
 
 
 def is_prose(line: str) -> bool:
-    """Whether a line that is not indented is a sentence, or Chinese that is no comment in code."""
+    """Whether a line that is not indented is a sentence, a label, or Chinese that is no comment in code."""
     if line.startswith((" ", "\t")):
         return False
-    if _is_chinese(line):
-        return True
-    return bool(re.match(r"[A-Z][\w'’,-]*(?: \S+){2,}[.?!:]\Z", line)) and not re.search(r"[;{}]", line)
+    return _is_chinese(line) or bool(_SENTENCE.match(line) or _LABEL.match(line))
 
 
 def _find_run(lines: list[str], start: int, matches: Callable[[str], object]) -> int:
@@ -115,6 +120,12 @@ def _find_diff(lines: list[str], start: int) -> int:
     while end + 1 < len(lines) and not lines[end] and _DIFF_REST.match(lines[end + 1]):
         end = _find_run(lines, end + 1, _DIFF_LINE.match)
     return end
+
+
+def _find_sum(lines: list[str], start: int) -> int:
+    """Numbers below one another, the last with its sign before it, a rule and what stands below it."""
+    match = _SUM.match("\n".join(lines[start : start + 12]))
+    return start + match.group().count("\n") + 1 if match else start
 
 
 def _find_drawing(lines: list[str], start: int) -> int:
@@ -224,7 +235,7 @@ def _is_code(lines: list[str]) -> bool:
         return True
     indented = [lines[0].startswith(("    ", "\t")), *(line.startswith(("  ", "\t")) for line in lines[1:])]
     code = [line for line, is_in in zip(lines, indented, strict=True) if is_in and not _is_text(line)]
-    return bool(code) and any(map(_CODE.search, lines))
+    return bool(code) and any(_CODE.search(line) and not is_prose(line) for line in lines)
 
 
 def _is_text(line: str) -> bool:
