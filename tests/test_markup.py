@@ -30,7 +30,7 @@ def _kinds(text: str) -> list[str]:
         "text\n```\nmore\n```py",
         "some text\n- one item",
         "a | b without a rule",
-        '<b>#read("/etc/passwd")</b> {{ x }}',
+        '<b>#read("/etc/passwd") {{ x }}',
     ],
 )
 def test_text_that_only_looks_like_markup_is_drawn_as_written(text: str) -> None:

@@ -22,12 +22,28 @@ def test_simple_html_is_typeset() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("Read: <u>师者</u>。", ["u", "师者"]),
+        ("The <b>main</b> idea", ["b", "main"]),
+        ("The <STRONG>main</STRONG> idea", ["b", "main"]),
+        ("The <i>Origin</i> of", ["i", "Origin"]),
+        ("so <em>more</em>.", ["i", "more"]),
+        ("call <code>a &lt; b</code> now", ["tt", "a < b"]),
+    ],
+)
+def test_emphasis_alone_is_typeset(text: str, part: list) -> None:
+    assert part in _blocks(text)[0][2]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "What does <br> do in HTML?",
         "<div>a<br>b</div>",
         "<!-- no --> a<br>b",
         "网页标签 <sub> 的作用",
+        "List<b> and <i> of </b>",
         "vector<int> v; a<b && c>d",
         "R&D; AT&T and &nosuchname; &#0; &#xd800;",
         "<p>&nbsp;<br>",

@@ -1,4 +1,4 @@
-"""The HTML that questions hold: entities, line breaks, sub- and superscripts, and tables as rows of cells.
+"""The HTML that questions hold: entities, line breaks, emphasis, scripts, code, and tables as rows of cells.
 
 A text that has other HTML, or speaks of it, is a question about HTML, and all of it stays as written.
 """
@@ -16,8 +16,9 @@ _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{2,7}|#[xX][0-9A-Fa-f
 _TABLE = {"table", "thead", "tbody", "tfoot", "tr", "td", "th"}
 _TABLE_TAG = re.compile(rf"</?(?:{'|'.join(_TABLE)})\b[^>]*>?", re.IGNORECASE)
 _CERTAIN = {"br", "sub", "sup", "table", "p"}
+_MARKED = re.compile(r"<(u|b|i|em|strong|code)>[^<>\n]+</\1>", re.IGNORECASE)
 _OTHER = re.compile(
-    "a|abbr|article|aside|audio|body|button|canvas|center|code|dd|del|div|dl|dt|footer|font|form|frame|h[1-6]|head"
+    "a|abbr|article|aside|audio|body|button|canvas|center|dd|del|div|dl|dt|footer|font|form|frame|h[1-6]|head"
     "|header|hr|html|iframe|img|input|ins|label|li|link|main|meta|nav|ol|option|pre|script|section|select|small"
     "|span|strike|style|svg|textarea|title|ul|video"
 )
@@ -42,7 +43,7 @@ def is_simple(text: str) -> bool:
         return False
     if not read_entities(_TAG.sub("", text)).strip():
         return False  # nothing would be seen
-    return bool(names & _CERTAIN) or any(map(_read_entity, _ENTITY.findall(text)))
+    return bool(names & _CERTAIN or _MARKED.search(text)) or any(map(_read_entity, _ENTITY.findall(text)))
 
 
 def read_entities(text: str) -> str:

@@ -37,7 +37,7 @@ _EMPHASIS = (
     r"|(?<![*A-Za-z0-9])\*(?=[^\s*])(?P<i>[^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9])"
 )
 _HTML_PARTS = (
-    r"|<(?P<tag>sub|sup|u|b|strong|i|em)>(?P<marked>[^<>\n]{1,500})</(?P=tag)>"
+    r"|<(?P<tag>sub|sup|u|b|strong|i|em|code)>(?P<marked>[^<>\n]{1,500})</(?P=tag)>"
     r"|(?P<br>\n?<br\s*/?>\n?)"
     r"|(?P<entity>&\#?\w{2,31};)"
 )
@@ -140,6 +140,8 @@ def _parse_inline(match: re.Match, notations: Notations) -> list | None:
         return _mark(kind, parse_inlines(source, notations))
     if kind == "marked":
         tag = match["tag"].lower()
+        if tag == "code":
+            return [["tt", html.read_entities(source)]]
         return _mark(_HTML_KINDS.get(tag, tag), parse_inlines(source, notations))
     if kind == "br":
         return ["\n"]
