@@ -232,7 +232,7 @@ def test_hard_questions_are_drawn_with_their_markup(typesetter: Typesetter, name
 @pytest.mark.parametrize(("part", "shown"), [
     (r"$\foo{x}$", r"$\foo{x}$"),
     ("$$" + "{" * 40 + "x" + "}" * 40 + "$$", None),
-    (r"$$\begin{matrix}" + r"x \\ " * 60 + r"\end{matrix}$$", None),
+    (r"$$\begin{matrix}" + r"x \\ " * 200 + r"\end{matrix}$$", None),
     ("|" + "a|" * 30 + "\n|" + "---|" * 30 + ("\n|" + "unbreakable|" * 30), None),
     ("- one\n- so " + r"$\text{" + "wide " * 60 + "}$", r"$\text{" + "wide " * 60 + "}$"),
 ])  # fmt: skip
@@ -250,7 +250,7 @@ def test_what_cannot_be_drawn_alone_is_drawn_as_written(
 
 def test_markup_that_does_not_fit_is_drawn_as_written(typesetter: Typesetter, caplog) -> None:
     wide = "|" + "a|" * 30 + "\n|" + "---|" * 30 + ("\n|" + "unbreakable|" * 30)
-    matrix = r"$$\begin{matrix}" + r"x \\ " * 60 + r"\end{matrix}$$"
+    matrix = r"$$\begin{matrix}" + r"x \\ " * 200 + r"\end{matrix}$$"
     for text in (wide, matrix):
         pages, glyphs, _ = _drawn(typesetter, text)
         _assert_in_budget(pages)
@@ -469,6 +469,26 @@ def test_latin_and_chinese_have_one_weight(typesetter: Typesetter) -> None:
     assert typesetter._choose_weight(replace(looks, face="Inter"), "en") == 600
 
 
+@pytest.mark.parametrize(
+    ("text", "is_slender"),
+    [
+        ("\n".join(map(str, range(100))), False),
+        ("\n".join(map(str, range(200))), False),
+        ("```\n" + "x = f(12345)\n" * 150 + "```", False),
+        ("\n".join(rf"$$x_{{{number}}}=\frac{{1}}{{2}}$$" for number in range(60)), False),
+        ("\n".join(map(str, range(350))), True),
+    ],
+)
+def test_short_lines_have_narrow_pages_under_any_look(
+    typesetter: Typesetter, text: str, is_slender: bool
+) -> None:
+    for number in range(4):
+        drawing = typesetter.render(text, f"narrow {number}")
+        sizes = [Image.open(io.BytesIO(page.bytes)).size for page in drawing.pages]
+        assert (drawing.detail, len(sizes) in (2, 3, 4)) == (None, True)
+        assert any(height > 6.2 * width for width, height in sizes) == is_slender
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_a_table_of_many_columns_is_set_on_wide_pages(typesetter: Typesetter, number: int) -> None:
     heads = ["disagree", "rather disagree", "undecided", "rather agree", "agree"] * 2
@@ -479,7 +499,7 @@ def test_a_table_of_many_columns_is_set_on_wide_pages(typesetter: Typesetter, nu
     assert typesetter.render(table, str(number)).detail is None
 
 
-@pytest.mark.parametrize(("rows", "pages"), [(96, 5), (150, 7)])
+@pytest.mark.parametrize(("rows", "pages"), [(170, 5), (300, 8)])
 def test_a_table_that_is_too_long_says_the_pages_it_needs(
     typesetter: Typesetter, rows: int, pages: int
 ) -> None:

@@ -42,7 +42,10 @@ _BAD_BREAK = re.compile(
 _SCRIPTS = {"zh": "hani", "ja": "kana"}
 _RISE, _GAP = 0.73, 0.45
 """In em: the height of a line from the baseline to the top of capitals; the gap between paragraphs."""
-_NARROWEST = 128
+NARROWEST = 128
+"""In pixels: the least width of a page."""
+TALLEST = 6.0
+"""How many times as high as wide a page is, where more pages that are wider hold the text."""
 _CELL, _BOLD = 0.9, 1.12
 """In em, the padding of a table cell; how much wider than regular letters bold ones are at most."""
 _CIRCLED = re.compile("([\u2460-\u24ff]+)")
@@ -183,8 +186,8 @@ class Document:
         return min(most, round(least * factor))
 
     def page_width(self, size: int, style: PageStyle, budget: int) -> int:
-        """The page width in pixels: of the style's shape, wide enough for code, no wider than the lines."""
-        natural = self._longest * 1.04 * size + 2 * style.margin + 4
+        """One page's width in pixels: of the style's shape, wide enough for code, no wider than the lines."""
+        natural = self.natural_width(size, style)
         area = self._area * size**2 * (_RISE + style.leading)
         wide = min(max(math.sqrt(area * style.shape * 1.6), 16 * size), math.sqrt(budget * style.shape))
         if natural <= _SHORT * size + 2 * style.margin:
@@ -197,7 +200,13 @@ class Document:
             + 1.5 * size
         )
         wide = max(wide, min(whole, math.sqrt(budget * 3)))
-        return math.ceil(max(min(wide, natural), _NARROWEST))
+        wide = math.ceil(max(min(wide, natural), NARROWEST))
+        high = self.estimate_height(size, wide, style)
+        return max(wide, math.ceil(min(high / TALLEST, math.sqrt(budget / TALLEST))))
+
+    def natural_width(self, size: int, style: PageStyle) -> float:
+        """The page width in pixels at which no line is broken."""
+        return self._longest * 1.04 * size + 2 * style.margin + 4
 
     def estimate_height(self, size: int, width: int, style: PageStyle) -> float:
         """The estimated height in pixels of a page of this width."""

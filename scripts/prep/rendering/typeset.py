@@ -21,7 +21,7 @@ from PIL import Image
 
 from prep.records.reason import Reason, Rejection
 from prep.rendering import encode, fonts
-from prep.rendering.document import Document
+from prep.rendering.document import NARROWEST, TALLEST, Document
 from prep.rendering.engine import CompileError, Engine, Overflow
 from prep.rendering.style import PageStyle, header_text, sample_style
 from prep.runtime.program import UserError
@@ -215,7 +215,7 @@ class Typesetter:
         """
         sampled, tightest = styles
         smallest = self._smallest_size(document)
-        width, height = self._full_page_size(tightest)
+        width, height = self._usual_page_size(document, tightest, smallest)
         needed = document.estimate_height(smallest, width, tightest) / (height - 2 * tightest.margin)
         if needed > _CERTAIN * self.config.max_pages:
             pages = yield from self._render_to_fit(document, tightest)
@@ -231,16 +231,27 @@ class Typesetter:
     ) -> Tries[Pages]:
         """Choose number of pages, font size and page size: one page if the text is legible so, else more.
 
+        Short lines have narrow pages, and still narrower ones where the most pages do not hold them.
         What overflows a page gets a wider one, up to `widest`, and then smaller letters.
         """
         smallest = self._smallest_size(document)
         unbroken = 0.0  # in em: the widest part that overflowed
         overflow: Exception | None = None
-        for count in range(fewest, self.config.max_pages + 1):
+        counts: list[tuple[int, int | None]] = [
+            (count, None) for count in range(fewest, self.config.max_pages + 1)
+        ]
+        narrow, usual = (
+            self._usual_page_size(document, style, smallest, least) for least in (NARROWEST, None)
+        )
+        if narrow != usual:
+            counts.append((self.config.max_pages, NARROWEST))
+        for count, narrowest in counts:
             size = style.size
             while size >= smallest:
                 try:
-                    width, height = self._choose_page_size(document, style, size, count, unbroken, widest)
+                    width, height = self._choose_page_size(
+                        document, style, size, count, unbroken, narrowest, widest
+                    )
                     if not self._may_fit(document, style, size, count, width):
                         size -= 1
                         continue
@@ -266,22 +277,28 @@ class Typesetter:
         raise overflow or self._too_long(document, style)
 
     def _choose_page_size(
-        self, document: Document, style: PageStyle, size: int, count: int, unbroken: float, widest: float
+        self,
+        document: Document,
+        style: PageStyle,
+        size: int,
+        count: int,
+        unbroken: float,
+        narrowest: int | None,
+        widest: float,
     ) -> tuple[int, int | None]:
         """Width and height of a page that holds a part `unbroken` em wide; one page is as high as its text.
 
         Raises Overflow if it is wider than `widest`.
         """
-        full = self._full_page_size(style)
-        width, height = full
         if count == 1:
             width, height = document.page_width(size, style, self.config.max_pixels), None
         else:
+            width, height = self._usual_page_size(document, style, size, narrowest)
             unbroken = max(unbroken, document.least_width)
         least = math.ceil(unbroken * size) + 2 * style.margin
         if least <= width:
             return width, height
-        if least > max(widest * math.sqrt(self.config.max_pixels), full[0]):
+        if least > max(widest * math.sqrt(self.config.max_pixels), self._full_page_size(style)[0]):
             raise Overflow("something is wider than a page")
         return least, height and self.config.max_pixels // least
 
@@ -303,7 +320,7 @@ class Typesetter:
 
     def _too_long(self, document: Document, style: PageStyle) -> _TooLong:
         smallest = self._smallest_size(document)
-        width, height = self._full_page_size(style)
+        width, height = self._usual_page_size(document, style, smallest)
         needed = math.ceil(document.estimate_height(smallest, width, style) / (height - 2 * style.margin))
         needed = max(needed, self.config.max_pages + 1)  # it was tried on fewer
         return _TooLong(f"about {needed} pages with letters of {smallest} pixels")
@@ -322,6 +339,18 @@ class Typesetter:
         """Width and height in pixels of a page of the whole budget."""
         width = math.isqrt(int(self.config.max_pixels * style.shape))
         return width, self.config.max_pixels // width
+
+    def _usual_page_size(
+        self, document: Document, style: PageStyle, size: int, narrowest: int | None = None
+    ) -> tuple[int, int]:
+        """Width and height in pixels of each of several pages: of the style's shape, no wider than the lines.
+
+        `narrowest` is the least width; None: a page is not higher than TALLEST times its width.
+        """
+        budget = self.config.max_pixels
+        least = max(document.natural_width(size, style), narrowest or math.sqrt(budget / TALLEST))
+        width = min(self._full_page_size(style)[0], math.ceil(least))
+        return width, budget // width
 
     def _can_render(self, part: Document, style: PageStyle, widest: float) -> bool:
         """Whether a part of a question can be rendered alone, on pages of the full height."""
