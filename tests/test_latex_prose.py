@@ -41,6 +41,10 @@ def _inlines(text: str) -> list:
         (r"\emph{x} 3--5, so---or -- not", [["i", "x"], " 3–5, so—or – not"]),
         ("\\emph{x} a\\\\\nb", [["i", "x"], " a\nb"]),
         (r"\large d \smallskip e", ["\u200b d \u200b e"]),
+        (r"\emph{x} by \S 5, \P{}, \LaTeX{} or \TeX is \qed", [["i", "x"], " by §5, ¶, LaTeX or TeX is □"]),
+        (r"\emph{x} \textdollar 5, name\dotfill", [["i", "x"], " $5, name…………"]),
+        (r"e.g.\ this, Dr.\ Who", ["e.g. this, Dr. Who"]),
+        (r"Erd\H os, Ces\`aro, na\"{\i}ve", ["Erdős, Cesàro, naïve"]),
     ],
 )
 def test_commands_of_prose(text: str, inlines: list) -> None:
@@ -48,8 +52,24 @@ def test_commands_of_prose(text: str, inlines: list) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"Solve:\\ (a) $x$\\ (b) $y$", ["Solve:\n(a) ", "x", "\n(b) ", "y"]),
+        (r"A) $x$ \\ B) $y$ \\[5pt] C)", ["A) ", "x", "\nB) ", "y", "\nC)"]),
+    ],
+)
+def test_a_row_that_ends_after_a_formula_is_a_line(text: str, shown: list[str]) -> None:
+    assert [part if isinstance(part, str) else part[2].strip("$") for part in _inlines(text)] == shown
+
+
+def test_a_starred_space_is_a_space() -> None:
+    assert _inlines(r"so \hspace*{1cm} is")[1] == ["m", ["row", [["sp", 2.85]]], r"\hspace*{1cm}"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        r"cd My\ Documents; \S+ and \P{L} or Erd\H os",
         r"\\server\share and a\\ b",
         r"re.sub('\{3\}', x) -- or --help",
         r'it\'s "a \"over\" b" and 1--2',

@@ -13,7 +13,8 @@ from prep.rendering.latex_commands import MARKS
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\}"
 _SWITCHES = {"bf": "b", "bfseries": "b", "it": "i", "itshape": "i", "em": "i", "sl": "i"}
 _LETTERS = {"aa": "å", "AA": "Å", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ"}
-_LETTERS |= {"ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł"}
+_LETTERS |= {"ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "S": "§", "P": "¶", "textdollar": "$"}
+_WORDS = {"LaTeX": "LaTeX", "TeX": "TeX", "qed": "□", "dotfill": "…………"}
 _UNITS = r"(?:[kcmMGnµ]?(?:[mgsNJWVAKLT]|Hz|Pa|eV|mol|rad)|min|h|°C?)(?![A-Za-z])"
 _SIZES = "tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"
 _THEOREMS = (
@@ -36,9 +37,11 @@ LATEX_PATTERN = (
     r"|[ \t]*(?:\\newline|\\linebreak|\\par)(?![A-Za-z])[ \t]*(?P<line>)"
     r"|[ \t]*(?<!\\)\\\\(?:\*|\[[-\d.]+ ?\w\w\])?[ \t]*(?P<row>\n|(?=\Z)|(?<=[ \t]))"
     r"|\\(?P<brace>[{}])"
-    r"|\\(?P<accent>[\"'`^~=.uvHckr])\{(?P<letter>[A-Za-z])\}"
+    r"|\\(?P<accent>[\"'`^~=.uvHckr])\{\\?(?P<letter>[A-Za-z])\}"
     rf"|(?<![\\:])\\(?P<named>{'|'.join(_LETTERS)})(?![A-Za-z])(?:\{{\}}|[ \t]+(?=\w))?"
-    r"|(?<=[A-Za-z])\\(?P<mark>[\"^~]|'(?=[aeiou]))(?P<under>[A-Za-z])"
+    rf"|(?<![\\:])\\(?P<word>{'|'.join(_WORDS)})(?![A-Za-z])(?:\{{\}})?"
+    r"|(?<=[A-Za-z])\\(?P<mark>[\"^~]|['`](?=[aeiouy])|[vHck] )(?P<under>[A-Za-z])"
+    r"|(?<![\\:])\\(?P<space>[ \n])"
     r"|(?<=[\w)])(?P<dash>---?)(?=\w)|(?<=\s)(?P<aside>---?)(?=\s)"
     r"|(?P<tie>(?<=[A-Za-z.])~(?=[\\$\d(])|(?<=[\d)])~(?=[A-Za-z\\$]))|(?P<thin>(?<=[\w.)])\\[,;](?=[\w\\$]))"
 )
@@ -47,8 +50,8 @@ SECTION = re.compile(rf"\\((?:sub)*)section\*?({_GROUP})")
 
 _EVIDENCE = re.compile(
     # Not `\\r{i}` of a string in code: an accent stands in a word.
-    r"\\['`^~]\{[A-Za-z]?\}|(?<=[A-Za-z])\\[=vHck]\{[A-Za-z]\}|\\[=vHck]\{[A-Za-z]\}(?=[A-Za-z])"
-    rf"|\d(?:~|\\[,;]){_UNITS}"
+    r"\\['`^~]\{[A-Za-z]?\}|\\[\"'`^~]\{\\[ij]\}|(?<=[A-Za-z])\\[=vHck]\{[A-Za-z]\}|\\[=vHck]\{[A-Za-z]\}(?=[A-Za-z])"
+    rf"|\d(?:~|\\[,;]){_UNITS}|[a-z]\.\\ (?=[A-Za-z$])|\$[.,;:]?[ \t]*\\\\(?:\s|\[\d)"
     r"|\\(?:begin|end)\{[a-z]+\*?\}|\\(?:text[a-z]{2}|emph|section|subsection|item|frac|sqrt|ref|eqref|label|cite"
     r"|newline|noindent|times|leq|geq)(?![a-z])|\$[^$\n]*\\[A-Za-z]{2,}[^$\n]*\$|\\\[.+?\\\]|\\\(.+?\\\)",
     re.DOTALL,
@@ -100,7 +103,7 @@ def _read_theorem(found: dict, source: str, parse: Callable[[str], list]) -> lis
 
 
 def _read_accent(found: dict, source: str, parse: Callable[[str], list]) -> list | None:
-    mark, letter = found.get("accent") or found["mark"], found.get("letter") or found["under"]
+    mark, letter = found.get("accent") or found["mark"].strip(), found.get("letter") or found["under"]
     composed = unicodedata.normalize("NFC", letter + MARKS.get(mark, ""))
     return [composed] if len(composed) == 1 and composed != letter else None
 
@@ -136,6 +139,8 @@ _READERS: dict[str, Callable[[dict, str, Callable[[str], list]], list | None]] =
     "tie": lambda *_: ["\u00a0"],
     "thin": lambda *_: ["\u202f"],
     "named": lambda found, *_: [_LETTERS[found["named"]]],
+    "word": lambda found, *_: [_WORDS[found["word"]]],
+    "space": lambda found, *_: [found["space"]],
     "quoted": lambda found, _, parse: ["“", *parse(found["quoted"]), "”"],
 }
 """The reader of each kind of match, by the group that only it has."""

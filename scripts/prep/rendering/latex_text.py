@@ -46,7 +46,7 @@ FORMULA_PATTERN = (
 COMMAND_PATTERN = (
     rf"\\(?:textbf|(?P<italic>textit|emph))(?P<styled>{_GROUP})"
     r"|(?P<mx>\\begin\{(?P<drawing>tikzpicture|asy|pspicture|picture|circuitikz)\}.{1,4000}?\\end\{(?P=drawing)\})"
-    rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
+    rf"|(?<![\\:])(?P<mc>\\[A-Za-z]{{2,}}\*?(?:\[[^\[\]\n]*\])?(?:{_GROUP})+)"
     r"|(?<![\\:A-Za-z])(?P<ms>\\[A-Za-z]{2,})(?![A-Za-z\\{*])"
     r"|(?<![\\:])\\(?P<escaped>[%&#$_*`])"
 )
