@@ -75,8 +75,17 @@ def test_indentation_is_kept() -> None:
     assert _parse("　　首行\n    缩进") == [["p", False, ["　　首行\n\u00a0\u00a0\u00a0\u00a0缩进"]]]
 
 
-def test_a_comment_in_code_is_no_heading() -> None:
-    assert _kinds("x = 1\n# add one\nx += 1") == ["p"]
+@pytest.mark.parametrize(
+    "text",
+    ["x = 1\n# add one\nx += 1", "# install\npip install x", "# list\nItems = [1]", "Text\n# no\nText"],
+)
+def test_a_comment_in_code_is_no_heading(text: str) -> None:
+    assert _kinds(text) == ["p"]
+
+
+@pytest.mark.parametrize("text", ["Text", "求 $x$ 的值。", "$x$ is odd", "A dog has f = 1 $\\alpha$"])
+def test_a_heading_may_stand_close_above_its_text(text: str) -> None:
+    assert _kinds(f"# Heading\n{text}\n\n# 题目\n{text}") == ["head", "p", "head", "p"]
 
 
 def test_an_item_goes_on_in_the_indented_lines_below_it() -> None:

@@ -252,13 +252,15 @@ class _BlockParser:
         return ["mono", "\n".join(line.expandtabs(tabs).rstrip() for line in lines)] if lines else None
 
     def parse_heading(self) -> list | None:
-        """`## …`; a single `#` may be a comment in code and counts only between blank lines."""
+        """`## …`; a single `#` may be a comment in code and counts only after a blank line, above prose."""
         if section := latex_prose.SECTION.fullmatch(self.lines[self.at].strip()):
             self.at += 1
             return ["head", min(2 + len(section[1]) // 3, 6), self.parse_inlines(section[2][1:-1])]
         match = _HEAD.match(self.lines[self.at])
-        is_alone = self.is_blank(self.at - 1) and self.is_blank(self.at + 1)
-        if not match or (len(match[1]) == 1 and not is_alone):
+        is_apart = self.is_blank(self.at - 1) and (
+            self.is_blank(self.at + 1) or preformatted.begins_prose(self.lines[self.at + 1])
+        )
+        if not match or (len(match[1]) == 1 and not is_apart):
             return None
         self.at += 1
         return ["head", len(match[1]), self.parse_inlines(match[2])]

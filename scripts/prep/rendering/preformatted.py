@@ -104,6 +104,12 @@ def is_prose(line: str) -> bool:
     return _is_chinese(line) or bool(_SENTENCE.match(line) or _LABEL.match(line))
 
 
+def begins_prose(line: str) -> bool:
+    """Whether a line begins as a sentence does and has no sign of code, is Chinese or holds a formula."""
+    begins_sentence = re.match(r"[A-Z][a-z ]", line) and not _CODE.search(line)
+    return bool(begins_sentence or WIDE.match(line) or _FORMULA.search(line))
+
+
 def _find_run(lines: list[str], start: int, matches: Callable[[str], object]) -> int:
     """The end of the lines from `start` on that match and hold no formula."""
     at = start
