@@ -97,7 +97,26 @@ def test_the_title_of_a_section_is_a_heading() -> None:
 
 def test_verbatim_is_code() -> None:
     assert _parse("\\begin{verbatim}\n  $x$\n\\end{verbatim}\nso")[0] == ["code", "", "  $x$"]
-    assert latex_prose.find_verbatim(["\\begin{verbatim}", "x"], 0) == 0
+    blocks = _parse("so \\begin{lstlisting}[language=C]\nint x; // $y$\n\n z\n  \\end{lstlisting} and")
+    assert blocks == [["p", False, ["so"]], ["code", "", "int x; // $y$\n\n z"], ["p", False, ["and"]]]
+    assert [block[0] for block in _parse("\\begin{verbatim}\nx")] == ["p"]
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        '[asy]\nlabel("$A$",A,SW);\n\n  draw(A--B);\n[/asy]',
+        "<asy>\nx = a*b*c;\n</asy>",
+        "\\begin{tikzpicture}\n\\draw (0,0) -- (2,0) {$x$};\n\\end{tikzpicture}",
+        "$\\begin{tikzpicture}\\draw (0,0);\\end{tikzpicture}$",
+    ],
+)
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("AB:\n", "\nFind"), ("AB: ", " Find")])
+def test_the_code_of_a_drawing_is_code(drawing: str, before: str, after: str) -> None:
+    blocks = _parse(before + drawing + after)
+    assert [block for block in blocks if block[0] != "p"] == [["code", "", drawing]]
+    assert [block[2] for block in blocks if block[0] == "p"] == ([["AB:"], ["Find"]] if before else [])
+    assert latex_prose.is_drawing(drawing)
 
 
 @pytest.mark.parametrize("formula", [r"$$x=1 \tag{1}$$", r"\[x\]", "$$\nx\n$$"])

@@ -231,6 +231,7 @@ def test_hard_questions_are_drawn_with_their_markup(typesetter: Typesetter, name
 
 @pytest.mark.parametrize(("part", "shown"), [
     (r"$\foo{x}$", r"$\foo{x}$"),
+    ("[asy]\ndraw(A--B);\n[/asy]", None),
     ("$$" + "{" * 40 + "x" + "}" * 40 + "$$", None),
     (r"$$\begin{matrix}" + r"x \\ " * 200 + r"\end{matrix}$$", None),
     ("|" + "a|" * 30 + "\n|" + "---|" * 30 + ("\n|" + "unbreakable|" * 30), None),

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from prep.rendering import fonts, html, latex_tree, markup, preformatted, tables
+from prep.rendering import fonts, html, latex_prose, latex_tree, markup, preformatted, tables
 from prep.rendering.formula_width import estimate_width, is_flat, split_row
 from prep.rendering.style import PageStyle, header_text
 
@@ -72,7 +72,9 @@ class Document:
     def __init__(self, text: str, faces: fonts.Fonts, is_plain: bool = False) -> None:
         read = [(block, "") for block in markup.parse_plain(text)] if is_plain else markup.parse(text)
         self._blocks, self._sources = map(list, zip(*read, strict=True))
+        drawings = [source for block, source in read if block[0] == "code" and latex_prose.is_drawing(source)]
         unread = [*markup.read_partly(self._blocks), *filter(tables.is_unread, _find_paragraphs(read))]
+        unread += drawings
         self.literal_markup = ["the whole of it"] if is_plain else unread
         """The markup that is shown as literal text."""
         self._fonts = faces

@@ -1,4 +1,4 @@
-"""LaTeX commands of prose: text in groups, sections, theorems, quotation marks, dashes and line ends.
+"""LaTeX commands of prose: text in groups, sections, theorems, code, quotation marks, dashes and line ends.
 
 `PATTERN` and, in a text that is written in LaTeX, `LATEX_PATTERN` are parts of the pattern of inlines
 (prep.rendering.markup), and `read_inline` makes inlines of what they match.
@@ -56,7 +56,20 @@ _EVIDENCE = re.compile(
     r"|newline|noindent|times|leq|geq)(?![a-z])|\$[^$\n]*\\[A-Za-z]{2,}[^$\n]*\$|\\\[.+?\\\]|\\\(.+?\\\)",
     re.DOTALL,
 )
-_VERBATIM = re.compile(r"\s*\\begin\{(verbatim|lstlisting|minted)\*?\}(?:\[.*\])?(?:\{\w+\})?\s*\Z")
+_VERBATIM = (
+    r"(?P<drawing>\[asy\](?:(?!\[asy\]).)+?\[/asy\]|<asy>(?:(?!<asy>).)+?</asy>"
+    r"|\$*\\begin\{(?P<drawn>tikzpicture|asy|pspicture|picture|circuitikz)\}"
+    r"(?:(?!\\begin\{(?P=drawn)\}).)+?\\end\{(?P=drawn)\}\$*)"
+    r"|\\begin\{(?P<typed>(?:verbatim|lstlisting|minted)\*?)\}(?:\[[^\]\n]*\])?(?:\{\w+\})?(?:[ \t]*\n)?"
+    r"(?P<body>(?:(?!\\begin\{(?P=typed)\}).)*?)(?:\n[ \t]*)?\\end\{(?P=typed)\}"
+)
+VERBATIM = re.compile(rf"[ \t]*(?:{_VERBATIM})[ \t]*(?=\n|\Z)", re.DOTALL)
+"""A verbatim environment with its `body`, or the code of a `drawing`, on lines of its own."""
+_VERBATIM_IN_PROSE = re.compile(
+    r"\\begin\{tabular\}.*?\\end\{tabular\}"
+    rf"|(?P<begins>^)?[ \t]*(?P<code>{_VERBATIM})[ \t]*(?P<ends>$)?",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def is_latex(text: str) -> bool:
@@ -74,11 +87,21 @@ def isolate_sections(text: str) -> str:
     return re.sub(rf"[ \t]*({SECTION.pattern})[ \t]*", r"\n\n\1\n\n", text) if "section" in text else text
 
 
-def find_verbatim(lines: list[str], start: int) -> int:
-    """The line that ends the verbatim environment which begins at `start`, or 0."""
-    match = _VERBATIM.match(lines[start])
-    ends = (at for at in range(start + 1, len(lines)) if match and f"\\end{{{match[1]}" in lines[at])
-    return next(ends, 0)
+def isolate_verbatim(text: str) -> str:
+    """Set each verbatim environment, and the code of each drawing, on lines of its own."""
+    return _VERBATIM_IN_PROSE.sub(_isolate, text)
+
+
+def is_drawing(text: str) -> bool:
+    """Whether a text is the code of a drawing."""
+    match = VERBATIM.fullmatch(text)
+    return bool(match and match["drawing"])
+
+
+def _isolate(match: re.Match) -> str:
+    if not match["code"]:
+        return match[0]  # a cell of a table has no lines of its own
+    return "\n" * (match["begins"] is None) + match["code"] + "\n" * (match["ends"] is None)
 
 
 def read_inline(match: re.Match, parse: Callable[[str], list]) -> list | None:

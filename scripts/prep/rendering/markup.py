@@ -168,6 +168,7 @@ class _BlockParser:
         is_latex = has_quotes or (not is_code and latex_prose.is_latex(text))
         self.notations = Notations(self.has_html, is_latex, has_quotes)
         if not is_code:
+            text = latex_prose.isolate_verbatim(text)
             text = latex_prose.isolate_sections(tables.isolate_tabulars(text))
             if self.has_html:
                 text = _HTML_TABLE_EDGE.sub("\n", _HTML_PARAGRAPH.sub("\n\n", text))
@@ -191,7 +192,13 @@ class _BlockParser:
 
     def parse_special(self) -> list | None:
         """A block that is no paragraph, or None without advancing."""
-        certain = (self.parse_fence, self.parse_table, self.parse_html_table, self.parse_display)
+        certain = (
+            self.parse_fence,
+            self.parse_verbatim,
+            self.parse_table,
+            self.parse_html_table,
+            self.parse_display,
+        )
         latex = (self.parse_latex_list, self.parse_tabular)
         guessed = (self.parse_preformatted, self.parse_heading, self.parse_list)
         for parse_block in (*certain, *latex, *guessed):
@@ -219,10 +226,6 @@ class _BlockParser:
 
         One that is never closed reaches to the text's end if it names a language or has code in it.
         """
-        if end := latex_prose.find_verbatim(self.lines, self.at):
-            body = "\n".join(line.expandtabs(4) for line in self.lines[self.at + 1 : end])
-            self.at = end + 1
-            return ["code", "", body]
         opening = _FENCE.match(self.lines[self.at])
         if not opening:
             return None
@@ -238,6 +241,11 @@ class _BlockParser:
             body = body.rstrip()
         self.at = end + 1
         return ["code", opening[3], body] if body or end < len(self.lines) else None
+
+    def parse_verbatim(self) -> list | None:
+        """A verbatim environment; the code of a drawing, which stands there as it is written."""
+        match = self.match_lines(latex_prose.VERBATIM, "\\begin{", "$", "[asy]", "<asy>")
+        return match and ["code", "", (match["drawing"] or match["body"]).expandtabs(4)]
 
     def parse_preformatted(self) -> list | None:
         """Lines that are preformatted without a fence: code, or lines whose columns mean something."""

@@ -16,7 +16,7 @@ WIDE = re.compile(
 
 _FORMULA = re.compile(
     r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|end|item|emph|text[a-z]*|(?:sub)*section)\b|\$\$"
-    r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])|^\s*```"
+    r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])|^\s*(?:```|\[asy\]|<asy>)"
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
