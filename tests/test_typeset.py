@@ -509,6 +509,25 @@ def test_a_table_that_is_too_long_says_the_pages_it_needs(
     assert (reason, detail.split(" pages")[0]) == (Reason.TOO_LONG_TO_RENDER, f"about {pages}")
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (
+            r"若$\left(\frac{1}{2}\right)^{x}>\frac{\sqrt{3}}{2}$，则$\left(\frac{1}{3}\right)^{\frac{x}{2}}$",
+            "zh",
+        ),
+        ("求输出\n```python\n" + "print('a long line of letters')\n" * 9 + "```", "zh"),
+        (r"$\text{speed}=\frac{\text{distance}}{\text{time}}$, $x=5\ \text{苹果}$", "en"),
+        ("The sign for the word tree in this language is 木, and $x$ stands for it", "en"),
+    ],
+)
+def test_letters_of_formulas_and_code_make_no_chinese_text_english(
+    typesetter: Typesetter, text: str, language: str
+) -> None:
+    assert is_english(text)  # which decides the prompt
+    assert Document(text, typesetter.fonts).language == language
+
+
 def test_a_formula_knows_the_chinese_beside_it(typesetter: Typesetter) -> None:
     document = Document("点$D$在，$E$ 上 **中**$F$。", typesetter.fonts)
     formulas = [part for part in document.build_blocks(limit=20)[0][2] if part[0] == "m"]

@@ -85,7 +85,7 @@ class Document:
         self._has_marks = any(unicodedata.category(c)[0] == "M" for c in set(text))
         self.is_plain = is_plain
         self.families = faces.choose_families(text)
-        self.language = _detect_language(text)
+        self.language = _detect_language(text, " ".join(_read_prose(self._blocks)))
         # Punctuation between Latin letters gets its regional form only where the script is named.
         self.script = None if _COMPLEX.search(text) else _SCRIPTS.get(self.language)
         is_other = self.language == "en" and (not is_english(text) or bool(_COMPLEX.search(text)))
@@ -457,28 +457,36 @@ def _read_text(node: object) -> str:
     return node if isinstance(node, str) else ""
 
 
-def _read_block(block: list) -> Iterator[str]:
+def _read_prose(blocks: list[list]) -> Iterator[str]:
+    """The text outside of code and formulas."""
+    for block in blocks:
+        if block[0] not in ("mono", "code"):
+            yield from _read_block(block, with_formulas=False)
+
+
+def _read_block(block: list, with_formulas: bool = True) -> Iterator[str]:
     kind = block[0]
     if kind in ("mono", "code"):
         yield from block[1:]
     elif kind == "math":
-        yield from _read_inlines([block])
+        yield from _read_inlines([block], with_formulas)
     elif kind == "list":
         for _, marker, parts in block[1]:
-            yield from _read_inlines([marker, *parts])
+            yield from _read_inlines([marker, *parts], with_formulas)
     elif kind == "table":
         for cell in (cell for row in block[2] for cell in row):
-            yield from _read_inlines(cell)
+            yield from _read_inlines(cell, with_formulas)
     else:
-        yield from _read_inlines(block[-1])
+        yield from _read_inlines(block[-1], with_formulas)
 
 
-def _read_inlines(parts: list) -> Iterator[str]:
+def _read_inlines(parts: list, with_formulas: bool) -> Iterator[str]:
     for part in parts:
         if isinstance(part, str):
             yield part
-        elif part[0] in ("m", "math") and part[1]:
-            yield from _read_tree(part[1])
+        elif part[0] in ("m", "math"):
+            if with_formulas:
+                yield from _read_tree(part[1]) if part[1] else [part[-1]]
         elif part[0] not in ("span", "covered"):
             yield part[-1]
 
@@ -503,13 +511,17 @@ def _is_plain_paragraph(block: list) -> bool:
     return block[0] == "p" and all(isinstance(part, str) for part in block[2])
 
 
-def _detect_language(text: str) -> str:
-    """The language that decides glyph forms and line breaks."""
+def _detect_language(text: str, prose: str) -> str:
+    """The language that decides glyph forms and line breaks.
+
+    Latin letters of formulas and code make no Chinese `text` English: its `prose` has none of them.
+    """
     if re.search("[\u3041-\u30ff]", text):
         return "ja"
     if re.search("[\uac00-\ud7af]", text):
         return "ko"
-    return "zh" if _CHINESE.search(text) and not is_english(text) else "en"
+    is_chinese = any(_CHINESE.search(each) and not is_english(each) for each in (text, prose))
+    return "zh" if is_chinese else "en"
 
 
 def _is_mark(character: str) -> bool:
