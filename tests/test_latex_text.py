@@ -32,6 +32,12 @@ def _sources(text: str) -> list[str]:
         ]),
         ("US$5 or US$10, $HOME/$USER, $home/$user, $5-$10", []),
         (r"C:\pi\alpha, \n, \to the", []),
+        ("unit ($) = selling price ($) - cost ($), sales (in $): 5. Cost (in $): 3", []),
+        ("who has $x+5. If x = 10, how many $ does, is it $7? $.50", []),
+        ("cost in $ = price in $ + tax, but $x=5$", ["$x=5$"]),
+        ("$P(at least one) = 1$, $(0,1]$, $]0,1[$, $a) x = 1$ and $ x = 5 $.", [
+            "$P(at least one) = 1$", "$(0,1]$", "$]0,1[$", "$a) x = 1$", "$ x = 5 $",
+        ]),
         (r"A pen is $3 and a book \$12; 5\% of it", []),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ FORMULA_PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
     # Beside letters and digits on both sides: scripts (`H$_2$O`), one command (`5$\\times$3`), or one sign.
     rf"|(?<![\\$])\$(?P<mz>(?:[_^](?:{_GROUP}|\\[A-Za-z]+|[^\s\\${{}}]))+|\\[A-Za-z]+|[-+=<>±×÷])\$(?!\$)"
-    rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,4000}}?)\$(?![A-Za-z0-9])"
+    rf"|(?<![\\$A-Za-z0-9])\$(?P<m>(?>{_PIECE}){{1,4000}}?)\$(?!\.?[0-9]|[A-Za-z])"
     # Over lines, only with a command in it.
     rf"|(?<![\\$A-Za-z0-9])\$(?P<ml>(?=[^$]{{0,4000}}\\[A-Za-z])(?>{_PIECE}|\n){{1,4000}}?)\$(?![A-Za-z0-9])"
     # Or with a relation, a script or a sign in it, and no word.
@@ -69,6 +69,11 @@ _DISPLAY_IN_PROSE = re.compile(
 )
 _DELIMITED = re.compile(r"\$\$(.+)\$\$|\$(.+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", re.DOTALL)
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
+_MONEY = re.compile(
+    r"[^()\\]*\)[^\\]*\([^()\\]*"  # `($) = … ($)`
+    r"|(?=[^\\]*[^\W\d_]{2,} +[^\W\d_]{2,})(?: [^\\]*|[^\\]* |[^\\]*[.?!] [^\\]*)"  # `$5. How many $`
+)
+"""Text between dollars, without a command, that the sign of money stands before and after."""
 _SHORT = {"pi", "le", "ge", "mu"}
 _LAYOUT = re.compile(
     r"\\(?:(?:begin|end)\{(?:center|flushleft|flushright|table\*?|figure\*?|quote|quotation|document|minipage)(?:\[\w*!?\])?\}(?:\{[^{}]*\})?"
@@ -159,6 +164,8 @@ def parse_partly(source: str) -> list | None:
 
 def _is_formula(source: str) -> bool:
     """Whether text between single dollars is mathematics, not words between two sums of money."""
+    if _MONEY.fullmatch(source):
+        return False
     if re.search(r"\\[^$%&#_]|[\^_{}=]", re.sub(r"\\_", "", source)):
         return True
     return source.strip() != "" and not _PROSE.match(source)
