@@ -452,6 +452,14 @@ def test_a_long_word_breaks_neither_before_closing_marks_nor_after_signs(typeset
     assert not re.search("[⊙△∠]\u200b|\u200b[、（]|F（", "".join(block[-1]))
 
 
+@pytest.mark.parametrize("heading", ["# Heading", "## Zusammenfassung"])
+def test_a_page_is_as_wide_as_its_heading(typesetter: Typesetter, heading: str) -> None:
+    for number in range(8):
+        looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", size=24)
+        _, _, (page,) = typesetter._finish(typesetter._render(f"{heading}\nText", looks))
+        assert page.height < 90 + 2 * looks.margin  # two lines
+
+
 def test_box_drawing_has_no_gaps(typesetter: Typesetter) -> None:
     for number in range(8):
         looks = replace(typesetter.config.sample_style(42, f"{number}"), layout="plain", texture="plain")

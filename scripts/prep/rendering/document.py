@@ -48,6 +48,8 @@ TALLEST = 6.0
 """How many times as high as wide a page is, where more pages that are wider hold the text."""
 _CELL, _BOLD = 0.9, 1.12
 """In em, the padding of a table cell; how much wider than regular letters bold ones are at most."""
+_HEADS = (1.35, 1.25, 1.15, 1.1, 1.05, 1.0)
+"""In em, the size of a heading's letters by its level; engine.typ has the same."""
 _CIRCLED = re.compile("([\u2460-\u24ff]+)")
 _EASY = 7.0
 """In em: a table cell no wider than this is best on one line."""
@@ -400,7 +402,8 @@ class Document:
             for row in rows:
                 yield whole, max(high for _, high in row) + 0.1
         else:
-            yield from self._measure_inlines(block[-1], 1.3 if kind == "head" else 1.0)
+            factor = _HEADS[block[1] - 1] * _BOLD if kind == "head" else 1.0
+            yield from self._measure_inlines(block[-1], factor)
 
     def _measure_inlines(self, parts: list, factor: float = 1.0) -> list[tuple[float, float]]:
         lines = [(0.0, 1.0)]
