@@ -60,6 +60,7 @@ def test_lines_whose_columns_mean_something_are_monospace(text: str, after: str)
         "Choose one\n  A) f(x)\n  B) g(x)",
         "One sentence.  Another.\nAnd one more.  The last.",
         "Poem:\n  Roses are red,\n    Violets are blue,\n  $x$ is **sweet**",
+        "Poem:\n  Roses are red;\n  Violets are **blue**;",
         "Items:\n- one\n- two\n  continued here\n  - nested",
         'She said:\n"Hello,\n    my friend."\nWho is it?',
         "Data:\n<table>\n  <tr>\n    <td width=9>A</td>\n  </tr>\n</table>\nWhy?",

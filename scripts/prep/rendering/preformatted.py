@@ -1,7 +1,7 @@
 """Heuristics for preformatted text without a fence: lines whose columns mean something, and code.
 
 Mazes, ruled tables, number grids, diffs, tables aligned by blanks and code are shown in the monospace face.
-Prose is not, and neither is anything that holds a formula.
+Prose is not, and neither is anything that holds a formula or bold words.
 """
 
 import re
@@ -14,9 +14,10 @@ WIDE = re.compile(
 )
 """Characters that take two columns (Unicode's East Asian Width W and F); engine.typ has the same."""
 
-_FORMULA = re.compile(
+_MARKUP = re.compile(
     r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|end|item|emph|text[a-z]*|(?:sub)*section)\b|\$\$"
-    r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])|^\s*(?:```|\[asy\]|<asy>)"
+    r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])"
+    r"|(?<![\w*\"'])\*\*(?=\w)[^*\n]*(?<=\S)\*\*(?![\w*])|^\s*(?:```|\[asy\]|<asy>)"
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
@@ -107,13 +108,13 @@ def is_prose(line: str) -> bool:
 def begins_prose(line: str) -> bool:
     """Whether a line begins as a sentence does and has no sign of code, is Chinese or holds a formula."""
     begins_sentence = re.match(r"[A-Z][a-z ]", line) and not _CODE.search(line)
-    return bool(begins_sentence or WIDE.match(line) or _FORMULA.search(line))
+    return bool(begins_sentence or WIDE.match(line) or _MARKUP.search(line))
 
 
 def _find_run(lines: list[str], start: int, matches: Callable[[str], object]) -> int:
-    """The end of the lines from `start` on that match and hold no formula."""
+    """The end of the lines from `start` on that match and hold no markup."""
     at = start
-    while at < len(lines) and matches(lines[at]) and not _FORMULA.search(lines[at]):
+    while at < len(lines) and matches(lines[at]) and not _MARKUP.search(lines[at]):
         at += 1
     return at
 
@@ -203,7 +204,7 @@ def _find_aligned(lines: list[str], start: int) -> int:
     end, rows = start, 0
     for line in lines[start:]:
         line = _SENTENCE_END.sub("\\1 .", line.expandtabs(8).rstrip())
-        if not line.strip() or _OPTION.match(line) or _FORMULA.search(line):
+        if not line.strip() or _OPTION.match(line) or _MARKUP.search(line):
             break
         if rows and _RULER.match(line.strip()):
             end += 1
