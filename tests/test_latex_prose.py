@@ -41,7 +41,8 @@ def _inlines(text: str) -> list:
         (r"\emph{x} 3--5, so---or -- not", [["i", "x"], " 3–5, so—or – not"]),
         ("\\emph{x} a\\\\\nb", [["i", "x"], " a\nb"]),
         (r"\large d \smallskip e", ["\u200b d \u200b e"]),
-        (r"\emph{x} by \S 5, \P{}, \LaTeX{} or \TeX is \qed", [["i", "x"], " by §5, ¶, LaTeX or TeX is □"]),
+        (r"\emph{x} by \S 5, \P{}, \LaTeX{} or \TeX", [["i", "x"], " by §5, ¶, LaTeX or TeX"]),
+        (r"So. \qed", ["So. ", ["m", ["row", [["s", "□"]]], r"\qed"]]),
         (r"\emph{x} \textdollar 5, name\dotfill", [["i", "x"], " $5, name…………"]),
         (r"e.g.\ this, Dr.\ Who", ["e.g. this, Dr. Who"]),
         (r"Erd\H os, Ces\`aro, na\"{\i}ve", ["Erdős, Cesàro, naïve"]),
@@ -125,7 +126,9 @@ def test_a_display_before_a_sentence_is_a_display(formula: str) -> None:
 
 
 def test_a_display_that_text_touches_is_set_apart() -> None:
-    blocks = _parse("Let\n\\[x=1\\]Find y\\[z=1 \\]?\nSo \\begin{align*}a&=b\\end{align*}, and\\[c\\]\\[d\\]")
+    blocks = _parse(
+        "Let\n\\[x=1\\]Find y\\[z=1 \\]?\nSo \\begin{align*}a&=b\\end{align*}, and\\[c=1\\]\\[d=1\\]"
+    )
     assert [block[0] for block in blocks] == ["p", "math", "p", "math", "p", "math", "p", "math", "math"]
     assert [block[2] for block in blocks if block[0] == "math"][:3] == [
         r"\[x=1\]",
@@ -139,7 +142,7 @@ def test_a_display_that_text_touches_is_set_apart() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (r"so \[x\]and \[y\]\[z\].", ["so \n", "x", "\nand \n", "y", "\n", "z", "."]),
+        (r"so \[x\]and \[1/y\]\[1/z\].", ["so \n", "x", "\nand \n", "y", "\n", "z", "."]),
         (r"\begin{gather}x\end{gather} so", ["x", "\n so"]),
         ("a$$x$$b $$y$$$$z$$, c", ["a ", "x", " b ", "y", " ", "z", ", c"]),
         ("so $x$$y$ is", ["so ", "x", "y", " is"]),

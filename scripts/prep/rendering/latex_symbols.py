@@ -34,7 +34,7 @@ SYMBOLS = read_pairs("""
     forall ∀ exists ∃ nexists ∄ emptyset ∅ varnothing ∅ infty ∞ partial ∂ nabla ∇ aleph ℵ beth ℶ hbar ℏ
     hslash ℏ ell ℓ Re ℜ Im ℑ wp ℘ angle ∠ measuredangle ∡ sphericalangle ∢ triangle △ vartriangle △
     bigtriangleup △ triangledown ▽ bigtriangledown ▽ triangleleft ◁ triangleright ▷ blacktriangle ▲
-    blacktriangledown ▼ square □ Box □ blacksquare ■ diamond ⋄ Diamond ◇ lozenge ◊ bigcirc ◯ bigstar ★
+    blacktriangledown ▼ square □ Box □ qed □ blacksquare ■ diamond ⋄ Diamond ◇ lozenge ◊ bigcirc ◯ bigstar ★
     clubsuit ♣ diamondsuit ♢ heartsuit ♡ spadesuit ♠ top ⊤ bot ⊥ eth ð mho ℧
     prime ′ backprime ‵ degree ° celsius ℃ textcelsius ℃ textdegree ° sharp ♯ flat ♭ natural ♮ checkmark ✓
     surd √ complement ∁ imath ı jmath ȷ diagup ╱ diagdown ╲
