@@ -32,6 +32,7 @@ def _sources(text: str) -> list[str]:
         ]),
         ("US$5 or US$10, $HOME/$USER, $home/$user, $5-$10", []),
         (r"C:\pi\alpha, \n, \to the", []),
+        (r"the cell a\[i\]\[j-1\] of a\[0\]", []),
         ("unit ($) = selling price ($) - cost ($), sales (in $): 5. Cost (in $): 3", []),
         ("who has $x+5. If x = 10, how many $ does, is it $7? $.50", []),
         ("cost in $ = price in $ + tax, but $x=5$", ["$x=5$"]),

@@ -25,6 +25,9 @@ def _match_environment(group: str, names: Iterable[str]) -> str:
 
 _INNER = (ALIGNED | set(GRIDS)) - DISPLAYS - {"math", "subarray"}
 
+_OPENING = r"(?:(?<![\w\]])|(?!\\\[[\w-]+\\\]))\\\["
+"""Of a display; not the escaped bracket of `a\\[i\\]\\[j\\]`."""
+
 FORMULA_PATTERN = (
     rf"\$\$(?P<mm>(?>{_PIECE}|\n){{1,4000}}?)\$\$"
     # Beside letters and digits on both sides: scripts (`H$_2$O`), one command (`5$\\times$3`), or one sign.
@@ -40,7 +43,7 @@ FORMULA_PATTERN = (
     rf"\$(?P<mw>(?![^$\n]*(?<![\\A-Za-z{{])[a-z]{{2}})(?=\S)(?>{_PIECE}){{1,200}}?)"
     r"(?<=[\w})\]'])\$(?=[a-z]{2}|s\b|\W|\Z)"
     r"|\\\((?P<mp>.{1,4000}?)\\\)"
-    r"|\\\[(?P<mb>.{1,4000}?)\\\]"
+    rf"|{_OPENING}(?P<mb>.{{1,4000}}?)\\\]"
     rf"|(?P<me>{_match_environment('environment', DISPLAYS | _INNER)})"
 )
 COMMAND_PATTERN = (
@@ -63,7 +66,7 @@ _DISPLAY_IN_PROSE = re.compile(
     rf"^([ \t]*\$\$(?>{_PIECE}|\n){{1,4000}}?\$\$)[ \t]*(?=[A-Z][a-z]*[ .,])"
     r"|(?P<row>^[ \t]*(?:\$\$[^$\n]+\$\$[ \t]*){2,}$)"
     r"|(?P<code>(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`))"
-    rf"|[ \t]*(?P<display>(?<!\\)\\\[.{{1,4000}}?\\\]|{_match_environment('name', DISPLAYS)})"
+    rf"|[ \t]*(?P<display>(?<!\\){_OPENING}.{{1,4000}}?\\\]|{_match_environment('name', DISPLAYS)})"
     rf"(?P<mark>{_PUNCTUATION}?)[ \t]*",
     re.DOTALL | re.MULTILINE,
 )
