@@ -37,6 +37,7 @@ def _blocks(text: str) -> list[list]:
         "int f() {\n x = 1;\n return x;\n}",
         CODE,
         "import os\n\n" + CODE,
+        'class Foo:\n    """Do **this** now."""\n    x = 1',
     ],
 )
 @pytest.mark.parametrize("after", ["", "\nIs there a path to it?", "\n\nIs there a path?", "\n输出是什么？"])

@@ -1,7 +1,7 @@
 """Heuristics for preformatted text without a fence: lines whose columns mean something, and code.
 
 Mazes, ruled tables, number grids, diffs, tables aligned by blanks and code are shown in the monospace face.
-Prose is not, and neither is anything that holds a formula or bold words.
+Prose is not, and neither is anything that holds a formula.
 """
 
 import re
@@ -17,7 +17,7 @@ WIDE = re.compile(
 _MARKUP = re.compile(
     r"(?<![\\$\w])\$[^$\n]*[\\^_][^$\n]*\$(?!\w)|\\[(\[]|\\(?:frac|sqrt|begin|end|item|emph|text[a-z]*|(?:sub)*section)\b|\$\$"
     r"|(?<![\\$\w\"'])\$(?=\S)[^$\n\"']*(?<=\S)\$(?![\w$])"
-    r"|(?<![\w*\"'])\*\*(?=\w)[^*\n]*(?<=\S)\*\*(?![\w*])|^\s*(?:```|\[asy\]|<asy>)"
+    r"|^\s*(?:```|\[asy\]|<asy>)"
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DRAWN = re.compile("[#+|_/\\\\.*~^<>@\u2500-\u25ff\u2b1b\u2b1c\U0001f7e0-\U0001f7eb-]|==+")
@@ -38,7 +38,8 @@ _DIFF_LINE = re.compile(r"[-+ @\\]|diff |index [0-9a-f]{4}")
 _DIFF_REST = re.compile(r" |@@ -\d|diff --git |[-+](?! \w)")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*\|[-:|\s]*\Z")
 _CODE = re.compile(
-    r"[;{}=\[\]]|\w\(|:\s*\Z|->|^\s*(?:return|else|end|break|pass|continue|begin|SELECT|FROM|WHERE|import)\b"
+    r"[{}=\[\]]|^(?!.*[A-Za-z]{2} [A-Za-z]{2}).*;"
+    r"|\w\(|:\s*\Z|->|^\s*(?:return|else|end|break|pass|continue|begin|SELECT|FROM|WHERE|import)\b"
 )
 _CODE_LINE = re.compile(
     r"\s*(?:(?:import|from|def|class|function|return|public|private|static|int|double|float|char|void|bool"
