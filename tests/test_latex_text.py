@@ -34,10 +34,11 @@ def _sources(text: str) -> list[str]:
         (r"C:\pi\alpha, \n, \to the", []),
         (r"the cell a\[i\]\[j-1\] of a\[0\]", []),
         ("unit ($) = selling price ($) - cost ($), sales (in $): 5. Cost (in $): 3", []),
+        ("in all $5 + $6 (in $), $7. How much $ more", []),
         ("who has $x+5. If x = 10, how many $ does, is it $7? $.50", []),
         ("cost in $ = price in $ + tax, but $x=5$", ["$x=5$"]),
-        ("$P(at least one) = 1$, $(0,1]$, $]0,1[$, $a) x = 1$ and $ x = 5 $.", [
-            "$P(at least one) = 1$", "$(0,1]$", "$]0,1[$", "$a) x = 1$", "$ x = 5 $",
+        ("$P(at least one) = 1$, $(0,1]$, $ ]0,1[ $, $a) x = 1$ and $ x = 5 $.", [
+            "$P(at least one) = 1$", "$(0,1]$", "$ ]0,1[ $", "$a) x = 1$", "$ x = 5 $",
         ]),
         (r"A pen is $3 and a book \$12; 5\% of it", []),
     ],

@@ -72,11 +72,7 @@ _DISPLAY_IN_PROSE = re.compile(
 )
 _DELIMITED = re.compile(r"\$\$(.+)\$\$|\$(.+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", re.DOTALL)
 _PROSE = re.compile(r"[\d.,]+\s*[^\W\d_]{2,}|.*[^\W\d_]{2,}\s+[^\W\d_]{2,}")
-_MONEY = re.compile(
-    r"[^()\\]*\)[^\\]*\([^()\\]*"  # `($) = … ($)`
-    r"|(?=[^\\]*[^\W\d_]{2,} +[^\W\d_]{2,})(?: [^\\]*|[^\\]* |[^\\]*[.?!] [^\\]*)"  # `$5. How many $`
-)
-"""Text between dollars, without a command, that the sign of money stands before and after."""
+_WORDS = re.compile(r"[^\W\d_]{2,} +[^\W\d_]{2,}")
 _SHORT = {"pi", "le", "ge", "mu"}
 _LAYOUT = re.compile(
     r"\\(?:(?:begin|end)\{(?:center|flushleft|flushright|table\*?|figure\*?|quote|quotation|document|minipage)(?:\[\w*!?\])?\}(?:\{[^{}]*\})?"
@@ -167,11 +163,20 @@ def parse_partly(source: str) -> list | None:
 
 def _is_formula(source: str) -> bool:
     """Whether text between single dollars is mathematics, not words between two sums of money."""
-    if _MONEY.fullmatch(source):
+    if "\\" not in source and _is_between_sums(source):
         return False
     if re.search(r"\\[^$%&#_]|[\^_{}=]", re.sub(r"\\_", "", source)):
         return True
     return source.strip() != "" and not _PROSE.match(source)
+
+
+def _is_between_sums(text: str) -> bool:
+    """Whether the sign of money stands before text and after it: `($) = price ($)`, `$5. How many $ …`."""
+    if re.fullmatch(r"[^()]*\).*\([^()]*", text):
+        return True
+    is_loose = text != text.strip() or ". " in text or "? " in text
+    is_open = len(re.findall(r"[(\[]", text)) != len(re.findall(r"[)\]]", text))
+    return is_loose and (is_open or bool(_WORDS.search(text)))
 
 
 def find_list(source: str) -> int:
