@@ -30,7 +30,7 @@ def find(text: str, of: Question | None = None, thought: str = "hm", system: str
     [
         "I’m sorry, but I can’t help with this.",
         "Unfortunately, i'm sorry,\nbut I CAN'T say.",
-        "抱歉，我无法回答这个问题。",
+        "很抱歉，我无法回答这个问题。",
         "As an AI language model, I have no apples.",
     ],
 )

@@ -130,8 +130,8 @@ def test_a_config_changes_the_pages(tmp_path: Path, texts: Path) -> None:
         (
             {"TEXT": "a.txt", "CONFIG": "typo.yaml"},
             "config: top level: Additional properties are not allowed ('imagez' was unexpected); allowed:"
-            " images, image_reasoning, max_failed_share, seed, plan, render, sources, servers, keep_raw,"
-            " onevision, on_bad_shard, text_reasoning, output, hub",
+            " images, hub, sources, onevision, on_bad_shard, keep_raw, output, text_reasoning,"
+            " image_reasoning, render, servers, plan, max_failed_share, seed",
         ),
         ({"TEXT": "a.txt", "CONFIG": "no.yaml"}, "config: no file no.yaml"),
     ],

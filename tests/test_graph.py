@@ -63,6 +63,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
     named = {rule for _, rules in graph.COLOURS.values() for rule in rules.split()}
     programs = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     assert programs - named == {
+        "compare_builds",
         "draw_pages",
         "fetch_font",
         "plan",
