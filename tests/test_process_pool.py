@@ -89,6 +89,47 @@ def test_they_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     assert not alive, gone
 
 
+ENDS_WHILE_ONE_WRITES_A_RESULT = """
+import os, psutil, signal, sys, time
+from prep.runtime import process_pool, program
+
+def bytes_read():
+    return psutil.Process().io_counters().read_chars
+
+def main():
+    with process_pool.open_pool(2) as pool:
+        pool.submit(time.sleep, 600)
+        writer = pool.submit(os.getpid).result()
+        enough = bytes_read() + 10_000_000
+        result = pool.submit(bytes, 300_000_000)
+        while bytes_read() < enough:
+            pass
+        os.kill(writer if sys.argv[1] == "a worker" else os.getpid(), int(sys.argv[2]))
+        result.result()
+
+if __name__ == "__main__":
+    program.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("who", "number", "word"),
+    [
+        ("a worker", signal.SIGKILL, "a worker process was killed"),
+        ("the program", signal.SIGTERM, "terminated"),
+    ],
+)
+def test_a_result_of_which_only_a_part_came_is_not_waited_for(
+    tmp_path: Path, who: str, number: int, word: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(ENDS_WHILE_ONE_WRITES_A_RESULT)
+    words = [sys.executable, str(program), who, str(int(number))]
+    done = subprocess.run(words, env=python_environment(), capture_output=True, text=True, timeout=60)
+    assert word in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 SIGNALLED_WHILE_IT_STARTS_ONE = """
 import multiprocessing.popen_spawn_posix as popen, os, signal, sys
 from prep.runtime import process_pool, program

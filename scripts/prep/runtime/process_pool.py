@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,8 @@ def open_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
     Raises WorkerKilled when a worker was killed, or crashed.
     """
-    context = get_context("spawn")
-    ended, end = context.Pipe(duplex=False)
     try:
-        with (
-            _SignalSafePool(processes, context, _initialize_worker, (context.Lock(), ended)) as executor,
-            end,
-        ):
+        with _SafePool(processes) as executor:
             yield executor
     except BrokenProcessPool as error:
         line = "a worker process was killed, perhaps because memory ran out; run again with more memory"
@@ -54,12 +50,44 @@ def explain_out_of_memory(path: str | Path, rule: str) -> Iterator[None]:
         raise UserError(f"{path}: {what}; {more}, each of which gets more") from error
 
 
-class _SignalSafePool(ProcessPoolExecutor):
-    """An executor that defers signals while it starts a worker, which a signal in between would orphan."""
+class _SafePool(ProcessPoolExecutor):
+    """An executor that ends its workers with its block, and survives a signal or a death at any moment.
+
+    It defers signals while it starts a worker, which a signal in between would orphan. When a worker exits,
+    the others end, and the executor's own copy of the results' pipe is closed: the base class would wait for
+    ever for the rest of a result that a worker was writing when it was killed.
+    """
+
+    def __init__(self, processes: int) -> None:
+        context = get_context("spawn")
+        ended, end = context.Pipe(duplex=False)
+        super().__init__(processes, context, _initialize_worker, (context.Lock(), ended))
+        self._connections = (end, self._result_queue._writer)
+        self._connections_lock = threading.Lock()
+        self._watched: set[int] = set()
 
     def submit(self, *args: Any, **kwargs: Any) -> Future:
-        with _defer_signals():
-            return super().submit(*args, **kwargs)
+        with _defer_signals(), self._connections_lock:
+            if self._connections[0].closed:
+                raise BrokenProcessPool("a worker has exited")
+            future = super().submit(*args, **kwargs)
+            for process in [self._processes[pid] for pid in self._processes.keys() - self._watched]:
+                self._watched.add(process.pid)
+                threading.Thread(target=self._end_after, args=(process,), daemon=True).start()
+        return future
+
+    def __exit__(self, *error: Any) -> bool | None:
+        self._end_workers()
+        return super().__exit__(*error)
+
+    def _end_after(self, process: BaseProcess) -> None:
+        wait([process.sentinel])
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        with self._connections_lock:
+            for connection in self._connections:
+                connection.close()
 
 
 @contextlib.contextmanager
