@@ -67,7 +67,7 @@ def find_question(id: str, questions: Path) -> tuple[str, str]:
     found = find_questions(files, {question})
     if not found:
         raise program.UserError(f"{question}: no question in {questions} has this id, such as alpaca/train:3")
-    return row, found[question]
+    return row, found[question].question
 
 
 def list_drawings(texts: dict[str, str], looks: int) -> Iterator[Drawing]:

@@ -63,7 +63,7 @@ def sample_questions(artifact: Path, questions: Iterable[Path], seed: int) -> di
     faces = Fonts()
     found: dict[str, list[Sample]] = {kind: [] for kind in BARS}
     for position, id in rows:
-        kind, shown = classify(asked[parse_answer_id(id).question_id], faces)
+        kind, shown = classify(asked[parse_answer_id(id).question_id].question, faces)
         if kind and len(found[kind]) < QUESTIONS:
             found[kind].append(Sample(position, id, shown))
     return found

@@ -44,6 +44,11 @@ class Question:
         """The text as requests carry it: template tokens in it are broken."""
         return break_template_tokens(self.text)
 
+    def to_row(self) -> dict:
+        """The question as a row of QUESTIONS."""
+        image = None if self.image is None else {"bytes": self.image, "path": self.image_path}
+        return {name: image if name == "image" else getattr(self, name) for name in QUESTIONS.names}
+
     def origin(self) -> dict:
         """Where the question is from, as a reject names it."""
         return {"source_file": self.source_file, "row": self.row}
@@ -51,18 +56,32 @@ class Question:
 
 def read_questions(paths: Iterable[Path], with_pictures: bool = True) -> Iterator[Question]:
     """The questions of some files in order, a row group in memory at a time; without pictures, much less."""
-    columns = QUESTIONS.names if with_pictures else [name for name in QUESTIONS.names if name != "image"]
     for path in paths:
-        for row in parquet.read_rows(path, columns):
-            image = row.pop("image", None) or {}
-            yield Question(**row, image=image.get("bytes"), image_path=image.get("path"))
+        yield from map(_build_question, parquet.read_rows(path, _list_columns(with_pictures)))
 
 
-def find_questions(files: Iterable[Path], ids: set[str]) -> dict[str, str]:
-    """The texts of the questions with these ids, by id."""
+def find_questions(
+    files: Iterable[Path], ids: Iterable[str], with_pictures: bool = False
+) -> dict[str, Question]:
+    """The questions with these ids, by id."""
     wanted = pc.field("id").isin(pa.array(sorted(ids), pa.string()))
-    tables = (pq.read_table(file, columns=["id", "question"], filters=wanted) for file in files)
-    return {row["id"]: row["question"] for table in tables for row in table.to_pylist()}
+    columns = _list_columns(with_pictures)
+    tables = (pq.read_table(file, columns=columns, filters=wanted) for file in files)
+    return {row["id"]: _build_question(row) for table in tables for row in table.to_pylist()}
+
+
+def _list_columns(with_pictures: bool) -> list[str]:
+    return [name for name in QUESTIONS.names if with_pictures or name != "image"]
+
+
+def _build_question(row: dict) -> Question:
+    """The question of a row of QUESTIONS, which may lack its picture."""
+    image = row.get("image") or {}
+    return Question(
+        **{name: value for name, value in row.items() if name != "image"},
+        image=image.get("bytes"),
+        image_path=image.get("path"),
+    )
 
 
 def join_answers(questions: Iterable[Question], answers: Iterable[dict]) -> Iterator[tuple[Question, dict]]:
