@@ -52,7 +52,7 @@ def compare(question: str, reference: str | None, answer: str) -> Outcome | Form
     """What a rule says of an answer, without its thought, beside its reference; or formulas to compare."""
     if not reference or not reference.strip() or not answer.strip():
         return Outcome.CANNOT_TELL
-    gold = _read_reference(reference)
+    gold = read_reference(reference)
     candidates = find_candidates(answer) if gold is not None else None
     if not candidates:
         return Outcome.CANNOT_TELL
@@ -61,7 +61,7 @@ def compare(question: str, reference: str | None, answer: str) -> Outcome | Form
     return _join(_compare_candidate(gold, each, question, choices) for each in candidates)
 
 
-def _read_reference(text: str) -> str | None:
+def read_reference(text: str) -> str | None:
     """The one definite text of a reference, normalised; None where it is prose."""
     candidates = find_candidates(text)
     if not candidates or len(candidates) > 1:
