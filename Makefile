@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe calibrate envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -37,6 +37,7 @@ help:
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every server that the config uses anew what it can do; ARGS='--configfile my.yaml'"
+	@echo "make calibrate  how often the judges err, on planted errors and right answers; ARGS=\"--configfile my.yaml\""
 	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them;"
 	@echo "              ENVS=vllm-new makes one"
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
@@ -188,6 +189,11 @@ targets: env
 probe: env
 	@$(SNAKEMAKE) --cores 1 $(QUIET) $(ARGS) -- forget_probes
 	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
+
+# The second call shows the rates in card and report; it builds and asks nothing.
+calibrate: env
+	$(SNAKEMAKE) judge_calibration $(CORES) $(ARGS)
+	@$(SNAKEMAKE) publish_built $(CORES) $(QUIET) $(ARGS)
 
 # Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
 ENVS ?= vllm-qwen3 vllm-glm41v

@@ -28,6 +28,7 @@ include: "rules/servers.smk"
 include: "rules/text.smk"
 include: "rules/image.smk"
 include: "rules/teachers.smk"
+include: "rules/calibrate.smk"
 include: "rules/publish.smk"
 include: "rules/plan.smk"
 

@@ -31,6 +31,11 @@ COLOURS = {
         "#f9cb9c",
         "sample_images sample_questions answer_image compare_image judge_image select_image",
     ),
+    "the judges, measured": (
+        "#ead1dc",
+        "plant_errors compare_planted_text compare_planted_image judge_planted_text judge_planted_image"
+        " judge_calibration",
+    ),
     "published": (
         "#d9d2e9",
         "manifest_artifact publish_registration publish_manifest publish_card publish_llamafactory read_pages"

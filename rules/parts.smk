@@ -100,6 +100,22 @@ def list_samples(wildcards):
     }
 
 
+def list_kept(wildcards):
+    """What a judge is measured on: the artifact of its answers, and their questions."""
+    name = {"text": "text2image", "image": "image_thinking"}[wildcards.what]
+    asked = {
+        "text": [f"work/read_questions/{each}" for each in NAMES.questions],
+        "image": [samples_of(each) for each in [*NAMES.sampled, *NAMES.pictured]],
+    }[wildcards.what]
+    return {
+        "artifact": ancient(NAMES.path_of(name)),
+        "summary": f"work/assemble_artifact/{name}.json",
+        "questions": [ancient(f"{stem}.parquet") for stem in asked],
+        "questions_summaries": [f"{stem}.json" for stem in asked],
+        "checkpoints": checkpoints_of(name),
+    }
+
+
 def list_parts(wildcards):
     """The summaries of what an artifact is assembled from, in order; each stands beside its shard."""
     name = wildcards.name

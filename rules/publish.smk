@@ -125,6 +125,10 @@ rule publish_manifest:
         " --publish {output.manifest:q} --data data 2> {log:q}"
 
 
+CALIBRATION = settings.find_calibration(config, NAMES, Path("data/calibration.json"))
+"""The rates of the judges, where they were measured. They are a param: as an input they would be measured anew."""
+
+
 rule publish_card:
     """Write the dataset card."""
     input:
@@ -140,9 +144,11 @@ rule publish_card:
     params:
         code=code("publish_card.py"),
         about=as_json(card.card_settings(config, NAMES)),
+        calibration=CALIBRATION,
+        measured=[content_digest(Path(file)) for file in CALIBRATION],
     shell:
         "exec publish_card.py --manifest {input.manifest:q} --about {params.about:q}"
-        " --publish {output.card:q} --data data 2> {log:q}"
+        " --calibration {params.calibration:q} --publish {output.card:q} --data data 2> {log:q}"
 
 
 rule publish_llamafactory:
@@ -214,10 +220,12 @@ rule publish_report:
         code=code("publish_report.py"),
         notice=card.card_settings(config, NAMES)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
+        calibration=CALIBRATION,
+        measured=[content_digest(Path(file)) for file in CALIBRATION],
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats"
-        " --rows-per-artifact 6 --legibility {params.legibility:q} --notice {params.notice:q}"
-        " --publish {output.report:q} --data data 2> {log:q}"
+        " --rows-per-artifact 6 --legibility {params.legibility:q} --calibration {params.calibration:q}"
+        " --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
 
 
 rule publish_built:

@@ -88,12 +88,13 @@ def list_configs(manifests: list[dict]) -> list[tuple[str, str]]:
     ]
 
 
-def build_card(manifest: dict, about: dict) -> str:
+def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> str:
     """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
     `licence` and `note`; `forms` of converted artifacts; `teachers` by artifact, each with the models
-    `teacher` and `judge`, and `several` where there are several teachers.
+    `teacher` and `judge`, and `several` where there are several teachers. `calibration` says how often the
+    judges err, where that was measured.
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
@@ -101,6 +102,7 @@ def build_card(manifest: dict, about: dict) -> str:
         marker=MARKER,
         notice=about["notice"],
         teachers=about["teachers"],
+        judged=list(calibration["tasks"].values()) if calibration else [],
         manifests=manifests,
         origins=collect_origins(manifests, about["licences"]),
         configs=list_configs(manifests),
@@ -130,6 +132,9 @@ def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the one manifest")
     parser.add_argument("--about", type=json.loads, required=True, help="JSON: notice, licences, teachers")
+    parser.add_argument(
+        "--calibration", type=Path, nargs="?", required=True, help="how often the judges err, if measured"
+    )
     parser.add_argument("--publish", type=Path, required=True, help="out: the card")
     parser.add_argument("--data", type=Path, required=True, help="folder to install into")
     return parser.parse_args()
@@ -137,7 +142,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    write_text(args.publish, build_card(read_json(args.manifest), args.about))
+    calibration = args.calibration and read_json(args.calibration)
+    write_text(args.publish, build_card(read_json(args.manifest), args.about, calibration))
     install(choose_path(args.data), args.publish.read_bytes())
 
 

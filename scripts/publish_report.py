@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from prep.reasoning.calibration import GROUPS
+from prep.reasoning.calibration import MEANINGS as PLANTED
 from prep.reasoning.funnel import STEPS
 from prep.report import gallery
 from prep.report.formatting import MEANINGS, load_template, sum_counts
@@ -137,6 +139,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--legibility", type=Path, nargs="?", required=True, help="what an OCR engine read, if it did"
     )
+    parser.add_argument(
+        "--calibration", type=Path, nargs="?", required=True, help="how often the judges err, if measured"
+    )
     parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
     parser.add_argument(
         "--notice", nargs="?", const="", required=True, help="what a reader must know first; may be empty"
@@ -165,6 +170,9 @@ def main() -> None:
         tokens=sum_tokens(args.stats),
         figures={key: words for key, words in FIGURES.items() if any(key in work.figures for work in found)},
         legibility=legibility,
+        calibration=args.calibration and read_json(args.calibration),
+        groups=GROUPS,
+        planted=PLANTED,
         sections=build_sections(manifests, args.data_root, args.rows_per_artifact),
         config_sha256=manifest["config_sha256"],
     )

@@ -13,6 +13,7 @@ from conftest import ROOT
 from PIL import Image
 
 import publish_card
+from prep.reasoning.calibration import count_verdicts
 from prep.storage import parquet
 from prep.storage.schema import REASONED, TRAINING
 
@@ -194,10 +195,32 @@ def test_the_card_replaces_none_but_our_own(tmp_path: Path, standing: bytes | No
         (tmp_path / "data/README.md").write_bytes(standing)
     (tmp_path / "manifest.json").write_text(json.dumps(EVERY))
     command = [sys.executable, ROOT / "scripts" / "publish_card.py", "--manifest", "manifest.json"]
-    command += ["--about", json.dumps(about()), "--publish", "work/publish/README.md", "--data", "data"]
+    command += [
+        "--calibration",
+        "--about",
+        json.dumps(about()),
+        "--publish",
+        "work/publish/README.md",
+        "--data",
+        "data",
+    ]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     published = (tmp_path / "work/publish/README.md").read_text()
     assert published == publish_card.build_card(EVERY, about())
     assert (tmp_path / "data" / place).read_text() == published
     if place != "README.md":
         assert (tmp_path / "data/README.md").read_bytes() == standing
+
+
+def test_the_card_says_how_often_the_judge_errs_where_that_was_measured() -> None:
+    heard = {"score": 4, "detail": ""}
+    rows = [
+        {"id": f"s/f:{n}#negation.0", "verdict": "pass" if n < 2 else "fail"} | heard for n in range(40)
+    ] + [{"id": "s/f:0#reference.0", "verdict": None, "score": None, "detail": "no verdict"}]
+    task = {"artifact": "text2image", "judge": "Judge/Judge-1B"} | count_verdicts(rows, min_score=3)
+    card = publish_card.build_card(EVERY, about(), {"samples": 40, "tasks": {"text": task}})
+    assert (
+        "**The judge of text2image, measured.** Of 40 errors that were planted `Judge/Judge-1B` passed 2: 5 %"
+        " (95 % interval 0.6 to 16.9 %). `calibration.json` has the rates by kind."
+    ) in card
+    assert "measured" not in publish_card.build_card(EVERY, about())

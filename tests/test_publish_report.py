@@ -14,6 +14,7 @@ from conftest import ROOT
 from PIL import Image
 
 import publish_report
+from prep.reasoning.calibration import count_verdicts
 from prep.storage import parquet
 from prep.storage.schema import REASONED, REJECTS, TRAINING
 
@@ -114,15 +115,22 @@ def add(
 
 
 def publish(
-    root: Path, *manifests: dict, notice: str = "", rows: int = 6, legibility: list[dict] | None = None
+    root: Path,
+    *manifests: dict,
+    notice: str = "",
+    rows: int = 6,
+    legibility: list[dict] | None = None,
+    calibration: dict | None = None,
 ) -> Page:
     """Run the program below `root`; the page that it installed."""
+    (root / "data/calibration.json").write_text(json.dumps(calibration))
     (root / "data/legibility.json").write_text(json.dumps(legibility or []))
     whole = {"artifacts": {each["name"]: each for each in manifests}, "config_sha256": "c0ffee"}
     (root / "manifest.json").write_text(json.dumps(whole))
     command = [sys.executable, ROOT / "scripts" / "publish_report.py", "--manifest", "manifest.json"]
     command += ["--data-root", ".", "--stats", "work/stats", "--rows-per-artifact", str(rows)]
     command += ["--legibility", "data/legibility.json", "--notice", notice]
+    command += ["--calibration", *(["data/calibration.json"] if calibration else [])]
     command += ["--publish", "work/publish/report.html", "--data", "data"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -262,6 +270,22 @@ def test_what_was_read_of_the_pages_stands_beside_its_bar(tmp_path: Path) -> Non
     assert len(page.all("img")) == 1
     words = " ".join(publish(tmp_path, manifest).text.split())
     assert "no question in English or Chinese, so none was read" in words
+
+
+def test_the_rates_of_a_judge_stand_by_kind_and_none_is_no_rate(tmp_path: Path) -> None:
+    manifest = add(tmp_path, "text2image", [row("text2image", 0, encoded((40, 30), "PNG"))], [], REASONED)
+    passed = {"id": "s/f:0#negation.0", "verdict": "pass", "score": 4, "detail": ""}
+    rows = [passed, *(passed | {"id": f"s/f:{n}#negation.0", "verdict": "fail"} for n in range(1, 1000))]
+    rows.append(passed | {"id": "s/f:0#reference.0", "verdict": None, "score": None})
+    task = {"artifact": "text2image", "judge": f"a/{EVIL}"} | count_verdicts(rows, min_score=3)
+    page = publish(tmp_path, manifest, calibration={"samples": 1000, "tasks": {"text": task}})
+    words = " ".join(page.text.split())
+    assert f"text2image, judged by a/{EVIL}" in words
+    assert "errors that passed 1,000 0 0 1 0.1 % 0 to 0.6 %" in words
+    assert "another number none – – – –" in words
+    assert "no for yes, or yes for no 1,000 0 0 1 0.1 % 0 to 0.6 %" in words
+    assert "right answers that failed 1 1 0 – –" in words
+    assert "The judges, measured" not in publish(tmp_path, manifest).text
 
 
 def test_a_missing_artifact_ends_in_one_line(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
 from workflow_lib.settings import (
     as_json,
+    calibration_settings,
     content_sha256,
     conversion_settings,
+    find_calibration,
     list_asked_servers,
     prompt_text,
     request_settings,
@@ -91,6 +93,34 @@ def test_servers_that_no_task_with_questions_uses_are_not_asked() -> None:
     ):
         config = checked(changes)
         assert list_asked_servers(config, Names(config)) == asked
+
+
+def test_a_calibration_counts_while_it_is_of_todays_judges(tmp_path: Path) -> None:
+    given = {"onevision": {"configs": ["iiit5k"]}}
+    config, file = checked(given), tmp_path / "calibration.json"
+    about = calibration_settings(config, Names(config))
+    assert {what: each["artifact"] for what, each in about.items()} == {
+        "text": "text2image",
+        "image": "image_thinking",
+    }
+    assert find_calibration(config, Names(config), file) == []
+    file.write_text(
+        json.dumps({"samples": 9, "tasks": {what: each | {"kinds": {}} for what, each in about.items()}})
+    )
+    assert find_calibration(config, Names(config), file) == [str(file)]
+    for changes in (
+        {"text_reasoning": {"min_score": 4}},
+        {"image_reasoning": {"judge": "qwen3"}},
+        {"text_reasoning": {"sampling": {"judge": {"temperature": 0}}}},
+        {"text_reasoning": {"sources": []}},
+    ):
+        other = checked(given | changes)
+        assert find_calibration(other, Names(other), file) == [], changes
+    same = checked(given | {"text_reasoning": {"judge": {"server": "qwen3", "when": "undecided"}}})
+    assert find_calibration(same, Names(same), file) == [str(file)]
+    for text in ("", "[]", "{}", '{"tasks": 1}', '{"tasks": {"text": 1, "image": []}}'):
+        file.write_text(text)
+        assert find_calibration(config, Names(config), file) == []
 
 
 def test_json_is_given_by_a_function_since_snakemake_reads_braces() -> None:

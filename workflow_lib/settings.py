@@ -129,6 +129,39 @@ def request_settings(
     return shared | own | {"request": by_mode["request"]} | by_mode["sampling"] | shares
 
 
+def planted_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
+    """What decides the verdicts of a task's judge on planted answers: it is asked about every one."""
+    return request_settings(config, task, "judge") | {"when": "always"}
+
+
+def calibration_settings(config: dict[str, Any], names: Names) -> dict[str, dict[str, Any]]:
+    """What decides how verdicts on planted answers are counted, by what is asked about (text, image).
+
+    The digest is of all that decides a verdict, so that the rates of another judge are told apart.
+    """
+    found = {}
+    for artifact in names.reasoned:
+        task = TASK_OF[artifact]
+        asked = planted_settings(config, task)
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        about = {"artifact": artifact, "judge": asked["model"], "min_score": config[task]["min_score"]}
+        found[task.removesuffix("_reasoning")] = about | {"judge_sha256": digest}
+    return found
+
+
+def find_calibration(config: dict[str, Any], names: Names, file: Path) -> list[str]:
+    """The file of rates as a list, if it stands and is of today's judges; else none."""
+    about = calibration_settings(config, names)
+    try:
+        tasks = json.loads(file.read_text(encoding="utf-8"))["tasks"]
+        is_of_today = tasks.keys() == about.keys() and all(
+            about[what].items() <= tasks[what].items() for what in about
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    return [str(file)] if is_of_today else []
+
+
 def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     """What decides which answers of a task are kept, and tells those of several teachers apart.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -86,7 +86,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 def load_template(name: str) -> jinja2.Template:
-    """Load a template of scripts/templates/ with the filters below and `share()`; HTML is escaped."""
+    """Load a template of scripts/templates/ with the filters and functions below; HTML is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html"]),
@@ -98,7 +98,7 @@ def load_template(name: str) -> jinja2.Template:
     environment.filters.update(
         count="{:,}".format, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
     )
-    environment.globals.update(share=format_share)
+    environment.globals.update(share=format_share, interval=format_interval)
     return environment.get_template(name)
 
 
@@ -122,6 +122,12 @@ def format_share(part: int, whole: int) -> str:
     if percent == "100.0" and part < whole:
         return "> 99.9 %"
     return f"{percent.removesuffix('.0')} %"
+
+
+def format_interval(ends: Sequence[float]) -> str:
+    """The two ends of an interval of shares, in per cent with one digit: 0.6 to 4.3 %."""
+    low, high = (f"{100 * end:.1f}".removesuffix(".0") for end in ends)
+    return f"{low} to {high} %"
 
 
 def escape_cell(text: str) -> str:
