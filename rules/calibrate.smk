@@ -1,12 +1,12 @@
 """How often the judges err: known errors and right answers in the place of kept ones, judged as those were.
 
-No part of `all`: the target `judge_calibration` (make calibrate) asks for it. Files of rows are ancient(): the
-checksum file beside each, an input too, says whether it changed.
+No part of `all`: the target `judge_calibration` (make calibrate) asks for it.
+Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
 in:   data/{text2image,image_thinking}.parquet, work/read_questions/{questions}.parquet,
       work/sample_{images,questions}/{name}.parquet, work/servers/{name}/probe.json
-mid:  work/plant_errors/{text,image}.{parquet,asked.parquet,json}, work/compare_planted/{text,image}.{parquet,json},
-      work/judge_planted/{text,image}.{parquet,json}, work/journal/{name}/*
+mid:  work/plant_errors/{what}.{parquet,asked.parquet,json}, work/compare_planted/{what}.{parquet,json},
+      work/judge_planted/{what}.{parquet,json}, work/journal/{name}/*; what is text or image
 out:  data/calibration.json, which report and card show
 """
 
