@@ -57,11 +57,15 @@ def test_the_probability_that_an_interval_holds_the_truth_is_at_least_95_percent
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("questions", [30, 120])
-@pytest.mark.parametrize("alike", [0, 0.5, 1])
+@pytest.mark.parametrize("alike", [0, 0.5])
 def test_the_intervals_of_a_scripted_judge_hold_its_rate_in_95_of_100_runs(
     rate: float, questions: int, alike: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a judge who errs so often on each kind, and of a share of the questions on all kinds alike."""
+    """Of a judge who errs so often on each kind, and of a share of the questions on all kinds alike.
+
+    Where it errs alike on all questions, a sum has the interval of one kind (see below), which holds its rate
+    as the exact test says: in 95 of 100 runs on the whole, and not in each hundred.
+    """
     monkeypatch.setattr(calibration, "find_interval", cache(find_interval))
     dice = random.Random(42)
     held: Counter[str] = Counter()
@@ -80,8 +84,7 @@ def test_the_intervals_of_a_scripted_judge_hold_its_rate_in_95_of_100_runs(
             held[name] += sum(
                 line["interval"][0] <= rate <= line["interval"][1] for line in some if line["planted"]
             )
-    # Where all kinds are judged alike, they are one sample, and not nine.
-    assert alike == 1 or held["kind"] >= 95 * len(KINDS)
+    assert held["kind"] >= 95 * len(KINDS)
     assert held["sum"] >= 95 * 2
 
 
