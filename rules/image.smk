@@ -82,7 +82,7 @@ use rule answer_text as answer_image with:
     priority: PRIORITIES["answer_image", IMAGE_TEACHER.name]
     conda:
         IMAGE_TEACHER.environment
-    threads: share(IMAGE_TEACHER.threads)
+    threads: share(IMAGE_TEACHER.threads, IMAGE_TEACHER.jobs_at_once)
     resources:
         **IMAGE_TEACHER.job_resources(share),
     params:
@@ -127,7 +127,7 @@ use rule judge_text as judge_image with:
     priority: PRIORITIES["judge_image", IMAGE_JUDGE.name]
     conda:
         IMAGE_JUDGE.environment
-    threads: share(IMAGE_JUDGE.threads)
+    threads: share(IMAGE_JUDGE.threads, IMAGE_JUDGE.jobs_at_once)
     resources:
         **IMAGE_JUDGE.job_resources(share),
     params:
