@@ -21,7 +21,7 @@ from prep.inference.journal import Journal
 from prep.inference.server_plan import Batches, Load
 from prep.reasoning import verdict
 from prep.records import seeding
-from prep.records.ids import parse_answer_id
+from prep.records.ids import parse_answer_id, parse_vote_id, vote_id
 from prep.records.tags import USUAL_SUFFIXES
 from prep.runtime import program
 from prep.storage.atomic import read_json
@@ -50,7 +50,11 @@ def read_held_tokens(folder: Path, seed: int) -> Held:
             if asked is None:
                 continue  # a line of an early version
             id_ = record["id"]
-            of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
+            if asked["mode"] == "judge":
+                answer, vote = parse_vote_id(id_)
+                of = (answer, "judge", vote)
+            else:
+                of = parse_answer_id(id_)
             if asked.pop("seed") == seeding.request_seed(seed, *of):
                 found.setdefault(_encode_kind(asked), {})[record["id"]] = tuple(record["tokens"])
     return found
@@ -160,7 +164,7 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> Iterator[l
         counts = {kind: math.ceil(count / parts) * asked["samples"] for kind, count in kinds.items()}
         for teacher in teachers:
             lines = [(kind, teacher, count) for kind, count in counts.items()]
-            lines.append(("judge", asked["judge"], sum(counts.values())))
+            lines.append(("judge", asked["judge"], sum(counts.values()) * asked["judge_votes"]))
             yield [
                 {"what": what, "kind": kind, "server": server, "requests": count}
                 for kind, server, count in lines
@@ -239,10 +243,18 @@ def settle_lines(
             ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
             due += max(0, line["requests"] - len(ids))
             yield line | {"failed": len(ids - rows.keys())}, rows
-        rows = find_paid_rows(judged, about, journals)
-        rows = {id_: rows[id_] for id_ in rows.keys() & answered}
+        votes = about[what]["judge_votes"]
+        rows = {
+            id_: tokens
+            for id_, tokens in find_paid_rows(judged, about, journals).items()
+            for answer, vote in [parse_vote_id(id_)]
+            if answer in answered and vote < votes
+        }
         verdicts = find_settled_rows(work / f"judge_{what}", rows.keys(), files)
-        yield judged | {"requests": due, "failed": len(verdicts.keys() - rows.keys())}, rows
+        # Of a verdict that stands, a vote may be one of those that the config asks for since.
+        settled = {id_ for id_, is_clear in verdicts.items() if not (is_clear and id_ in rows)}
+        ids = {vote_id(id_, vote) for id_ in settled for vote in range(votes)}
+        yield judged | {"requests": due * votes, "failed": len(ids - rows.keys())}, rows
 
 
 def estimate_costs(line: dict, about: dict, rows: dict[str, Tokens]) -> dict:

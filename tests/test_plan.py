@@ -10,7 +10,7 @@ import plan
 from prep.inference.journal import Journal
 from prep.inference.request import request_kind
 from prep.reasoning.verdict import build_empty_prompt
-from prep.records import seeding
+from prep.records import ids, seeding
 from prep.storage import parquet
 from prep.storage.atomic import write_json
 from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
@@ -46,6 +46,7 @@ def about(**changes) -> dict:
         "text": {
             "teacher": "qwen3",
             "judge": "qwen3",
+            "judge_votes": 1,
             "samples": 2,
             "no_think_share": 0.5,
             "sampling": {
@@ -63,6 +64,7 @@ def about(**changes) -> dict:
         "image": {
             "teacher": "glm41v",
             "judge": "glm41v",
+            "judge_votes": 1,
             "samples": 1,
             "samples_per_config": 30,
             "sampling": {"thinking": {}, "judge": {}},
@@ -158,10 +160,9 @@ def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, as is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]
     template = build_empty_prompt(PROMPT) if mode == "judge" else None
-    seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
-    asked = request_kind(mode, "Qwen", sampling, template) | {
-        "seed": seeding.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
-    }
+    answer, vote = ids.parse_vote_id(id_)
+    of = (answer, "judge", vote) if mode == "judge" else ids.parse_answer_id(id_)
+    asked = request_kind(mode, "Qwen", sampling, template) | {"seed": seeding.request_seed(42, *of)}
     record = {"id": id_, "asked": asked | changes, "tokens": [10, tokens]}
     journal.append(f"{len(journal):064x}", record)
 
@@ -181,6 +182,18 @@ def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
     assert counted["text", "thinking"] == ["1", "99", "9,900", "2.75", "100", "40"]
     assert counted["text", "no_thinking"] == ["1", "49", "490", "0.14", "10", "42"]
     assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
+
+
+def test_each_vote_of_the_judge_counts(tmp_path):
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        paid(journal, "q:1#thinking.0", "thinking", 30)
+        for id_ in ("q:1#thinking.0", "q:1#thinking.0.1", "q:2#thinking.0.2"):  # the last has no answer
+            paid(journal, id_, "judge", 31)
+    verdict = dict.fromkeys(VERDICTS.names) | {"id": "q:1#thinking.0", "verdict": "pass", "score": 4}
+    parquet.write_rows(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
+    _, requests = planned(tmp_path, text=about()["text"] | {"judge_votes": 3})
+    [judged] = [line for line in requests if line[:2] == ["text", "judge"]]
+    assert [judged[3], *judged[5:7]] == ["450", "2", "448"]
 
 
 def test_what_a_million_questions_would_take_by_the_means_of_what_was_asked(tmp_path):

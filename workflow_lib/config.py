@@ -98,10 +98,11 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
 
 
 def resolve_judge(task: dict[str, Any]) -> None:
-    """Bring a task's `judge` into one form, in place: `judge`, its server's name, and `judge_when`."""
+    """Bring a task's `judge` into one form, in place: `judge`, its server, and `judge_…` for the rest."""
     judge = task["judge"]
     given = judge if isinstance(judge, dict) else {"server": judge}
-    task |= {"judge": given["server"], "judge_when": given.get("when", "always")}
+    told = {"judge_when": given.get("when", "always"), "judge_votes": given.get("votes", 1)}
+    task |= {"judge": given["server"]} | told
 
 
 def is_integer(value: Any) -> bool:

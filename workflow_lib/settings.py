@@ -114,7 +114,7 @@ def request_settings(
     if role == "judge":
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
-        told = {"when": given["judge_when"], "prompt_sha256": prompt}
+        told = {"when": given["judge_when"], "votes": given["judge_votes"], "prompt_sha256": prompt}
         return shared | told | {"sampling": sampling, "request": request}
     teachers = teachers_of(config, task)
     own = {key: given[key] for key in ("samples", "no_think_share") if key in given}

@@ -30,6 +30,7 @@ class JudgedAnswer:
     pass_rate: float | None = None
     has_passed: bool = False
     rule: str | None = None
+    votes: int | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,11 +65,11 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
     policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
     found = select_answers(answers, verdicts, policy)
-    rules = {row["id"]: row["rule"] for row in verdicts}
+    said = {row["id"]: (row["rule"], row["votes"]) for row in verdicts}
     del verdicts
     questions = question.read_questions(args.questions)
     for asked, answer in question.join_answers(questions, merge_teachers(args, args.answers)):
-        yield JudgedAnswer(asked, answer, *found[answer["id"]], rules.get(answer["id"]))
+        yield JudgedAnswer(asked, answer, *found[answer["id"]], *said.get(answer["id"], ()))
 
 
 def merge_teachers(
@@ -142,6 +143,7 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "score": judged.score,
         "rule": judged.rule,
         "pass_rate": judged.pass_rate,
+        "votes": judged.votes,
     } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 
