@@ -33,7 +33,7 @@ rule sample_images:
             lambda wildcards: {
                 "folder": str(Path(NAMES.entries[wildcards.name]["files"][0]).parent),
                 "ending": Path(NAMES.entries[wildcards.name]["files"][0]).suffix,
-                "count": IMAGE["samples_per_config"],
+                "count": NAMES.quotas[wildcards.name],
                 "seed": config["seed"],
             }
         ),
@@ -63,7 +63,9 @@ rule sample_questions:
         runtime=grow(60),
     params:
         code=code("sample_questions.py"),
-        settings=as_json({"count": IMAGE["samples_per_config"], "seed": config["seed"]}),
+        settings=as_json(
+            lambda wildcards: {"count": NAMES.quotas[wildcards.questions], "seed": config["seed"]}
+        ),
     shell:
         "exec sample_questions.py --questions {input.questions:q} --settings {params.settings:q}"
         " --samples {output.samples:q} --summary {output.summary:q} 2> {log:q}"

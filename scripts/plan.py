@@ -480,11 +480,13 @@ def main() -> None:
     ]
     texts, plain = (sum(counts) for counts in zip(*read, strict=True)) if read else (0, 0)
     rows = {line["artifact"]: line["rows"] for line in artifacts}
-    most = about["image"]["samples_per_config"]
-    seen = sum(count_pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
+    quotas = about["quotas"]
+    seen = sum(
+        count_pictures(name, rows[name], work / "sample_images", quotas[name]) for name in about["sampled"]
+    )
     for name in about.get("pictured", []):
         listed = count_source_rows(listings[name], about["rates"]["rows"])
-        seen += count_pictures(name, listed, work / "sample_questions", most)
+        seen += count_pictures(name, listed, work / "sample_questions", quotas[name])
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     if about["questions"]:
         artifacts.append(plan_reasoned("text2image", texts + plain, of_text, data))

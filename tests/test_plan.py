@@ -42,6 +42,7 @@ def about(**changes) -> dict:
     return {
         "converted": ["captions", PICTURES],
         "sampled": [PICTURES],
+        "quotas": {PICTURES: 30},
         "questions": {"alpaca": None, "lines": 40},
         "text": {
             "teacher": "qwen3",
@@ -66,7 +67,6 @@ def about(**changes) -> dict:
             "judge": "glm41v",
             "judge_votes": 1,
             "samples": 1,
-            "samples_per_config": 30,
             "sampling": {"thinking": {}, "judge": {}},
             "request": {"thinking": {}, "judge": {}},
             "prompt": PROMPT,

@@ -270,6 +270,7 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "converted": names.converted,
         "sampled": names.sampled,
         "pictured": names.pictured,
+        "quotas": names.quotas,
         "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
         "text": text,
         "image": image,
