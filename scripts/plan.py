@@ -169,10 +169,16 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> Iterator[l
                 {"what": what, "kind": kind, "server": server, "requests": count}
                 for kind, server, count in lines
             ]
+    if about["image"].get("blind_check"):
+        asked = (("blind", list_teachers(about["text"])[0]), ("judge", about["image"]["judge"]))
+        yield [{"what": "image", "kind": kind, "server": server, "requests": seen} for kind, server in asked]
 
 
 def find_settings(line: dict, about: dict) -> dict:
     """What the requests of a line are asked with: the settings of its teacher, or of the task's judge."""
+    if line["kind"] == "blind":  # the text teacher's, as it thinks
+        given = about["text"] | about["text"].get("teachers", {}).get(line["server"], {})
+        return {key: {"blind": given[key]["thinking"]} for key in ("request", "sampling")}
     given = about[line["what"]]
     return given if line["kind"] == "judge" else given | given.get("teachers", {}).get(line["server"], {})
 
@@ -208,15 +214,18 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
 
 
 def find_settled_rows(folder: Path, paid: set[str], files: str = "*.parquet") -> dict[str, bool]:
-    """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
+    """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which a server answered.
 
-    A batch counts where the journal holds each row of it that was not rejected, and one at least where all
-    were: else it is of requests that are made in another way now.
+    It answered neither what is rejected, nor what a rule decided in the judge's place. A batch counts where
+    the journal holds each row of it that was answered, and one row at least: else it is of requests that are
+    made in another way now.
     """
     found: dict[str, bool] = {}
     for path in sorted(folder.glob(files)):
-        table = pq.read_table(path, columns=["id", "reason"]).to_pydict()
-        rows = {id_: reason is None for id_, reason in zip(table["id"], table["reason"], strict=True)}
+        column = "verdict" if "verdict" in pq.read_schema(path).names else "reason"
+        table = pq.read_table(path, columns=["id", column]).to_pydict()
+        answered = [(value is not None) == (column == "verdict") for value in table[column]]
+        rows = dict(zip(table["id"], answered, strict=True))
         kept = {id_ for id_, good in rows.items() if good}
         if kept <= paid and rows.keys() & paid:
             found |= rows
@@ -233,35 +242,42 @@ def settle_lines(
     """
     for *asked, judged in groups:
         what, teacher = judged["what"], asked[0]["server"]
-        is_first = teacher == list_teachers(about[what])[0]
+        is_blind = asked[0]["kind"] == "blind"
+        folder = "blind" if is_blind else what
+        is_first = is_blind or teacher == list_teachers(about[what])[0]
         files = f"{'[0-9]' * 5}{'' if is_first else f'.{escape(teacher)}'}.parquet"
         paid = [find_paid_rows(line, about, journals) for line in asked]
         answered = set().union(*paid)
-        answers = find_settled_rows(work / f"answer_{what}", answered, files)
+        answers = find_settled_rows(work / f"answer_{folder}", answered, files)
         due = sum(answers.values())
         for line, rows in zip(asked, paid, strict=True):
             ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
             due += max(0, line["requests"] - len(ids))
             yield line | {"failed": len(ids - rows.keys())}, rows
-        votes = about[what]["judge_votes"]
+        votes = 1 if is_blind else about[what]["judge_votes"]
         rows = {
             id_: tokens
             for id_, tokens in find_paid_rows(judged, about, journals).items()
             for answer, vote in [parse_vote_id(id_)]
             if answer in answered and vote < votes
         }
-        verdicts = find_settled_rows(work / f"judge_{what}", rows.keys(), files)
+        verdicts = find_settled_rows(work / f"judge_{folder}", rows.keys(), files)
         # Of a verdict that stands, a vote may be one of those that the config asks for since.
         settled = {id_ for id_, is_clear in verdicts.items() if not (is_clear and id_ in rows)}
         ids = {vote_id(id_, vote) for id_ in settled for vote in range(votes)}
         yield judged | {"requests": due * votes, "failed": len(ids - rows.keys())}, rows
 
 
+def kind_of_rates(line: dict) -> str:
+    """Whose assumed tokens a line's requests have; without a picture a thought is the text teacher's."""
+    return "text_thinking" if line["kind"] == "blind" else f"{line['what']}_{line['kind']}"
+
+
 def estimate_costs(line: dict, about: dict, rows: dict[str, Tokens]) -> dict:
     """A line of `count_requests` with what its journal holds, and what is left to ask and to pay."""
     rates = about["rates"]
     left = max(0, line["requests"] - len(rows) - line.pop("failed"))
-    a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
+    a_request = rates["tokens"][kind_of_rates(line)]
     rate = rates["tokens_per_gpu_second"].get(line["server"])  # none: an API, with GPUs of its own
     return line | {
         "model": about["models"][line["server"]],
@@ -353,8 +369,9 @@ def estimate_kind(line: dict, about: dict, rows: dict[str, Tokens], running: lis
     jobs = [job for job in running if (job["what"], job["server"]) == (what, line["server"])]
     written = list(chain.from_iterable(job["written"].get(kind, []) for job in jobs))
     if len(rows) < max(MIN_ANSWERS, MEASURED_SHARE * line["requests"]):
-        tokens = about["rates"]["tokens"][f"{what}_{kind}"]
-        prompt = min(about["rates"].get("prompt_tokens", {}).get(f"{what}_{kind}", 0), tokens)
+        assumed = kind_of_rates(line)
+        tokens = about["rates"]["tokens"][assumed]
+        prompt = min(about["rates"].get("prompt_tokens", {}).get(assumed, 0), tokens)
         return Kind(asks, prompt, tokens - prompt, sum(written)), 0
     prompt = sum(prompt for prompt, _ in rows.values()) / len(rows)
     answer = estimate_mean([answer for _, answer in rows.values()], written, find_most(line, about))

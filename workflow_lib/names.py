@@ -65,9 +65,7 @@ def read_quotas(task: dict[str, Any], names: list[str]) -> dict[str, int]:
         if name not in names:
             ends_so = [each for each in names if each.endswith(f"/{name}")]
             close = ", ".join(ends_so or closest_first(name, names)[:3])
-            fail(
-                f"image_reasoning.quotas: no pictures are drawn from {name!r}; write a name whole: {close}"
-            )
+            fail(f"image_reasoning.quotas: no pictures are drawn from {name!r}; write a name whole: {close}")
     return {name: task["quotas"].get(name, task["samples_per_config"]) for name in names}
 
 

@@ -129,6 +129,22 @@ def request_settings(
     return shared | own | {"request": by_mode["request"]} | by_mode["sampling"] | shares
 
 
+def blind_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides the text teacher's answers to questions about pictures, without these: one each."""
+    given = request_settings(config, "text_reasoning", "teacher")
+    request = {"thinking": given["request"]["thinking"]}
+    left_out = ("no_thinking", "no_think_share", "part")
+    return {key: value for key, value in given.items() if key not in left_out} | {
+        "samples": 1,
+        "request": request,
+    }
+
+
+def blind_judge_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides verdicts on answers without a picture: one vote, where no rule agrees."""
+    return request_settings(config, "image_reasoning", "judge") | {"when": "undecided", "votes": 1}
+
+
 def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     """What decides which answers of a task are kept, and tells those of several teachers apart.
 
@@ -137,6 +153,8 @@ def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     given = config[task]
     decides = {key: given[key] for key in ("min_score", "keep", "keep_failed")}
     decides |= {"disagree": given["rules"]["disagree"], "pass_rate": given["pass_rate"] or [0, 1]}
+    if "blind_check" in given:
+        decides["blind_check"] = given["blind_check"] or "off"
     if "teachers" not in given:
         return decides
     return decides | {
@@ -227,6 +245,8 @@ def list_asked_servers(config: dict[str, Any], names: Names) -> list[str]:
     """The servers that a build asks: teachers and judges of the tasks that have questions."""
     tasks = [TASK_OF[name] for name in names.reasoned]
     asked = [server for task in tasks for server in (*teachers_of(config, task), config[task]["judge"])]
+    if "image_thinking" in names.reasoned and config["image_reasoning"]["blind_check"]:
+        asked.append(config["text_reasoning"]["teacher"])
     return [server for server in config["servers"] if server in asked]
 
 

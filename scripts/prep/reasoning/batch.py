@@ -34,6 +34,9 @@ from prep.storage.atomic import read_json
 from prep.storage.schema import ANSWERS, VERDICTS
 from prep.storage.summary import write_summary
 
+BLIND = "blind"
+"""The mode of a question about a picture that is asked, thinking, without it."""
+
 
 class AnswerTask(NamedTuple):
     """A question, the mode that it is asked in, and the number of the sample."""
@@ -121,6 +124,11 @@ def list_answer_tasks(
         yield from (AnswerTask(asked, mode, sample) for mode in modes for sample in range(samples))
 
 
+def list_blind_tasks(questions: Iterable[Question]) -> Iterator[AnswerTask]:
+    """Each question once, in order, without its picture."""
+    return (AnswerTask(asked.without_picture(), BLIND, 0) for asked in questions)
+
+
 def build_answer_request(
     task: AnswerTask, sampling: dict[str, dict], seed: int, given: dict[str, dict]
 ) -> Request:
@@ -159,7 +167,9 @@ def write_answers(
     early, whole = (AnswerCheck(task, args.form, forms, share, each) for each in (trial, None))
 
     def tasks(with_pictures: bool) -> Iterator[AnswerTask]:
-        questions = question.read_questions(args.questions, with_pictures)
+        questions = question.read_questions(args.questions, with_pictures and BLIND not in sampling)
+        if BLIND in sampling:
+            return list_blind_tasks(questions)
         return list_answer_tasks(questions, args.seed, no_think_share, args.samples, args.part)
 
     def requests(with_pictures: bool) -> Iterator[Request]:

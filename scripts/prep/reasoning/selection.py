@@ -18,6 +18,9 @@ from prep.storage import parquet
 from prep.storage.schema import REASONED, REASONED_BY
 from prep.storage.summary import SplitRows, write_part, write_summary
 
+LOOKED_AT = ["id", "question_id", "mode", "sample", "reason", "detail"]
+"""The columns of ANSWERS that decide, so that a batch's texts need not be in memory."""
+
 
 @dataclass(frozen=True)
 class JudgedAnswer:
@@ -31,6 +34,7 @@ class JudgedAnswer:
     has_passed: bool = False
     rule: str | None = None
     votes: int | None = None
+    needs_picture: bool | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
-    looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
-    answers = merge_teachers(args, args.answers, looked_at)
+    answers = merge_teachers(args, args.answers, LOOKED_AT)
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
     policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
     found = select_answers(answers, verdicts, policy)
@@ -144,6 +147,7 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "rule": judged.rule,
         "pass_rate": judged.pass_rate,
         "votes": judged.votes,
+        "needs_picture": judged.needs_picture,
     } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 

@@ -1,7 +1,7 @@
 """Questions for a teacher: reading them, and joining answers to them by id."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +43,10 @@ class Question:
     def request_text(self) -> str:
         """The text as requests carry it: template tokens in it are broken."""
         return break_template_tokens(self.text)
+
+    def without_picture(self) -> "Question":
+        """The same question as a text alone."""
+        return replace(self, question=self.text, image_sha256=None, image=None, image_path=None)
 
     def origin(self) -> dict:
         """Where the question is from, as a reject names it."""

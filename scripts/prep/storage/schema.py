@@ -46,7 +46,12 @@ KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
 """A row that is kept of a raw shard, by its number there, where its picture still is."""
 
 _REASONED = [*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())]
-_SCORES = [("rule", pa.string()), ("pass_rate", pa.float32()), ("votes", pa.int8())]
+_SCORES = [
+    ("rule", pa.string()),
+    ("pass_rate", pa.float32()),
+    ("votes", pa.int8()),
+    ("needs_picture", pa.bool_()),
+]
 
 REASONED = _with_features(pa.schema([*_REASONED, *_SCORES]))
 """A row of the artifacts that teachers answered (stage 3)."""
