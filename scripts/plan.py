@@ -4,7 +4,7 @@
 import argparse
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import escape
@@ -21,7 +21,7 @@ from prep.inference.journal import Journal
 from prep.inference.server_plan import Batches, Load
 from prep.reasoning import verdict
 from prep.records import seeding
-from prep.records.ids import parse_answer_id, parse_vote_id, vote_id
+from prep.records.ids import parse_answer_id, parse_vote_id
 from prep.records.tags import USUAL_SUFFIXES
 from prep.runtime import program
 from prep.storage.atomic import read_json
@@ -142,10 +142,13 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
 
 
 def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
-    """How many rows of an artifact are sampled: those that were, else as many as there may be."""
-    summary = folder / f"{name}.json"
-    if summary.is_file():
-        return read_json(summary)["files"]["samples"]["rows"]
+    """How many rows of an artifact are sampled: as many as there are known to be, and `most` at most."""
+    path = folder / f"{name}.json"
+    if path.is_file():
+        summary = read_json(path)
+        sampled = summary["files"]["samples"]["rows"]
+        if sampled < summary.get("wanted", math.inf):
+            rows = sampled  # which are all that can be
     return most if rows is None else min(rows, most)
 
 
@@ -213,23 +216,33 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
 
-def find_settled_rows(folder: Path, paid: set[str], files: str = "*.parquet") -> dict[str, bool]:
-    """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which a server answered.
+def find_settled_batches(folder: Path, paid: Set[str], files: str = "*.parquet") -> Iterator[dict[str, str]]:
+    """What came of the rows of each finished batch in `folder` (ANSWERS or VERDICTS), by id.
 
-    It answered neither what is rejected, nor what a rule decided in the judge's place. A batch counts where
-    the journal holds each row of it that was answered, and one row at least: else it is of requests that are
-    made in another way now.
+    `answered` by the server, `rejected`, or `spared`, since a rule decided in the judge's place. A batch
+    counts where the journal holds each row of it that was answered, and one row at least: else it is of
+    requests that are made in another way now.
     """
-    found: dict[str, bool] = {}
     for path in sorted(folder.glob(files)):
-        column = "verdict" if "verdict" in pq.read_schema(path).names else "reason"
-        table = pq.read_table(path, columns=["id", column]).to_pydict()
-        answered = [(value is not None) == (column == "verdict") for value in table[column]]
-        rows = dict(zip(table["id"], answered, strict=True))
-        kept = {id_ for id_, good in rows.items() if good}
-        if kept <= paid and rows.keys() & paid:
-            found |= rows
-    return found
+        said = [name for name in ("verdict",) if name in pq.read_schema(path).names]
+        found = {}
+        for row in pq.read_table(path, columns=["id", "reason", *said]).to_pylist():
+            is_spared = said and row["verdict"] is None
+            found[row["id"]] = "rejected" if row["reason"] else "spared" if is_spared else "answered"
+        answered = {id_ for id_, end in found.items() if end == "answered"}
+        if answered <= paid and found.keys() & paid:
+            yield found
+
+
+def count_settled_votes(batch: dict[str, str], paid: dict[str, set[int]], votes: int) -> int:
+    """How many votes on a finished batch are not asked again, though the journal does not hold them.
+
+    Those are the votes on what a rule spared, and those that failed: of as many on each answer as the
+    batch was asked for, which its other answers tell.
+    """
+    asked = 1 + max((vote for id_ in batch for vote in paid.get(id_, ())), default=-1)
+    due = {"spared": votes, "answered": asked, "rejected": asked}
+    return sum(due[end] - len(paid.get(id_, ())) for id_, end in batch.items())
 
 
 def settle_lines(
@@ -248,8 +261,12 @@ def settle_lines(
         files = f"{'[0-9]' * 5}{'' if is_first else f'.{escape(teacher)}'}.parquet"
         paid = [find_paid_rows(line, about, journals) for line in asked]
         answered = set().union(*paid)
-        answers = find_settled_rows(work / f"answer_{folder}", answered, files)
-        due = sum(answers.values())
+        answers = dict(
+            chain.from_iterable(
+                batch.items() for batch in find_settled_batches(work / f"answer_{folder}", answered, files)
+            )
+        )
+        due = sum(end == "answered" for end in answers.values())
         for line, rows in zip(asked, paid, strict=True):
             ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
             due += max(0, line["requests"] - len(ids))
@@ -261,11 +278,12 @@ def settle_lines(
             for answer, vote in [parse_vote_id(id_)]
             if answer in answered and vote < votes
         }
-        verdicts = find_settled_rows(work / f"judge_{folder}", rows.keys(), files)
-        # Of a verdict that stands, a vote may be one of those that the config asks for since.
-        settled = {id_ for id_, is_clear in verdicts.items() if not (is_clear and id_ in rows)}
-        ids = {vote_id(id_, vote) for id_ in settled for vote in range(votes)}
-        yield judged | {"requests": due * votes, "failed": len(ids - rows.keys())}, rows
+        voted: dict[str, set[int]] = {}
+        for answer, vote in map(parse_vote_id, rows):
+            voted.setdefault(answer, set()).add(vote)
+        judged_batches = find_settled_batches(work / f"judge_{folder}", voted.keys(), files)
+        failed = sum(count_settled_votes(batch, voted, votes) for batch in judged_batches)
+        yield judged | {"requests": due * votes, "failed": failed}, rows
 
 
 def kind_of_rates(line: dict) -> str:
@@ -334,7 +352,8 @@ def read_progress(folder: Path, now: datetime) -> list[dict]:
             kind: list(chain.from_iterable([float(tokens)] * count for tokens, count in counts.items()))
             for kind, counts in said["unfinished"].items()
         }
-        found.append(said | {"what": path.parent.name.split("_")[1], "written": written})
+        what = path.parent.name.split("_")[1]
+        found.append(said | {"what": "image" if what == "blind" else what, "written": written})
     return found
 
 

@@ -184,16 +184,48 @@ def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
     assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
 
 
+@pytest.mark.parametrize(
+    ("votes", "to_ask"),
+    [
+        (3, 0),  # what failed, and what a rule spared, is not asked again
+        (5, 2 * 3),  # two votes more on each answer that the judge was asked about
+        (1, 0),
+    ],
+)
+def test_votes_that_are_to_come_are_told_from_those_that_failed(votes, to_ask):
+    ids = [f"q:{number}#thinking.0" for number in range(4)]
+    batch = dict(zip(ids, ["answered", "answered", "rejected", "spared"], strict=True))
+    paid = {ids[0]: {0, 1, 2}, ids[1]: {1, 2}, ids[2]: set()}  # the first vote on one failed, all on another
+    paid = {id_: {vote for vote in held if vote < votes} for id_, held in paid.items()}
+    settled = plan.count_settled_votes(batch, paid, votes)
+    assert len(ids) * votes - sum(map(len, paid.values())) - settled == to_ask
+
+
 def test_each_vote_of_the_judge_counts(tmp_path):
     with Journal(tmp_path / "work/journal/qwen3") as journal:
         paid(journal, "q:1#thinking.0", "thinking", 30)
         for id_ in ("q:1#thinking.0", "q:1#thinking.0.1", "q:2#thinking.0.2"):  # the last has no answer
             paid(journal, id_, "judge", 31)
-    verdict = dict.fromkeys(VERDICTS.names) | {"id": "q:1#thinking.0", "verdict": "pass", "score": 4}
-    parquet.write_rows(tmp_path / "work/judge_text/00000.parquet", [verdict], VERDICTS)
     _, requests = planned(tmp_path, text=about()["text"] | {"judge_votes": 3})
     [judged] = [line for line in requests if line[:2] == ["text", "judge"]]
     assert [judged[3], *judged[5:7]] == ["450", "2", "448"]
+
+
+@pytest.mark.parametrize(
+    ("summary", "rows", "most", "count"),
+    [
+        (None, 50, 30, 30),
+        (None, None, 30, 30),
+        ({"rows": 12, "wanted": 20}, 50, 30, 12),  # no more can be drawn
+        ({"rows": 12, "wanted": 20}, 50, 5, 5),
+        ({"rows": 20, "wanted": 20}, 50, 30, 30),
+        ({"rows": 20, "wanted": 20}, 25, 30, 25),
+    ],
+)
+def test_samples_are_counted_as_the_config_asks_for_them(tmp_path, summary, rows, most, count):
+    if summary:
+        write_json(tmp_path / "a.json", {"files": {"samples": summary}, "wanted": summary["wanted"]})
+    assert plan.count_pictures("a", rows, tmp_path, most) == count
 
 
 def test_what_a_million_questions_would_take_by_the_means_of_what_was_asked(tmp_path):
@@ -269,10 +301,9 @@ def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
     ]
     parquet.write_rows(tmp_path / "00000.parquet", rows, ANSWERS)
     ids = {row["id"] for row in rows}
-    assert plan.find_settled_rows(tmp_path, ids) == dict.fromkeys(ids, False)
-    assert (
-        plan.find_settled_rows(tmp_path, {"q:3#thinking.0"}) == {}
-    )  # the answers were asked for in another way
+    assert list(plan.find_settled_batches(tmp_path, ids)) == [dict.fromkeys(ids, "rejected")]
+    # Other answers were asked for in another way.
+    assert list(plan.find_settled_batches(tmp_path, {"q:3#thinking.0"})) == []
 
 
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):
