@@ -92,6 +92,8 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
                 fail(f"{key}.teachers: {key} has no mode {kind}")
         resolve_teachers(task)
         resolve_judge(task)
+        if task.get("blind_check") == "off":  # which YAML reads as false where it has no quotes
+            task["blind_check"] = False
         for own in (task, *task.get("teachers", {}).values()):
             for kind, given in own["sampling"].items():
                 own["sampling"][kind] = {name: value for name, value in given.items() if value is not None}

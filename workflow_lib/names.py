@@ -61,12 +61,15 @@ class Names:
 
 def read_quotas(task: dict[str, Any], names: list[str]) -> dict[str, int]:
     """How many rows are drawn of each artifact, or source of questions about pictures, by name."""
-    for name in task["quotas"]:
+    given = {name: rows for name, rows in task["quotas"].items() if rows is not None}
+    for name in given:
+        if not names:
+            fail("image_reasoning.quotas: no pictures are reasoned over; leave it out")
         if name not in names:
             ends_so = [each for each in names if each.endswith(f"/{name}")]
             close = ", ".join(ends_so or closest_first(name, names)[:3])
             fail(f"image_reasoning.quotas: no pictures are drawn from {name!r}; write a name whole: {close}")
-    return {name: task["quotas"].get(name, task["samples_per_config"]) for name in names}
+    return {name: given.get(name, task["samples_per_config"]) for name in names}
 
 
 def cut_batches(rows: dict[str, int], size: int) -> dict[str, list[str]]:

@@ -264,11 +264,16 @@ def by_key(config: dict[str, Any], server: str, what: str) -> dict[str, Any]:
 
 def teaching_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """The tasks that a server is the teacher of: its answers' form, and when they are a misfit."""
+    # Questions about pictures alone are asked of the text teacher by the blind check, which thinks.
+    is_text_asked = any(not each.get("image") for each in config["text_reasoning"]["sources"])
     return {
         task: {
             "form": own["form"],
             "max_malformed_share": config[task]["max_malformed_share"],
-            "kinds": ["thinking", *(["no_thinking"] if config[task].get("no_think_share") else [])],
+            "kinds": [
+                "thinking",
+                *(["no_thinking"] if is_text_asked and config[task].get("no_think_share") else []),
+            ],
         }
         for task in TASKS
         if (own := teachers_of(config, task).get(server))
