@@ -2,7 +2,7 @@
 """How right the forecast is after 1 % of a run: 100 full-size runs on the tests' engine, in virtual time.
 
 A run is the text path: 162,000 questions, half of them asked once more without thinking, in batches of
-10,000, all judged: 486,000 requests, four jobs at the server. Each draws its own lengths, prompts and
+10,000, all judged: 486,000 requests, eight jobs at the server. Each draws its own lengths, prompts and
 speeds. The forecast knows what the plan assumes, and of the run what the progress of the jobs tells.
 Eight replicas are one engine that is eight times as wide (a step takes the same time) until 1 % is
 answered. The whole run is simulated on one of the eight, with an eighth of the questions.
@@ -22,7 +22,7 @@ from prep.runtime.program import parser, run
 
 QUESTIONS, BATCH, NO_THINK_SHARE = 162_000, 10_000, 0.5
 REPLICAS = 8
-JOBS_AT_ONCE = 4
+JOBS_AT_ONCE = 8
 CONTEXT = 8192
 POLL_S = 2.0
 MOST_AT_ONCE = 4096

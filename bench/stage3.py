@@ -163,15 +163,20 @@ def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
     ]
 
 
-def measure_best(what: Machine, answers: list[dict]) -> float:
-    """The most tokens a second that a replica writes of these answers at a fixed limit, when it is full."""
+def measure_best(what: Machine, answers: list[dict]) -> tuple[float, float]:
+    """The most tokens a second that a replica writes of these answers at a fixed limit, when it is full.
+
+    And the share of it that is reached from the first request to the last answer, with that limit of requests
+    in flight as long as there are as many: the most that any client can have of so few answers.
+    """
     lengths = [(row["prompt"], row["tokens"]) for row in answers]
     random.Random(0).shuffle(lengths)
-    return max(measure_fixed(what, lengths, limit) for limit in FIXED)
+    best, whole = max(measure_fixed(what, lengths, limit) for limit in FIXED)
+    return best, whole / best
 
 
-def measure_fixed(what: Machine, lengths: list[tuple[int, int]], limit: int) -> float:
-    """Tokens a second at a fixed limit, between a fifth and four fifths of the answers."""
+def measure_fixed(what: Machine, lengths: list[tuple[int, int]], limit: int) -> tuple[float, float]:
+    """Tokens a second at a fixed limit: between a fifth and four fifths of the answers, and over all."""
     engine = BatchingEngine(what)
     to_come = iter(lengths)
     ended: list[float] = []
@@ -189,7 +194,8 @@ def measure_fixed(what: Machine, lengths: list[tuple[int, int]], limit: int) -> 
     while len(ended) < len(lengths):
         engine.advance(engine.next_event())
     (begin, before), (end, after) = (ended[int(len(ended) * share)] for share in (0.2, 0.8))
-    return (after - before) / (end - begin)
+    last, written = ended[-1]
+    return (after - before) / (end - begin), written / last
 
 
 def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
@@ -197,7 +203,8 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
     what, size = PATHS[name], machine(MACHINE)
     answers = sorted((row for row in notes if row.get("about")), key=lambda row: row["answered"])
     starts = sum("started" in row for row in notes) // size.replicas
-    best = measure_best(size, answers[:: size.replicas]) * size.replicas
+    best, most = measure_best(size, answers[:: size.replicas])
+    best *= size.replicas
     begin, end = min(row["asked"] for row in answers), answers[-1]["answered"]
     tokens = sum(row["tokens"] for row in answers)
     seconds = (end - begin) * what.scale
@@ -213,7 +220,8 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
         full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / TENTH))
     print(
         f"{name}: {len(answers)} answers, {tokens} tokens in {seconds:.0f} s,"
-        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s,"
+        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s (at most"
+        f" {most:.1%}: the last answers leave it idle),"
         f" in the middle {middle / best:.1%}, at full size {full:.1%}",
         flush=True,
     )

@@ -29,7 +29,8 @@ COLOURS = {
     ),
     "stage 3, pictures": (
         "#f9cb9c",
-        "sample_images sample_questions answer_image compare_image judge_image select_image",
+        "sample_images sample_questions answer_image compare_image judge_image answer_blind compare_blind"
+        " judge_blind select_image",
     ),
     "the judges, measured": (
         "#ead1dc",

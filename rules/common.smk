@@ -25,7 +25,7 @@ from workflow_lib.entries import CONTAINERS
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
-from workflow_lib.servers import JOBS_AT_ONCE, ServerSettings, job_priorities
+from workflow_lib.servers import ServerSettings, job_priorities
 from workflow_lib.settings import as_json
 from workflow_lib.training import training_stages
 
@@ -97,13 +97,13 @@ def stage_files(names):
     return [*expand(files, name=names), "work/publish/dataset_info.json"]
 
 
-def share(amount):
+def share(amount, jobs):
     """A job's part of what its server takes, for `threads` and `resources`.
 
-    On a cluster the job starts the server and takes all; on one machine the run's jobs share it.
+    On a cluster the job starts the server and takes all; on one machine so many jobs of the run share it.
     """
     whole = lambda: workflow.non_local_exec or workflow.remote_exec
-    return lambda wildcards: amount if whole() else math.ceil(amount / JOBS_AT_ONCE)
+    return lambda wildcards: amount if whole() else math.ceil(amount / jobs)
 
 
 def grow(amount):

@@ -5,6 +5,7 @@ Files of rows are ancient(): the checksum file beside each, an input too, says w
 in:   data/{name}.parquet, work/servers/{name}/probe.json
 mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
       work/compare_image/{batch}.{parquet,json}, work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
+      work/{answer,compare,judge}_blind/{batch}.{parquet,json} (where image_reasoning.blind_check is on)
 out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/image_thinking.parquet
 """
 
@@ -33,7 +34,7 @@ rule sample_images:
             lambda wildcards: {
                 "folder": str(Path(NAMES.entries[wildcards.name]["files"][0]).parent),
                 "ending": Path(NAMES.entries[wildcards.name]["files"][0]).suffix,
-                "count": IMAGE["samples_per_config"],
+                "count": NAMES.quotas[wildcards.name],
                 "seed": config["seed"],
             }
         ),
@@ -63,7 +64,9 @@ rule sample_questions:
         runtime=grow(60),
     params:
         code=code("sample_questions.py"),
-        settings=as_json({"count": IMAGE["samples_per_config"], "seed": config["seed"]}),
+        settings=as_json(
+            lambda wildcards: {"count": NAMES.quotas[wildcards.questions], "seed": config["seed"]}
+        ),
     shell:
         "exec sample_questions.py --questions {input.questions:q} --settings {params.settings:q}"
         " --samples {output.samples:q} --summary {output.summary:q} 2> {log:q}"
@@ -82,7 +85,7 @@ use rule answer_text as answer_image with:
     priority: PRIORITIES["answer_image", IMAGE_TEACHER.name]
     conda:
         IMAGE_TEACHER.environment
-    threads: share(IMAGE_TEACHER.threads)
+    threads: share(IMAGE_TEACHER.threads, IMAGE_TEACHER.jobs_at_once)
     resources:
         **IMAGE_TEACHER.job_resources(share),
     params:
@@ -127,7 +130,7 @@ use rule judge_text as judge_image with:
     priority: PRIORITIES["judge_image", IMAGE_JUDGE.name]
     conda:
         IMAGE_JUDGE.environment
-    threads: share(IMAGE_JUDGE.threads)
+    threads: share(IMAGE_JUDGE.threads, IMAGE_JUDGE.jobs_at_once)
     resources:
         **IMAGE_JUDGE.job_resources(share),
     params:
@@ -139,10 +142,76 @@ use rule judge_text as judge_image with:
         progress="work/stats/judge_image/{batch}.json",
 
 
+use rule answer_text as answer_blind with:
+    """Ask the text teacher the questions of a batch without their pictures."""
+    input:
+        unpack(list_samples),
+        probe=TEXT_TEACHER.probe,
+    output:
+        answers="work/answer_blind/{batch}.parquet",
+        summary="work/answer_blind/{batch}.json",
+    log:
+        "logs/answer_blind/{batch}.log",
+    params:
+        program="answer_blind.py",
+        code=code("answer_blind.py"),
+        settings=as_json(settings.blind_settings(config)),
+        server=TEXT_TEACHER.name,
+        progress="work/stats/answer_blind/{batch}.json",
+
+
+use rule compare_image as compare_blind with:
+    """Compare every answer without a picture with its reference, by rules."""
+    input:
+        unpack(list_samples),
+        answers=ancient("work/answer_blind/{batch}.parquet"),
+        answered="work/answer_blind/{batch}.json",
+    output:
+        outcomes="work/compare_blind/{batch}.parquet",
+        summary="work/compare_blind/{batch}.json",
+    log:
+        "logs/compare_blind/{batch}.log",
+
+
+use rule judge_image as judge_blind with:
+    """Ask the judge, with the picture, about the answers without one that no rule decides."""
+    input:
+        unpack(list_samples),
+        answers=ancient("work/answer_blind/{batch}.parquet"),
+        answered="work/answer_blind/{batch}.json",
+        outcomes=ancient("work/compare_blind/{batch}.parquet"),
+        compared="work/compare_blind/{batch}.json",
+        probe=IMAGE_JUDGE.probe,
+    output:
+        verdicts="work/judge_blind/{batch}.parquet",
+        summary="work/judge_blind/{batch}.json",
+    log:
+        "logs/judge_blind/{batch}.log",
+    params:
+        program="judge_image.py",
+        code=code("judge_image.py"),
+        settings=as_json(settings.blind_judge_settings(config)),
+        prompt="work/prompts/image_reasoning.md",
+        server=IMAGE_JUDGE.name,
+        progress="work/stats/judge_blind/{batch}.json",
+
+
+# What the blind check found, where it is on.
+BLIND = {
+    "blind_answers": ancient("work/answer_blind/{batch}.parquet"),
+    "blind_answered": "work/answer_blind/{batch}.json",
+    "blind_verdicts": ancient("work/judge_blind/{batch}.parquet"),
+    "blind_judged": "work/judge_blind/{batch}.json",
+}
+if not IMAGE["blind_check"]:
+    BLIND = dict.fromkeys(BLIND, [])
+
+
 rule select_image:
     """Keep what the judge passed, with the original picture and question."""
     input:
         unpack(list_samples),
+        **BLIND,
         answers=ancient(of_teachers("work/answer_image/{batch}.parquet", "image")),
         answered=of_teachers("work/answer_image/{batch}.json", "image"),
         verdicts=ancient(of_teachers("work/judge_image/{batch}.parquet", "image")),
@@ -163,5 +232,6 @@ rule select_image:
         settings=as_json(settings.selection_settings(config, "image_reasoning")),
     shell:
         "exec select_image.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --verdicts {input.verdicts:q} --settings {params.settings:q} --shard {output.shard:q}"
+        " --verdicts {input.verdicts:q} --blind-answers {input.blind_answers:q}"
+        " --blind-verdicts {input.blind_verdicts:q} --settings {params.settings:q} --shard {output.shard:q}"
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

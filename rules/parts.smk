@@ -80,9 +80,7 @@ def list_text_batches():
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-IMAGE_BATCHES = cut_batches(
-    [*NAMES.sampled, *NAMES.pictured], IMAGE["batch_size"] // IMAGE["samples_per_config"]
-)
+IMAGE_BATCHES = cut_batches(NAMES.quotas, IMAGE["batch_size"])
 
 
 def samples_of(name):

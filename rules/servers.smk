@@ -8,7 +8,7 @@ out:  work/servers/{name}/probe.json (what the client adapts to), details.json (
 for server_name, server in SERVERS.items():
     # So many jobs at once at each server, unless the run says otherwise. On one machine they share its start.
     if f"server_{server_name}" not in workflow.resource_settings.resources:
-        workflow.register_resource(f"server_{server_name}", JOBS_AT_ONCE)
+        workflow.register_resource(f"server_{server_name}", server.jobs_at_once)
 
     rule:
         """Ask a server a few greedy questions, and write down what the client adapts to."""
@@ -21,7 +21,7 @@ for server_name, server in SERVERS.items():
         priority: max((n for (_, name), n in PRIORITIES.items() if name == server_name), default=0)
         conda:
             server.environment
-        threads: share(server.threads)
+        threads: share(server.threads, server.jobs_at_once)
         resources:
             **server.job_resources(share) | {"runtime": server.probe_minutes},
         params:

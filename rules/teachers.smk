@@ -31,7 +31,7 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
         priority: PRIORITIES[f"answer_{what}", teacher.name]
         conda:
             teacher.environment
-        threads: share(teacher.threads)
+        threads: share(teacher.threads, teacher.jobs_at_once)
         resources:
             **teacher.job_resources(share),
         params:
@@ -91,7 +91,7 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
         priority: PRIORITIES[f"judge_{what}", judge.name]
         conda:
             judge.environment
-        threads: share(judge.threads)
+        threads: share(judge.threads, judge.jobs_at_once)
         resources:
             **judge.job_resources(share),
         params:

@@ -84,7 +84,7 @@ rule answer_text:
     priority: PRIORITIES["answer_text", TEXT_TEACHER.name]
     conda:
         TEXT_TEACHER.environment
-    threads: share(TEXT_TEACHER.threads)
+    threads: share(TEXT_TEACHER.threads, TEXT_TEACHER.jobs_at_once)
     resources:
         **TEXT_TEACHER.job_resources(share),
     params:
@@ -147,7 +147,7 @@ rule judge_text:
     priority: PRIORITIES["judge_text", TEXT_JUDGE.name]
     conda:
         TEXT_JUDGE.environment
-    threads: share(TEXT_JUDGE.threads)
+    threads: share(TEXT_JUDGE.threads, TEXT_JUDGE.jobs_at_once)
     resources:
         **TEXT_JUDGE.job_resources(share),
     params:

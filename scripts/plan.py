@@ -4,7 +4,7 @@
 import argparse
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from glob import escape
@@ -21,7 +21,7 @@ from prep.inference.journal import Journal
 from prep.inference.server_plan import Batches, Load
 from prep.reasoning import verdict
 from prep.records import seeding
-from prep.records.ids import parse_answer_id
+from prep.records.ids import parse_answer_id, parse_vote_id
 from prep.records.tags import USUAL_SUFFIXES
 from prep.runtime import program
 from prep.storage.atomic import read_json
@@ -50,7 +50,11 @@ def read_held_tokens(folder: Path, seed: int) -> Held:
             if asked is None:
                 continue  # a line of an early version
             id_ = record["id"]
-            of = (id_, "judge", 0) if asked["mode"] == "judge" else parse_answer_id(id_)
+            if asked["mode"] == "judge":
+                answer, vote = parse_vote_id(id_)
+                of = (answer, "judge", vote)
+            else:
+                of = parse_answer_id(id_)
             if asked.pop("seed") == seeding.request_seed(seed, *of):
                 found.setdefault(_encode_kind(asked), {})[record["id"]] = tuple(record["tokens"])
     return found
@@ -138,10 +142,13 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
 
 
 def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
-    """How many rows of an artifact are sampled: those that were, else as many as there may be."""
-    summary = folder / f"{name}.json"
-    if summary.is_file():
-        return read_json(summary)["files"]["samples"]["rows"]
+    """How many rows of an artifact are sampled: as many as there are known to be, and `most` at most."""
+    path = folder / f"{name}.json"
+    if path.is_file():
+        summary = read_json(path)
+        sampled = summary["files"]["samples"]["rows"]
+        if sampled < summary.get("wanted", math.inf):
+            rows = sampled  # which are all that can be
     return most if rows is None else min(rows, most)
 
 
@@ -160,15 +167,21 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> Iterator[l
         counts = {kind: math.ceil(count / parts) * asked["samples"] for kind, count in kinds.items()}
         for teacher in teachers:
             lines = [(kind, teacher, count) for kind, count in counts.items()]
-            lines.append(("judge", asked["judge"], sum(counts.values())))
+            lines.append(("judge", asked["judge"], sum(counts.values()) * asked["judge_votes"]))
             yield [
                 {"what": what, "kind": kind, "server": server, "requests": count}
                 for kind, server, count in lines
             ]
+    if about["image"].get("blind_check"):
+        asked = (("blind", list_teachers(about["text"])[0]), ("judge", about["image"]["judge"]))
+        yield [{"what": "image", "kind": kind, "server": server, "requests": seen} for kind, server in asked]
 
 
 def find_settings(line: dict, about: dict) -> dict:
     """What the requests of a line are asked with: the settings of its teacher, or of the task's judge."""
+    if line["kind"] == "blind":  # the text teacher's, as it thinks
+        given = about["text"] | about["text"].get("teachers", {}).get(line["server"], {})
+        return {key: {"blind": given[key]["thinking"]} for key in ("request", "sampling")}
     given = about[line["what"]]
     return given if line["kind"] == "judge" else given | given.get("teachers", {}).get(line["server"], {})
 
@@ -203,20 +216,33 @@ def find_paid_rows(line: dict, about: dict, journals: dict[str, Held]) -> dict[s
     return {id_: rows[id_] for id_ in rows if id_.startswith(pictures) == of_picture}
 
 
-def find_settled_rows(folder: Path, paid: set[str], files: str = "*.parquet") -> dict[str, bool]:
-    """The ids of finished batches in `folder` (ANSWERS or VERDICTS); the flag tells which were not rejected.
+def find_settled_batches(folder: Path, paid: Set[str], files: str = "*.parquet") -> Iterator[dict[str, str]]:
+    """What came of the rows of each finished batch in `folder` (ANSWERS or VERDICTS), by id.
 
-    A batch counts where the journal holds each row of it that was not rejected, and one at least where all
-    were: else it is of requests that are made in another way now.
+    `answered` by the server, `rejected`, or `spared`, since a rule decided in the judge's place. A batch
+    counts where the journal holds each row of it that was answered, and one row at least: else it is of
+    requests that are made in another way now.
     """
-    found: dict[str, bool] = {}
     for path in sorted(folder.glob(files)):
-        table = pq.read_table(path, columns=["id", "reason"]).to_pydict()
-        rows = {id_: reason is None for id_, reason in zip(table["id"], table["reason"], strict=True)}
-        kept = {id_ for id_, good in rows.items() if good}
-        if kept <= paid and rows.keys() & paid:
-            found |= rows
-    return found
+        said = [name for name in ("verdict",) if name in pq.read_schema(path).names]
+        found = {}
+        for row in pq.read_table(path, columns=["id", "reason", *said]).to_pylist():
+            is_spared = said and row["verdict"] is None
+            found[row["id"]] = "rejected" if row["reason"] else "spared" if is_spared else "answered"
+        answered = {id_ for id_, end in found.items() if end == "answered"}
+        if answered <= paid and found.keys() & paid:
+            yield found
+
+
+def count_settled_votes(batch: dict[str, str], paid: dict[str, set[int]], votes: int) -> int:
+    """How many votes on a finished batch are not asked again, though the journal does not hold them.
+
+    Those are the votes on what a rule spared, and those that failed: of as many on each answer as the
+    batch was asked for, which its other answers tell.
+    """
+    asked = 1 + max((vote for id_ in batch for vote in paid.get(id_, ())), default=-1)
+    due = {"spared": votes, "answered": asked, "rejected": asked}
+    return sum(due[end] - len(paid.get(id_, ())) for id_, end in batch.items())
 
 
 def settle_lines(
@@ -229,27 +255,47 @@ def settle_lines(
     """
     for *asked, judged in groups:
         what, teacher = judged["what"], asked[0]["server"]
-        is_first = teacher == list_teachers(about[what])[0]
+        is_blind = asked[0]["kind"] == "blind"
+        folder = "blind" if is_blind else what
+        is_first = is_blind or teacher == list_teachers(about[what])[0]
         files = f"{'[0-9]' * 5}{'' if is_first else f'.{escape(teacher)}'}.parquet"
         paid = [find_paid_rows(line, about, journals) for line in asked]
         answered = set().union(*paid)
-        answers = find_settled_rows(work / f"answer_{what}", answered, files)
-        due = sum(answers.values())
+        answers = dict(
+            chain.from_iterable(
+                batch.items() for batch in find_settled_batches(work / f"answer_{folder}", answered, files)
+            )
+        )
+        due = sum(end == "answered" for end in answers.values())
         for line, rows in zip(asked, paid, strict=True):
             ids = {id_ for id_ in answers if parse_answer_id(id_).mode == line["kind"]}
             due += max(0, line["requests"] - len(ids))
             yield line | {"failed": len(ids - rows.keys())}, rows
-        rows = find_paid_rows(judged, about, journals)
-        rows = {id_: rows[id_] for id_ in rows.keys() & answered}
-        verdicts = find_settled_rows(work / f"judge_{what}", rows.keys(), files)
-        yield judged | {"requests": due, "failed": len(verdicts.keys() - rows.keys())}, rows
+        votes = 1 if is_blind else about[what]["judge_votes"]
+        rows = {
+            id_: tokens
+            for id_, tokens in find_paid_rows(judged, about, journals).items()
+            for answer, vote in [parse_vote_id(id_)]
+            if answer in answered and vote < votes
+        }
+        voted: dict[str, set[int]] = {}
+        for answer, vote in map(parse_vote_id, rows):
+            voted.setdefault(answer, set()).add(vote)
+        judged_batches = find_settled_batches(work / f"judge_{folder}", voted.keys(), files)
+        failed = sum(count_settled_votes(batch, voted, votes) for batch in judged_batches)
+        yield judged | {"requests": due * votes, "failed": failed}, rows
+
+
+def kind_of_rates(line: dict) -> str:
+    """Whose assumed tokens a line's requests have; without a picture a thought is the text teacher's."""
+    return "text_thinking" if line["kind"] == "blind" else f"{line['what']}_{line['kind']}"
 
 
 def estimate_costs(line: dict, about: dict, rows: dict[str, Tokens]) -> dict:
     """A line of `count_requests` with what its journal holds, and what is left to ask and to pay."""
     rates = about["rates"]
     left = max(0, line["requests"] - len(rows) - line.pop("failed"))
-    a_request = rates["tokens"][f"{line['what']}_{line['kind']}"]
+    a_request = rates["tokens"][kind_of_rates(line)]
     rate = rates["tokens_per_gpu_second"].get(line["server"])  # none: an API, with GPUs of its own
     return line | {
         "model": about["models"][line["server"]],
@@ -306,7 +352,8 @@ def read_progress(folder: Path, now: datetime) -> list[dict]:
             kind: list(chain.from_iterable([float(tokens)] * count for tokens, count in counts.items()))
             for kind, counts in said["unfinished"].items()
         }
-        found.append(said | {"what": path.parent.name.split("_")[1], "written": written})
+        what = path.parent.name.split("_")[1]
+        found.append(said | {"what": "image" if what == "blind" else what, "written": written})
     return found
 
 
@@ -341,8 +388,9 @@ def estimate_kind(line: dict, about: dict, rows: dict[str, Tokens], running: lis
     jobs = [job for job in running if (job["what"], job["server"]) == (what, line["server"])]
     written = list(chain.from_iterable(job["written"].get(kind, []) for job in jobs))
     if len(rows) < max(MIN_ANSWERS, MEASURED_SHARE * line["requests"]):
-        tokens = about["rates"]["tokens"][f"{what}_{kind}"]
-        prompt = min(about["rates"].get("prompt_tokens", {}).get(f"{what}_{kind}", 0), tokens)
+        assumed = kind_of_rates(line)
+        tokens = about["rates"]["tokens"][assumed]
+        prompt = min(about["rates"].get("prompt_tokens", {}).get(assumed, 0), tokens)
         return Kind(asks, prompt, tokens - prompt, sum(written)), 0
     prompt = sum(prompt for prompt, _ in rows.values()) / len(rows)
     answer = estimate_mean([answer for _, answer in rows.values()], written, find_most(line, about))
@@ -468,11 +516,13 @@ def main() -> None:
     ]
     texts, plain = (sum(counts) for counts in zip(*read, strict=True)) if read else (0, 0)
     rows = {line["artifact"]: line["rows"] for line in artifacts}
-    most = about["image"]["samples_per_config"]
-    seen = sum(count_pictures(name, rows[name], work / "sample_images", most) for name in about["sampled"])
+    quotas = about["quotas"]
+    seen = sum(
+        count_pictures(name, rows[name], work / "sample_images", quotas[name]) for name in about["sampled"]
+    )
     for name in about.get("pictured", []):
         listed = count_source_rows(listings[name], about["rates"]["rows"])
-        seen += count_pictures(name, listed, work / "sample_questions", most)
+        seen += count_pictures(name, listed, work / "sample_questions", quotas[name])
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     if about["questions"]:
         artifacts.append(plan_reasoned("text2image", texts + plain, of_text, data))

@@ -68,7 +68,7 @@ def main() -> None:
     rows = parquet.read_rows_at(args.artifact, positions)
     questions = (build_question(row, args.name, args.folder, args.ending) for row in rows)
     samples = parquet.write_rows(args.samples, questions, QUESTIONS)
-    write_summary(args.summary, {"samples": samples})
+    write_summary(args.summary, {"samples": samples}, wanted=args.count)
     log.info("%s: sampled %d rows", args.name, samples.rows)
 
 

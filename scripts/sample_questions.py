@@ -34,7 +34,7 @@ def main() -> None:
     args = parse_args()
     positions = sample_positions(args.questions, args.count, args.seed)
     samples = parquet.write_rows(args.samples, parquet.read_rows_at(args.questions, positions), QUESTIONS)
-    write_summary(args.summary, {"samples": samples})
+    write_summary(args.summary, {"samples": samples}, wanted=args.count)
     log.info("%s: sampled %d questions", args.questions, samples.rows)
 
 

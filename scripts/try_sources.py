@@ -113,12 +113,16 @@ def try_source(hub: dict[str, Any], incomplete: str, rows: int, source: dict[str
             for each in read(source, path, file.path, tried.pictures, left):
                 (tried.kept if isinstance(each, Record) else tried.rejected).append(each)
                 left -= 1
+        if tried.rejected and not tried.kept:
+            first, count = tried.rejected[0], len(tried.rejected)
+            tried.error = f"{source['key']}: none of {count} rows is kept; {first.reason}: {first.detail}"
     except (UserError, OSError) as error:
         if any(str(error).startswith(f"{path}:") for path in tried.archives):
             key = "pictures"
         elif isinstance(error, BadShard):
             key = find_key(source, error) or key
-        tried.error = f"{source['key']}.{key}: {error}"
+        advice = "; where rows have no ids, write id: null" if key == "columns.id" else ""
+        tried.error = f"{source['key']}.{key}: {error}{advice}"
     return tried
 
 

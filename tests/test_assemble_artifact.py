@@ -173,7 +173,7 @@ def test_schema_and_features_are_the_artifacts(tmp_path: Path) -> None:
 
 def test_a_notice_is_in_the_file_and_the_summary(tmp_path: Path) -> None:
     row = training(0) | {"source": "s", "mode": "thinking", "score": 4}
-    row |= {"rule": "agrees", "pass_rate": 1.0}
+    row |= {"rule": "agrees", "pass_rate": 1.0, "votes": 1, "needs_picture": None}
     made = part(tmp_path, "b", [row], [], schema=REASONED)
     assert assemble(tmp_path, [made], "reasoned", "Not for training.").returncode == 0
     for file in ("a.parquet", "rejects/a.parquet"):

@@ -23,3 +23,10 @@ def test_a_row_id_is_parsed_whatever_the_names_hold(name, stem, row):
 @given(st.text(), st.sampled_from(["thinking", "no_thinking"]), st.integers(0, 63))
 def test_an_answer_id_is_parsed_whatever_the_question_holds(question, mode, sample):
     assert ids.parse_answer_id(ids.answer_id(question, mode, sample)) == (question, mode, sample)
+
+
+@given(st.text(), st.sampled_from(["thinking", "no_thinking"]), st.integers(0, 63), st.integers(0, 8))
+def test_a_vote_id_is_parsed_whatever_the_question_holds(question, mode, sample, vote):
+    answer = ids.answer_id(question, mode, sample)
+    assert ids.parse_vote_id(ids.vote_id(answer, vote)) == (answer, vote)
+    assert ids.vote_id(answer, 0) == answer

@@ -10,6 +10,7 @@ import plan
 from batch import Batch, prompt_flags, question, rule_flags
 from fault_server import Ask, FaultServer, Reply
 from prep.reasoning import verdict
+from prep.records import seeding
 from prep.storage import parquet
 from prep.storage.schema import ANSWERS
 
@@ -34,14 +35,20 @@ def answers(folder: Path, texts: list[str | None]) -> Path:
     return folder / "answers.parquet"
 
 
-def judge(batch: Batch, texts: list[str | None], rules: dict[int, str] | None = None, when: str = "always"):
+def judge(
+    batch: Batch,
+    texts: list[str | None],
+    rules: dict[int, str] | None = None,
+    when: str = "always",
+    votes: int = 1,
+):
     """Run the program over answers with these texts, and what rules say of some by their place."""
     given = answers(batch.folder, texts)
     return batch.ask(
         "judge_text.py",
         *("--answers", given, *rule_flags(given, rules or {}, when), *prompt_flags(batch.folder, PROMPT)),
         *("--sampling", '{"temperature": 0.7}', "--request", '{"suffix": " /no_think"}'),
-        *("--verdicts", batch.folder / "v.parquet"),
+        *("--votes", votes, "--verdicts", batch.folder / "v.parquet"),
     )
 
 
@@ -206,3 +213,40 @@ def test_with_every_answer_decided_no_server_is_needed(tmp_path):
         batch = Batch(tmp_path, [question(0)], server)
         assert judge(batch, ["zero"], {0: "agrees"}, "undecided").returncode == 0
         assert not server.attempts
+
+
+def test_several_votes_are_counted_and_more_of_them_ask_only_for_the_new_ones(tmp_path):
+    seeds = {vote: seeding.request_seed(42, "set/file:0#thinking.0", "judge", vote) for vote in range(5)}
+    said = dict(zip(seeds.values(), ["pass", "fail", "fail", "pass", "pass"], strict=True))
+    scores = dict(zip(seeds.values(), [5, 2, 1, 3, 4], strict=True))
+    asked = []
+
+    def plan(ask: Ask) -> Reply:
+        asked.append(ask.body["seed"])
+        return Reply(content=verdict_of(said[ask.body["seed"]], scores[ask.body["seed"]]))
+
+    found = []
+    with FaultServer(plan) as server:
+        batch = Batch(tmp_path, [question(0)], server)
+        for votes in (1, 3, 5):
+            done = judge(batch, ["zero"], votes=votes)
+            assert done.returncode == 0, done.stderr
+            (row,) = batch.rows("v.parquet")
+            found.append((row["id"], row["verdict"], row["score"], row["votes"]))
+    id_ = "set/file:0#thinking.0"
+    assert found == [(id_, "pass", 5, 1), (id_, "fail", 1, 1), (id_, "pass", 4, 3)]
+    assert asked[0] == seeds[0]
+    assert sorted(asked) == sorted(seeds.values())
+
+
+def test_spared_answers_stay_in_their_places_between_those_with_votes(tmp_path):
+    with FaultServer(lambda ask: Reply(content=verdict_of("pass", 4))) as server:
+        batch = Batch(tmp_path, [question(number) for number in range(4)], server)
+        judge(batch, ["0", "1", "2", "3"], {0: "agrees", 2: "agrees"}, "undecided", votes=3)
+    assert [(row["id"][9], row["score"], row["votes"]) for row in batch.rows("v.parquet")] == [
+        ("0", None, None),
+        ("1", 4, 3),
+        ("2", None, None),
+        ("3", 4, 3),
+    ]
+    assert sum(server.attempts.values()) == 6

@@ -10,7 +10,7 @@ import plan
 from prep.inference.journal import Journal
 from prep.inference.request import request_kind
 from prep.reasoning.verdict import build_empty_prompt
-from prep.records import seeding
+from prep.records import ids, seeding
 from prep.storage import parquet
 from prep.storage.atomic import write_json
 from prep.storage.schema import ANSWERS, QUESTIONS, VERDICTS
@@ -42,10 +42,12 @@ def about(**changes) -> dict:
     return {
         "converted": ["captions", PICTURES],
         "sampled": [PICTURES],
+        "quotas": {PICTURES: 30},
         "questions": {"alpaca": None, "lines": 40},
         "text": {
             "teacher": "qwen3",
             "judge": "qwen3",
+            "judge_votes": 1,
             "samples": 2,
             "no_think_share": 0.5,
             "sampling": {
@@ -63,8 +65,8 @@ def about(**changes) -> dict:
         "image": {
             "teacher": "glm41v",
             "judge": "glm41v",
+            "judge_votes": 1,
             "samples": 1,
-            "samples_per_config": 30,
             "sampling": {"thinking": {}, "judge": {}},
             "request": {"thinking": {}, "judge": {}},
             "prompt": PROMPT,
@@ -158,10 +160,9 @@ def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, as is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]
     template = build_empty_prompt(PROMPT) if mode == "judge" else None
-    seed = {"q:1#thinking.0": ("q:1", "thinking", 0), "q:1#no_thinking.0": ("q:1", "no_thinking", 0)}[id_]
-    asked = request_kind(mode, "Qwen", sampling, template) | {
-        "seed": seeding.request_seed(42, *((id_, "judge", 0) if mode == "judge" else seed))
-    }
+    answer, vote = ids.parse_vote_id(id_)
+    of = (answer, "judge", vote) if mode == "judge" else ids.parse_answer_id(id_)
+    asked = request_kind(mode, "Qwen", sampling, template) | {"seed": seeding.request_seed(42, *of)}
     record = {"id": id_, "asked": asked | changes, "tokens": [10, tokens]}
     journal.append(f"{len(journal):064x}", record)
 
@@ -181,6 +182,50 @@ def test_what_is_fetched_or_in_a_journal_is_taken_off(tmp_path):
     assert counted["text", "thinking"] == ["1", "99", "9,900", "2.75", "100", "40"]
     assert counted["text", "no_thinking"] == ["1", "49", "490", "0.14", "10", "42"]
     assert counted["text", "judge"] == ["1", "149", "2,980", "0.83", "20", "41"]
+
+
+@pytest.mark.parametrize(
+    ("votes", "to_ask"),
+    [
+        (3, 0),  # what failed, and what a rule spared, is not asked again
+        (5, 2 * 3),  # two votes more on each answer that the judge was asked about
+        (1, 0),
+    ],
+)
+def test_votes_that_are_to_come_are_told_from_those_that_failed(votes, to_ask):
+    ids = [f"q:{number}#thinking.0" for number in range(4)]
+    batch = dict(zip(ids, ["answered", "answered", "rejected", "spared"], strict=True))
+    paid = {ids[0]: {0, 1, 2}, ids[1]: {1, 2}, ids[2]: set()}  # the first vote on one failed, all on another
+    paid = {id_: {vote for vote in held if vote < votes} for id_, held in paid.items()}
+    settled = plan.count_settled_votes(batch, paid, votes)
+    assert len(ids) * votes - sum(map(len, paid.values())) - settled == to_ask
+
+
+def test_each_vote_of_the_judge_counts(tmp_path):
+    with Journal(tmp_path / "work/journal/qwen3") as journal:
+        paid(journal, "q:1#thinking.0", "thinking", 30)
+        for id_ in ("q:1#thinking.0", "q:1#thinking.0.1", "q:2#thinking.0.2"):  # the last has no answer
+            paid(journal, id_, "judge", 31)
+    _, requests = planned(tmp_path, text=about()["text"] | {"judge_votes": 3})
+    [judged] = [line for line in requests if line[:2] == ["text", "judge"]]
+    assert [judged[3], *judged[5:7]] == ["450", "2", "448"]
+
+
+@pytest.mark.parametrize(
+    ("summary", "rows", "most", "count"),
+    [
+        (None, 50, 30, 30),
+        (None, None, 30, 30),
+        ({"rows": 12, "wanted": 20}, 50, 30, 12),  # no more can be drawn
+        ({"rows": 12, "wanted": 20}, 50, 5, 5),
+        ({"rows": 20, "wanted": 20}, 50, 30, 30),
+        ({"rows": 20, "wanted": 20}, 25, 30, 25),
+    ],
+)
+def test_samples_are_counted_as_the_config_asks_for_them(tmp_path, summary, rows, most, count):
+    if summary:
+        write_json(tmp_path / "a.json", {"files": {"samples": summary}, "wanted": summary["wanted"]})
+    assert plan.count_pictures("a", rows, tmp_path, most) == count
 
 
 def test_what_a_million_questions_would_take_by_the_means_of_what_was_asked(tmp_path):
@@ -256,10 +301,9 @@ def test_a_batch_whose_answers_were_all_rejected_is_not_judged(tmp_path):
     ]
     parquet.write_rows(tmp_path / "00000.parquet", rows, ANSWERS)
     ids = {row["id"] for row in rows}
-    assert plan.find_settled_rows(tmp_path, ids) == dict.fromkeys(ids, False)
-    assert (
-        plan.find_settled_rows(tmp_path, {"q:3#thinking.0"}) == {}
-    )  # the answers were asked for in another way
+    assert list(plan.find_settled_batches(tmp_path, ids)) == [dict.fromkeys(ids, "rejected")]
+    # Other answers were asked for in another way.
+    assert list(plan.find_settled_batches(tmp_path, {"q:3#thinking.0"})) == []
 
 
 def test_what_was_built_stands_beside_what_was_expected(tmp_path):

@@ -74,6 +74,8 @@ def row(name: str, number: int, *pictures: bytes, answer: str = "This.") -> dict
         "score": 4,
         "rule": "agrees",
         "pass_rate": 1.0,
+        "votes": 1,
+        "needs_picture": None,
     }
 
 

@@ -109,6 +109,8 @@ def test_each_answer_is_a_row_or_a_reject_in_order(tmp_path):
         "score": 4,
         "rule": None,
         "pass_rate": 1.0,
+        "votes": 1,
+        "needs_picture": None,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

@@ -24,7 +24,8 @@ def answer(sample: int, mode: str = "thinking", reason: str | None = None) -> di
 
 def verdict(sample: int, said: str | None = "pass", score: int | None = 4, mode: str = "thinking") -> dict:
     reason = None if said else Reason.JUDGE_UNCLEAR
-    return {"id": f"q#{mode}.{sample}", "verdict": said, "score": score, "reason": reason, "detail": "d"}
+    judged = {"verdict": said, "score": score, "reason": reason, "detail": "d", "votes": int(said == "pass")}
+    return {"id": f"q#{mode}.{sample}"} | judged
 
 
 def reasons(answers: list[dict], verdicts: list[dict], **policy: object) -> list[str | None]:

@@ -43,6 +43,8 @@ def test_rows_and_rejects_are_named_after_their_answers(tmp_path):
         "score": 4,
         "rule": None,
         "pass_rate": 1.0,
+        "votes": 1,
+        "needs_picture": None,
     }
     rejects = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [(reject["id"], reject["row"], reject["reason"]) for reject in rejects] == [

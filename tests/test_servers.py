@@ -123,7 +123,7 @@ def test_servers_that_cannot_be_are_a_line_of_the_config(build, changes, line):
     assert re.search(f"^config: {line}", done.output, re.MULTILINE), done.output
 
 
-def test_gpus_and_cores_of_a_job_are_a_quarter_of_what_replicas_and_flags_need(build):
+def test_gpus_and_cores_of_a_job_are_its_part_of_what_replicas_and_flags_need(build):
     built = build("--tensor-parallel-size", "2", replicas=2, devices="0,1,2,3")
     planned = built.run("--dry-run", "--quiet", "host", "--cores", "16", "probe_qwen3")
     assert re.search(r"rule probe_qwen3:(?:\n    .*)*threads: 3\n    resources: .*gpu=1", planned.output)

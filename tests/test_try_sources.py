@@ -246,6 +246,24 @@ def test_an_error_is_one_line_with_entry_and_key(
     assert SUMMARIES[1] in done.stdout  # the other sources are tried all the same
 
 
+def test_a_source_none_of_whose_rows_is_kept_is_an_error(hub: Path, tmp_path: Path) -> None:
+    lost = {"lost": CHAT | {"pictures": {"files": ["images.zip"], "folder": "b"}}}
+    done = run_try(tmp_path, hub={"mirror": str(hub)}, sources=OFF | lost)
+    assert done.returncode == 1
+    assert "error: sources.lost: none of 20 rows is kept; image_missing: no file b/0.jpg in" in done.stdout
+
+
+def test_rows_without_ids_are_told_how_to_be_read(tmp_path: Path) -> None:
+    write_array(tmp_path / "hub/org/mine/chat.json", [{"image": "0.jpg", "conversations": TURNS}])
+    write_zip(tmp_path / "hub/org/mine/images.zip", {"a/0.jpg": PICTURE})
+    mirror = {"mirror": str(tmp_path / "hub")}
+    done = run_try(tmp_path, hub=mirror, sources=OFF | {"chat": CHAT})
+    assert "error: sources.chat.columns.id: " in done.stdout
+    assert "; where rows have no ids, write id: null" in done.stdout
+    done = run_try(tmp_path, hub=mirror, sources=OFF | {"chat": CHAT | {"columns": {"id": None}}})
+    assert "chat: 1 rows = 1 kept + 0 rejected" in done.stdout
+
+
 def test_what_the_config_cannot_say_is_told_before_anything_is_read(hub: Path, tmp_path: Path) -> None:
     mirror = {"hub": {"mirror": str(hub)}}
     for flags, said in (

@@ -14,6 +14,7 @@ from prep.reasoning.verdict import (
     RESPONSE_FORMAT,
     build_prompt,
     build_verdict_row,
+    count_votes,
     parse_verdict,
 )
 from prep.records.reason import Reason
@@ -208,7 +209,45 @@ def test_a_judge_that_is_not_understood_is_unclear(response):
 
 def test_a_verdict_keeps_the_judges_reason_as_detail():
     row = build_verdict_row("a", Response(json.dumps(PASS), "thoughts in a field", "stop"))
-    assert row == {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right", "rule": None}
+    said = {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right"}
+    assert row == said | {"rule": None, "votes": 1}
+
+
+VOTE = st.one_of(
+    st.just(Response("perhaps", None, "stop")),
+    st.builds(
+        lambda verdict, score: Response(
+            json.dumps({"verdict": verdict, "score": score, "reason": f"{verdict} {score}"}), None, "stop"
+        ),
+        st.sampled_from(["pass", "fail"]),
+        st.integers(1, 5),
+    ),
+)
+
+
+@given(st.lists(VOTE, min_size=1, max_size=9).filter(lambda votes: len(votes) % 2 == 1))
+def test_the_majority_of_all_votes_decides_with_the_median_of_its_scores(votes):
+    rows = [build_verdict_row("a", vote, "agrees") for vote in votes]
+    found = count_votes(rows)
+    scores = {
+        said: sorted(row["score"] for row in rows if row["verdict"] == said) for said in ("pass", "fail")
+    }
+    assert found["votes"] == len(scores["pass"])
+    assert (found["id"], found["rule"]) == ("a", "agrees")
+    winner = next((said for said, given in scores.items() if 2 * len(given) > len(votes)), None)
+    assert found["verdict"] == winner
+    if winner is None:
+        assert (found["score"], found["reason"]) == (None, Reason.JUDGE_UNCLEAR)
+    else:
+        given = scores[winner]
+        assert found["score"] == given[(len(given) - 1) // 2]
+        assert (found["reason"], found["detail"]) == (None, f"{winner} {found['score']}")
+
+
+def test_votes_without_a_majority_are_told_with_the_first_unclear_one():
+    said = [json.dumps(PASS), "perhaps", json.dumps(PASS | {"verdict": "fail"})]
+    found = count_votes([build_verdict_row("a", Response(text, None, "stop")) for text in said])
+    assert found["detail"] == ("1 of 3 votes pass, 1 fail; the first unclear one: no verdict in: perhaps")
 
 
 def test_a_reason_that_cannot_be_stored_is_mended():

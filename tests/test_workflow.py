@@ -507,7 +507,7 @@ def test_a_config_error_is_one_line_before_anything_runs(tmp_path, case):
         (
             {"onevision": {"configs": ["nothing"]}},
             "data/llavaonevision_converted/nothing.parquet",
-            r"error: no file of .*LLaVA-OneVision-Data.* matches nothing/train-.*: an empty source",
+            r"error: no file of .*LLaVA-OneVision-Data.* matches nothing/train-.*; check the pattern",
         ),
         ({}, "work/servers/qwen3/probe.json", r"error: qwen3: no server answers .*127.0.0.1:9"),
     ],

@@ -53,6 +53,7 @@ def checked(changes: dict[str, Any]) -> dict[str, Any]:
 
 BAD_CONFIGS = {
     "judge.when": ({"text_reasoning": {"judge": {"when": "never"}}}, "text_reasoning.judge.when: .*never"),
+    "judge.votes": ({"text_reasoning": {"judge": {"votes": 2}}}, "text_reasoning.judge.votes: .*2"),
     "rules": ({"image_reasoning": {"rules": {"disagree": "no"}}}, "image_reasoning.rules.disagree: .*no"),
     "imagez": ({"imagez": {}}, "top level: .*imagez"),
     "images.chek": ({"images": {"chek": "decode"}}, "images: .*chek"),
@@ -324,14 +325,14 @@ def test_a_sampling_parameter_that_is_null_is_left_to_the_server():
 
 
 @pytest.mark.parametrize(
-    ("given", "server", "when"),
+    ("given", "server", "when", "votes"),
     [
-        ("glm41v", "glm41v", "always"),
-        ({"server": "glm41v"}, "glm41v", "always"),
-        ({"when": "undecided"}, "qwen3", "undecided"),
-        ({"server": "glm41v", "when": "undecided"}, "glm41v", "undecided"),
+        ("glm41v", "glm41v", "always", 1),
+        ({"server": "glm41v"}, "glm41v", "always", 1),
+        ({"when": "undecided"}, "qwen3", "undecided", 1),
+        ({"server": "glm41v", "when": "undecided", "votes": 3}, "glm41v", "undecided", 3),
     ],
 )
-def test_a_judge_is_a_server_or_a_server_and_when_it_is_asked(given: Any, server: str, when: str) -> None:
+def test_a_judge_is_a_server_or_also_how_it_is_asked(given: Any, server: str, when: str, votes: int) -> None:
     task = checked({"text_reasoning": {"judge": given}})["text_reasoning"]
-    assert (task["judge"], task["judge_when"]) == (server, when)
+    assert (task["judge"], task["judge_when"], task["judge_votes"]) == (server, when, votes)

@@ -62,10 +62,17 @@ def test_a_probe_asks_for_little_more_time_than_a_start() -> None:
 
 
 def test_jobs_that_share_a_server_take_a_part_of_its_gpus_and_memory_each() -> None:
-    shared = server(args=["-tp", "8"]).job_resources(lambda amount: amount // 2)
-    assert (shared["gpu"], shared["mem_mb"], shared["server_qwen3"]) == (4, 32000, 1)
+    shared = server(args=["-tp", "8"]).job_resources(lambda amount, jobs: amount / jobs)
+    assert (shared["gpu"], shared["mem_mb"], shared["server_qwen3"]) == (1, 8000, 1)
     external = server(mode="external")
-    assert external.job_resources(lambda amount: amount // 2) == external.resources
+    assert external.job_resources(lambda amount, jobs: amount / jobs) == external.resources
+
+
+@pytest.mark.parametrize(("gpus", "jobs"), [(1, 4), (4, 4), (6, 6), (8, 8), (16, 8)])
+def test_a_server_of_more_gpus_is_asked_by_more_jobs(gpus: int, jobs: int) -> None:
+    assert server(args=["-tp", str(gpus)]).jobs_at_once == jobs
+    assert server(mode="embedded").jobs_at_once == 4
+    assert server(mode="external").jobs_at_once == 8
 
 
 def order(text: dict[str, Any], image: dict[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@ import json
 from itertools import chain
 from typing import Any
 
-from workflow_lib.config import ROLES
 from workflow_lib.names import Names
 from workflow_lib.teachers import teachers_of
 
@@ -15,12 +14,14 @@ TASK_OF = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}
 
 
 def servers_of(config: dict[str, Any], name: str) -> dict[str, list[dict[str, Any]]]:
-    """The servers that help to make an artifact, by role: a judge, and one teacher or several."""
+    """The servers that help to make an artifact, by role: judge, teachers, and who is asked blind."""
     task = TASK_OF.get(name)
     if not task:
         return {}
     names = {"teacher": list(teachers_of(config, task)), "judge": [config[task]["judge"]]}
-    return {role: [config["servers"][each] for each in names[role]] for role in ROLES}
+    if config[task].get("blind_check"):
+        names["blind"] = [config["text_reasoning"]["teacher"]]
+    return {role: [config["servers"][each] for each in servers] for role, servers in names.items()}
 
 
 def notice_of(config: dict[str, Any], name: str) -> str:

@@ -92,16 +92,19 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
                 fail(f"{key}.teachers: {key} has no mode {kind}")
         resolve_teachers(task)
         resolve_judge(task)
+        if task.get("blind_check") == "off":  # which YAML reads as false where it has no quotes
+            task["blind_check"] = False
         for own in (task, *task.get("teachers", {}).values()):
             for kind, given in own["sampling"].items():
                 own["sampling"][kind] = {name: value for name, value in given.items() if value is not None}
 
 
 def resolve_judge(task: dict[str, Any]) -> None:
-    """Bring a task's `judge` into one form, in place: `judge`, its server's name, and `judge_when`."""
+    """Bring a task's `judge` into one form, in place: `judge`, its server, and `judge_…` for the rest."""
     judge = task["judge"]
     given = judge if isinstance(judge, dict) else {"server": judge}
-    task |= {"judge": given["server"], "judge_when": given.get("when", "always")}
+    told = {"judge_when": given.get("when", "always"), "judge_votes": given.get("votes", 1)}
+    task |= {"judge": given["server"]} | told
 
 
 def is_integer(value: Any) -> bool:

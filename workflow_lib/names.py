@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from workflow_lib.config import fail
+from workflow_lib.config_error import closest_first
 from workflow_lib.entries import REASONED, check_questions, name_questions, read_entries
 
 
@@ -20,6 +21,8 @@ class Names:
         # Those with a picture are asked as image_thinking's are, all others as text2image's.
         self.pictured = [name for name, given in self.asked.items() if given.get("image")]
         self.questions = [name for name in self.asked if name not in self.pictured]
+        # How many rows of each are drawn for the teacher of pictures.
+        self.quotas = read_quotas(config["image_reasoning"], [*self.sampled, *self.pictured])
         # The sources of the files that rows name: no entry can be called so.
         given = self.entries | self.asked
         self.pictures = {name: f"{name}@pictures" for name in given if given[name].get("pictures")}
@@ -56,10 +59,33 @@ class Names:
         return [*named, *(self.pictures[each] for each in named if each in self.pictures)]
 
 
-def cut_batches(names: list[str], size: int) -> dict[str, list[str]]:
-    """Names in order, as many a batch as fit, and at least one; by the batch's number in five digits."""
-    starts = range(0, len(names), max(1, size))
-    return {f"{number:05d}": names[start : start + max(1, size)] for number, start in enumerate(starts)}
+def read_quotas(task: dict[str, Any], names: list[str]) -> dict[str, int]:
+    """How many rows are drawn of each artifact, or source of questions about pictures, by name."""
+    given = {name: rows for name, rows in task["quotas"].items() if rows is not None}
+    for name in given:
+        if not names:
+            fail("image_reasoning.quotas: no pictures are reasoned over; leave it out")
+        if name not in names:
+            ends_so = [each for each in names if each.endswith(f"/{name}")]
+            close = ", ".join(ends_so or closest_first(name, names)[:3])
+            fail(f"image_reasoning.quotas: no pictures are drawn from {name!r}; write a name whole: {close}")
+    return {name: given.get(name, task["samples_per_config"]) for name in names}
+
+
+def cut_batches(rows: dict[str, int], size: int) -> dict[str, list[str]]:
+    """Names in order, as many a batch as `size` has room for their rows, and at least one.
+
+    They are by the batch's number in five digits.
+    """
+    batches: list[list[str]] = []
+    room = -1
+    for name, count in rows.items():
+        room -= count
+        if room < 0:
+            batches.append([])
+            room = size - count
+        batches[-1].append(name)
+    return {f"{number:05d}": names for number, names in enumerate(batches)}
 
 
 def one_of(names: Iterable[str]) -> str:

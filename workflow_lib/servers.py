@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-JOBS_AT_ONCE = 4
-"""Jobs at each server, unless the run says otherwise: others fill what the last answers of one leave."""
+JOBS_AT_ONCE = (4, 8)
+"""Fewest and most jobs at each server, unless the run says otherwise."""
 FIRST_PRIORITY = {"text": 40, "image": 20}
 """Priorities of jobs that need a server begin here; all other jobs have 0."""
 
@@ -58,6 +58,15 @@ class ServerSettings:
         return count
 
     @property
+    def jobs_at_once(self) -> int:
+        """How many jobs ask it at a time: others fill what the last answers of one leave.
+
+        A server of many GPUs holds more requests than one batch has, so it takes one for each GPU.
+        """
+        fewest, most = JOBS_AT_ONCE
+        return most if self.settings["mode"] == "external" else max(fewest, min(most, self.gpus))
+
+    @property
     def threads(self) -> int:
         """The cores of a job that uses it: one to ask, and two more for each GPU."""
         return 1 + 2 * self.gpus
@@ -68,9 +77,11 @@ class ServerSettings:
         start = self.settings["start_timeout"] if self.settings["mode"] == "managed" else 0
         return 60 + math.ceil(start / 60)
 
-    def job_resources(self, share: Callable[[int], Any]) -> dict[str, Any]:
-        """What one of the jobs that use it takes, where these may share what it needs."""
-        shared = {key: share(self.resources[key]) for key in ("gpu", "mem_mb") if self.gpus}
+    def job_resources(self, share: Callable[[int, int], Any]) -> dict[str, Any]:
+        """What one of the jobs that use it takes, where so many may share what it needs."""
+        shared = {
+            key: share(self.resources[key], self.jobs_at_once) for key in ("gpu", "mem_mb") if self.gpus
+        }
         return self.resources | shared
 
     @property

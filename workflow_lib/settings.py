@@ -114,7 +114,7 @@ def request_settings(
     if role == "judge":
         prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
-        told = {"when": given["judge_when"], "prompt_sha256": prompt}
+        told = {"when": given["judge_when"], "votes": given["judge_votes"], "prompt_sha256": prompt}
         return shared | told | {"sampling": sampling, "request": request}
     teachers = teachers_of(config, task)
     own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
@@ -162,6 +162,22 @@ def find_calibration(config: dict[str, Any], names: Names, file: Path) -> list[s
     return [str(file)] if is_of_today else []
 
 
+def blind_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides the text teacher's answers to questions about pictures, without these: one each."""
+    given = request_settings(config, "text_reasoning", "teacher")
+    request = {"thinking": given["request"]["thinking"]}
+    left_out = ("no_thinking", "no_think_share", "part")
+    return {key: value for key, value in given.items() if key not in left_out} | {
+        "samples": 1,
+        "request": request,
+    }
+
+
+def blind_judge_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides verdicts on answers without a picture: one vote, where no rule agrees."""
+    return request_settings(config, "image_reasoning", "judge") | {"when": "undecided", "votes": 1}
+
+
 def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     """What decides which answers of a task are kept, and tells those of several teachers apart.
 
@@ -170,6 +186,8 @@ def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     given = config[task]
     decides = {key: given[key] for key in ("min_score", "keep", "keep_failed")}
     decides |= {"disagree": given["rules"]["disagree"], "pass_rate": given["pass_rate"] or [0, 1]}
+    if "blind_check" in given:
+        decides["blind_check"] = given["blind_check"] or "off"
     if "teachers" not in given:
         return decides
     return decides | {
@@ -260,6 +278,8 @@ def list_asked_servers(config: dict[str, Any], names: Names) -> list[str]:
     """The servers that a build asks: teachers and judges of the tasks that have questions."""
     tasks = [TASK_OF[name] for name in names.reasoned]
     asked = [server for task in tasks for server in (*teachers_of(config, task), config[task]["judge"])]
+    if "image_thinking" in names.reasoned and config["image_reasoning"]["blind_check"]:
+        asked.append(config["text_reasoning"]["teacher"])
     return [server for server in config["servers"] if server in asked]
 
 
@@ -277,11 +297,16 @@ def by_key(config: dict[str, Any], server: str, what: str) -> dict[str, Any]:
 
 def teaching_of(config: dict[str, Any], server: str) -> dict[str, Any]:
     """The tasks that a server is the teacher of: its answers' form, and when they are a misfit."""
+    # Questions about pictures alone are asked of the text teacher by the blind check, which thinks.
+    is_text_asked = any(not each.get("image") for each in config["text_reasoning"]["sources"])
     return {
         task: {
             "form": own["form"],
             "max_malformed_share": config[task]["max_malformed_share"],
-            "kinds": ["thinking", *(["no_thinking"] if config[task].get("no_think_share") else [])],
+            "kinds": [
+                "thinking",
+                *(["no_thinking"] if is_text_asked and config[task].get("no_think_share") else []),
+            ],
         }
         for task in TASKS
         if (own := teachers_of(config, task).get(server))
@@ -303,6 +328,7 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "converted": names.converted,
         "sampled": names.sampled,
         "pictured": names.pictured,
+        "quotas": names.quotas,
         "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
         "text": text,
         "image": image,

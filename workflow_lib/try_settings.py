@@ -69,7 +69,7 @@ def limit_config(
         limited["sources"][name] = entry | {"max_samples": min(rows, entry.get("max_samples", rows))}
     limited["onevision"] = None
     limited["text_reasoning"] |= {"sources": asked, "max_questions": rows, "allow_empty": True}
-    limited["image_reasoning"] |= {"samples_per_config": rows, "allow_empty": True}
+    limited["image_reasoning"] |= {"samples_per_config": rows, "quotas": {}, "allow_empty": True}
     return limited
 
 

@@ -16,6 +16,7 @@ from prep.records import conversation, json_rows
 from prep.records.choices import add_choices
 from prep.records.ids import question_source, row_id
 from prep.records.reason import Reason, Rejection
+from prep.records.tags import IMAGE_TAG
 from prep.storage import parquet
 
 Cell = str | UnicodeDecodeError | None
@@ -129,6 +130,8 @@ def ask(args: argparse.Namespace, row: Asked) -> dict[str, Any] | Rejection:
     question, reference = found
     if row.picture is None:
         return {"question": question, "reference": reference}
+    if not question.replace(IMAGE_TAG, "").strip():
+        return Reason.QUESTION_EMPTY, "nothing but the picture"
     if rejection := find_pictures_rejection([row.picture], args.max_pixels, args.check):
         return rejection
     # The rules of a conversation's first turn, with some answer.

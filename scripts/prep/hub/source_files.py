@@ -69,7 +69,7 @@ def check_names(found: list[HubFile], missing: list[str], where: str, patterns: 
         line = f"every file is missing, and none is there to read: {shorten_names(missing)}"
         raise UserError(f"{where}: {line}")
     if not found:
-        line = f"no file of {where} matches {' or '.join(patterns)}: an empty source; check its name"
+        line = f"no file of {where} matches {' or '.join(patterns)}; check the pattern"
         raise UserError(line)
     named = defaultdict(list)
     for file in found:

@@ -133,7 +133,8 @@ def choose_forms(form: str | dict[str, Any], task: str, seen: str | None = None)
 def parse_answer(response: Response, mode: str, forms: tuple[Form, ...]) -> str | Rejection:
     """An answer in the form that artifacts hold, or why it is rejected.
 
-    In mode `no_thinking` the think block is empty; it is put back where the answer has none.
+    In mode `no_thinking` the think block is empty; it is put back where the answer has none. In all others it
+    is not empty.
     """
     if rejection := _check_end(response):
         return rejection
@@ -147,7 +148,7 @@ def parse_answer(response: Response, mode: str, forms: tuple[Form, ...]) -> str 
         return rejection
     if not text.strip():
         return Reason.ANSWER_MALFORMED, "no text after the thought"
-    if bool(thought.strip()) != (mode == "thinking"):
+    if bool(thought.strip()) != (mode != "no_thinking"):
         return Reason.ANSWER_MALFORMED, f"the think block does not fit the mode {mode}"
     return stored if _STORED.fullmatch(stored) else _join(thought, text)
 

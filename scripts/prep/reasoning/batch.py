@@ -34,6 +34,9 @@ from prep.storage.atomic import read_json
 from prep.storage.schema import ANSWERS, VERDICTS
 from prep.storage.summary import write_summary
 
+BLIND = "blind"
+"""The mode of a question about a picture that is asked, thinking, without it."""
+
 
 class AnswerTask(NamedTuple):
     """A question, the mode that it is asked in, and the number of the sample."""
@@ -89,6 +92,7 @@ def parse_judge_arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument(
         "--when", choices=("always", "undecided"), required=True, help="undecided: not where a rule agrees"
     )
+    parser.add_argument("--votes", type=int, default=1, help="on each answer, an odd number")
     parser.add_argument(
         "--prompt", type=Path, required=True, help="template with {question}, {reference}, {answer}"
     )
@@ -118,6 +122,11 @@ def list_answer_tasks(
         if seeding.is_chosen(seed, asked.id, no_think_share):
             modes.append("no_thinking")
         yield from (AnswerTask(asked, mode, sample) for mode in modes for sample in range(samples))
+
+
+def list_blind_tasks(questions: Iterable[Question]) -> Iterator[AnswerTask]:
+    """Each question once, in order, without its picture."""
+    return (AnswerTask(asked.without_picture(), BLIND, 0) for asked in questions)
 
 
 def build_answer_request(
@@ -158,7 +167,9 @@ def write_answers(
     early, whole = (AnswerCheck(task, args.form, forms, share, each) for each in (trial, None))
 
     def tasks(with_pictures: bool) -> Iterator[AnswerTask]:
-        questions = question.read_questions(args.questions, with_pictures)
+        questions = question.read_questions(args.questions, with_pictures and BLIND not in sampling)
+        if BLIND in sampling:
+            return list_blind_tasks(questions)
         return list_answer_tasks(questions, args.seed, no_think_share, args.samples, args.part)
 
     def requests(with_pictures: bool) -> Iterator[Request]:
@@ -225,27 +236,35 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
             is_disputed = rules[answer["id"]] == Outcome.DISAGREES
             said = strip_thinking(answer["text"])
             text = verdict.build_prompt(prompt, asked.text, asked.reference, said, is_disputed)
-            yield Request(
-                id=answer["id"],
-                mode="judge",
-                messages=build_messages(text, args.request),
-                sampling=args.sampling,
-                seed=seeding.request_seed(args.seed, answer["id"], "judge", 0),
-                image=asked.image,
-                image_sha256=asked.image_sha256,
-                response_format=verdict.RESPONSE_FORMAT if constrained else None,
-                template=template,
-                extra=args.request.get("extra", {}),
-                added=added,
-            )
+            for vote in range(args.votes):
+                yield Request(
+                    id=ids.vote_id(answer["id"], vote),
+                    mode="judge",
+                    messages=build_messages(text, args.request),
+                    sampling=args.sampling,
+                    seed=seeding.request_seed(args.seed, answer["id"], "judge", vote),
+                    sample=vote,
+                    image=asked.image,
+                    image_sha256=asked.image_sha256,
+                    response_format=verdict.RESPONSE_FORMAT if constrained else None,
+                    template=template,
+                    extra=args.request.get("extra", {}),
+                    added=added,
+                )
 
     def rows() -> Iterator[dict]:
         in_order = iter(rules)
+        votes: list[dict] = []
         for id_, response in send_requests(args, requests, early):
             whole.count("judge", response)
-            for before in takewhile(lambda each: each != id_, in_order):  # noqa: B023
+            answer, _ = ids.parse_vote_id(id_)
+            votes.append(verdict.build_verdict_row(answer, response, rules[answer]))
+            if len(votes) < args.votes:
+                continue
+            for before in takewhile(lambda each: each != answer, in_order):  # noqa: B023
                 yield verdict.build_spared_row(before, rules[before])
-            yield verdict.build_verdict_row(id_, response, rules[id_])
+            yield verdict.count_votes(votes)
+            votes.clear()
         whole.check()
         early.end()
         for after in in_order:

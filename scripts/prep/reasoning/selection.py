@@ -18,6 +18,9 @@ from prep.storage import parquet
 from prep.storage.schema import REASONED, REASONED_BY
 from prep.storage.summary import SplitRows, write_part, write_summary
 
+LOOKED_AT = ["id", "question_id", "mode", "sample", "reason", "detail"]
+"""The columns of ANSWERS that decide, so that a batch's texts need not be in memory."""
+
 
 @dataclass(frozen=True)
 class JudgedAnswer:
@@ -30,6 +33,8 @@ class JudgedAnswer:
     pass_rate: float | None = None
     has_passed: bool = False
     rule: str | None = None
+    votes: int | None = None
+    needs_picture: bool | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     """The answers of a batch in order, joined by id with their questions and verdicts."""
-    looked_at = ["id", "question_id", "mode", "sample", "reason", "detail"]
-    answers = merge_teachers(args, args.answers, looked_at)
+    answers = merge_teachers(args, args.answers, LOOKED_AT)
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
     policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
     found = select_answers(answers, verdicts, policy)
-    rules = {row["id"]: row["rule"] for row in verdicts}
+    said = {row["id"]: (row["rule"], row["votes"]) for row in verdicts}
     del verdicts
     questions = question.read_questions(args.questions)
     for asked, answer in question.join_answers(questions, merge_teachers(args, args.answers)):
-        yield JudgedAnswer(asked, answer, *found[answer["id"]], rules.get(answer["id"]))
+        yield JudgedAnswer(asked, answer, *found[answer["id"]], *said.get(answer["id"], ()))
 
 
 def merge_teachers(
@@ -142,6 +146,8 @@ def build_training_row(judged: JudgedAnswer, user: str, images: list[dict]) -> d
         "score": judged.score,
         "rule": judged.rule,
         "pass_rate": judged.pass_rate,
+        "votes": judged.votes,
+        "needs_picture": judged.needs_picture,
     } | ({"teacher": answer["teacher"]} if "teacher" in answer else {})
 
 

@@ -1,8 +1,10 @@
-"""LLM as a judge: its fenced prompt, the parser of its verdicts, the choice of the best."""
+"""LLM as a judge: its fenced prompt, the parser of its verdicts, the majority of its votes."""
 
 import hashlib
 import json
 import re
+from collections.abc import Sequence
+from statistics import median_low
 
 from prep.inference.request import Response
 from prep.reasoning.answer_format import strip_thinking
@@ -177,9 +179,31 @@ def build_verdict_row(id_: str, response: Response, rule: str | None = None) -> 
         detail = sanitize(f"no verdict in: {strip_thinking(response.content)[:200]}")
     said = {"verdict": found and found["verdict"], "score": found and found["score"]}
     reason = None if found else Reason.JUDGE_UNCLEAR
-    return {"id": id_, **said, "reason": reason, "detail": detail, "rule": rule}
+    votes = int(found is not None and found["verdict"] == "pass")
+    return {"id": id_, **said, "reason": reason, "detail": detail, "rule": rule, "votes": votes}
+
+
+def count_votes(rows: Sequence[dict]) -> dict:
+    """The row of VERDICTS of an answer, from a row for each vote: what more than half of them say.
+
+    Its score is the median of these votes (of two in the middle the lower), its detail that of the first vote
+    with this score. The number of votes is odd; where too many are unclear for a majority, so is the verdict.
+    """
+    passed = sum(row["votes"] for row in rows)
+    for verdict in ("pass", "fail"):
+        agreed = [row for row in rows if row["verdict"] == verdict]
+        if 2 * len(agreed) > len(rows):
+            score = median_low(row["score"] for row in agreed)
+            return next(row for row in agreed if row["score"] == score) | {"votes": passed}
+    if len(rows) == 1:
+        return rows[0]
+    unclear = [row["detail"] for row in rows if row["reason"]]
+    failed = len(rows) - passed - len(unclear)
+    detail = f"{passed} of {len(rows)} votes pass, {failed} fail; the first unclear one: {unclear[0]}"
+    no_majority = {"verdict": None, "score": None, "reason": Reason.JUDGE_UNCLEAR, "detail": detail}
+    return rows[0] | no_majority | {"votes": passed}
 
 
 def build_spared_row(id_: str, rule: str) -> dict:
     """A row of VERDICTS for an answer that a rule decided, so that the judge was not asked."""
-    return dict.fromkeys(("verdict", "score", "reason", "detail")) | {"id": id_, "rule": rule}
+    return dict.fromkeys(("verdict", "score", "reason", "detail", "votes")) | {"id": id_, "rule": rule}

@@ -3,6 +3,7 @@
 A row of a source file is `NAME/STEM:ROW`. NAME is the artifact's name, or that of a source of questions.
 STEM is the file's name without its ending. ROW counts from 0, rejected rows included.
 An answer, and the training row that is made of it, is `QUESTION ID#MODE.SAMPLE`.
+The judge's first vote on an answer has the answer's id, the next ones are `ANSWER ID.1`, `ANSWER ID.2`, ….
 """
 
 from functools import cache
@@ -50,3 +51,15 @@ def parse_answer_id(id_: str) -> AnswerId:
     question_id, _, rest = id_.rpartition("#")
     mode, _, sample = rest.partition(".")
     return AnswerId(question_id, mode, int(sample))
+
+
+def vote_id(answer: str, vote: int) -> str:
+    """The id of one of the judge's votes on an answer, from 0."""
+    return f"{answer}.{vote}" if vote else answer
+
+
+def parse_vote_id(id_: str) -> tuple[str, int]:
+    """The answer's id, and the number of the vote on it."""
+    question_id, _, rest = id_.rpartition("#")
+    mode, sample, *vote = rest.split(".")
+    return answer_id(question_id, mode, int(sample)), int(vote[0]) if vote else 0

@@ -1,7 +1,7 @@
 """Questions for a teacher: reading them, and joining answers to them by id."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,6 +48,10 @@ class Question:
         """The question as a row of QUESTIONS."""
         image = None if self.image is None else {"bytes": self.image, "path": self.image_path}
         return {name: image if name == "image" else getattr(self, name) for name in QUESTIONS.names}
+
+    def without_picture(self) -> "Question":
+        """The same question as a text alone."""
+        return replace(self, question=self.text, image_sha256=None, image=None, image_path=None)
 
     def origin(self) -> dict:
         """Where the question is from, as a reject names it."""

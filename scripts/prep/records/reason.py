@@ -59,6 +59,7 @@ class Reason(StrEnum):
     LOW_SCORE = "low_score"
     ANSWER_DISAGREES = "answer_disagrees"
     PASS_RATE = "pass_rate"
+    PICTURE_NOT_NEEDED = "picture_not_needed"
     NOT_BEST = "not_best"
 
     MISSING_GLYPH = "missing_glyph"

@@ -73,6 +73,7 @@ MEANINGS = {
     Reason.ANSWER_DISAGREES: "A rule found another answer than the reference, and the judge said `fail`;"
     " with `rules.disagree: reject` the rule alone decides.",
     Reason.PASS_RATE: "Of the question's samples a smaller or larger share passed than `pass_rate` allows.",
+    Reason.PICTURE_NOT_NEEDED: "The text teacher answered the question right without its picture.",
     Reason.NOT_BEST: (
         "Another sample of the same question and mode is kept: with a better score, or the same and it came"
         " first; with `keep: first`, the first that passed."

@@ -107,8 +107,8 @@ def _defer_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in heard:
-        signal.raise_signal(number)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def _initialize_worker(lock: Lock, ended: Connection) -> None:

@@ -46,7 +46,12 @@ KEPT = pa.schema([("row", pa.int64()), *_TRAINING[:-1]])
 """A row that is kept of a raw shard, by its number there, where its picture still is."""
 
 _REASONED = [*_TRAINING, ("source", pa.string()), ("mode", pa.string()), ("score", pa.int8())]
-_SCORES = [("rule", pa.string()), ("pass_rate", pa.float32())]
+_SCORES = [
+    ("rule", pa.string()),
+    ("pass_rate", pa.float32()),
+    ("votes", pa.int8()),
+    ("needs_picture", pa.bool_()),
+]
 
 REASONED = _with_features(pa.schema([*_REASONED, *_SCORES]))
 """A row of the artifacts that teachers answered (stage 3)."""
@@ -108,9 +113,11 @@ VERDICTS = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("rule", pa.string()),
+        ("votes", pa.int8()),
     ]
 )
 """The judge's word on an answer, by the answer's id: `pass` or `fail` and a score, or a `reason`.
 
-`rule` is what a rule says. Where that spared the judge, there is neither verdict nor reason.
+`votes` counts the judge's votes that say `pass`. `rule` is what a rule says. Where that spared the judge,
+there is neither verdict, reason nor votes.
 """

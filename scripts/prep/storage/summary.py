@@ -14,6 +14,7 @@ there; `rows`, `bytes` and `path` where a program needs them. Beside `files` sta
 - `sources`: what became of each source file, as {source: {path: {"state": …}}}.
 - `raw`: the raw shard that still holds the pictures of a part: path, sha256, and the footer's sha256.
 - `read`, `kept`, `rejected` and `notice`: an assembly's counts, and what its artifact must say.
+- `wanted`: how many samples were to be drawn.
 - `funnel`: the lines of a selection, and of all that are assembled; see prep.reasoning.funnel.
 """
 
