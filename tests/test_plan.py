@@ -289,7 +289,7 @@ def test_rows_that_nothing_tells_are_one_line(tmp_path):
         plan.count_questions(
             "lines",
             json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),
-            tmp_path,
+            [tmp_path],
             about(rates={"rows": {}}),
         )
 
