@@ -25,12 +25,12 @@ COLOURS = {
     ),
     "stage 3, text": (
         "#fff2cc",
-        "read_questions batch_questions answer_text compare_text judge_text render_text",
+        "read_questions filter_text batch_questions answer_text compare_text judge_text render_text",
     ),
     "stage 3, pictures": (
         "#f9cb9c",
-        "sample_images sample_questions answer_image compare_image judge_image answer_blind compare_blind"
-        " judge_blind select_image",
+        "sample_images sample_questions filter_image answer_image compare_image judge_image answer_blind"
+        " compare_blind judge_blind select_image",
     ),
     "the judges, measured": (
         "#ead1dc",

@@ -22,6 +22,7 @@ from workflow_lib.config import check_choices, check_folders, check_schema, chec
 from workflow_lib.config import fail, resolve_paths
 from workflow_lib.config_files import read_config_files
 from workflow_lib.entries import CONTAINERS
+from workflow_lib.evaluation import filter_settings, is_filtered
 from workflow_lib.failures import report_failures
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
@@ -76,6 +77,8 @@ FURTHER = {
     what: {name: SERVERS[name] for name in list(task.get("teachers", {}))[1:]}
     for what, task in (("text", TEXT), ("image", IMAGE))
 }
+# Whether a task's questions are compared with each other, or with evaluation sets, before they are asked.
+FILTERED = {what: is_filtered(config, f"{what}_reasoning") for what in ("text", "image")}
 PRIORITIES = job_priorities(config)
 MIRROR = sources.mirror_folder(config)
 SOURCES = sources.configured_sources(NAMES)

@@ -3,7 +3,8 @@
 Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
 in:   data/{name}.parquet, work/servers/{name}/probe.json
-mid:  work/sample_images/{name}.{parquet,json}, work/answer_image/{batch}.{parquet,json},
+mid:  work/sample_images/{name}.{parquet,json}, work/filter_image/{name}.* (if any are left out),
+      work/answer_image/{batch}.{parquet,json},
       work/compare_image/{batch}.{parquet,json}, work/judge_image/{batch}.{parquet,json}, work/journal/{name}/*
       work/{answer,compare,judge}_blind/{batch}.{parquet,json} (where image_reasoning.blind_check is on)
 out:  work/select_image/{batch}.{parquet,rejects.parquet,json}, parts of data/image_thinking.parquet
@@ -70,6 +71,36 @@ rule sample_questions:
     shell:
         "exec sample_questions.py --questions {input.questions:q} --settings {params.settings:q}"
         " --samples {output.samples:q} --summary {output.summary:q} 2> {log:q}"
+
+
+if FILTERED["image"] and (asked := [*NAMES.sampled, *NAMES.pictured]):
+
+    rule filter_image:
+        """Leave out questions about pictures that repeat others, or whose picture an evaluation set has."""
+        input:
+            questions=ancient([f"{samples_of(name)}.parquet" for name in asked]),
+            summaries=[f"{samples_of(name)}.json" for name in asked],
+            checkpoints=checkpoints_of(*asked),
+        output:
+            questions=expand("work/filter_image/{asked}.parquet", asked=asked),
+            rejects=expand("work/filter_image/{asked}.rejects.parquet", asked=asked),
+            summaries=expand("work/filter_image/{asked}.json", asked=asked),
+        log:
+            "logs/filter_image.log",
+        conda:
+            "../envs/base.yaml"
+        resources:
+            mem_mb=grow(4000),
+            runtime=grow(240),
+        params:
+            code=code("filter_image.py"),
+            packages=settings.read_versions(settings.FILTERING_PACKAGES),
+            settings=as_json(lambda wildcards: filter_settings(config, "image_reasoning")),
+            names=asked,
+        shell:
+            "exec filter_image.py --questions {input.questions:q} --names {params.names:q}"
+            " --settings {params.settings:q} --evaluation-files work/evaluation.json"
+            " --folder work/filter_image 2> {log:q}"
 
 
 use rule answer_text as answer_image with:

@@ -83,17 +83,27 @@ def list_text_batches():
 IMAGE_BATCHES = cut_batches(NAMES.quotas, IMAGE["batch_size"])
 
 
+def questions_of(name):
+    """Where the questions of a source are that batches are cut from."""
+    return f"work/{'filter_text' if FILTERED['text'] else 'read_questions'}/{name}"
+
+
 def samples_of(name):
     """Where the sampled rows of an artifact, or of a source of questions about pictures, are."""
     return f"work/sample_questions/{name}" if name in NAMES.pictured else f"work/sample_images/{name}"
+
+
+def pictures_of(name):
+    """Where the questions about pictures are that a teacher is asked."""
+    return f"work/filter_image/{name}" if FILTERED["image"] else samples_of(name)
 
 
 def list_samples(wildcards):
     """The pictures of a batch; they are large, so their summaries alone say whether they changed."""
     names = IMAGE_BATCHES[wildcards.batch]
     return {
-        "questions": [ancient(f"{samples_of(name)}.parquet") for name in names],
-        "summaries": [f"{samples_of(name)}.json" for name in names],
+        "questions": [ancient(f"{pictures_of(name)}.parquet") for name in names],
+        "summaries": [f"{pictures_of(name)}.json" for name in names],
         "checkpoints": checkpoints_of(*names),
     }
 
@@ -119,12 +129,20 @@ def list_parts(wildcards):
     name = wildcards.name
     if name == "text2image":
         read = [f"work/read_questions/{questions}.json" for questions in NAMES.questions]
+        if FILTERED["text"]:
+            read += [f"work/filter_text/{questions}.json" for questions in NAMES.questions]
         return read + [f"work/render_text/{batch}.json" for batch in list_text_batches()]
     if name == "image_thinking":
         read = [f"work/read_questions/{questions}.json" for questions in NAMES.pictured]
+        if FILTERED["image"]:
+            read += [f"work/filter_image/{asked}.json" for asked in [*NAMES.sampled, *NAMES.pictured]]
         return read + [f"work/select_image/{batch}.json" for batch in IMAGE_BATCHES]
     form = NAMES.entries[name]["form"]
     return [f"work/convert_{form}/{name}/{Path(shard).stem}.json" for shard in needed_shards(name)]
+
+
+NOT_ROWS = ("work/read_questions/", "work/filter_text/", "work/filter_image/")
+"""Parts that have rejects, and questions in place of an artifact's rows."""
 
 
 def list_part_files(wildcards):
@@ -133,7 +151,7 @@ def list_part_files(wildcards):
     They are ancient(): only the checksums that gather_parts writes say whether they changed.
     """
     stems = [part.removesuffix(".json") for part in list_parts(wildcards)]
-    rows = [f"{stem}.parquet" for stem in stems if not stem.startswith("work/read_questions/")]
+    rows = [f"{stem}.parquet" for stem in stems if not stem.startswith(NOT_ROWS)]
     rejects = [f"{stem}.rejects.parquet" for stem in stems]
     name = wildcards.name
     raw = [*list_raw_files(name), *list_pictures(name)] if name in NAMES.converted else []

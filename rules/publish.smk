@@ -118,7 +118,8 @@ rule publish_manifest:
         "../envs/base.yaml"
     params:
         code=code("publish_manifest.py"),
-        config_sha256=settings.content_sha256(config),
+        # Evaluation sets may be large: they are read only where this job is planned.
+        config_sha256=lambda wildcards: settings.content_sha256(config),
         manifests=expand("data/manifest/{name}.json", name=NAMES.artifacts),
     shell:
         "exec publish_manifest.py --manifests {params.manifests:q} --config-sha256 {params.config_sha256}"

@@ -3,7 +3,8 @@
 Files of rows are ancient(): the checksum file beside each, an input too, says whether it changed.
 
 in:   raw/{questions}/*, work/servers/{name}/probe.json
-mid:  work/read_questions/{questions}.*, work/batch_questions/{batch}.*,
+mid:  work/read_questions/{questions}.*, work/filter_text/{questions}.* (if any are left out),
+      work/batch_questions/{batch}.*,
       work/answer_text/{batch}.{parquet,json}, work/compare_text/{batch}.{parquet,json},
       work/judge_text/{batch}.{parquet,json}, work/journal/{name}/*
 out:  work/render_text/{batch}.{parquet,rejects.parquet,json}, from which data/text2image.parquet is assembled
@@ -43,11 +44,41 @@ rule read_questions:
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"
 
 
+if FILTERED["text"] and NAMES.questions:
+
+    rule filter_text:
+        """Leave out questions that repeat others or overlap with evaluation sets, over all sources."""
+        input:
+            questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
+            summaries=expand("work/read_questions/{questions}.json", questions=NAMES.questions),
+            checkpoints=checkpoints_of(*NAMES.questions),
+        output:
+            questions=expand("work/filter_text/{questions}.parquet", questions=NAMES.questions),
+            rejects=expand("work/filter_text/{questions}.rejects.parquet", questions=NAMES.questions),
+            summaries=expand("work/filter_text/{questions}.json", questions=NAMES.questions),
+        log:
+            "logs/filter_text.log",
+        conda:
+            "../envs/base.yaml"
+        resources:
+            mem_mb=grow(4000),
+            runtime=grow(240),
+        params:
+            code=code("filter_text.py"),
+            packages=settings.read_versions(settings.FILTERING_PACKAGES),
+            settings=as_json(lambda wildcards: filter_settings(config, "text_reasoning")),
+            names=NAMES.questions,
+        shell:
+            "exec filter_text.py --questions {input.questions:q} --names {params.names:q}"
+            " --settings {params.settings:q} --evaluation-files work/evaluation.json"
+            " --folder work/filter_text 2> {log:q}"
+
+
 checkpoint batch_questions:
     """Cut the questions of all sources, in order, into batches that a job answers."""
     input:
-        questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
-        summaries=expand("work/read_questions/{questions}.json", questions=NAMES.questions),
+        questions=ancient([f"{questions_of(name)}.parquet" for name in NAMES.questions]),
+        summaries=[f"{questions_of(name)}.json" for name in NAMES.questions],
     output:
         folder=directory("work/batch_questions"),
     log:
@@ -58,11 +89,16 @@ checkpoint batch_questions:
     params:
         code=code("batch_questions.py"),
         batch_size=TEXT["batch_size"],
-        # Changes whenever read_questions would run again. Snakemake must know that this checkpoint runs again
-        # before it evaluates the listings: afterwards it takes the batches that stand for final.
-        reading=[
+        # Changes whenever read_questions or filter_text would run again. Snakemake must know that this checkpoint
+        # runs again before it evaluates the listings: afterwards it takes the batches that stand for final.
+        reading=lambda wildcards: [
             code("read_questions.py"),
             *(settings.question_settings(config, given) for given in map(NAMES.asked.get, NAMES.questions)),
+            *(
+                [code("filter_text.py"), filter_settings(config, "text_reasoning")]
+                if FILTERED["text"]
+                else []
+            ),
         ],
     shell:
         "exec batch_questions.py --questions {input.questions:q} --batch-size {params.batch_size}"

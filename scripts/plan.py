@@ -122,14 +122,19 @@ def _artifact_line(
     }
 
 
-def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tuple[int, int]:
+def list_folders(work: Path, read: str, what: str, about: dict) -> list[Path]:
+    """Where questions of a task are counted: as they are asked, and before, as they were `read`."""
+    filtered = [work / f"filter_{what}"] if what in about.get("filtered", []) else []
+    return [*filtered, work / read]
+
+
+def count_questions(source: str, listing: dict, folders: list[Path], about: dict) -> tuple[int, int]:
     """How many questions of a source are asked thinking, and how many of these once more without.
 
-    Both are counted where the questions were read (into `folder`), and estimated from the listing before.
+    Both are counted in the first of `folders` that has the questions, and estimated from the listing before.
     """
     share, most = about["text"]["no_think_share"], about["questions"][source]
-    read = folder / f"{source}.parquet"
-    if read.is_file():
+    if read := next(filter(Path.is_file, (folder / f"{source}.parquet" for folder in folders)), None):
         ids = pq.read_table(read, columns=["id"]).column("id").to_pylist()
         return len(ids), sum(seeding.is_chosen(about["seed"], id_, share) for id_ in ids)
     rows = count_source_rows(listing, about["rates"]["rows"])
@@ -141,14 +146,14 @@ def count_questions(source: str, listing: dict, folder: Path, about: dict) -> tu
     return rows, math.ceil(rows * share)
 
 
-def count_pictures(name: str, rows: int | None, folder: Path, most: int) -> int:
-    """How many rows of an artifact are sampled: as many as there are known to be, and `most` at most."""
-    path = folder / f"{name}.json"
-    if path.is_file():
+def count_pictures(name: str, rows: int | None, folders: list[Path], most: int) -> int:
+    """How many rows of an artifact are asked about: as many as there are known to be, and `most` at most."""
+    if path := next(filter(Path.is_file, (folder / f"{name}.json" for folder in folders)), None):
         summary = read_json(path)
-        sampled = summary["files"]["samples"]["rows"]
-        if sampled < summary.get("wanted", math.inf):
-            rows = sampled  # which are all that can be
+        files = summary["files"]
+        known = files["samples" if "samples" in files else "questions"]["rows"]
+        if known < summary.get("wanted", math.inf):
+            rows = known  # which are all that can be
     return most if rows is None else min(rows, most)
 
 
@@ -512,17 +517,18 @@ def main() -> None:
     ]
     work = folder / "work"
     read = [
-        count_questions(name, listings[name], work / "read_questions", about) for name in about["questions"]
+        count_questions(name, listings[name], list_folders(work, "read_questions", "text", about), about)
+        for name in about["questions"]
     ]
     texts, plain = (sum(counts) for counts in zip(*read, strict=True)) if read else (0, 0)
     rows = {line["artifact"]: line["rows"] for line in artifacts}
     quotas = about["quotas"]
-    seen = sum(
-        count_pictures(name, rows[name], work / "sample_images", quotas[name]) for name in about["sampled"]
-    )
+    folders = list_folders(work, "sample_images", "image", about)
+    seen = sum(count_pictures(name, rows[name], folders, quotas[name]) for name in about["sampled"])
+    folders = list_folders(work, "sample_questions", "image", about)
     for name in about.get("pictured", []):
         listed = count_source_rows(listings[name], about["rates"]["rows"])
-        seen += count_pictures(name, listed, work / "sample_questions", quotas[name])
+        seen += count_pictures(name, listed, folders, quotas[name])
     of_text, of_picture = (about["rates"]["picture_bytes"][name] for name in ("text2image", "image_thinking"))
     if about["questions"]:
         artifacts.append(plan_reasoned("text2image", texts + plain, of_text, data))

@@ -225,7 +225,7 @@ def test_each_vote_of_the_judge_counts(tmp_path):
 def test_samples_are_counted_as_the_config_asks_for_them(tmp_path, summary, rows, most, count):
     if summary:
         write_json(tmp_path / "a.json", {"files": {"samples": summary}, "wanted": summary["wanted"]})
-    assert plan.count_pictures("a", rows, tmp_path, most) == count
+    assert plan.count_pictures("a", rows, [tmp_path], most) == count
 
 
 def test_what_a_million_questions_would_take_by_the_means_of_what_was_asked(tmp_path):
@@ -333,7 +333,7 @@ def test_rows_that_nothing_tells_are_one_line(tmp_path):
         plan.count_questions(
             "lines",
             json.loads(listing(tmp_path, "lines", file("f.jsonl", None), repo="some/lines").read_text()),
-            tmp_path,
+            [tmp_path],
             about(rates={"rows": {}}),
         )
 

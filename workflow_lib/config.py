@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 
 from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
 from workflow_lib.config_files import WrittenConfig, read_config_files
+from workflow_lib.evaluation import check_evaluation
 from workflow_lib.fonts import check_families
 from workflow_lib.teachers import OWN_KEYS, list_entries, resolve_teachers, teachers_of
 
@@ -24,6 +25,8 @@ PATH_KEYS = (
     ("text_reasoning", "judge_prompt"),
     ("image_reasoning", "judge_prompt"),
     ("render", "fonts"),
+    ("decontaminate", "questions"),
+    ("decontaminate", "pictures"),
 )
 """The config keys that hold a path, or a list of paths; each server's `conda_env` is another."""
 FOLDERS = ("raw", "data", "data/rejects", "data/manifest", "work", "work/publish", "logs")
@@ -193,6 +196,7 @@ def check_choices(config: dict[str, Any]) -> None:
         if not any(config["render"]["looks"][kind].values()):
             fail(f"render.looks.{kind}: every weight is 0, and a page has one of them")
     check_families(config["render"])
+    check_evaluation(config)
     for name, server in servers.items():
         if server["mode"] == "external" and not server["base_urls"]:
             fail(f"servers.{name}.base_urls: is empty, and an external server has an address")

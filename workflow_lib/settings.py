@@ -11,6 +11,7 @@ from typing import Any
 from workflow_lib.card import TASK_OF
 from workflow_lib.config import ROLES, TASKS, fail
 from workflow_lib.entries import Entry, content_of, form_of, read_entries
+from workflow_lib.evaluation import evaluation_files, filter_settings, is_filtered
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
 from workflow_lib.teachers import teachers_of
@@ -54,6 +55,9 @@ def fonts_sha256(config: dict[str, Any]) -> str | None:
     return hashlib.sha256("".join(sums).encode()).hexdigest() if sums else None
 
 
+FILTERING_PACKAGES = ("datasketch", "imagehash", "numpy", "pillow", "scipy")
+"""What hashes texts and pictures to compare them."""
+
 COMPARING_PACKAGES = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
 """What compares formulas."""
 
@@ -85,6 +89,10 @@ def content_sha256(config: dict[str, Any]) -> str:
         content[task] = {key: value for key, value in config[task].items() if key not in LIMIT_KEYS}
         content[task] |= {role: [server["model"], server["max_model_len"]] for role, server in used.items()}
         content[task]["judge_prompt"] = prompt_text(config, task)
+        # Without a filter the digest is what it was before there was one.
+        del content[task]["duplicates"]
+        if filtered := filter_settings(config, task):
+            content[task]["filter"] = filtered
         if "teachers" in config[task]:
             models = {name: config["servers"][name] for name in config[task]["teachers"]}
             content[task]["models"] = {
@@ -245,6 +253,7 @@ def write_settings(
     may_be_empty = [name for name, task in TASK_OF.items() if config[task]["allow_empty"]]
     settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
     settings["work/allow_empty.json"] = may_be_empty
+    settings["work/evaluation.json"] = evaluation_files(config)
     for name, server in servers.items():
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
         own["requests"] = requests_of(config, name)
@@ -332,6 +341,7 @@ def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "questions": dict.fromkeys(names.questions, config["text_reasoning"]["max_questions"]),
         "text": text,
         "image": image,
+        "filtered": [task.partition("_")[0] for task in TASKS if is_filtered(config, task)],
         "seed": config["seed"],
         "models": {name: server["model"] for name, server in config["servers"].items()},
         "servers": {name: plan_server(name, server) for name, server in config["servers"].items()},

@@ -35,6 +35,8 @@ class Reason(StrEnum):
 
     QUESTION_INVALID = "question_invalid"
     QUESTION_EMPTY = "question_empty"
+    CONTAMINATED = "contaminated"
+    DUPLICATE = "duplicate"
 
     TRANSPORT = "transport"
     TIMEOUT = "timeout"

@@ -46,6 +46,8 @@ MEANINGS = {
         "The question's line is not a JSON object, a text column is not a string, or it has several pictures."
     ),
     Reason.QUESTION_EMPTY: "The question is empty once stripped, or shows nothing.",
+    Reason.CONTAMINATED: "The question, or its picture, is in an evaluation set of `decontaminate`.",
+    Reason.DUPLICATE: "An earlier question is the same, or nearly so, and its picture, if it has one, too.",
     Reason.TRANSPORT: "The connection failed, each time it was tried.",
     Reason.TIMEOUT: "The server did not answer in time, each time it was tried.",
     Reason.RATE_LIMITED: "The server said 429, each time it was tried.",
