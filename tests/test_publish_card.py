@@ -163,6 +163,14 @@ def test_only_the_kinds_that_are_there_are_explained() -> None:
     assert "`pass_rate`" not in text
 
 
+def test_who_was_asked_without_pictures_is_told() -> None:
+    assert "without the picture." not in publish_card.build_card(EVERY, about())
+    teachers = about()["teachers"]
+    teachers["image_thinking"] = teachers["image_thinking"] | {"blind": "Blind/B"}
+    card = publish_card.build_card(EVERY, about(teachers=teachers))
+    assert "by the answers of `Blind/B` without the picture." in card
+
+
 def test_a_file_of_several_artifacts_is_counted_once() -> None:
     commit = "ab" * 20
     files = [

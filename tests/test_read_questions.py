@@ -451,8 +451,8 @@ def test_a_cell_of_another_kind_costs_its_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
 def test_a_picture_makes_them_questions_about_it(ending: str, tmp_path: Path) -> None:
     picture = nasty.plain()
-    texts = ["What?", "<image> What?", "<image><image>", " ", "What?", "What?", "What?"]
-    names = ["1.png", "1.png", "1.png", "1.png", "none.png", "cut.png", None]
+    texts = ["What?", "<image> What?", "<image><image>", " ", "What?", "What?", "What?", "<image>\n"]
+    names = ["1.png", "1.png", "1.png", "1.png", "none.png", "cut.png", None, "1.png"]
     given = [{"q": text, "a": "That.", "file": name} for text, name in zip(texts, names, strict=True)]
     raw = write_rows(tmp_path / f"train.{ending}", given)
     pictures = write_zip(tmp_path / "a.zip", {"in/1.png": picture, "in/cut.png": b"none"})
@@ -464,7 +464,7 @@ def test_a_picture_makes_them_questions_about_it(ending: str, tmp_path: Path) ->
     assert [row["image"] for row in kept] == [{"bytes": picture, "path": "1.png"}] * 2
     assert kept[0]["image_sha256"] == hashlib.sha256(picture).hexdigest()
     assert {row["row"]: row["reason"] for row in rejected} == {
-        **{2: "several_image_tags", 3: "question_empty", 4: "image_missing"},
+        **{2: "several_image_tags", 3: "question_empty", 7: "question_empty", 4: "image_missing"},
         **{5: "image_unreadable", 6: "image_missing"},
     }
 

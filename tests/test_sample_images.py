@@ -58,7 +58,8 @@ def sample(tmp_path: Path, artifact: Path, count: int, seed: int = 42) -> list[d
     )
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(out).to_pylist()
-    assert read_json(summary) == {"files": {"samples": {"rows": len(rows), "sha256": sha256(out)}}}
+    samples = {"rows": len(rows), "sha256": sha256(out)}
+    assert read_json(summary) == {"files": {"samples": samples}, "wanted": count}
     return rows
 
 

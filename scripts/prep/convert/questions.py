@@ -130,14 +130,14 @@ def ask(args: argparse.Namespace, row: Asked) -> dict[str, Any] | Rejection:
     question, reference = found
     if row.picture is None:
         return {"question": question, "reference": reference}
-    if not question.replace(IMAGE_TAG, "").strip():
-        return Reason.QUESTION_EMPTY, "nothing but the picture"
     if rejection := find_pictures_rejection([row.picture], args.max_pixels, args.check):
         return rejection
     # The rules of a conversation's first turn, with some answer.
     turns = conversation.build_messages([("human", question), ("gpt", ".")], True, None)
     if isinstance(turns, Reason):
         return turns, ""
+    if not turns[0]["content"].replace(IMAGE_TAG, "").strip():
+        return Reason.QUESTION_EMPTY, "nothing but the picture"
     data, name = row.picture
     about = {"image_sha256": hashlib.sha256(data).hexdigest()}
     about["image"] = {"bytes": data, "path": parquet.decode(name)}
