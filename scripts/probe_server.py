@@ -26,7 +26,7 @@ from prep.inference.request import Request, Response, build_messages
 from prep.inference.transport import ChatTransport, time_limit
 from prep.reasoning.answer_format import FORMS, choose_forms, name_form, parse_answer
 from prep.reasoning.form_check import FORM_REASONS, advise_form, show_answer
-from prep.reasoning.verdict import RESPONSE_FORMAT, parse_verdict
+from prep.reasoning.verdict import build_response_format, parse_verdict
 from prep.records.reason import Reason
 from prep.records.tags import ANSWER_TAGS, BOX_TAGS, NO_THINK, THINK_END, THINK_START
 from prep.runtime.program import UserError, parser, run
@@ -159,7 +159,8 @@ async def probe_endpoint(endpoint: Endpoint, config: ServerConfig) -> tuple[dict
             thinking = await asker.ask(SUM, find_request(config, "thinking"))
             no_think = await asker.ask(SUM, find_request(config, "no_thinking") or switch)
             judging = switch | find_request(config, "judge")
-            verdict = await asker.try_to_ask(SENTENCE, judging, response_format=RESPONSE_FORMAT)
+            verdict_format = build_response_format("image_reasoning" in config.judges)
+            verdict = await asker.try_to_ask(SENTENCE, judging, response_format=verdict_format)
             pictured = config.requests.get("image_reasoning.sampling.thinking", {})
             seen = await asker.try_to_ask(PICTURE, pictured, draw_picture())
             tried = {}

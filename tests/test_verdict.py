@@ -11,15 +11,21 @@ from hypothesis import strategies as st
 from prep.inference.request import Response
 from prep.reasoning.verdict import (
     LAST_LINE,
-    RESPONSE_FORMAT,
     build_prompt,
+    build_response_format,
     build_verdict_row,
     count_votes,
+    is_unanswered,
     parse_verdict,
 )
 from prep.records.reason import Reason
 
 PASS = {"verdict": "pass", "score": 4, "reason": "right"}
+
+
+def read_row(said: dict) -> dict:
+    """The row of VERDICTS of a judge's answer."""
+    return build_verdict_row("a", Response(json.dumps(said), None, "stop"))
 
 
 def test_what_is_filled_into_the_prompt_is_never_read_as_a_template():
@@ -41,9 +47,31 @@ def test_what_is_filled_into_the_prompt_is_never_read_as_a_template():
 
 
 def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
-    schema = RESPONSE_FORMAT["json_schema"]["schema"]
+    schema = build_response_format(with_picture=False)["json_schema"]["schema"]
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(PASS, schema)
+
+
+@pytest.mark.parametrize("grounded", [True, False, None])
+def test_a_verdict_about_a_picture_tells_whether_the_answer_follows_from_it(grounded):
+    schema = build_response_format(with_picture=True)["json_schema"]["schema"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    said = PASS | {"grounded": grounded}
+    jsonschema.validate(said, schema)
+    assert read_row(said)["grounded"] is grounded
+
+
+@pytest.mark.parametrize(
+    ("grounded", "expected"),
+    [("True", True), (" false ", False), ("yes", None), (1, None), ([], None), ({"a": 1}, None)],
+)
+def test_a_claim_about_the_picture_that_is_no_boolean_leaves_the_verdict_as_it_is(grounded, expected):
+    assert read_row(PASS | {"grounded": grounded}) == read_row(PASS) | {"grounded": expected}
+
+
+def test_a_verdict_that_says_nothing_of_the_picture_counts_all_the_same():
+    row = read_row(PASS)
+    assert (row["verdict"], row["score"], row["grounded"]) == ("pass", 4, None)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +276,16 @@ def test_votes_without_a_majority_are_told_with_the_first_unclear_one():
     said = [json.dumps(PASS), "perhaps", json.dumps(PASS | {"verdict": "fail"})]
     found = count_votes([build_verdict_row("a", Response(text, None, "stop")) for text in said])
     assert found["detail"] == ("1 of 3 votes pass, 1 fail; the first unclear one: no verdict in: perhaps")
+
+
+SILENCE = Response("", None, None, failure=Reason.TIMEOUT, detail="after 3 attempts")
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+@pytest.mark.parametrize(("first", "expected"), [(SILENCE, True), (Response("hm", None, "stop"), False)])
+def test_no_verdict_for_the_servers_reasons_is_told_from_an_unclear_one(votes, first, expected):
+    said = [first, *[Response("timeout: I saw none", None, "stop"), Response(json.dumps(PASS), None, "stop")]]
+    assert is_unanswered(count_votes([build_verdict_row("a", each) for each in said[:votes]])) is expected
 
 
 def test_a_reason_that_cannot_be_stored_is_mended():

@@ -226,7 +226,8 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
     early, whole = (VerdictCheck(task, share, each) for each in (trial, None))
     rules = {row["id"]: row["rule"] for row in parquet.read_rows(args.outcomes)}
     spared = {id_ for id_, rule in rules.items() if args.when == "undecided" and rule == Outcome.AGREES}
-    constrained, template = read_json(args.probe)["schema"], verdict.build_empty_prompt(prompt)
+    form = verdict.build_response_format(what == "image") if read_json(args.probe)["schema"] else None
+    template = verdict.build_empty_prompt(prompt)
 
     def requests(with_pictures: bool) -> Iterator[Request]:
         questions = question.read_questions(args.questions, with_pictures)
@@ -246,7 +247,7 @@ def write_verdicts(args: argparse.Namespace, what: str) -> None:
                     sample=vote,
                     image=asked.image,
                     image_sha256=asked.image_sha256,
-                    response_format=verdict.RESPONSE_FORMAT if constrained else None,
+                    response_format=form,
                     template=template,
                     extra=args.request.get("extra", {}),
                     added=added,

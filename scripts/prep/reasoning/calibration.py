@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
 
-from prep.reasoning.funnel import UNANSWERED
+from prep.reasoning.verdict import is_unanswered
 from prep.records.ids import parse_answer_id
 
 CONFIDENCE = 0.95
@@ -135,8 +135,7 @@ def sort_verdict(row: dict, min_score: int) -> str:
     """What came of a planted answer, by its row of VERDICTS: passed, failed, unclear or unanswered."""
     if row["verdict"] is not None:
         return "passed" if row["verdict"] == "pass" and row["score"] >= min_score else "failed"
-    # As prep.reasoning.verdict.build_verdict_row says it.
-    return "unanswered" if (row["detail"] or "").partition(":")[0] in UNANSWERED else "unclear"
+    return "unanswered" if is_unanswered(row) else "unclear"
 
 
 def _build_line(group: Group, counts: Counter[str], questions: int | None = None) -> dict[str, Any]:

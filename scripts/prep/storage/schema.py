@@ -114,6 +114,7 @@ VERDICTS = pa.schema(
         ("detail", pa.string()),
         ("rule", pa.string()),
         ("votes", pa.int8()),
+        ("grounded", pa.bool_()),
     ]
 )
 """The judge's word on an answer, by the answer's id: `pass` or `fail` and a score, or a `reason`.
