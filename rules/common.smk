@@ -28,6 +28,7 @@ from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
 from workflow_lib.servers import ServerSettings, job_priorities
 from workflow_lib.settings import as_json
+from workflow_lib.teachers import askers_of, teachers_of
 from workflow_lib.training import training_stages
 
 # Thousands of jobs are millions of objects that all stay: looking through them takes a fifth of planning.
@@ -72,10 +73,10 @@ SERVERS = {name: ServerSettings(name, given, BASE) for name, given in config["se
 TEXT_TEACHER, TEXT_JUDGE, IMAGE_TEACHER, IMAGE_JUDGE = (
     SERVERS[task[role]] for task in (TEXT, IMAGE) for role in ("teacher", "judge")
 )
-# Teachers besides the first, by what they are asked about.
+# Who is asked besides the first teacher, by what about: further teachers, and a server whose pass rate counts.
 FURTHER = {
-    what: {name: SERVERS[name] for name in list(task.get("teachers", {}))[1:]}
-    for what, task in (("text", TEXT), ("image", IMAGE))
+    what: {name: SERVERS[name] for name in list(askers_of(config, f"{what}_reasoning"))[1:]}
+    for what in ("text", "image")
 }
 # Whether a task's questions are compared with each other, or with evaluation sets, before they are asked.
 FILTERED = {what: is_filtered(config, f"{what}_reasoning") for what in ("text", "image")}

@@ -243,6 +243,7 @@ rule select_image:
     input:
         unpack(list_samples),
         **BLIND,
+        **rated_files("image"),
         answers=ancient(of_teachers("work/answer_image/{batch}.parquet", "image")),
         answered=of_teachers("work/answer_image/{batch}.json", "image"),
         verdicts=ancient(of_teachers("work/judge_image/{batch}.parquet", "image")),
@@ -263,6 +264,7 @@ rule select_image:
         settings=as_json(settings.selection_settings(config, "image_reasoning")),
     shell:
         "exec select_image.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --verdicts {input.verdicts:q} --blind-answers {input.blind_answers:q}"
+        " --verdicts {input.verdicts:q} --rated-answers {input.rated_answers:q}"
+        " --rated-verdicts {input.rated_verdicts:q} --blind-answers {input.blind_answers:q}"
         " --blind-verdicts {input.blind_verdicts:q} --settings {params.settings:q} --shard {output.shard:q}"
         " --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -198,7 +198,20 @@ def list_questions(wildcards):
 
 def of_teachers(stem, what):
     """A batch's file `stem` of each teacher: that of the first has no name in it."""
-    return [stem, *(stem.replace("{batch}", f"{{batch}}.{name}") for name in FURTHER[what])]
+    teachers = list(teachers_of(config, f"{what}_reasoning"))[1:]
+    return [stem, *(stem.replace("{batch}", f"{{batch}}.{name}") for name in teachers)]
+
+
+def rated_files(what):
+    """The answers and verdicts of a batch that pass rates are of, where those are not the teachers' own."""
+    rated = config[f"{what}_reasoning"]["pass_rate_server"]
+    steps = ("answer", "judge") if rated else ()
+    stems = [f"work/{step}_{what}/{{batch}}.{rated['server']}" for step in steps]
+    return {
+        "rated_answers": ancient([f"{stem}.parquet" for stem in stems[:1]]),
+        "rated_verdicts": ancient([f"{stem}.parquet" for stem in stems[1:]]),
+        "rated": [f"{stem}.json" for stem in stems],
+    }
 
 
 def write_missing_manifests():

@@ -1,6 +1,7 @@
 """Teachers of a task besides the first: each asks, is compared and judged, in files with its name.
 
-Which rows are kept of all teachers' is decided by render_text and select_image.
+Which rows are kept of all teachers' is decided by render_text and select_image. A server whose pass rate counts
+(`pass_rate_server`) is asked in the same way, and none of its answers are kept.
 
 in:   what answer_text, judge_text, answer_image and judge_image read, work/servers/{name}/probe.json
 out:  work/answer_{text,image}/{batch}.{name}.{parquet,json}, work/compare_{text,image}/{batch}.{name}.{parquet,json},

@@ -204,6 +204,7 @@ rule judge_text:
 rule render_text:
     """Keep what the judge passed, and draw its questions as pages."""
     input:
+        **rated_files("text"),
         questions=ancient("work/batch_questions/{batch}.parquet"),
         batch_summary="work/batch_questions/{batch}.json",
         answers=ancient(of_teachers("work/answer_text/{batch}.parquet", "text")),
@@ -232,5 +233,6 @@ rule render_text:
         packages=settings.read_versions(settings.RENDERING_PACKAGES),
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"
-        " --verdicts {input.verdicts:q} --settings {params.settings:q} --threads {threads}"
+        " --verdicts {input.verdicts:q} --rated-answers {input.rated_answers:q}"
+        " --rated-verdicts {input.rated_verdicts:q} --settings {params.settings:q} --threads {threads}"
         " --shard {output.shard:q} --rejects {output.rejects:q} --summary {output.summary:q} 2> {log:q}"

@@ -158,7 +158,7 @@ def count_pictures(name: str, rows: int | None, folders: list[Path], most: int) 
 
 
 def list_teachers(asked: dict) -> list[str]:
-    """The servers of a task's teachers, in order."""
+    """The servers that are asked a task's questions: its teachers in order, then whose pass rate counts."""
     return list(asked.get("teachers") or [asked["teacher"]])
 
 
@@ -167,10 +167,12 @@ def count_requests(about: dict, texts: int, plain: int, seen: int) -> Iterator[l
     due = {"text": {"thinking": texts, "no_thinking": plain}, "image": {"thinking": seen}}
     for what, kinds in due.items():
         asked = about[what]
-        teachers = list_teachers(asked)
-        parts = len(teachers) if asked.get("mix") == "hash" else 1
-        counts = {kind: math.ceil(count / parts) * asked["samples"] for kind, count in kinds.items()}
+        teachers, rated = list_teachers(asked), asked.get("pass_rate_server") or {}
+        parts = sum(name != rated.get("server") for name in teachers) if asked.get("mix") == "hash" else 1
         for teacher in teachers:
+            is_rated = teacher == rated.get("server")
+            share, samples = (1, rated["samples"]) if is_rated else (parts, asked["samples"])
+            counts = {kind: math.ceil(count / share) * samples for kind, count in kinds.items()}
             lines = [(kind, teacher, count) for kind, count in counts.items()]
             lines.append(("judge", asked["judge"], sum(counts.values()) * asked["judge_votes"]))
             yield [

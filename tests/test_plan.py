@@ -156,6 +156,21 @@ def test_each_of_several_teachers_is_asked_and_judged(tmp_path):
     assert [line[3] for line in requests if line[0] == "text"] == ["50", "26", "76"] * 2
 
 
+@pytest.mark.parametrize("mix", ["all", "hash"])
+def test_the_server_whose_pass_rate_counts_is_asked_every_question_as_often_as_it_says(tmp_path, mix):
+    text = about()["text"] | {"mix": mix}
+    own = {key: text[key] for key in ("sampling", "request")}
+    small = {"server": "small", "samples": 4}
+    asked = text | {"teachers": {"qwen3": own, "small": own | small}, "pass_rate_server": small}
+    models = about()["models"] | {"small": "Small"}
+    _, requests = planned(tmp_path, text=asked, models=models)
+    assert [line[2:4] for line in requests if line[0] == "text"] == [
+        *(["qwen3", "100"], ["qwen3", "50"], ["qwen3", "150"]),
+        # Two samples are asked of the teacher, and four of the other.
+        *(["small", "200"], ["small", "100"], ["qwen3", "300"]),
+    ]
+
+
 def paid(journal: Journal, id_: str, mode: str, tokens: int, **changes) -> None:
     """Journal an answer, as is planned but for some changes."""
     sampling = about()["text"]["sampling"][mode]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.reasoning.samples import Policy, select_answers
+from prep.reasoning.samples import PassRate, Policy, measure_pass_rates, select_answers
 from prep.records.reason import Reason
 
 
@@ -118,6 +118,18 @@ MIXED = [verdict(0, "fail", 2), verdict(1, score=3), verdict(2, score=5), verdic
 def test_samples_are_kept_as_the_policy_says(policy, expected):
     assert reasons(FOUR, MIXED, **policy) == expected
     assert {each.pass_rate for each in select_answers(FOUR, MIXED, Policy(3, **policy)).values()} == {0.75}
+
+
+def test_the_pass_rate_of_another_server_stands_in_place_of_the_samples_own():
+    plain = [answer(number, "no_thinking") for number in range(2)]
+    said = [verdict(0, mode="no_thinking"), verdict(1, "fail", 2, mode="no_thinking")]
+    rates = measure_pass_rates(FOUR + plain, MIXED + said, Policy(3))
+    assert rates == {("q", "thinking"): PassRate(0.75, 4), ("q", "no_thinking"): PassRate(0.5, 2)}
+    answers, verdicts = [answer(0), plain[0]], [verdict(0), said[0]]
+    found = select_answers(answers, verdicts, Policy(3, pass_rate=(0.0, 0.6)), rates)
+    assert found["q#thinking.0"].rejection == (Reason.PASS_RATE, "0.75 of 4 samples")
+    assert found["q#no_thinking.0"].rejection is None
+    assert [each.pass_rate for each in found.values()] == [0.75, 0.5]
 
 
 @pytest.mark.parametrize("keep", ["best", "first"])

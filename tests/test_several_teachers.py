@@ -109,6 +109,27 @@ def test_teachers_share_the_questions_by_hash(built: tuple[Build, Teachers]) -> 
     assert {teacher for _, teacher in by_question} == {"qwen3", "second"}
 
 
+def test_the_pass_rate_of_another_server_is_a_column_and_a_filter(built: tuple[Build, Teachers]) -> None:
+    build, teachers = built
+    build.config["text_reasoning"] |= {"teachers": ["qwen3"], "pass_rate_server": SECOND | {"samples": 2}}
+    build.config["image_reasoning"].pop("teachers", None)
+    before = Counter(teachers.asked)
+    done = build.run("data/manifest/text2image.json")
+    assert done.returncode == 0, done.output[-4000:]
+    rows, manifest = rows_of(build, "text2image"), build.manifest("text2image")
+    # Each question was answered once by the second server in a build before: one more sample is asked for.
+    assert teachers.asked - before == Counter(other=manifest["read"], judge=manifest["read"])
+    assert "teacher" not in rows[0]
+    assert {row["pass_rate"] for row in rows} == {1.0}
+    assert not any("by the second" in row["messages"][1]["content"] for row in rows)
+    before = Counter(teachers.asked)
+    build.config["text_reasoning"] |= {"pass_rate": [0.0, 0.5], "allow_empty": True}
+    done = build.run("data/manifest/text2image.json")
+    assert done.returncode == 0, done.output[-4000:]
+    assert teachers.asked == before
+    assert build.manifest("text2image")["rejected"] == {"pass_rate": manifest["read"]}
+
+
 def test_a_list_of_one_is_as_if_teacher_named_it() -> None:
     plain = {"teacher": "a", "form": "auto", "sampling": {"judge": {}, "thinking": {}}, "request": {}}
     listed = plain | {"teacher": "b", "teachers": ["a"], "mix": "hash"}

@@ -238,7 +238,7 @@ def test_a_judge_that_is_not_understood_is_unclear(response):
 def test_a_verdict_keeps_the_judges_reason_as_detail():
     row = build_verdict_row("a", Response(json.dumps(PASS), "thoughts in a field", "stop"))
     said = {"id": "a", "verdict": "pass", "score": 4, "reason": None, "detail": "right"}
-    assert row == said | {"rule": None, "votes": 1}
+    assert row == said | {"rule": None, "votes": 1, "grounded": None}
 
 
 VOTE = st.one_of(

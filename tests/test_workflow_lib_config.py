@@ -77,6 +77,22 @@ BAD_CONFIGS = {
         {"text_reasoning": {"teachers": ["qwen3", {"server": "qwen3"}]}},
         "text_reasoning.teachers: a server is named twice",
     ),
+    "pass_rate_server": (
+        {"text_reasoning": {"pass_rate_server": "small"}},
+        "text_reasoning.pass_rate_server: no server 'small'",
+    ),
+    "a teacher's own pass rate": (
+        {"image_reasoning": {"pass_rate_server": {"server": "glm41v", "samples": 2}}},
+        "image_reasoning.pass_rate_server: glm41v is a teacher",
+    ),
+    "pass_rate_server's modes": (
+        {"image_reasoning": {"pass_rate_server": {"server": "qwen3", "sampling": {"no_thinking": {}}}}},
+        "image_reasoning.pass_rate_server: image_reasoning has no mode no_thinking",
+    ),
+    "pass_rate_server's samples": (
+        {"text_reasoning": {"pass_rate_server": {"server": "glm41v", "samples": 0}}},
+        "text_reasoning.pass_rate_server.*",
+    ),
     "mode": ({"servers": {"qwen3": {"mode": "local"}}}, "servers.qwen3.mode"),
     "mirror": ({"hub": {"mirror": "/no/such/folder"}}, "hub.mirror: no folder /no/such/folder"),
     "judge_prompt": ({"text_reasoning": {"judge_prompt": "no.md"}}, "text_reasoning.judge_prompt: no file"),

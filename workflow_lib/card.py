@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from workflow_lib.names import Names
-from workflow_lib.teachers import teachers_of
+from workflow_lib.teachers import askers_of, teachers_of
 
 # Licences of sources of questions as their own cards name them; others stand in their entries.
 LICENCES = {"tatsu-lab/alpaca": {"licence": "CC-BY-NC-4.0", "note": "non-commercial use only"}}
@@ -14,11 +14,13 @@ TASK_OF = {"text2image": "text_reasoning", "image_thinking": "image_reasoning"}
 
 
 def servers_of(config: dict[str, Any], name: str) -> dict[str, list[dict[str, Any]]]:
-    """The servers that help to make an artifact, by role: judge, teachers, and who is asked blind."""
+    """The servers that help to make an artifact, by role, such as teacher and judge."""
     task = TASK_OF.get(name)
     if not task:
         return {}
     names = {"teacher": list(teachers_of(config, task)), "judge": [config[task]["judge"]]}
+    if rated := config[task]["pass_rate_server"]:
+        names["pass_rate"] = [rated["server"]]
     if config[task].get("blind_check"):
         names["blind"] = [config["text_reasoning"]["teacher"]]
     return {role: [config["servers"][each] for each in servers] for role, servers in names.items()}
@@ -43,12 +45,12 @@ def describe_requests(given: dict[str, dict[str, Any]]) -> str:
 
 
 def describe_task_requests(config: dict[str, Any], task: str) -> str:
-    """What a task's requests carry besides a question: by teacher where there are several."""
-    if "teachers" not in config[task]:
+    """What a task's requests carry besides a question: by server where several are asked."""
+    asked = askers_of(config, task)
+    if len(asked) == 1:
         return describe_requests(config[task]["request"])
     told = {
-        config["servers"][name]["model"]: describe_requests(own["request"])
-        for name, own in config[task]["teachers"].items()
+        config["servers"][name]["model"]: describe_requests(own["request"]) for name, own in asked.items()
     }
     told["the judge"] = describe_requests({"judge": config[task]["request"]["judge"]})
     return "; ".join(f"{who}: {what}" for who, what in told.items() if what)

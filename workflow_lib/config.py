@@ -16,7 +16,14 @@ from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
 from workflow_lib.config_files import WrittenConfig, read_config_files
 from workflow_lib.evaluation import check_evaluation
 from workflow_lib.fonts import check_families
-from workflow_lib.teachers import OWN_KEYS, list_entries, resolve_teachers, teachers_of
+from workflow_lib.teachers import (
+    OWN_KEYS,
+    askers_of,
+    list_entries,
+    resolve_pass_rate,
+    resolve_teachers,
+    teachers_of,
+)
 
 TASKS = ("text_reasoning", "image_reasoning")
 ROLES = ("teacher", "judge")
@@ -87,19 +94,31 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     defaults = {key: value["default"] for key, value in server.items() if "default" in value}
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
     for key, task in ((key, config[key]) for key in TASKS):
-        entries = list_entries(task.get("teachers", []))
-        if len({entry["server"] for entry in entries}) < len(entries):
-            fail(f"{key}.teachers: a server is named twice")
-        for kind in (kind for entry in entries for own in OWN_KEYS[1:] for kind in entry.get(own, {})):
-            if kind not in task["sampling"]:
-                fail(f"{key}.teachers: {key} has no mode {kind}")
+        check_teachers(key, task)
+        resolve_pass_rate(task)
         resolve_teachers(task)
         resolve_judge(task)
         if task.get("blind_check") == "off":  # which YAML reads as false where it has no quotes
             task["blind_check"] = False
-        for own in (task, *task.get("teachers", {}).values()):
+        for own in filter(None, (task, *task.get("teachers", {}).values(), task["pass_rate_server"])):
             for kind, given in own["sampling"].items():
                 own["sampling"][kind] = {name: value for name, value in given.items() if value is not None}
+
+
+def check_teachers(key: str, task: dict[str, Any]) -> None:
+    """Fail where the servers that answer a task (`key` in the config) do not fit together."""
+    entries = list_entries(task.get("teachers", []))
+    teachers = [entry["server"] for entry in entries] or [task["teacher"]]
+    if len(set(teachers)) < len(teachers):
+        fail(f"{key}.teachers: a server is named twice")
+    rated = list_entries([task["pass_rate_server"]] if task["pass_rate_server"] else [])
+    for entry in rated:
+        if entry["server"] in teachers:
+            fail(f"{key}.pass_rate_server: {entry['server']} is a teacher, whose pass rate null counts")
+    for name, listed in (("teachers", entries), ("pass_rate_server", rated)):
+        kinds = (kind for entry in listed for own in OWN_KEYS[1:] for kind in entry.get(own, {}))
+        if any(kind not in task["sampling"] for kind in kinds):
+            fail(f"{key}.{name}: {key} has no mode no_thinking")
 
 
 def resolve_judge(task: dict[str, Any]) -> None:
@@ -184,9 +203,10 @@ def check_choices(config: dict[str, Any]) -> None:
         for role in ROLES:
             if config[task][role] not in servers:
                 fail(f"{task}.{role}: no server {config[task][role]!r} under servers ({', '.join(servers)})")
-        for name, own in teachers_of(config, task).items():
+        for name, own in askers_of(config, task).items():
             if name not in servers:
-                fail(f"{task}.teachers: no server {name!r} under servers ({', '.join(servers)})")
+                key = "teachers" if name in teachers_of(config, task) else "pass_rate_server"
+                fail(f"{task}.{key}: no server {name!r} under servers ({', '.join(servers)})")
             check_form(f"{task}.form", own["form"])
     if endpoint := config["hub"]["endpoint"]:
         check_url("hub.endpoint", endpoint, "HF_TOKEN")

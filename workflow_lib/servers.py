@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workflow_lib.teachers import askers_of
+
 JOBS_AT_ONCE = (4, 8)
 """Fewest and most jobs at each server, unless the run says otherwise."""
 FIRST_PRIORITY = {"text": 40, "image": 20}
@@ -103,7 +105,7 @@ def job_priorities(config: dict[str, Any]) -> dict[tuple[str, str], int]:
     found = {}
     for what, first in FIRST_PRIORITY.items():
         task = config[f"{what}_reasoning"]
-        teachers = list(task.get("teachers") or [task["teacher"]])
+        teachers = list(askers_of(config, f"{what}_reasoning"))
         found |= {(f"answer_{what}", name): first - number for number, name in enumerate(teachers)}
         is_alone = teachers == [task["judge"]]
         found[f"judge_{what}", task["judge"]] = first + 1 if is_alone else first - len(teachers)

@@ -14,7 +14,7 @@ from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.evaluation import evaluation_files, filter_settings, is_filtered
 from workflow_lib.names import Names
 from workflow_lib.servers import ServerSettings
-from workflow_lib.teachers import teachers_of
+from workflow_lib.teachers import askers_of, teachers_of
 
 BASE_LOCK = Path(__file__).parents[1] / "envs/base.txt"
 """The packages of every program that starts no server, as every way to install them has them."""
@@ -91,6 +91,9 @@ def content_sha256(config: dict[str, Any]) -> str:
         content[task]["judge_prompt"] = prompt_text(config, task)
         # Without a filter the digest is what it was before there was one.
         del content[task]["duplicates"]
+        if rated := content[task].pop("pass_rate_server"):
+            server = config["servers"][rated["server"]]
+            content[task]["pass_rate_of"] = rated | {"model": server["model"]}
         if filtered := filter_settings(config, task):
             content[task]["filter"] = filtered
         if "teachers" in config[task]:
@@ -107,7 +110,8 @@ def request_settings(
     """What decides the answers of a task's teacher, or the verdicts of its judge.
 
     The text of the judge's prompt is in a file, for short commands. Of several teachers it is the first, or
-    the one named; where they share the questions, each has a part.
+    the one named; where they share the questions, each has a part. The server whose pass rate counts is asked
+    all questions, with a number of samples of its own.
     """
     given = config[task]
     teacher = teacher or given["teacher"]
@@ -124,16 +128,16 @@ def request_settings(
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
         told = {"when": given["judge_when"], "votes": given["judge_votes"], "prompt_sha256": prompt}
         return shared | told | {"sampling": sampling, "request": request}
-    teachers = teachers_of(config, task)
+    asked, teachers = askers_of(config, task), list(teachers_of(config, task))
     own = {key: given[key] for key in ("samples", "no_think_share") if key in given}
-    own["form"] = teachers[teacher]["form"]
+    own |= {key: asked[teacher][key] for key in ("form", "samples") if key in asked[teacher]}
     own["checks"] = {key: given[key] for key in ("refusals", "language")}
     by_mode = {
-        key: {mode: values for mode, values in teachers[teacher][key].items() if mode != "judge"}
+        key: {mode: values for mode, values in asked[teacher][key].items() if mode != "judge"}
         for key in ("request", "sampling")
     }
-    part = [list(teachers).index(teacher), len(teachers)]
-    shares = {"part": part} if given.get("mix") == "hash" else {}
+    is_shared = given.get("mix") == "hash" and teacher in teachers
+    shares = {"part": [teachers.index(teacher), len(teachers)]} if is_shared else {}
     return shared | own | {"request": by_mode["request"]} | by_mode["sampling"] | shares
 
 
@@ -286,7 +290,7 @@ def requests_of(config: dict[str, Any], server: str) -> dict[str, Any]:
 def list_asked_servers(config: dict[str, Any], names: Names) -> list[str]:
     """The servers that a build asks: teachers and judges of the tasks that have questions."""
     tasks = [TASK_OF[name] for name in names.reasoned]
-    asked = [server for task in tasks for server in (*teachers_of(config, task), config[task]["judge"])]
+    asked = [server for task in tasks for server in (*askers_of(config, task), config[task]["judge"])]
     if "image_thinking" in names.reasoned and config["image_reasoning"]["blind_check"]:
         asked.append(config["text_reasoning"]["teacher"])
     return [server for server in config["servers"] if server in asked]
@@ -296,7 +300,7 @@ def by_key(config: dict[str, Any], server: str, what: str) -> dict[str, Any]:
     """What a server is asked with (`sampling` or `request`), by the config key of the kind's sampling."""
     found = {}
     for task in TASKS:
-        own = teachers_of(config, task).get(server, {what: {}})[what]
+        own = askers_of(config, task).get(server, {what: {}})[what]
         kinds = {kind: values for kind, values in own.items() if kind != "judge"}
         if config[task]["judge"] == server:
             kinds["judge"] = config[task][what]["judge"]
@@ -318,7 +322,7 @@ def teaching_of(config: dict[str, Any], server: str) -> dict[str, Any]:
             ],
         }
         for task in TASKS
-        if (own := teachers_of(config, task).get(server))
+        if (own := askers_of(config, task).get(server))
     }
 
 
@@ -330,7 +334,7 @@ def forms_of(config: dict[str, Any], server: str) -> dict[str, Any]:
 def plan_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
     """What is built and asked, and what is assumed of it, as the plan takes it."""
     text, image = (
-        config[task] | {"prompt": prompt_text(config, task), "teachers": teachers_of(config, task)}
+        config[task] | {"prompt": prompt_text(config, task), "teachers": askers_of(config, task)}
         for task in TASKS
     )
     return {

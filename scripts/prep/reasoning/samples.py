@@ -1,7 +1,8 @@
 """Choice among the samples of a question: scores and pass rates from verdicts and rules, and what is kept."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from prep.comparison.outcome import Outcome
@@ -9,6 +10,8 @@ from prep.records.reason import Reason, Rejection
 
 BY_RULE = 6
 """How an answer ranks that a rule passed without the judge: above every score."""
+_Asked = tuple[str, str]
+"""The id of a question, and the mode that it is asked in."""
 VERDICTS = (Reason.JUDGE_UNCLEAR, Reason.JUDGE_FAIL, Reason.LOW_SCORE, Reason.ANSWER_DISAGREES)
 """Why an answer is rejected that has the right form."""
 
@@ -39,6 +42,13 @@ class Decision(NamedTuple):
     has_passed: bool
 
 
+class PassRate(NamedTuple):
+    """The share of a question's samples in a mode that passed, with whatever score."""
+
+    rate: float
+    samples: int
+
+
 class _Sample(NamedTuple):
     id: str
     number: int
@@ -55,27 +65,55 @@ class _Sample(NamedTuple):
         return self.rejection is not None, -score if keep == "best" else 0, self.number, self.id
 
 
-def select_answers(answers: Iterable[dict], verdicts: Iterable[dict], policy: Policy) -> dict[str, Decision]:
+def select_answers(
+    answers: Iterable[dict],
+    verdicts: Iterable[dict],
+    policy: Policy,
+    rates: Mapping[_Asked, PassRate] | None = None,
+) -> dict[str, Decision]:
     """What comes of each answer, by its id.
 
     Of an answer only id, question_id, mode, sample, reason and detail are looked at, so that a batch's
     texts need not be in memory. Verdicts are joined by id. Samples compete within one question and mode:
     those that passed come first, then the best score, then the lowest sample number. One that a rule passed
-    without the judge has no score, and counts as better than any.
+    without the judge has no score, and counts as better than any. The pass rates are those of the samples
+    themselves, or `rates` of another server's, by question and mode.
     """
+    groups = _group_samples(answers, verdicts, policy)
+    rates = _count_passed(groups) if rates is None else rates
+    return dict(chain.from_iterable(_choose(groups[asked], policy, rates[asked]) for asked in groups))
+
+
+def measure_pass_rates(
+    answers: Iterable[dict], verdicts: Iterable[dict], policy: Policy
+) -> dict[_Asked, PassRate]:
+    """The pass rate of each question and mode, of answers that are kept nowhere (see select_answers)."""
+    return _count_passed(_group_samples(answers, verdicts, policy))
+
+
+def _group_samples(
+    answers: Iterable[dict], verdicts: Iterable[dict], policy: Policy
+) -> dict[_Asked, list[_Sample]]:
     by_id = {row["id"]: row for row in verdicts}
-    groups: dict[tuple[str, str], list[_Sample]] = defaultdict(list)
+    groups: dict[_Asked, list[_Sample]] = defaultdict(list)
     for answer in answers:
         found = _score_answer(answer, by_id.get(answer["id"]), policy)
         groups[answer["question_id"], answer["mode"]].append(_Sample(answer["id"], answer["sample"], *found))
-    return dict(decided for samples in groups.values() for decided in _choose(samples, policy))
+    return groups
 
 
-def _choose(samples: list[_Sample], policy: Policy) -> Iterator[tuple[str, Decision]]:
+def _count_passed(groups: Mapping[_Asked, list[_Sample]]) -> dict[_Asked, PassRate]:
+    return {
+        asked: PassRate(sum(sample.has_passed for sample in samples) / len(samples), len(samples))
+        for asked, samples in groups.items()
+    }
+
+
+def _choose(samples: list[_Sample], policy: Policy, rated: PassRate) -> Iterator[tuple[str, Decision]]:
     """Decide on the samples of one question and mode, by id."""
-    rate = sum(sample.has_passed for sample in samples) / len(samples)
+    rate = rated.rate
     low, high = policy.pass_rate
-    outside = None if low <= rate <= high else (Reason.PASS_RATE, f"{rate:.3g} of {len(samples)} samples")
+    outside = None if low <= rate <= high else (Reason.PASS_RATE, f"{rate:.3g} of {rated.samples} samples")
     allowed = [sample for sample in samples if _may_be_kept(sample, policy)]
     best = min(allowed, key=lambda sample: sample.rank(policy.keep), default=None)
     for sample in samples:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from prep.reasoning.funnel import Funnel
-from prep.reasoning.samples import Policy, select_answers
+from prep.reasoning.samples import Policy, measure_pass_rates, select_answers
 from prep.records import ids, question
 from prep.records.question import Question
 from prep.records.reason import Rejection
@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--questions", type=Path, nargs="+", required=True)
     parser.add_argument("--answers", type=Path, nargs="+", required=True, help="of each teacher")
     parser.add_argument("--verdicts", type=Path, nargs="+", required=True, help="of each teacher's answers")
+    # Only where pass rates are not the teachers' own.
+    parser.add_argument("--rated-answers", type=Path, nargs="*", default=[], help="whose pass rates count")
+    parser.add_argument("--rated-verdicts", type=Path, nargs="*", default=[], help="on these answers")
     # Only where there are several teachers.
     parser.add_argument("--teachers", nargs="+", default=[], help="the names of several, in order")
     parser.add_argument(
@@ -67,7 +70,12 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
     answers = merge_teachers(args, args.answers, LOOKED_AT)
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
     policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
-    found = select_answers(answers, verdicts, policy)
+    rates = None
+    if args.rated_answers:
+        rated = chain.from_iterable(parquet.read_rows(path, LOOKED_AT) for path in args.rated_answers)
+        rated_verdicts = chain.from_iterable(map(parquet.read_rows, args.rated_verdicts))
+        rates = measure_pass_rates(rated, rated_verdicts, policy)
+    found = select_answers(answers, verdicts, policy, rates)
     said = {row["id"]: (row["rule"], row["votes"]) for row in verdicts}
     del verdicts
     questions = question.read_questions(args.questions)
