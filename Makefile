@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe calibrate envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -38,6 +38,7 @@ help:
 	@echo "make targets  every target by name"
 	@echo "make probe    ask every server that the config uses anew what it can do; ARGS='--configfile my.yaml'"
 	@echo "make calibrate  how often the judges err, on planted errors and right answers; ARGS=\"--configfile my.yaml\""
+	@echo "make duplicates  how many rows of stages 1 and 2 repeat others; ARGS=\"--configfile my.yaml\""
 	@echo "make envs     the environments of managed vLLM servers, by uv: 10 GB each; profiles/gpu takes them;"
 	@echo "              ENVS=vllm-new makes one"
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
@@ -126,6 +127,7 @@ bench: env
 	$(BIN)/python bench/forecast.py
 	$(BIN)/python bench/planning.py --folder bench/work/plan
 	$(BIN)/python bench/rendering.py --folder bench/work/rendering
+	$(BIN)/python bench/quality.py --folder bench/work/quality
 
 bench-busy: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
 bench-busy: env
@@ -194,6 +196,9 @@ probe: env
 calibrate: env
 	$(SNAKEMAKE) judge_calibration $(CORES) $(ARGS)
 	@$(SNAKEMAKE) publish_built $(CORES) $(QUIET) $(ARGS)
+
+duplicates: env
+	$(SNAKEMAKE) count_duplicates $(CORES) $(ARGS)
 
 # Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
 ENVS ?= vllm-qwen3 vllm-glm41v

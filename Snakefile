@@ -29,6 +29,7 @@ include: "rules/text.smk"
 include: "rules/image.smk"
 include: "rules/teachers.smk"
 include: "rules/calibrate.smk"
+include: "rules/duplicates.smk"
 include: "rules/publish.smk"
 include: "rules/plan.smk"
 

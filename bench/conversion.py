@@ -89,7 +89,11 @@ def medians(given: dict[str, list[object]], folder: Path) -> dict[str, Measured]
             runs[name].append(measured(command, folder / "log.txt"))
             say(f"{name}: {runs[name][-1].seconds:.2f} s, {runs[name][-1].peak:.0f} MB")
     return {
-        name: Measured(median(one.seconds for one in each), max(one.peak for one in each))
+        name: Measured(
+            median(one.seconds for one in each),
+            max(one.peak for one in each),
+            median(one.cpu for one in each),
+        )
         for name, each in runs.items()
     }
 
@@ -117,7 +121,9 @@ def show(rows: int, whole: dict[str, Measured], quarter: dict[str, Measured]) ->
 
     both = {
         f"{name}, then {ASSEMBLE}": Measured(
-            whole[name].seconds + whole[ASSEMBLE].seconds, max(whole[name].peak, whole[ASSEMBLE].peak)
+            whole[name].seconds + whole[ASSEMBLE].seconds,
+            max(whole[name].peak, whole[ASSEMBLE].peak),
+            whole[name].cpu + whole[ASSEMBLE].cpu,
         )
         for name in (HEADER, DECODED)
     }

@@ -20,7 +20,7 @@ SHARE = 0.05
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall time in seconds, and the peak of resident memory in MB (10^6 bytes), children included.
+    """Wall and CPU time in seconds, and the peak of resident memory in MB (10^6 bytes), children included.
 
     `peak` is the larger of what the kernel saw of the largest process and what was seen of all together,
     where memory that they share counts once (PSS, https://docs.kernel.org/filesystems/proc.html).
@@ -28,6 +28,7 @@ class Measured:
 
     seconds: float
     peak: float
+    cpu: float
 
 
 def measured(command: Sequence[object], log: Path) -> Measured:
@@ -46,7 +47,8 @@ def measured(command: Sequence[object], log: Path) -> Measured:
     watch.join()
     if process.returncode:
         raise UserError(f"{command[0]} failed, see {log}")
-    return Measured(seconds, max(usage.ru_maxrss * 1024, *seen) / 1e6)
+    peak = max(usage.ru_maxrss * 1024, *seen) / 1e6
+    return Measured(seconds, peak, usage.ru_utime + usage.ru_stime)
 
 
 def _watch(pid: int, seen: list[int], ended: threading.Event) -> None:

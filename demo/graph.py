@@ -21,7 +21,7 @@ COLOURS = {
     "stages 1 and 2": (
         "#d9ead3",
         "convert_llava convert_messages convert_caption convert_qa convert_ocr"
-        " gather_parts assemble_artifact",
+        " gather_parts assemble_artifact fingerprint_rows count_duplicates",
     ),
     "stage 3, text": (
         "#fff2cc",

@@ -17,13 +17,9 @@ out:  data/{name}.parquet (data/{name}/ where output.shard_bytes is set), data/r
 rule convert_llava:
     """Convert a shard of conversations in LLaVA's form."""
     input:
+        unpack(list_conversion),
         # ancient(): only what params read from the listing makes a job stale.
         listing=ancient("work/list_shards/{source}.json"),
-        raw=lambda wildcards: ancient(f"raw/{wildcards.source}/{find_raw_name(wildcards)}"),
-        raw_summary=lambda wildcards: (f"work/fetch_shard/{wildcards.source}/{find_raw_name(wildcards)}.json"),
-        pictures=lambda wildcards: list_pictures(wildcards.source),
-        picture_summaries=lambda wildcards: list_picture_summaries(wildcards.source),
-        checkpoints=lambda wildcards: checkpoints_of(wildcards.source),
     output:
         shard="work/convert_llava/{source}/{shard}.parquet",
         rejects="work/convert_llava/{source}/{shard}.rejects.parquet",

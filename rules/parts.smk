@@ -39,6 +39,21 @@ def find_raw_name(wildcards):
     fail(f"{wildcards.source} lists no file {wildcards.shard}; see work/list_shards/{wildcards.source}.json")
 
 
+def list_conversion(wildcards):
+    """What a shard is converted from: its raw file, and files of pictures that its rows name.
+
+    One function in the place of five: Snakemake takes longer to call one than to plan what it returns.
+    """
+    source, raw = wildcards.source, find_raw_name(wildcards)
+    return {
+        "raw": ancient(f"raw/{source}/{raw}"),
+        "raw_summary": f"work/fetch_shard/{source}/{raw}.json",
+        "pictures": list_pictures(source),
+        "picture_summaries": list_picture_summaries(source),
+        "checkpoints": checkpoints_of(source),
+    }
+
+
 def list_pictures(source):
     """The files that hold a source's pictures: archives, and the folder of loose pictures."""
     if source not in NAMES.pictures:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Leave out questions about pictures that repeat others, or whose picture an evaluation set has."""
 
-from prep.reasoning import filtering
+from prep.deduplication import filtering
 from prep.runtime import program
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Leave out questions that repeat others or overlap with evaluation sets."""
 
-from prep.reasoning import filtering
+from prep.deduplication import filtering
 from prep.runtime import program
 
 

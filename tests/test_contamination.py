@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasty import encoded
-from prep.reasoning import contamination
-from prep.reasoning.contamination import (
+from prep.deduplication import contamination
+from prep.deduplication.contamination import (
     EvaluationPictures,
     EvaluationQuestions,
     read_pictures,
     read_questions,
 )
-from prep.reasoning.picture_hash import take_fingerprint
-from prep.reasoning.text_similarity import list_words, normalize_text
+from prep.deduplication.picture_hash import take_fingerprint
+from prep.deduplication.text_similarity import list_words, normalize_text
 from prep.runtime.program import UserError
 from scenery import paint
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.reasoning import duplicates
-from prep.reasoning.duplicates import Rows, find_picture_twins, find_twins, list_candidates, list_keys
-from prep.reasoning.text_similarity import are_similar, list_shingles, measure_jaccard
+from prep.deduplication import duplicates
+from prep.deduplication.duplicates import Rows, find_picture_twins, find_twins, list_candidates, list_keys
+from prep.deduplication.text_similarity import are_similar, list_shingles, measure_jaccard
 
 WORDS = [
     "a",

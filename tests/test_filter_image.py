@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasty import encoded
-from prep.reasoning.contamination import EvaluationPictures
-from prep.reasoning.duplicates import Rows
-from prep.reasoning.filtering import QuestionFilter
+from prep.deduplication.contamination import EvaluationPictures
+from prep.deduplication.duplicates import Rows
+from prep.deduplication.filtering import QuestionFilter
 from prep.records.question import Question
 from prep.records.reason import Reason
 from prep.storage import parquet

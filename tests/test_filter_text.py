@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.reasoning.contamination import EvaluationQuestions
-from prep.reasoning.duplicates import Rows
-from prep.reasoning.filtering import QuestionFilter
+from prep.deduplication.contamination import EvaluationQuestions
+from prep.deduplication.duplicates import Rows
+from prep.deduplication.filtering import QuestionFilter
 from prep.records.question import Question
 from prep.records.reason import Reason
 from prep.storage import parquet

@@ -13,6 +13,7 @@ LAYERS = (
     "records",
     "comparison",
     "containers",
+    "deduplication",
     "hub",
     "convert",
     "serving",

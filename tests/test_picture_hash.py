@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from nasty import encoded
-from prep.reasoning.picture_hash import (
+from prep.deduplication.picture_hash import (
     are_alike,
     find_near,
     measure_quality,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.reasoning.text_similarity import (
+from prep.deduplication.text_similarity import (
     MIN_JACCARD,
     are_similar,
     list_quantities,

@@ -16,7 +16,7 @@ REASONED = ("text2image", "image_thinking")
 
 TAKEN = {
     *("manifest", "rejects", "manifest.json", "dataset_info.json", "legibility.json", "report.html"),
-    "calibration.json",
+    *("calibration.json", "duplicates.json"),
     *("readme.md", "dataset_card.md", "llamafactory"),
 }
 """What stands in data/ beside artifacts, in small letters."""

@@ -105,6 +105,7 @@ def target_lines(names: Names, servers: dict[str, Any]) -> list[str]:
         **{stage: f"{len(artifacts)} artifacts" for stage, artifacts in names.stages.items()},
         "plan": "what a run will fetch, write and ask",
         "publish_built": "manifest, card and report of the artifacts that stand",
+        "count_duplicates": "how many rows of stages 1 and 2 repeat others",
         "judge_calibration": "how often the judge errs, on planted answers",
         "verify": "whether every artifact is whole, by reading all again",
         "refresh": "what branches name now",

@@ -12,8 +12,8 @@ from typing import IO
 import numpy as np
 from datasketch import MinHash
 
-from prep.reasoning import picture_hash
-from prep.reasoning.text_similarity import list_quantities, list_shingles
+from prep.deduplication import picture_hash
+from prep.deduplication.text_similarity import list_quantities, list_shingles
 
 BANDS, BAND_HASHES = 14, 8
 """Two texts are compared where all 8 hashes of one of 14 bands are the same (docs/quality.md: the source)."""

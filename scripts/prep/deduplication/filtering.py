@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from prep.reasoning import contamination, duplicates
-from prep.reasoning.picture_hash import Fingerprint, are_alike, take_any_fingerprint
-from prep.reasoning.text_similarity import are_similar, normalize_text
+from prep.deduplication import contamination, duplicates
+from prep.deduplication.picture_hash import Fingerprint, are_alike, take_any_fingerprint
+from prep.deduplication.text_similarity import are_similar, normalize_text
 from prep.records.question import Question, read_questions
 from prep.records.reason import Reason, Rejection
 from prep.runtime import program

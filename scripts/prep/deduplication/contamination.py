@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prep.containers.rows import find_value
-from prep.reasoning import picture_hash
-from prep.reasoning.text_similarity import list_words, normalize_text
+from prep.deduplication import picture_hash
+from prep.deduplication.text_similarity import list_words, normalize_text
 from prep.records import json_rows
 from prep.runtime.program import UserError
 from prep.storage import parquet

@@ -1,0 +1,1 @@
+"""Deduplication: near duplicates of texts and pictures, decontamination against evaluation sets."""
