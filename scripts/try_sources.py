@@ -229,7 +229,8 @@ def format_tried(tried: Tried, whole: int, in_lines: int) -> str:
         lines += format_record(record)
     more = tried.kept[whole:]
     lines += ["", *map(format_line, more[:in_lines])] if more else []
-    lines += [f"  … and {len(more) - in_lines} more"] if len(more) > in_lines else []
+    if len(more) > in_lines:
+        lines.append(f"  … and {len(more) - in_lines} more, which SOURCE={source['name']} shows")
     reasons = Counter(row.reason for row in tried.rejected)
     for reason, count in reasons.most_common():
         lines += ["", f"  {count} rejected as {reason}: {MEANINGS[reason]}"]
