@@ -11,6 +11,8 @@ from explain.rules import SELECTS
 from explain.step import KEPT, NOT_KNOWN, Step, build_step, cut_lines, describe_reason, say_missing
 from explain.subject import Subject
 from prep.inference.journal_lookup import Entry, begin_record
+from prep.inference.request import Response
+from prep.reasoning import verdict
 from prep.records import seeding
 from prep.records.ids import answer_id, parse_answer_id, vote_id
 from prep.records.reason import Reason
@@ -190,7 +192,7 @@ def _explain_verdict(folder: BuildFolder, answer: Answer, rule: str) -> Step:
         "judge's reason": row["detail"] or None,
         "seed": find_seed(folder, (answer.own, "judge", 0)),
         "at": place,
-        "journal": find_journal(folder, server, answer, ids, "judge")[1],
+        "journal": find_judge_journal(folder, server, answer, ids, row),
     }
     outcome = f"rejected: {row['reason']}" if row["reason"] else f"{row['verdict']}, score {row['score']}"
     about = {"reason": row["reason"], "teacher": answer.further}
@@ -246,10 +248,10 @@ def describe_tokens(record: dict[str, Any]) -> str:
 
 def find_journal(
     folder: BuildFolder, server: str | None, answer: Answer, ids: list[str], mode: str
-) -> tuple[list[Entry], list[str] | None]:
+) -> tuple[list[Entry], list[str]]:
     """The journal's lines about some requests of a mode, the one that counts last, and how to find them."""
     if server is None:
-        return [], None
+        return [], [f"not known which of {folder.root / 'work/journal'}/*"]
     place = folder.root / "work/journal" / server
     entries = folder.journal(server, f"{parse_answer_id(answer.own).question_id}#")
     if entries is None:
@@ -258,6 +260,32 @@ def find_journal(
     own = [entry for entry in entries if _is_of(entry.record, ids, mode)]
     told = [f"{entry.file}, byte {entry.offset}, key {entry.key}" for entry in own]
     return own, told or [f"no line in {place}"]
+
+
+def find_judge_journal(
+    folder: BuildFolder, server: str | None, answer: Answer, ids: list[str], row: dict[str, Any]
+) -> list[str]:
+    """The same of the judge's votes on an answer.
+
+    Votes on answers of several teachers may have the same ids. So of several lines about one vote those are
+    told that say what the verdict says.
+    """
+    entries, told = find_journal(folder, server, answer, ids, "judge")
+    if len(ids) > 1 or len(entries) < 2:
+        return told
+    says = ("verdict", "score", "detail")
+    own = [
+        line
+        for entry, line in zip(entries, told, strict=True)
+        if all(read_vote(answer.own, entry.record)[key] == row[key] for key in says)
+    ]
+    return own or told
+
+
+def read_vote(id_: str, record: dict[str, Any]) -> dict[str, Any]:
+    """A row of VERDICTS from a journal's record."""
+    said = Response(record["content"], record["reasoning"], record["finish_reason"])
+    return verdict.build_verdict_row(id_, said)
 
 
 def _is_of(record: dict[str, Any], ids: list[str], mode: str) -> bool:

@@ -49,6 +49,8 @@ def list_sources(folder: BuildFolder, name: str) -> list[Source]:
     known = [_read_source(file) for manifest in manifests if manifest for file in manifest.get("sources", ())]
     listing = folder.read_json(f"work/list_shards/{name}.json")
     if not listing:
+        if not is_converted and (folder.root / "work/list_shards").is_dir():
+            return []
         own = (each for each in known if is_converted or each.repo.rpartition("/")[2] == name)
         return [each for each in own if PurePosixPath(each.file).suffix in ROWS]
     about = {key: listing[key] for key in ("repo", "revision", "commit")}

@@ -49,7 +49,7 @@ def _find(folder: BuildFolder, name: str, first: str, last: str | None = None) -
         rule = find_rule(folder, name, id_, row["reason"])
         facts = describe_reason(row["reason"], row["detail"]) | {"at": place}
         if rule:
-            facts |= {"rule": rule, "decided by": find_function(rule, row["reason"])}
+            facts |= {"decided by": f"{rule}: {find_function(rule, row['reason'])}"}
         found.append(Fate(id_, name, row["reason"], facts))
     return found
 
