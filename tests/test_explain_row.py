@@ -236,7 +236,7 @@ def test_a_kept_row_of_a_source(built: Build) -> None:
     fate, raw = found.fates[0], built.folder.parent / "hub/org/chats/data/train-00000-of-00002.parquet"
     picture = pq.read_table(raw).column("image").to_pylist()[0]["bytes"]
     assert fate.facts["pictures"] == [
-        f"PNG 30x20, {len(picture) / 1000:.1f} kB, sha256 {hashlib.sha256(picture).hexdigest()}"
+        f"PNG 30x20, {len(picture) / 1000:.1f} kB, a.jpg, sha256 {hashlib.sha256(picture).hexdigest()}"
     ]
     assert (fate.facts["turns"], fate.facts["assistant"]) == (2, ["A field."])
     assert found.origin["repository"] == "org/chats, main"
@@ -483,7 +483,11 @@ def test_json_is_the_same(built: Build) -> None:
     found = explain(built, id_)
     assert told["id"] == id_
     assert [step["step"] for step in told["steps"]] == [step.name for step in found.steps]
-    assert told["fates"][0]["at"] == {"file": str(built.folder / "data/image_thinking.parquet"), "row": 0}
+    at = found.fates[0].facts["at"]
+    assert told["fates"][0]["at"] == {
+        "file": str(built.folder / "data/image_thinking.parquet"),
+        "row": at.row,
+    }
     assert [step["sample"] for step in told["steps"] if step["step"] == "answer_image"] == [0]
     assert "\x1b" not in json.dumps(told)
 
