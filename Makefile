@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try why compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -30,6 +30,8 @@ help:
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
 	@echo "make try      what the first rows of each source become, without fetching the rest; N=20, SOURCE=name,"
 	@echo "              ARGS=\"--configfile my.yaml\"; with TEACHERS=1 asked and judged, and what a million would cost"
+	@echo "make why      where a row is from and what each step decided of it, kept or rejected: ID=its id;"
+	@echo "              FOLDER=… for a run with --directory, JSON=1"
 	@echo "make compare  which rows came, went or changed between two builds, and why: OLD=data NEW=other/data;"
 	@echo "              PAGE=compare.html for a page, PICTURES=1 to compare the bytes of pictures too"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
@@ -156,6 +158,9 @@ pages: env
 FOLDER ?= .
 watch: env
 	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats"
+
+why: env
+	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json)
 
 plan: env
 	@$(SNAKEMAKE) plan --cores 4 $(QUIET) $(ARGS)

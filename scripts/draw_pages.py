@@ -18,6 +18,7 @@ from prep.rendering import scratch_folder
 from prep.rendering.outcome import Outcome, find_outcome, format_counts
 from prep.rendering.parallel import render_ordered
 from prep.rendering.style import PageStyle
+from prep.rendering.style_summary import describe_style
 from prep.rendering.typeset import RenderConfig, Rendering
 from prep.runtime import process_pool, program
 from prep.storage import parquet
@@ -91,18 +92,6 @@ def describe_problem(found: Rendering | Rejection) -> str:
     """Describe in a line why a question is rejected, or what is literal; empty where all is typeset."""
     words = found.detail or "" if isinstance(found, Rendering) else f"{found[0]}: {found[1]}"
     return " ".join(words.split())
-
-
-def describe_style(style: PageStyle) -> str:
-    """Describe a look in a line."""
-    parts = [
-        f"layout {style.layout}",
-        f"{style.face} {style.weight}, Chinese in {style.chinese_face}",
-        f"at most {style.size} px",
-        f"{style.ink} on {style.paper} {style.texture}",
-        "PNG" if style.jpeg is None else f"JPEG {style.jpeg}",
-    ]
-    return ", ".join([*parts, *style.effects])
 
 
 def format_drawing(

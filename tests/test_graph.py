@@ -65,6 +65,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
     assert programs - named == {
         "compare_builds",
         "draw_pages",
+        "explain_row",
         "fetch_font",
         "plan",
         "probe_server",

@@ -69,7 +69,7 @@ def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pyte
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     files = {f"work/servers/{name}/server.json" for name in config["servers"]}
     prompts = {f"work/prompts/{task}_reasoning.md" for task in ("text", "image")}
-    own = {f"work/{name}.json" for name in ("hub", "plan", "allow_empty", "evaluation")}
+    own = {f"work/{name}.json" for name in ("hub", "plan", "allow_empty", "evaluation", "render")}
     assert written == own | files | prompts
     qwen3 = json.loads(Path("work/servers/qwen3/server.json").read_text())
     assert qwen3["name"] == "qwen3"

@@ -258,6 +258,7 @@ def write_settings(
     settings = {"work/hub.json": hub, "work/plan.json": plan_settings(config, names)}
     settings["work/allow_empty.json"] = may_be_empty
     settings["work/evaluation.json"] = evaluation_files(config)
+    settings["work/render.json"] = {key: config[key] for key in ("render", "seed")}
     for name, server in servers.items():
         own = {"max_failed_share": config["max_failed_share"], "samplings": samplings_of(config, name)}
         own["requests"] = requests_of(config, name)
