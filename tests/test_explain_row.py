@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from prep.storage.row_lookup import Place, find_ids, read_row
 from test_picture_questions import OFF
 
 import nasty
@@ -23,6 +22,7 @@ from containers import write_array, write_zip
 from explain.build_folder import BuildFolder
 from explain.explanation import Explanation, explain_row
 from explain.formatting import COLUMNS, format_text, wrap_text
+from explain.row_lookup import Place, find_ids, read_row
 from explain.rules import RULES, find_function
 from explain.step import Step
 from fault_server import Ask, FaultServer, Reply
