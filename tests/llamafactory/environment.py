@@ -10,11 +10,9 @@ from cpu_torchvision import define_operators
 
 UV = Path(sys.executable).with_name("uv")
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-# The wheel for CPUs where pip's options name a folder that has one, else the index's, with CUDA: several gigabytes.
+# The wheel for CPUs where pip's options name a folder that has one, else the index's, with gigabytes of CUDA.
 TORCH = "torch==2.13.0"
-FOLDERS = [
-    word for folder in os.environ.get("PIP_FIND_LINKS", "").split() for word in ("--find-links", folder)
-]
+FOLDERS = [f"--find-links={folder}" for folder in os.environ.get("PIP_FIND_LINKS", "").split()]
 # It is imported at every start, and only sound is read with it. Its library is built for GPUs.
 TORCHAUDIO = '"""Stands in for torchaudio, which only reads sound."""\n'
 

@@ -1,4 +1,4 @@
-"""Build a tiny Qwen3-VL of random weights, with the tokenizer and the processor that it needs, out of nothing."""
+"""Build a tiny Qwen3-VL of random weights, with its tokenizer and its processor, out of nothing."""
 
 import argparse
 from pathlib import Path
@@ -21,13 +21,14 @@ VISION = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"
 PATCH = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2}
 """As Qwen3-VL has it: a token for each 32 by 32 pixels."""
 CHAT = (
-    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Every byte is a token, so that what is decoded is what was encoded, and lengths are lengths in bytes."""
+    """Every byte is a token, so that what is decoded is what was encoded."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     raw = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

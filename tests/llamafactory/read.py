@@ -3,8 +3,8 @@
     read.py --rows FOLDER < readings.json
 
 A reading is a name, a config as `llamafactory-cli train` takes it, and changes (`streaming=true`). It leaves
-NAME.jsonl, a line for each row: all its text, the text that is learned, the sha256 of each picture, and how many
-tokens and patches they have; and NAME.json, the arguments as they were understood, or the error.
+NAME.jsonl, a line for each row: all its text, the text that is learned, the sha256 of each picture, and how
+many tokens and patches they have; and NAME.json, the arguments as they were understood, or the error.
 """
 
 import argparse

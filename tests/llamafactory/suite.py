@@ -48,13 +48,18 @@ def sha256(data: bytes) -> str:
 
 def surroundings(cache: Path) -> dict[str, str]:
     """No hub, and nothing left outside `cache`."""
-    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
     return {**os.environ, **quiet, "HF_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True)
 class Built:
-    """The sample corpus, built: `data/` in each layout, and the sha256 of each row's pictures in its sources."""
+    """The sample corpus, built: `data/` in each layout, and the sha256 of each row's pictures at its source."""
 
     layouts: dict[str, Path]
     pictures: dict[str, tuple[str, ...]]
@@ -146,6 +151,7 @@ def read(folder: Path, model: Path, readings: dict[str, tuple[str, list[str]]]) 
     out = folder / "read"
     out.mkdir()
     common = [f"model_name_or_path={model}", "use_cpu=true", "cache_dir=cache"]
+    common += ["preprocessing_num_workers=1", "dataloader_num_workers=2"]
     asked = [
         {"name": name, "config": config, "changes": common + changes}
         for name, (config, changes) in readings.items()
@@ -178,7 +184,7 @@ def read(folder: Path, model: Path, readings: dict[str, tuple[str, list[str]]]) 
 
 @pytest.fixture(scope="module")
 def read_all(built: Built, model: Path) -> dict[str, dict[str, Reading]]:
-    """Each stage as its config has it, and streamed as the config of a large one would; each dataset streamed."""
+    """Each stage as its config has it, and streamed as that of a large one; each dataset streamed."""
     found = {}
     for layout, folder in built.layouts.items():
         manifest = built.manifest(layout)
@@ -307,7 +313,8 @@ def test_odd_pictures_reach_the_image_processor_as_their_sources_have_them(
 def test_every_stage_trains_and_goes_on_from_the_one_before(built: Built, model: Path) -> None:
     """The commands of the configs, with the model named and little to do."""
     folder = built.layouts[LAYOUTS[0]]
-    little = ["max_steps=2", "gradient_accumulation_steps=1", "preprocessing_num_workers=2", "use_cpu=true"]
+    little = ["max_steps=2", "gradient_accumulation_steps=1", "preprocessing_num_workers=1", "use_cpu=true"]
+    little += ["dataloader_num_workers=1"]
     for stage in STAGES:
         changes = [f"model_name_or_path={model}"] if stage == STAGES[0] else []
         done = subprocess.run(
