@@ -59,7 +59,7 @@ def surroundings(cache: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Built:
-    """The sample corpus, built: `data/` in each layout, and the sha256 of each row's pictures at its source."""
+    """The sample corpus, built: `data/` in each layout, the sha256 of each row's pictures at its source."""
 
     layouts: dict[str, Path]
     pictures: dict[str, tuple[str, ...]]
