@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nasty
-from hub_upload import measure_upload
+from hub_chunks import measure_upload
 from prep.runtime.program import UserError
 from prep.storage import parquet, schema
 from prep.storage.parquet import BadShard, Reader, Writer
@@ -508,7 +508,7 @@ def test_the_hub_has_most_of_a_file_of_which_some_rows_changed(
     new = (captioned(row, text, picture) if row in rows else captioned(row) for row in range(300))
     parquet.write_rows(tmp_path / "old.parquet", map(captioned, range(300)), schema.TRAINING)
     parquet.write_rows(tmp_path / "new.parquet", new, schema.TRAINING)
-    assert 0 < measure_upload(tmp_path / "old.parquet", tmp_path / "new.parquet", tmp_path / "hub") <= share
+    assert 0 < measure_upload(tmp_path / "old.parquet", tmp_path / "new.parquet") <= share
 
 
 def test_rows_are_found_by_the_page_index(tmp_path: Path) -> None:
