@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try why compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try why compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -17,6 +17,7 @@ help:
 	@echo "make test     the test suite"
 	@echo "make test-conda  whether each environment's lock has what its programs import, and conda where it is"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
+	@echo "make test-llamafactory  what the real LLaMA-Factory reads of the sample corpus, and a step of each stage: 3 GB"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
 	@echo "make test-kills  kills at thirty random moments: of a client that asks, of a run, its jobs and its servers"
 	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
@@ -106,6 +107,11 @@ test-vllm: env .vllm/models/ready
 	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
 	@echo "$(GREEN)"
 
+# The real LLaMA-Factory, on the CPU.
+test-llamafactory: env .llamafactory/installed
+	$(BIN)/python -m pytest -v --durations=0 tests/llamafactory/suite.py
+	@echo "$(GREEN)"
+
 # A slow suite that passed is noted, and .ci/run skips it until what it tests changes.
 GREEN = green: \`make record-$(@:test-%=%)\` notes it in tests/green/, to be committed
 record-%: env
@@ -116,8 +122,12 @@ record-%: env
 	PYTHONDONTWRITEBYTECODE= .vllm/bin/python tests/vllm/models.py --folder .vllm/models
 	touch $@
 
-.vllm/installed: tests/vllm/environment.py tests/vllm/requirements.txt
-	$(PYTHON) tests/vllm/environment.py --folder .vllm
+.vllm/installed: tests/vllm/environment.py tests/vllm/requirements.txt tests/support/cpu_torchvision.py
+	PYTHONPATH=tests/support $(PYTHON) tests/vllm/environment.py --folder .vllm
+	touch $@
+
+.llamafactory/installed: tests/llamafactory/environment.py tests/llamafactory/requirements.txt tests/support/cpu_torchvision.py | env
+	PYTHONPATH=tests/support $(BIN)/python tests/llamafactory/environment.py --folder .llamafactory
 	touch $@
 
 bench: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
@@ -223,6 +233,8 @@ fonts: .fonts/ready
 lock: env
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
 	$(BIN)/python envs/lock.py
+	cd tests/llamafactory && ../../$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+		--only-binary :all: --no-emit-package torch --quiet --output-file requirements.txt
 
 clean:
 	rm -rf demo/hub demo/data demo/work demo/raw demo/logs demo/.snakemake

