@@ -69,6 +69,14 @@ SUITES = {
         "scripts/prep/runtime/*.py",
         "workflow_lib/run_folder.py",
     ),
+    "browser": (
+        "tests/browser/suite.py",
+        "tests/support/browser.py",
+        "tests/support/reports.py",
+        "scripts/publish_report.py",
+        "scripts/templates/publish_report.*",
+        "scripts/prep/report/*.py",
+    ),
     "vllm": (
         "tests/vllm/*.*",
         "envs/vllm-*",
