@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Search all rows of a build, kept and rejected, by artifact, id, text, reason, score and mode; print them."""
+"""Search all rows of a build, kept and rejected: by artifact, id, text, reason, score, mode. Print them."""
 
 import argparse
 import textwrap
@@ -129,8 +129,9 @@ def main() -> None:
     query = Query(args.id, args.text, args.reason, args.score, args.mode)
     found = find_rows(args.data, choose_manifests(args.data, args.name), query)
     count = 0
-    for count, row in enumerate(islice(found, args.rows), 1):
+    for row in islice(found, args.rows):
         print(f"{sanitize(format_row(row))}\n")
+        count += 1
     more = "; there may be more: N=… shows them" if count == args.rows else ", and no more"
     print(f"{count:,} {'row' if count == 1 else 'rows'}{more}")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the report: one HTML page to look through and search, with counts, charts and rows of every artifact."""
+"""Write the report: one HTML page to search, with counts, charts and rows of every artifact."""
 
 import argparse
 import base64
@@ -219,7 +219,7 @@ class Sections:
     def _build_rejects(
         self, found: dict[str, list[dict]], rejected: dict[str, int], asked: dict[str, Asked], limits: Limits
     ) -> Iterator[tuple[str, list[ShownReject]]]:
-        """The examples of each reason, in the order of `rejected`; some have the pictures of the raw shard."""
+        """The examples of each reason, in the order of `rejected`; some have pictures of the raw shard."""
         looked_up = 0
         for reason in rejected:
             shown = []

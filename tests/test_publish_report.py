@@ -16,7 +16,7 @@ from prep.storage.schema import REASONED
 from reports import EVIL, add, add_answers, encoded, publish, publish_file, reject, row, source
 
 HUB = ROOT.parent / "shared" / "hub"
-SEEN = "</div></article><script>alert(1)</script>&lt;<img src=x onerror=alert(1)>U+202EevilU+202CU+0001U+001B]0;xU+0007"
+SEEN = "</div><script>alert(1)</script>&lt;<img src=x onerror=alert(1)>U+202EevilU+202CU+0001U+001B]0;xU+0007"
 """How the page shows EVIL, where a text may turn others around."""
 
 
@@ -40,7 +40,7 @@ def test_a_page_of_several_artifacts(tmp_path: Path) -> None:
     assert page.open == []  # what a row says has not closed an element, nor opened one
     assert len(page.all("script")) == 1
     assert page.text.count("<script>alert(1)</script>&lt;") == 6  # notices, detail, bad file, thought, answer
-    assert page.text.count(SEEN) == 4
+    assert page.text.count(SEEN) == 6
     assert {a["id"] for a in page.of_class("details", "artifact")} == {name, "text2image", "synthdog_en"}
     assert [a["id"] for a in page.of_class("details", "nothing")] == ["synthdog_en"]
     assert "#llavaonevision_converted/GeoQA%2B_MathV360K" in [a["href"] for a in page.all("a")]
@@ -133,7 +133,7 @@ def test_rejected_rows_show_the_picture_of_a_raw_shard_that_is_kept(tmp_path: Pa
 
 
 def stage3(root: Path) -> dict:
-    """A question with four answers of two teachers, two of them kept; and one with a rejected answer alone."""
+    """A question with four answers of two teachers, two of them kept; another with a rejected one."""
     both, lone = "alpaca/a:0", "alpaca/a:1"
     question = {"source": "tatsu-lab/alpaca", "source_file": "a", "row": 0, "reference": "42"}
     asked = [
@@ -159,13 +159,13 @@ def stage3(root: Path) -> dict:
     )  # fmt: skip
     add_answers(
         root, "text", "00000.second", [], second,
-        [passed | {"id": f"{both}#thinking.0"}, failed | {"id": f"{both}#thinking.1", "detail": "By one up."}],
+        [passed | {"id": f"{both}#thinking.0"}, failed | {"id": f"{both}#thinking.1", "detail": "One up."}],
     )  # fmt: skip
     ids = [f"{both}#thinking.{sample}" for sample in range(4)]
     kept = [row("text2image", n, encoded((40, 30), "PNG"), id=ids[n], score=5) for n in (0, 2)]
     rejects = [
         reject(0, "judge_fail", "score 2: Off by one.", id=ids[1]),
-        reject(0, "judge_fail", "score 2: By one up.", id=ids[3]),
+        reject(0, "judge_fail", "score 2: One up.", id=ids[3]),
         reject(1, "length", "cut", id=f"{lone}#thinking.0"),
         reject(2, "question_empty", id="alpaca/a:2"),
     ]
@@ -190,7 +190,7 @@ def test_kept_answers_stand_beside_rejected_ones_of_all_teachers(tmp_path: Path)
         "One thought.",
         f"41 {SEEN}",
         "43, says the second.",
-        "By one up.",
+        "One up.",
         f"How many? {SEEN}",
     ):
         assert text in page.text

@@ -19,7 +19,8 @@ DESK, PHONE = 1280, 390
 MOST_BYTES = 15_000_000
 CONFIGS = 84
 """The OneVision configs with pictures."""
-VISIBLE = "[...document.querySelectorAll('[data-row]')].filter(each => each.checkVisibility())"
+ROWS = "[...document.querySelectorAll('[data-row]')]"
+VISIBLE = f"{ROWS}.filter(each => each.checkVisibility())"
 """The rows that are seen, on screen or by scrolling."""
 
 
@@ -31,7 +32,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a page with hostile rows, answers side by side, and an artifact that lost all its rows."""
+    """The address of a page of hostile rows, answers side by side, and an artifact without a row."""
     root = tmp_path_factory.mktemp("small")
     picture = encoded((320, 240), "JPEG")
     name = "llavaonevision_converted/geo3k"
@@ -131,10 +132,10 @@ def test_the_page_is_quiet_asks_for_nothing_and_fits_its_width(
 def test_rows_are_found_by_text_and_id(browser: Browser, small: str) -> None:
     page = browser.open(small)
     assert search(page, "NEEDLE in  the") == 1
-    assert page.evaluate("document.getElementById('found').textContent") == "1 of 21 rows on this page"
+    assert page.evaluate("document.getElementById('found').textContent") == "1 of 26 rows on this page"
     assert search(page, "alpaca/a:0#thinking.2") == 2  # side by side, and among the rejected
     assert search(page, "<script>alert(1)</script>") == page.evaluate(
-        "[...document.querySelectorAll('[data-row]')].filter(each => each.textContent.includes('alert(1)')).length"
+        f"{ROWS}.filter(each => each.textContent.includes('alert(1)')).length"
     )
     assert search(page, "no such words") == 0
     assert page.errors() == []
@@ -153,7 +154,9 @@ def test_rows_are_filtered_by_what_they_are(browser: Browser, small: str) -> Non
 
 def test_a_search_that_ends_leaves_the_page_as_it_was(browser: Browser, small: str) -> None:
     page = browser.open(small)
-    state = "[...document.querySelectorAll('details, [data-row]')].map(each => [each.open, each.hidden].join()).join()"
+    state = (
+        "[...document.querySelectorAll('details, article')].map(each => `${each.open} ${each.hidden}`).join()"
+    )
     page.evaluate("document.querySelector('.artifact').open = true")
     before = page.evaluate(state)
     assert search(page, "needle") == 1
@@ -198,7 +201,7 @@ def test_without_scripts_all_is_there_but_the_search(browser: Browser, small: st
     page.wait_for("Page.loadEventFired")
     page.call("Emulation.setScriptExecutionDisabled", value=False)
     assert page.evaluate("document.getElementById('find').hidden")
-    assert page.evaluate("document.querySelectorAll('[data-row]').length") == 21
+    assert page.evaluate("document.querySelectorAll('[data-row]').length") == 26
 
 
 def test_a_page_of_a_whole_run_is_small_short_and_quick_to_search(browser: Browser, large: Path) -> None:

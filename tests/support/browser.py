@@ -5,8 +5,8 @@
         page.evaluate("document.title")
 
 Where there is no Chromium, apt installs Debian's, as root.
-https://chromedevtools.github.io/devtools-protocol/ lists methods and events; messages on the pipe are JSON that
-ends in a zero byte (--remote-debugging-pipe: file descriptor 3 is read, 4 written).
+https://chromedevtools.github.io/devtools-protocol/ lists methods and events. Messages on the pipe are JSON
+that ends in a zero byte (--remote-debugging-pipe: file descriptor 3 is read, 4 written).
 """
 
 import base64
@@ -33,7 +33,7 @@ class NoBrowser(Exception):
 
 
 def find_program() -> str:
-    """The browser's program; Debian's is installed where there is none, and NoBrowser raised where it cannot be."""
+    """The browser's program; Debian's is installed where there is none. NoBrowser where it cannot be."""
     if found := next(filter(None, map(shutil.which, NAMES)), None):
         return found
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -82,6 +82,8 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError, RuntimeError):
+            self.call("Browser.close")
         os.close(self._to)
         try:
             self._process.wait(STOP_S)

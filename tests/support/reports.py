@@ -14,7 +14,7 @@ from PIL import Image
 from prep.storage import parquet
 from prep.storage.schema import ANSWERS, QUESTIONS, REJECTS, TRAINING, VERDICTS
 
-EVIL = "</div></article><script>alert(1)</script>&lt;<img src=x onerror=alert(1)>\u202eevil\u202c\x01\x1b]0;x\x07"
+EVIL = "</div><script>alert(1)</script>&lt;<img src=x onerror=alert(1)>\u202eevil\u202c\x01\x1b]0;x\x07"
 """What a row may say: HTML, a script, the direction of text turned around, control characters."""
 
 

@@ -93,7 +93,7 @@ def read_size(data: bytes) -> tuple[int, int] | None:
 
 
 def find_language(text: str) -> str:
-    """`en` by the rule of questions (prep.rendering.document), `zh` with more Chinese, `other` without letters."""
+    """`en` by the rule of questions (prep.rendering.document), else `zh` if there is Chinese, or `other`."""
     return "en" if is_english(text) else "zh" if _CHINESE.search(text) else "other"
 
 

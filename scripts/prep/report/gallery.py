@@ -25,7 +25,7 @@ MOST_PICTURES, MOST_TURNS, MOST_PARTS = 4, 16, 24
 """Of a row, how many pictures and turns are shown; of a turn, how many tags and thoughts are told apart."""
 TOGETHER = 32
 """How many rows are sampled beside each that is shown: they are in one row group, or in two."""
-LABELS = ("mode", "score", "rule", "votes", "pass_rate", "needs_picture", "teacher", "source")
+LABELS = ("mode", "score", "rule", "votes", "pass_rate", "needs_picture", "teacher")
 """The columns of a training row of stage 3 that its labels tell."""
 
 

@@ -1,4 +1,4 @@
-"""Rejected rows for the report: seeded examples of each reason, and their pictures from raw Parquet shards."""
+"""Rejected rows for the report: seeded examples of each reason, and pictures from raw Parquet shards."""
 
 import heapq
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Reject:
 
 
 def sample_rejects(path: Path, name: str, wanted: int) -> dict[str, list[dict]]:
-    """Up to `wanted` rejected rows of each reason: those with the smallest hashes of their ids, in that order.
+    """Up to `wanted` rejected rows of each reason: those with the smallest hashes of their ids, in order.
 
     The file is streamed, and only the rows that are taken are held.
     """

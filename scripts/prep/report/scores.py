@@ -61,7 +61,7 @@ def count_scores(path: Path, name: str, wanted: int) -> Scores | None:
                     entry = -seeding.hash_names(0, "score", name, id_), -position
                     if len(heap) < wanted:
                         heapq.heappush(heap, entry)
-                    elif entry > heap[0]:
+                    elif heap and entry > heap[0]:
                         heapq.heapreplace(heap, entry)
                     position += 1
     found.positions = sorted(-entry[1] for heap in heaps.values() for entry in heap)
