@@ -28,7 +28,7 @@ from prep.storage.install import install
 
 log = logging.getLogger(__name__)
 
-PICTURE_BYTES, CONVERTED_CHARACTERS, REASONED_CHARACTERS = 5_800_000, 1_700_000, 1_400_000
+PICTURE_BYTES, CONVERTED_CHARACTERS, REASONED_CHARACTERS = 6_200_000, 1_700_000, 1_400_000
 """What all rows together may take of a page that is to stay below 15 MB; base64 adds a third to pictures."""
 REJECTS_PER_REASON, FEWEST_REJECTS, MOST_REJECTS = 10, 2, 3000
 """Examples of each reason of an artifact, if it has as many; fewer where the page would have too many."""
@@ -98,8 +98,11 @@ class Section:
     side_by_side: list[Asked] | None
 
 
-def share_page(manifests: list[dict], wanted: int) -> Share:
-    """Share the page out among the rows that the artifacts show, by the counts of their manifests."""
+def share_page(manifests: list[dict], wanted: int, has_raw: bool) -> Share:
+    """Share the page out among the rows that the artifacts show, by the counts of their manifests.
+
+    With raw shards, rejected rows have pictures too.
+    """
     due = [min(count, REJECTS_PER_REASON) for m in manifests for count in m["rejected"].values()]
     scale = min(1.0, MOST_REJECTS / max(1, sum(due)))
     of_each = max(FEWEST_REJECTS, int(REJECTS_PER_REASON * scale))
@@ -107,7 +110,7 @@ def share_page(manifests: list[dict], wanted: int) -> Share:
     reasoned = sum(min(m["kept"], 40) for m in manifests if m["name"] in answers.WHAT)
     pictured = sum(
         min(REJECTED_PICTURES, sum(min(count, OF_A_REASON) for count in m["rejected"].values()))
-        for m in manifests
+        for m in (manifests if has_raw else [])
     )
     picture_bytes = PICTURE_BYTES // max(1, converted + reasoned + pictured)
     return Share(
@@ -291,7 +294,7 @@ def main() -> None:
     if shown := manifest["artifacts"].get("text2image"):
         legibility = list(add_worst_pages(legibility, args.data_root / shown["file"]))
     raw = RawPictures(args.data_root / "raw", args.picture_columns)
-    share = share_page(manifests, args.rows_per_artifact)
+    share = share_page(manifests, args.rows_per_artifact, (args.data_root / "raw").is_dir())
     sections = Sections(args.data_root, args.rows_per_artifact, share, raw, args.teachers)
     stream = load_template("publish_report.html").stream(
         style=load_asset("publish_report.css"),

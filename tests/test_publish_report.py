@@ -282,13 +282,15 @@ def test_rows_get_less_of_the_page_where_there_are_more() -> None:
             for n in range(count)
         ]
 
-    few, many = (publish_report.share_page(manifests(count), 6) for count in (3, 92))
+    few, many = (publish_report.share_page(manifests(count), 6, has_raw=True) for count in (3, 92))
     assert few.converted.picture_bytes == 48_000
     assert few.converted.characters == 12_000
     assert few.rejects == many.rejects == 10
     assert 2_000 < many.converted.picture_bytes < 10_000
-    assert 92 * 6 * many.converted.picture_bytes * 4 / 3 < 8_000_000
-    assert publish_report.share_page(manifests(2000), 6).rejects == 2
+    assert 92 * (6 + 4) * many.converted.picture_bytes * 4 / 3 < 8_500_000  # in base64
+    without = publish_report.share_page(manifests(92), 6, has_raw=False)
+    assert without.converted.picture_bytes > 1.5 * many.converted.picture_bytes
+    assert publish_report.share_page(manifests(2000), 6, has_raw=False).rejects == 2
 
 
 @pytest.mark.skipif(not HUB.is_dir(), reason=f"NO REAL PICTURES TO SHOW: {HUB} is missing")

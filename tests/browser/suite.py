@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -65,7 +67,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of 92 artifacts, of pictures that compress badly, long texts, and many reasons."""
+    """A page of 92 artifacts, of pictures that compress badly, long texts, and many reasons; raw is kept."""
     root = tmp_path_factory.mktemp("large")
     random = np.random.default_rng(0)
     smooth = Image.fromarray(random.integers(0, 255, (48, 64, 3), np.uint8)).resize((640, 480))
@@ -83,10 +85,16 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     words = " ".join(f"word{n}" for n in range(600))
     reasons = ("odd_turns", "image_missing", "image_unreadable", "no_image_tag", "think_tag_in_answer")
+    raw = root / "raw/s.parquet"
+    raw.parent.mkdir()
+    pq.write_table(pa.table({"image": [buffer.getvalue()] * 12}), raw)
     manifests = []
     for number, name in enumerate([*configs, *others]):
         rows = [row(name, n, buffer.getvalue(), answer=f"{number} {n} {words}") for n in range(8)]
-        rejects = [reject(n, reason, words, id=f"{name}/r:{n}") for reason in reasons for n in range(12)]
+        about = [{"id": f"{name}/s:{n}", "source_file": raw.name} for n in range(12)]
+        rejects = [reject(n, reason, words, **about[n]) for reason in reasons for n in range(12)]
+        (raw.parent / name).mkdir(parents=True)
+        (raw.parent / name / raw.name).hardlink_to(raw)
         manifests.append(add(root, name, rows, rejects))
     for name in ("text2image", "image_thinking"):
         thought = f"<think>\n{words * 5}\n</think>\n\n{words}"
@@ -209,7 +217,7 @@ def test_a_page_of_a_whole_run_is_small_short_and_quick_to_search(browser: Brows
     page = browser.open(large.as_uri())
     assert page.errors() == []
     assert page.evaluate("document.querySelectorAll('.artifact').length") == CONFIGS + 8
-    assert page.evaluate("document.documentElement.scrollHeight") < 6000
+    assert page.evaluate("document.documentElement.scrollHeight") < 4000
     assert search(page, artifact="llavaonevision_converted/config_83", outcome="kept") == 6
     assert search(page, "83 ", artifact="llavaonevision_converted/config_83", outcome="kept") == 6
     assert search(page, reason="judge_fail") > 10

@@ -14,7 +14,7 @@ from prep.report.gallery import MOST_PICTURES, Limits, Picture, make_picture
 from prep.storage import parquet
 
 ROWS_AT_A_TIME = 8192
-DETAIL = 1000
+DETAIL = 700
 """The most characters of a detail on the page."""
 GROUP_BYTES = 256 * 1024 * 1024
 """Pictures are looked for in no larger row group: as much is read for one row."""
