@@ -70,8 +70,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of 92 artifacts, of pictures that compress badly, long texts, and many reasons; raw is kept."""
     root = tmp_path_factory.mktemp("large")
     random = np.random.default_rng(0)
-    smooth = Image.fromarray(random.integers(0, 255, (48, 64, 3), np.uint8)).resize((640, 480))
-    grain = Image.fromarray(random.integers(0, 255, (480, 640, 3), np.uint8))
+    smooth = Image.fromarray(random.integers(0, 255, (24, 32, 3), np.uint8)).resize((320, 240))
+    grain = Image.fromarray(random.integers(0, 255, (240, 320, 3), np.uint8))
     buffer = io.BytesIO()
     Image.blend(smooth, grain, 0.1).save(buffer, "JPEG")
     configs = [f"llavaonevision_converted/config_{n}" for n in range(CONFIGS)]

@@ -13,6 +13,8 @@ from prep.report.formatting import format_size
 
 THUMBNAIL, SMALLEST = 512, 64
 """Pixels of a thumbnail's longer side: at most, and where it may still not take the bytes that it has."""
+PLAIN = 0.04
+"""Bytes of WebP that a pixel of a plain drawing takes; of a photograph five times as many."""
 MAX_DECODED_PIXELS = 50_000_000
 """The most pixels that are decoded for a thumbnail; a JPEG is first decoded at a smaller scale."""
 THUMBNAIL_BYTES = 48_000
@@ -167,7 +169,7 @@ def convert_mode(image: Image.Image) -> Image.Image:
 
 def encode_thumbnail(image: Image.Image, most_bytes: int) -> bytes:
     """A picture, scaled down to THUMBNAIL pixels and as far as it takes no more bytes, as WebP."""
-    side = THUMBNAIL
+    side = min(THUMBNAIL, int((most_bytes / PLAIN) ** 0.5))
     while True:
         image.thumbnail((side, side))
         buffer = io.BytesIO()
