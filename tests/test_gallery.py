@@ -188,6 +188,15 @@ def test_what_is_too_long_for_the_page_is_counted() -> None:
     assert (short.head, short.rest, short.left_out) == ("x" * 10, "", 12_335)
 
 
+def test_chinese_takes_no_more_bytes_of_the_page() -> None:
+    turns = [{"content": "中" * 10_000, "role": role} for role in ("user", "assistant")]
+    (piece,), (rest,) = (message.pieces for message in gallery.split_messages(turns, 3000))
+    assert rest.left_out == 10_000
+    assert len(piece.head + piece.rest) == 1000
+    assert gallery.fit_characters("x" * 10, 3000) == 3000
+    assert gallery.fit_characters("", 0) == 0
+
+
 def test_many_tags_are_not_as_many_pieces() -> None:
     pieces = gallery.split_message("<think></think>" * 10_000)
     assert len(pieces) <= gallery.MOST_PARTS + 1

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from prep.records import seeding
 from prep.records.ids import AnswerId, answer_id, parse_answer_id
 from prep.records.reason import Reason
-from prep.report.gallery import Limits, Picture, Piece, fold_text, make_picture, split_message
+from prep.report.gallery import Limits, Picture, Piece, fit_characters, fold_text, make_picture, split_message
 from prep.storage import parquet
 
 KEPT = "kept"
@@ -153,7 +153,8 @@ def read_asked(
     verdicts = dict(_read_verdicts(work / f"judge_{what}", rows, teachers))
     for id_, (outcome, detail) in outcomes.items():
         parts, row = parse_answer_id(id_), rows.get(id_, {})
-        pieces = split_message(row["text"], limits.characters) if row.get("text") is not None else None
+        text = row.get("text")
+        pieces = None if text is None else split_message(text, fit_characters(text, limits.characters))
         asked[parts.question_id].answers.append(
             Answer(id_, parts.mode, parts.sample, row.get("teacher"), outcome, detail[:1000], pieces,
                    verdicts.get(id_, {}))

@@ -33,7 +33,7 @@ LABELS = ("mode", "score", "rule", "votes", "pass_rate", "needs_picture", "teach
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row may take on the page: bytes of its thumbnails (encoded), characters of its texts."""
+    """What a row may take on the page: bytes of its thumbnails (encoded), characters (ASCII) of its texts."""
 
     picture_bytes: int = THUMBNAIL_BYTES
     characters: int = SHOWN
@@ -185,12 +185,19 @@ def _data_uri(webp: bytes) -> str:
 
 
 def split_messages(messages: list[dict], characters: int) -> list[Message]:
-    """Messages in pieces; of all together so many characters are shown."""
+    """Messages in pieces; of all together so many characters are shown, of Chinese a third."""
     found = []
     for message in messages:
-        found.append(Message(message["role"], split_message(message["content"], characters)))
-        characters -= sum(len(piece.head) + len(piece.rest) for piece in found[-1].pieces)
+        fitting = fit_characters(message["content"], characters)
+        found.append(Message(message["role"], split_message(message["content"], fitting)))
+        characters -= sum(len(f"{piece.head}{piece.rest}".encode()) for piece in found[-1].pieces)
     return found
+
+
+def fit_characters(text: str, characters: int) -> int:
+    """How many characters of a text take as many bytes of UTF-8 as so many of ASCII, about."""
+    head = text[: max(0, characters)]
+    return characters * len(head) // (len(head.encode()) or 1) if head else characters
 
 
 def split_message(text: str, characters: int = SHOWN) -> list[Piece]:
