@@ -9,7 +9,7 @@ SMK := Snakefile $(wildcard rules/*.smk)
 QUIET := --quiet rules progress reason host
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm check bench bench-busy pages plan try why compare watch dag refresh targets probe calibrate duplicates envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare rows watch dag refresh targets probe calibrate duplicates envs fonts lock clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-kills  kills at thirty random moments: of a client that asks, of a run, its jobs and its servers"
 	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
+	@echo "make test-browser  the report in a real Chromium (installs Debian's where there is none, as root)"
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
@@ -35,6 +36,8 @@ help:
 	@echo "              FOLDER=… for a run with --directory, JSON=1"
 	@echo "make compare  which rows came, went or changed between two builds, and why: OLD=data NEW=other/data;"
 	@echo "              PAGE=compare.html for a page, PICTURES=1 to compare the bytes of pictures too"
+	@echo "make rows     the rows of a build that are meant, kept and rejected: DATA=data, ARTIFACT=name, ID=…, TEXT=…,"
+	@echo "              REASON=…, SCORE=3, MODE=thinking, N=20"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
 	@echo "make dag      draw the rules, and the sample corpus's files: dag/rules.svg, dag/files.svg"
 	@echo "make refresh  ask anew which commits branches name; the next run builds what moved"
@@ -102,6 +105,11 @@ test-slurm: env
 	$(BIN)/python -m pytest -v --durations=0 -n 2 --dist worksteal tests/slurm/suite.py
 	@echo "$(GREEN)"
 
+# A real Chromium, which is installed where it is absent.
+test-browser: env
+	$(BIN)/python -m pytest -v --durations=0 tests/browser/suite.py
+	@echo "$(GREEN)"
+
 # A real vLLM, for CPUs: 2 GB, and a quarter of an hour.
 test-vllm: env .vllm/models/ready
 	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
@@ -154,6 +162,12 @@ check: env
 
 compare: env
 	@$(BIN)/python scripts/compare_builds.py --old $(OLD) --new $(NEW) $(if $(PAGE),--page $(PAGE)) $(if $(PICTURES),--pictures)
+
+rows: DATA = data
+rows: N = 20
+rows: env
+	@$(BIN)/python scripts/find_rows.py --data "$(DATA)" --rows "$(N)" $${ARTIFACT:+--name="$$ARTIFACT"} $${ID:+--id="$$ID"} \
+		$${TEXT:+--text="$$TEXT"} $${REASON:+--reason="$$REASON"} $${SCORE:+--score="$$SCORE"} $${MODE:+--mode="$$MODE"}
 
 # Its lines are on standard output, and nothing else; the last one counts.
 pages: FOLDER = pages

@@ -219,12 +219,16 @@ rule publish_report:
         runtime=grow(60),
     params:
         code=code("publish_report.py"),
+        stages=as_json(TRAINED),
+        columns=as_json(settings.picture_columns(NAMES)),
+        teachers=as_json(settings.several_teachers(config)),
         notice=card.card_settings(config, NAMES)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
         calibration=CALIBRATION,
         measured=[content_digest(Path(file)) for file in CALIBRATION],
     shell:
-        "exec publish_report.py --manifest {input.manifest:q} --data-root . --stats work/stats"
+        "exec publish_report.py --manifest {input.manifest:q} --data-root . --stages {params.stages:q}"
+        " --picture-columns {params.columns:q} --teachers {params.teachers:q} --stats work/stats"
         " --rows-per-artifact 6 --legibility {params.legibility:q} --calibration {params.calibration:q}"
         " --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
 

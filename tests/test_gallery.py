@@ -2,17 +2,16 @@
 
 import base64
 import io
-from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from prep.report import gallery
-from prep.storage import parquet
-from prep.storage.schema import REASONED, TRAINING
+from prep.report.gallery import Limits
 
 PICTURE = Image.linear_gradient("L").resize((900, 600))
 
@@ -29,18 +28,6 @@ def decoded(picture: gallery.Picture) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def row(number: int, data: bytes = b"x") -> dict:
-    return {
-        "id": f"a:{number}",
-        "source_id": None,
-        "messages": [
-            {"content": "<image>\nWhat?", "role": "user"},
-            {"content": "This.", "role": "assistant"},
-        ],
-        "images": [{"bytes": data, "path": None}],
-    }
-
-
 @given(st.integers(0, 10**7), st.integers(0, 20))
 def test_rows_are_picked_from_all_over_the_artifact(rows: int, wanted: int) -> None:
     found = gallery.sample_rows("synthdog_en", rows, wanted)
@@ -54,16 +41,46 @@ def test_other_artifacts_show_other_rows() -> None:
     assert gallery.sample_rows("synthdog_en", 10**6, 6) != gallery.sample_rows("synthdog_zh", 10**6, 6)
 
 
-def test_an_artifact_with_fewer_rows_shows_them_all(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    reasoned = row(0, encoded(PICTURE, "PNG")) | {"source": "s", "mode": "no_thinking", "score": 0}
-    parquet.write_rows(path, [reasoned], REASONED)
-    (found,) = gallery.sample_examples("a", path, 6)
-    assert found.id == "a:0"
-    assert found.labels == ["mode no_thinking", "score 0"]
+@given(st.integers(0, 10**5), st.integers(0, 20))
+def test_what_is_measured_holds_what_is_shown(rows: int, wanted: int) -> None:
+    found = gallery.sample_neighbours("synthdog_en", rows, wanted)
+    assert found == sorted(set(found))
+    assert set(gallery.sample_rows("synthdog_en", rows, wanted)) <= set(found) <= set(range(rows))
+    assert len(found) == min(rows, sum(min(gallery.TOGETHER, each) for each in strata(rows, wanted)))
+
+
+def strata(rows: int, wanted: int) -> list[int]:
+    """The sizes of the parts that rows are taken from."""
+    wanted = min(rows, wanted)
+    return [(i + 1) * rows // wanted - i * rows // wanted for i in range(wanted)]
+
+
+def test_a_row_is_told_by_what_it_is_found_by() -> None:
+    row = {
+        "id": "a:0",
+        "messages": [{"content": "Why?", "role": "user"}, {"content": "So.", "role": "assistant"}],
+        "images": [{"bytes": encoded(PICTURE, "PNG"), "path": None}],
+        **{"mode": "no_thinking", "score": 0, "votes": None, "pass_rate": 1 / 3, "needs_picture": False},
+    }
+    found = gallery.build_example(row, Limits())
+    assert found.values == {"mode": "no_thinking", "score": 0}
+    assert found.labels == ["mode no_thinking", "score 0", "pass rate 0.333", "needs picture no"]
     assert [message.role for message in found.messages] == ["user", "assistant"]
-    parquet.write_rows(path, [], TRAINING)
-    assert gallery.sample_examples("a", path, 6) == []
+
+
+def test_a_row_takes_no_more_of_the_page_than_its_limits() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 600, 3), np.uint8))
+    data = encoded(noise, "PNG")
+    turns = [{"content": "x" * 100, "role": role} for role in ("user", "assistant")] * 50
+    row = {"id": "a:0", "messages": turns, "images": [{"bytes": data, "path": None}] * 9}
+    found = gallery.build_example(row, Limits(picture_bytes=20_000, characters=250))
+    sizes = [len(base64.b64decode(picture.uri.partition(",")[2])) for picture in found.pictures]
+    assert sum(sizes) <= 20_000
+    assert all(max(decoded(picture).size) > 64 for picture in found.pictures)
+    assert (len(sizes), found.pictures_left_out) == (4, 5)
+    pieces = [piece for message in found.messages for piece in message.pieces]
+    assert sum(len(piece.head) + len(piece.rest) for piece in pieces) == 250
+    assert (len(found.messages), found.turns_left_out) == (16, 84)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +179,24 @@ def test_a_long_text_is_folded_near_a_space(text: str, head: str) -> None:
 
 
 def test_what_is_too_long_for_the_page_is_counted() -> None:
-    text, thought = "x" * 12_345, "y" * 12_345
-    for piece in gallery.split_message(f"<think>{thought}</think>{text}"):
-        assert len(piece.head + piece.rest) == 12_000
-        assert (piece.length, piece.left_out) == (12_345, 345)
+    text, thought = "x" * 12_345, "y" * 2_345
+    think, said = gallery.split_message(f"<think>{thought}</think>{text}")
+    assert (think.length, think.left_out) == (2_345, 0)
+    assert len(said.head + said.rest) == 12_000 - 2_345
+    assert (said.length, said.left_out) == (12_345, 2_690)
+    (short,) = gallery.split_message(text, 10)
+    assert (short.head, short.rest, short.left_out) == ("x" * 10, "", 12_335)
+
+
+def test_chinese_takes_no_more_bytes_of_the_page() -> None:
+    turns = [{"content": "中" * 10_000, "role": role} for role in ("user", "assistant")]
+    (piece,), (rest,) = (message.pieces for message in gallery.split_messages(turns, 3000))
+    assert rest.left_out == 10_000
+    assert len(piece.head + piece.rest) == 1000
+    assert gallery.fit_characters("x" * 10, 3000) == 3000
+    assert gallery.fit_characters("", 0) == 0
+
+
+def test_many_tags_are_not_as_many_pieces() -> None:
+    pieces = gallery.split_message("<think></think>" * 10_000)
+    assert len(pieces) <= gallery.MOST_PARTS + 1

@@ -67,6 +67,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
         "draw_pages",
         "explain_row",
         "fetch_font",
+        "find_rows",
         "plan",
         "probe_server",
         "serve_server",

@@ -1,144 +1,23 @@
 """The report: every artifact's counts, reasons and rows, in one page that needs nothing but itself."""
 
-import html.parser
-import io
-import json
-import subprocess
-import sys
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from PIL import Image
 
 import publish_report
 from prep.reasoning.calibration import count_verdicts
-from prep.storage import parquet
-from prep.storage.schema import REASONED, REJECTS, TRAINING
+from prep.storage.schema import REASONED
+from reports import EVIL, add, add_answers, encoded, publish, publish_file, reject, row, source
 
 HUB = ROOT.parent / "shared" / "hub"
-EVIL = "</div><script>alert(1)</script>&lt;"
-
-
-class Page(html.parser.HTMLParser):
-    """A page's elements as (tag, attributes), its texts, and the tags that are open."""
-
-    VOID = ("meta", "link", "img", "wbr")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-
-def encoded(size: tuple[int, int], kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize(size).convert("RGB").save(buffer, kind)
-    return buffer.getvalue()
-
-
-def row(name: str, number: int, *pictures: bytes, answer: str = "This.") -> dict:
-    return {
-        "id": f"{name}/a:{number}",
-        "source_id": None,
-        "messages": [
-            {"content": "<image>\n" * len(pictures) + "What?", "role": "user"},
-            {"content": answer, "role": "assistant"},
-        ],
-        "images": [{"bytes": data, "path": None} for data in pictures],
-        "source": "tatsu-lab/alpaca",
-        "mode": "thinking",
-        "score": 4,
-        "rule": "agrees",
-        "pass_rate": 1.0,
-        "votes": 1,
-        "needs_picture": None,
-    }
-
-
-def reject(number: int, reason: str, detail: str | None = None) -> dict:
-    return {"id": f"x:{number}", "source_file": "a", "row": number, "reason": reason, "detail": detail}
-
-
-def source(state: str, **more: object) -> dict:
-    """A source file as a manifest lists it, as far as the page needs it."""
-    return {
-        "repo": "tatsu-lab/alpaca",
-        "revision": "main",
-        "commit": None,
-        "file": state,
-        "state": state,
-    } | more
-
-
-def add(
-    root: Path, name: str, rows: list[dict], rejects: list[dict], schema: pa.Schema = TRAINING, **more: object
-) -> dict:
-    """Write an artifact and its rejects below `root`; its manifest."""
-    path = root / "data" / f"{name}.parquet"
-    parquet.write_rows(path, [{key: each[key] for key in schema.names} for each in rows], schema)
-    parquet.write_rows(root / "data" / "rejects" / f"{name}.parquet", rejects, REJECTS)
-    reasons = [each["reason"] for each in rejects]
-    return {
-        "name": name,
-        "file": f"data/{name}.parquet",
-        "rows": len(rows),
-        "bytes": path.stat().st_size,
-        "sha256": "aa",
-        "read": len(rows) + len(rejects),
-        "kept": len(rows),
-        "rejected": {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
-        "empty": not rows,
-        "sources": [],
-    } | more
-
-
-def publish(
-    root: Path,
-    *manifests: dict,
-    notice: str = "",
-    rows: int = 6,
-    legibility: list[dict] | None = None,
-    calibration: dict | None = None,
-) -> Page:
-    """Run the program below `root`; the page that it installed."""
-    (root / "data/calibration.json").write_text(json.dumps(calibration))
-    (root / "data/legibility.json").write_text(json.dumps(legibility or []))
-    whole = {"artifacts": {each["name"]: each for each in manifests}, "config_sha256": "c0ffee"}
-    (root / "manifest.json").write_text(json.dumps(whole))
-    command = [sys.executable, ROOT / "scripts" / "publish_report.py", "--manifest", "manifest.json"]
-    command += ["--data-root", ".", "--stats", "work/stats", "--rows-per-artifact", str(rows)]
-    command += ["--legibility", "data/legibility.json", "--notice", notice]
-    command += ["--calibration", *(["data/calibration.json"] if calibration else [])]
-    command += ["--publish", "work/publish/report.html", "--data", "data"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    published = (root / "work/publish/report.html").read_bytes()
-    assert (root / "data/report.html").read_bytes() == published
-    return Page(published.decode())
+SEEN = "</div><script>alert(1)</script>&lt;<img src=x onerror=alert(1)>U+202EevilU+202CU+0001U+001B]0;xU+0007"
+"""How the page shows EVIL, where a text may turn others around."""
 
 
 def test_a_page_of_several_artifacts(tmp_path: Path) -> None:
@@ -159,79 +38,178 @@ def test_a_page_of_several_artifacts(tmp_path: Path) -> None:
     page = publish(tmp_path, pictures, answers, empty, notice=f"Good for nothing {EVIL}")
 
     assert page.open == []  # what a row says has not closed an element, nor opened one
-    assert page.all("script") == []
+    assert len(page.all("script")) == 1
     assert page.text.count("<script>alert(1)</script>&lt;") == 6  # notices, detail, bad file, thought, answer
-    assert [a["id"] for a in page.all("section") if a.get("class") == "artifact"] == [
-        name,
-        "text2image",
-        "synthdog_en",
-    ]
-    assert [a["href"] for a in page.all("a")] == [
-        "#llavaonevision_converted/GeoQA%2B_MathV360K",
-        "#text2image",
-        "#synthdog_en",
-    ]
-    assert len(page.all("article")) == 6 + 2
+    assert page.text.count(SEEN) == 6
+    assert {a["id"] for a in page.of_class("details", "artifact")} == {name, "text2image", "synthdog_en"}
+    assert [a["id"] for a in page.of_class("details", "nothing")] == ["synthdog_en"]
+    assert "#llavaonevision_converted/GeoQA%2B_MathV360K" in [a["href"] for a in page.all("a")]
+    kept = [a for a in page.all("article") if a.get("data-row") == "kept"]
+    assert len(kept) == 6 + 2
+    assert [a.get("data-score") for a in kept].count("4") == 2
     assert len(page.all("img")) == 6 + 2
     assert "6 bytes: cannot be shown" in page.text
     assert page.text.count("No row was kept.") == 1
-    assert "9 rows, 90 % of 10 read" in page.text
+    assert "9 rows, 90 % of 10 read; 1 rejected" in page.text
+    assert "0 of 5 rows kept: text_empty 5" in page.text
     assert "at main (mirror): 1 file read, 1 not needed, 1 bad" in page.text
     assert "score 4" in page.text
-    (think,) = [a for a in page.all("details") if a.get("class") == "think"]
+    (think,) = page.of_class("details", "think")
     assert "open" not in think
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
-    page = publish(tmp_path, add(tmp_path, "a", [row("a", 0, encoded((40, 30), "PNG"))], []))
-    for _, attributes in page.elements:
-        assert attributes.get("src", "data:image/webp;base64,").startswith("data:image/webp;base64,")
-        assert attributes.get("href", "#").startswith(("#", "data:"))
-    (style,) = [text for text in page.texts if "--paper" in text]
-    assert "url(" not in style
-    assert "@import" not in style
+    file = publish_file(tmp_path, add(tmp_path, "a", [row("a", 0, encoded((40, 30), "PNG"))], []))
+    text = file.read_text(encoding="utf-8")
+    for address in re.findall(r'(?:src|href|action|data)="([^"]*)"', text):
+        assert address.startswith(("#", "data:")), address
+    assert not re.search(r"\son\w+=|\sstyle=|url\(|@import|https?://", text)
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for tag in ("style", "script"):
+        (own,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
 def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
-    manifest = add(tmp_path, "a", [row("a", n, encoded((40, 30), "PNG")) for n in range(20)], [])
-    first = publish(tmp_path, manifest, rows=3)
-    assert publish(tmp_path, manifest, rows=3).elements == first.elements
-    assert len(first.all("article")) == 3
+    rejects = [reject(n, "odd_turns", id=f"a/b:{n}") for n in range(50)]
+    manifest = add(tmp_path, "a", [row("a", n, encoded((40, 30), "PNG")) for n in range(20)], rejects)
+    first = publish_file(tmp_path, manifest, rows=3).read_bytes()
+    assert publish_file(tmp_path, manifest, rows=3).read_bytes() == first
+    page = publish(tmp_path, manifest, rows=3)
+    assert len([a for a in page.all("article") if a["data-row"] == "kept"]) == 3
+    assert len([a for a in page.all("article") if a["data-row"] == "rejected"]) == 10
 
 
-def test_rejects_show_the_first_of_each_reason(tmp_path: Path) -> None:
-    rejects = [reject(n, "odd_turns") for n in range(5000)] + [reject(5000, "wrong_speaker", "a cat")]
-    path = tmp_path / "r.parquet"
-    parquet.write_rows(path, rejects, REJECTS)
-    found = publish_report.sample_rejects(path, {"wrong_speaker": 1, "odd_turns": 5000})
-    assert [(each["row"], each["reason"]) for each in found] == [
-        (5000, "wrong_speaker"),
-        (0, "odd_turns"),
-        (1, "odd_turns"),
+def test_stages_group_the_artifacts_and_what_lost_all_its_rows_comes_first(tmp_path: Path) -> None:
+    good, bad = (add(tmp_path, name, [row(name, 0)], []) for name in ("good", "other"))
+    bad = add(tmp_path, "bad", [], [reject(0, "image_missing")])
+    low = add(tmp_path, "low", [row("low", 0)], [reject(n, "image_missing") for n in range(2)])
+    other = add(tmp_path, "other", [row("other", 0)], [])
+    page = publish(tmp_path, good, low, bad, other, stages={"stage2.1": ["good", "low", "bad"]})
+    assert [a["id"] for a in page.of_class("details", "artifact")] == ["bad", "low", "good", "other"]
+    assert "Stage 2.1: captions and pages" in page.text
+    assert "3 artifacts · 2 rows, 40 % of 5 read" in page.words
+    alerts = [a for a in page.all("li") if a.get("class") in ("none", "low", "bad")]
+    assert [a["class"] for a in alerts] == ["none", "low"]
+
+
+def test_the_page_says_how_many_rows_have_which_score_and_shows_some_of_each(tmp_path: Path) -> None:
+    picture = encoded((40, 30), "PNG")
+    rows = [row("text2image", n, picture, score=3 + n % 3) for n in range(300)]
+    rows += [row("text2image", 300, picture, score=None, mode="no_thinking")]
+    page = publish(tmp_path, add(tmp_path, "text2image", rows, [], REASONED), rows=1)
+    assert "mode score 3 score 4 score 5 no score: by rule" in page.words
+    assert "no_thinking 0 0 0 1 thinking 100 100 100 0" in page.words
+    shown = [(a["data-mode"], a.get("data-score")) for a in page.all("article")]
+    for score in "345":
+        assert 3 <= shown.count(("thinking", score)) <= 4
+    assert shown.count(("no_thinking", None)) == 1
+    assert "rule: agrees 301" in page.words
+
+
+def test_rejected_rows_show_the_picture_of_a_raw_shard_that_is_kept(tmp_path: Path) -> None:
+    cells = [{"bytes": encoded((64, 48), "PNG"), "path": None}, None, {"bytes": b"no picture", "path": None}]
+    raw = tmp_path / "raw/synthdog_en/s.parquet"
+    raw.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"picture": cells}), raw)
+    rejects = [
+        reject(n, reason, id=f"synthdog_en/s:{n}", source_file="data/s.parquet")
+        for n, reason in enumerate(["text_empty", "image_missing", "image_unreadable"])
     ]
-    assert publish_report.sample_rejects(tmp_path / "none.parquet", {}) == []
+    rejects.append(reject(9, "odd_turns", id="synthdog_en/../../s:9", source_file="../s.parquet"))
+    manifest = add(tmp_path, "synthdog_en", [], rejects)
+    page = publish(tmp_path, manifest, columns={"synthdog_en": "picture"})
+    assert len(page.all("img")) == 1
+    assert "PNG, 64 by 48" in page.text
+    assert "10 bytes: cannot be shown" in page.text
+    raw.unlink()
+    page = publish(tmp_path, manifest, columns={"synthdog_en": "picture"})
+    assert page.all("img") == []
+    assert "row 2 of data/s.parquet" in page.words
 
 
-def test_statistics_are_summed_by_rule_and_anything_else_is_passed_over(tmp_path: Path) -> None:
-    files = {
-        "answer_text/0.json": '{"asked": 3, "failed": {"timeout": 1}, "model": "x", "seconds": 1.5}',
-        "answer_text/1.json": '{"asked": 4, "failed": {"timeout": 1, "length": 2}, "retries": {"a": 5}}',
-        "judge_text.json": '{"asked": "many", "failed": 7, "seconds": null, "prompt_tokens": true}',
-        "torn.json": '{"asked": 3',
-        "list.json": "[1]",
-        "notes.txt": "x",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    answer, judge = publish_report.sum_work(tmp_path)
-    assert (answer.rule, answer.jobs) == ("answer_text", 2)
-    assert answer.figures == {"asked": 7, "seconds": 1.5, "retries": 5}
-    assert answer.failures == {"timeout": 2, "length": 2}
-    assert (judge.rule, judge.jobs) == ("judge_text", 1)
-    assert judge.figures == {"asked": 0, "seconds": 0, "prompt_tokens": 0}
-    assert judge.failures == {"all": 7}
-    assert publish_report.sum_work(tmp_path / "nowhere") == []
+def stage3(root: Path) -> dict:
+    """A question with four answers of two teachers, two of them kept; another with a rejected one."""
+    both, lone = "alpaca/a:0", "alpaca/a:1"
+    question = {"source": "tatsu-lab/alpaca", "source_file": "a", "row": 0, "reference": "42"}
+    asked = [
+        question | {"id": both, "question": f"How many? {EVIL}"},
+        question | {"id": lone, "question": "?"},
+    ]
+
+    def answer(question: str, sample: int, text: str | None, **more: object) -> dict:
+        id_ = f"{question}#thinking.{sample}"
+        return {"id": id_, "question_id": question, "mode": "thinking", "sample": sample, "text": text} | more
+
+    first = [
+        answer(both, 0, "<think>\nOne thought.\n</think>\n\n42 it is."),
+        answer(both, 1, f"<think>\nAnother.\n</think>\n\n41 {EVIL}"),
+        answer(lone, 0, None, reason="length", detail="cut"),
+    ]
+    second = [answer(both, 0, "42, says the second."), answer(both, 1, "43, says the second.")]
+    passed = {"verdict": "pass", "score": 5, "votes": 1, "rule": "agrees"}
+    failed = {"verdict": "fail", "score": 2, "votes": 0, "rule": "disagrees", "detail": "Off by one."}
+    add_answers(
+        root, "text", "00000", asked, first,
+        [passed | {"id": f"{both}#thinking.0"}, failed | {"id": f"{both}#thinking.1", "grounded": False}],
+    )  # fmt: skip
+    add_answers(
+        root, "text", "00000.second", [], second,
+        [passed | {"id": f"{both}#thinking.0"}, failed | {"id": f"{both}#thinking.1", "detail": "One up."}],
+    )  # fmt: skip
+    ids = [f"{both}#thinking.{sample}" for sample in range(4)]
+    kept = [row("text2image", n, encoded((40, 30), "PNG"), id=ids[n], score=5) for n in (0, 2)]
+    rejects = [
+        reject(0, "judge_fail", "score 2: Off by one.", id=ids[1]),
+        reject(0, "judge_fail", "score 2: One up.", id=ids[3]),
+        reject(1, "length", "cut", id=f"{lone}#thinking.0"),
+        reject(2, "question_empty", id="alpaca/a:2"),
+    ]
+    return add(root, "text2image", kept, rejects, REASONED)
+
+
+TEACHERS = {"text2image": {"names": ["first", "second"], "samples": 2}}
+
+
+def test_kept_answers_stand_beside_rejected_ones_of_all_teachers(tmp_path: Path) -> None:
+    page = publish(tmp_path, stage3(tmp_path), teachers=TEACHERS)
+    assert page.open == []
+    assert "alpaca/a:0 2 kept, 2 rejected" in page.words
+    assert "thinking, sample 1, first" in page.words
+    assert "thinking, sample 3, second" in page.words
+    assert (
+        "judge: fail, score 2, votes that pass: 0 · rule: disagrees · grounded in the picture: no"
+        in page.words
+    )
+    for text in (
+        "42 it is.",
+        "One thought.",
+        f"41 {SEEN}",
+        "43, says the second.",
+        "One up.",
+        f"How many? {SEEN}",
+    ):
+        assert text in page.text
+    won, lost = page.of_class("article", "won"), page.of_class("article", "lost")
+    assert len(won) == 2
+    assert [a.get("data-score") for a in lost] == ["2"] * 4 + [None] * 2  # side by side, then by reason
+    assert {a["data-reason"] for a in lost} == {"judge_fail", "length", "question_empty"}
+
+
+def test_answers_and_questions_that_are_gone_are_told(tmp_path: Path) -> None:
+    manifest = stage3(tmp_path)
+    for folder in ("answer_text", "judge_text", "batch_questions"):
+        for file in (tmp_path / "work" / folder).iterdir():
+            file.write_bytes(b"PAR1 torn")
+    page = publish(tmp_path, manifest, teachers=TEACHERS)
+    assert "alpaca/a:0 2 kept, 2 rejected" in page.words
+    assert "The text is gone with work/answer_*." in page.words
+    assert "The question's text is gone with work/." in page.words
+    assert "score 2: Off by one." in page.words
 
 
 def test_statistics_are_on_the_page(tmp_path: Path) -> None:
@@ -265,13 +243,12 @@ def test_what_was_read_of_the_pages_stands_beside_its_bar(tmp_path: Path) -> Non
             {"kind": "table", **read, "wrong": 0, "bar": 5.0, "worst": worst | {"wrong": 0}},
         ],
     )
-    words = " ".join(page.text.split())
-    assert "English 12 13 2,000 44 (2.2 %) 2.0 % missed" in words
-    assert "Chinese 12 13 2,000 60 (3 %) 3.0 % met" in words
-    assert "worst of English: 9 of 100" in words
+    assert "English 12 13 2,000 44 (2.2 %) 2.0 % missed" in page.words
+    assert "Chinese 12 13 2,000 60 (3 %) 3.0 % met" in page.words
+    assert "worst of English: 9 of 100" in page.words
+    assert "pages are read wrongly: English" in page.words
     assert len(page.all("img")) == 1
-    words = " ".join(publish(tmp_path, manifest).text.split())
-    assert "no question in English or Chinese, so none was read" in words
+    assert "no question in English or Chinese, so none was read" in publish(tmp_path, manifest).words
 
 
 def test_the_rates_of_a_judge_stand_by_kind_and_none_is_no_rate(tmp_path: Path) -> None:
@@ -279,14 +256,13 @@ def test_the_rates_of_a_judge_stand_by_kind_and_none_is_no_rate(tmp_path: Path) 
     passed = {"id": "s/f:0#negation.0", "verdict": "pass", "score": 4, "detail": ""}
     rows = [passed, *(passed | {"id": f"s/f:{n}#negation.0", "verdict": "fail"} for n in range(1, 1000))]
     rows.append(passed | {"id": "s/f:0#reference.0", "verdict": None, "score": None})
-    task = {"artifact": "text2image", "judge": f"a/{EVIL}"} | count_verdicts(rows, min_score=3)
+    task = {"artifact": "text2image", "judge": f"a/{EVIL[:40]}"} | count_verdicts(rows, min_score=3)
     page = publish(tmp_path, manifest, calibration={"samples": 1000, "tasks": {"text": task}})
-    words = " ".join(page.text.split())
-    assert f"text2image, judged by a/{EVIL}" in words
-    assert "errors that passed 1,000 0 0 1 0.1 % 0 to 0.6 %" in words
-    assert "another number none – – – –" in words
-    assert "no for yes, or yes for no 1,000 0 0 1 0.1 % 0 to 0.6 %" in words
-    assert "right answers that failed 1 1 0 – –" in words
+    assert f"text2image, judged by a/{EVIL[:40]}" in page.words
+    assert "errors that passed 1,000 0 0 1 0.1 % 0 to 0.6 %" in page.words
+    assert "another number none – – – –" in page.words
+    assert "no for yes, or yes for no 1,000 0 0 1 0.1 % 0 to 0.6 %" in page.words
+    assert "right answers that failed 1 1 0 – –" in page.words
     assert "The judges, measured" not in publish(tmp_path, manifest).text
 
 
@@ -297,6 +273,24 @@ def test_a_missing_artifact_ends_in_one_line(tmp_path: Path) -> None:
         publish(tmp_path, manifest)
     assert not (tmp_path / "work/publish/report.html").exists()
     assert list((tmp_path / "work/publish").iterdir()) == []
+
+
+def test_rows_get_less_of_the_page_where_there_are_more() -> None:
+    def manifests(count: int) -> list[dict]:
+        return [
+            {"name": f"a{n}", "kept": 10**6, "rejected": {"odd_turns": 10**6, "text_empty": 3}}
+            for n in range(count)
+        ]
+
+    few, many = (publish_report.share_page(manifests(count), 6, has_raw=True) for count in (3, 92))
+    assert few.converted.picture_bytes == 48_000
+    assert few.converted.characters == 12_000
+    assert few.rejects == many.rejects == 10
+    assert 2_000 < many.converted.picture_bytes < 10_000
+    assert 92 * (6 + 4) * many.converted.picture_bytes * 4 / 3 < 8_500_000  # in base64
+    without = publish_report.share_page(manifests(92), 6, has_raw=False)
+    assert without.converted.picture_bytes > 1.5 * many.converted.picture_bytes
+    assert publish_report.share_page(manifests(2000), 6, has_raw=False).rejects == 2
 
 
 @pytest.mark.skipif(not HUB.is_dir(), reason=f"NO REAL PICTURES TO SHOW: {HUB} is missing")

@@ -17,8 +17,10 @@ from workflow_lib.settings import (
     conversion_settings,
     find_calibration,
     list_asked_servers,
+    picture_columns,
     prompt_text,
     request_settings,
+    several_teachers,
     write_settings,
 )
 
@@ -142,3 +144,19 @@ def test_the_card_names_the_licence_of_each_source() -> None:
     licences = card_settings(config, Names(config))["licences"]
     assert licences["acme/sums"] == {"licence": "MIT", "note": "mind"}
     assert licences["lmms-lab/LLaVA-OneVision-Data"]["licence"] == "Apache-2.0"
+
+
+def test_the_report_is_told_of_columns_of_pictures_that_are_called_otherwise() -> None:
+    shared = {"repo": "a/b", "revision": "main", "stage": 2, "form": "caption", "prompts": ["What?"]}
+    sources = {
+        "named": shared | {"columns": {"image": "photo"}},
+        "loose": shared | {"pictures": {"files": ["images/*"]}},
+        "usual": shared,
+    }
+    assert picture_columns(Names(checked({"sources": sources}))) == {"named": "photo", "loose": None}
+
+
+def test_the_report_is_told_of_several_teachers_alone() -> None:
+    assert several_teachers(checked({})) == {}
+    several = checked({"text_reasoning": {"teachers": ["qwen3", "glm41v"], "samples": 3}})
+    assert several_teachers(several) == {"text2image": {"names": ["qwen3", "glm41v"], "samples": 3}}

@@ -208,6 +208,24 @@ def selection_settings(config: dict[str, Any], task: str) -> dict[str, Any]:
     }
 
 
+def several_teachers(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """How the answers of several teachers are told apart, by the artifacts of tasks that have several."""
+    given = {name: selection_settings(config, task) for name, task in TASK_OF.items()}
+    return {
+        name: {"names": about["teachers"], "samples": about["samples"]}
+        for name, about in given.items()
+        if "teachers" in about
+    }
+
+
+def picture_columns(names: Names) -> dict[str, str | None]:
+    """The column of pictures of each source where it is not `image`; None: files of their own hold them."""
+    found = {name: entry["columns"]["image"] for name, entry in names.entries.items()}
+    found |= {name: names.asked[name]["image"] for name in names.pictured}
+    found |= dict.fromkeys(names.pictures)
+    return {name: column for name, column in found.items() if column != "image"}
+
+
 def conversion_settings(config: dict[str, Any], entry: Entry) -> dict[str, Any]:
     """How the rows of a source are converted; a source may have a pixel limit of its own.
 

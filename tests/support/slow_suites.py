@@ -83,6 +83,14 @@ SUITES = {
         "scripts/prep/storage/*.py",
         "workflow_lib/training.py",
     ),
+    "browser": (
+        "tests/browser/suite.py",
+        "tests/support/browser.py",
+        "tests/support/reports.py",
+        "scripts/publish_report.py",
+        "scripts/templates/publish_report.*",
+        "scripts/prep/report/*.py",
+    ),
     "vllm": (
         "tests/vllm/*.*",
         "tests/support/cpu_torchvision.py",

@@ -87,6 +87,9 @@ MEANINGS = {
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab, line feed and carriage return; what turns the direction of text around."""
+
 
 def load_template(name: str) -> jinja2.Template:
     """Load a template of scripts/templates/ with the filters and functions below; HTML is escaped."""
@@ -101,6 +104,7 @@ def load_template(name: str) -> jinja2.Template:
     environment.filters.update(
         count="{:,}".format, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
     )
+    environment.filters["visible"] = show_controls
     environment.globals.update(share=format_share, interval=format_interval)
     return environment.get_template(name)
 
@@ -143,9 +147,19 @@ def mark_code(text: str) -> Markup:
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
+def show_controls(text: str) -> Markup:
+    """Text as HTML in which control characters are named, so that none hides or turns what is beside it."""
+    return Markup(_name_controls(str(escape(text))))
+
+
 def allow_breaks(name: str) -> Markup:
     """A name or an id as HTML with break opportunities after slashes and underscores."""
-    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(name))))
+    return Markup(_name_controls(re.sub("([/_])", r"\1<wbr>", str(escape(name)))))
+
+
+def _name_controls(html: str) -> str:
+    """HTML with the code point of each control character in its place."""
+    return _CONTROL.sub(lambda found: f'<span class="control">U+{ord(found[0]):04X}</span>', html)
 
 
 def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
