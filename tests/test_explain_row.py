@@ -584,3 +584,4 @@ def test_rows_are_found_where_statistics_are_lacking(tmp_path: Path) -> None:
         assert list(find_ids(file, "a/b:512", "a/b:512")) == [("a/b:512", Place(file, 512))]
         assert [place.row for _, place in find_ids(file, "a/b:99", "a/b:991")] == [99, 990, 991]
         assert read_row(Place(file, 731))["id"] == "a/b:731"
+    assert read_row(Place(file, 731))["a column of later versions"] is None

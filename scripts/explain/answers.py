@@ -188,7 +188,7 @@ def _explain_verdict(folder: BuildFolder, answer: Answer, rule: str) -> Step:
     facts = {
         "judge": describe_server(folder, server),
         "votes": None if row["votes"] is None else f"{row['votes']} of {votes} pass",
-        "grounded": row.get("grounded"),
+        "grounded": row["grounded"],
         "judge's reason": row["detail"] or None,
         "seed": find_seed(folder, (answer.own, "judge", 0)),
         "at": place,

@@ -44,7 +44,14 @@ def find_ids(file: Path, first: str, last: str) -> Iterator[tuple[str, Place]]:
             start += about.num_rows
 
 
-def read_row(place: Place, columns: Sequence[str] | None = None) -> dict:
+class Row(dict):
+    """A row by column. One that it lacks is None: an earlier version may have written the file."""
+
+    def __missing__(self, column: str) -> None:
+        return None
+
+
+def read_row(place: Place, columns: Sequence[str] | None = None) -> Row:
     """The row at a place, or its `columns`; only its row group is read. Raises BadShard as above."""
     with _open(place.file) as opened:
         start = group = 0
@@ -52,7 +59,7 @@ def read_row(place: Place, columns: Sequence[str] | None = None) -> dict:
             start += opened.metadata.row_group(group).num_rows
             group += 1
         rows = opened.read_row_group(group, columns=columns)
-        return rows.slice(place.row - start, 1).to_pylist()[0]
+        return Row(rows.slice(place.row - start, 1).to_pylist()[0])
 
 
 @contextlib.contextmanager
