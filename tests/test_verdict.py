@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedded.grammar import build_schema_form
 from prep.inference.request import Response
 from prep.reasoning.verdict import (
     LAST_LINE,
@@ -50,6 +51,12 @@ def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
     schema = build_response_format(with_picture=False)["json_schema"]["schema"]
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(PASS, schema)
+
+
+@pytest.mark.parametrize("with_picture", [False, True])
+def test_a_server_that_takes_one_type_alone_can_be_given_the_schema(with_picture):
+    schema = build_response_format(with_picture)["json_schema"]["schema"]
+    assert ("grounded" in build_schema_form(schema).grammar) is with_picture
 
 
 @pytest.mark.parametrize("grounded", [True, False, None])

@@ -27,8 +27,8 @@ RULES = {
     "read_questions": Rule(_TEXT, "read_questions.py", "prep.convert.questions.parse_rows"),
     "sample_images": Rule(_IMAGE, "sample_images.py", "sample_images.sample_positions"),
     "sample_questions": Rule(_IMAGE, "sample_questions.py", "sample_questions.sample_positions"),
-    "filter_text": Rule(_TEXT, "filter_text.py", "prep.reasoning.filtering.QuestionFilter"),
-    "filter_image": Rule(_IMAGE, "filter_image.py", "prep.reasoning.filtering.QuestionFilter"),
+    "filter_text": Rule(_TEXT, "filter_text.py", "prep.deduplication.filtering.QuestionFilter"),
+    "filter_image": Rule(_IMAGE, "filter_image.py", "prep.deduplication.filtering.QuestionFilter"),
     "batch_questions": Rule(_TEXT, "batch_questions.py", "batch_questions.batch_tables"),
     "answer_text": Rule(_TEXT, "answer_text.py", "prep.reasoning.answer_format.parse_answer"),
     "answer_image": Rule(_IMAGE, "answer_image.py", "prep.reasoning.answer_format.parse_answer"),
@@ -69,8 +69,8 @@ _OCR = dict.fromkeys(
 _QA = dict.fromkeys((Reason.QUESTION_EMPTY, Reason.TEXT_EMPTY), "prep.convert.qa.build_messages")
 _SOURCE = _PICTURES | _CONVERSATION | _CELLS
 _FILTER = {
-    Reason.CONTAMINATED: "prep.reasoning.contamination",
-    Reason.DUPLICATE: "prep.reasoning.duplicates",
+    Reason.CONTAMINATED: "prep.deduplication.contamination",
+    Reason.DUPLICATE: "prep.deduplication.duplicates",
 }
 _REQUEST = dict.fromkeys(
     (

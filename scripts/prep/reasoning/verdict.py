@@ -19,7 +19,8 @@ def build_response_format(with_picture: bool) -> dict:
     """The form of a verdict, as `response_format`, which old and new vLLM constrain the output by.
 
     About a picture it also tells whether the answer follows from that: `grounded`, or null. OpenAI's strict
-    mode has no other optional property (Structured Outputs, "all fields must be required").
+    mode has no other optional property (Structured Outputs, "all fields must be required"). The values are
+    listed as well, for servers that take one type alone.
     """
     properties: dict[str, dict] = {
         "verdict": {"type": "string", "enum": ["pass", "fail"]},
@@ -27,7 +28,7 @@ def build_response_format(with_picture: bool) -> dict:
         "reason": {"type": "string", "maxLength": 600},
     }
     if with_picture:
-        properties["grounded"] = {"type": ["boolean", "null"]}
+        properties["grounded"] = {"type": ["boolean", "null"], "enum": [True, False, None]}
     schema = {
         "type": "object",
         "properties": properties,
