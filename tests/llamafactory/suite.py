@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -302,10 +303,9 @@ def test_odd_pictures_reach_the_image_processor_as_their_sources_have_them(
     (tmp_path / "stage1.yaml").write_text(configs["stage1"])
     reading = read(tmp_path, model, {"odd": ("stage1.yaml", [])})["odd"]
     assert failure(reading) is None
-    images = table.column("image").to_pylist()
-    wanted = [
-        expect(row, (sha256(images[int(row["id"].rpartition(":")[2])]["bytes"]),), False) for row in rows
-    ]
+    # Some of the paths beside the bytes are no UTF-8.
+    images = pc.struct_field(table.column("image"), "bytes").to_pylist()
+    wanted = [expect(row, (sha256(images[int(row["id"].rpartition(":")[2])]),), False) for row in rows]
     assert len(wanted) == fates.count(None) > 40
     assert reading.rows == wanted
 
