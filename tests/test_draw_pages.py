@@ -131,7 +131,7 @@ def test_a_config_changes_the_pages(tmp_path: Path, texts: Path) -> None:
             {"TEXT": "a.txt", "CONFIG": "typo.yaml"},
             "config: top level: Additional properties are not allowed ('imagez' was unexpected); allowed:"
             " images, hub, sources, onevision, on_bad_shard, keep_raw, output, text_reasoning,"
-            " image_reasoning, render, servers, plan, max_failed_share, seed",
+            " image_reasoning, decontaminate, render, servers, plan, max_failed_share, calibration, seed",
         ),
         ({"TEXT": "a.txt", "CONFIG": "no.yaml"}, "config: no file no.yaml"),
     ],
