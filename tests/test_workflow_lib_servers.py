@@ -78,7 +78,8 @@ def test_a_server_of_more_gpus_is_asked_by_more_jobs(gpus: int, jobs: int) -> No
 def order(text: dict[str, Any], image: dict[str, Any]) -> list[str]:
     """The rules and servers of the jobs, those that go first in front."""
     tasks = {"text_reasoning": text, "image_reasoning": image}
-    found = job_priorities({name: task | {"pass_rate_server": None} for name, task in tasks.items()})
+    asked = {"form": "auto", "sampling": {}, "request": {}, "pass_rate_server": None}
+    found = job_priorities({name: asked | task for name, task in tasks.items()})
     assert all(priority > 0 for priority in found.values())
     return [" ".join(key) for key in sorted(found, key=found.get, reverse=True)]
 
