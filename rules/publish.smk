@@ -127,7 +127,7 @@ rule publish_manifest:
 
 
 CALIBRATION = settings.find_calibration(config, NAMES, Path("data/calibration.json"))
-"""The rates of the judges, where they were measured: a param, since an input would be measured anew."""
+"""The rates of the judges, where they were measured. They are a param: as an input they would be measured anew."""
 
 
 rule publish_card:
