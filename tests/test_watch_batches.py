@@ -18,8 +18,8 @@ from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.storage.atomic import read_json, write_json
+from prep.terminal.batches import StatsReader, count_batches, forecast_rules, format_hours, format_jobs
 from running import run
-from watch_batches import count_batches, format_hours, format_jobs, read_progress
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def stats(tmp_path_factory):
 
 def test_a_running_batch_has_a_line(stats, tmp_path):
     folder, seen = stats
-    assert read_progress(folder)["answer_text/00007"]["state"] == "done"
+    assert StatsReader(folder).read()["answer_text/00007"]["state"] == "done"
     write_json(tmp_path / "answer_text/00007.json", seen)
     shown = format_jobs(
-        read_progress(tmp_path), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3)
+        StatsReader(tmp_path).read(), datetime.fromisoformat(seen["updated"]) + timedelta(seconds=3)
     )
     assert "answer_text/00007" in shown
     assert "30 of 40" in shown
@@ -116,9 +116,9 @@ def test_hours_to_come_count_batches_that_have_not_begun(tmp_path):
         "answer_text/00001": {"state": "running", "seconds": 1800, "eta_seconds": 1800},
         "judge_text/00000": {"state": "running", "seconds": 900, "eta_seconds": 900},
     }
-    batches = count_batches(tmp_path / "stats")
-    assert format_hours(said, batches).splitlines() == [
+    batches = count_batches(tmp_path)
+    assert format_hours(forecast_rules(said, batches)).splitlines() == [
         "answer_text: 1 of 5 done, 3.5 h to come",
         "judge_text: 0 of 5 done, 2.2 h to come",
     ]
-    assert format_hours({"answer_text/00000": said["answer_text/00000"]}, {}) == ""
+    assert forecast_rules({"answer_text/00000": said["answer_text/00000"]}, {}) == {}

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def report_failures(since: float, run_logs: Iterable[str | Path]) -> None:
+def report_failures(since: float, run_logs: Iterable[str | Path], shown: bool = False) -> None:
     """Print to stderr the error lines of this run's logs, and what sbatch said of jobs that it did not take.
 
-    `since` is when the run started, in seconds since the epoch; `run_logs` are Snakemake's own.
+    `since` is when the run started, in seconds since the epoch; `run_logs` are Snakemake's own. Where each
+    failed job was `shown` in a line, its log is not repeated.
 
     Programs end with one `error:` line in their log. Snakemake shows logs where jobs fail, which is pages
     above the end of a long run, and with `--quiet rules` not at all. A job that sbatch refuses has no log.
     """
     lines = [line for log in run_logs for line in find_refusals(Path(log))]
-    for log in sorted(Path("logs").rglob("*.log")):
+    for log in [] if shown else sorted(Path("logs").rglob("*.log")):
         if log.stat().st_mtime >= since - 1:  # file systems round times down
             last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
             if last.startswith("error: "):
