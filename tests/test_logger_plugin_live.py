@@ -30,7 +30,7 @@ rule fetch_shard:
     shell: "(echo something; echo 'error: bad.txt: the hub has no such file') > {log}; exit 1"
 
 rule plan:
-    shell: "echo a table of its own | tee plan.txt"
+    shell: "sleep 2; echo a table of its own | tee plan.txt; printf 'a line that was begun' >&2; sleep 2"
 """
 
 
@@ -160,7 +160,9 @@ def test_a_window_that_becomes_narrower_is_drawn_anew(folder):
 def test_what_a_job_prints_on_the_terminal_stands_there(folder):
     terminal = Terminal()
     assert terminal.run(command("plan"), folder, environment()) == 0
-    assert terminal.screen.text.count("a table of its own") == 1
+    lines = terminal.screen.text.splitlines()
+    assert lines[:2] == ["a table of its own", "a line that was begun"]
+    assert "━" not in terminal.screen.text
 
 
 @pytest.mark.parametrize("arguments", [("--dry-run",), ("--quiet",), ("--verbose", "--dry-run")])

@@ -118,14 +118,6 @@ def test_the_time_to_go_is_that_of_jobs_like_those_that_are_done():
     assert run.steps()["convert"].seconds_left() == 8 * 60 / 2
 
 
-def test_a_job_that_writes_to_the_terminal_is_known():
-    run = Run()
-    run.begin(1, "plan", shellcmd="plan.py | tee logs/plan.log")
-    assert run.prints_itself
-    run.say("job_finished", job_id=1)
-    assert not run.prints_itself
-
-
 @pytest.mark.parametrize(
     ("level", "text", "kinds"),
     [

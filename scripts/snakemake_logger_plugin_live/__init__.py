@@ -85,10 +85,8 @@ class LogHandler(LogHandlerBase):
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         common = self.common_settings
-        try:
+        with suppress(Exception):  # the terminal may be gone
             self.view.end(broken=True)
-        except Exception:  # the terminal may be gone
-            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         handler = ColorizingTextHandler(common.nocolor, sys.stderr)
         handler.setFormatter(DefaultFormatter(common.quiet, common.show_failed_logs))
         handler.addFilter(

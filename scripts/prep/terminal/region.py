@@ -49,17 +49,15 @@ class Region:
             self._shown = "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
             self._write(start + self._shown)
 
-    def print(self, content: RenderableType | str) -> None:
-        """Print lasting lines above the region; a string is written as it is."""
+    def print(self, content: RenderableType) -> None:
+        """Print lasting lines above the region."""
         with self.lock:
             self.console.size = self.size()
             if not self._is_in_foreground():
                 self.forget()
-            text = content if isinstance(content, str) else self._render(content, soft_wrap=True)
-            text = text.rstrip("\n") + "\n"
+            text = self._render(content, soft_wrap=True) + "\n"
             self._lasting.extend(text.splitlines(keepends=True))
-            erase = self._erase()
-            self._write(erase + text + (self._shown if self._drawn else ""))
+            self._write(self._erase() + text + (self._shown if self._drawn else ""))
 
     def clear(self) -> None:
         """Take the region away."""
@@ -108,36 +106,3 @@ class Region:
         encoding = self._stream.encoding or "utf-8"
         self._stream.write(text.encode(encoding, errors="replace").decode(encoding))
         self._stream.flush()
-
-
-class AboveRegion:
-    """Stands for a stream of the terminal, such as `sys.stdout`: whole lines are printed above the region."""
-
-    def __init__(self, stream: TextIO, region: Region):
-        self._stream, self._region, self._begun = stream, region, ""
-
-    def write(self, text: str) -> int:
-        """Print the lines that are whole."""
-        with self._region.lock:
-            lines, newline, self._begun = (self._begun + text).rpartition("\n")
-            if newline:
-                self._region.print(lines)
-        return len(text)
-
-    def writelines(self, lines: Any) -> None:
-        """Write each of the lines."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """A line that is not whole waits for its end."""
-
-    def finish(self) -> TextIO:
-        """Print what was begun, and return the stream itself."""
-        if self._begun:
-            self._region.print(self._begun)
-            self._begun = ""
-        return self._stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

@@ -6,7 +6,6 @@ in Snakemake 9.27 that log them (`jobs.py`, `scheduling/job_scheduler.py`, `work
 
 import logging
 import os
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -54,7 +53,8 @@ CHATTER = (
     "Singularity containers: ignored",
     "Group jobs: inactive",
     "Updating checkpoint dependencies",
-    "Using workflow profile",
+    "Using workflow",
+    "Config file ",
     "Using profile",
     "host: ",
 )
@@ -86,7 +86,6 @@ class Job:
     name: str
     logs: tuple[str, ...]
     summary: str | None
-    to_terminal: bool
     began: float
 
 
@@ -135,11 +134,6 @@ class RunState:
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return self._clock() - self.began
-
-    @property
-    def prints_itself(self) -> bool:
-        """Whether a job runs that writes to the terminal."""
-        return any(job.to_terminal for job in self.running.values())
 
     def take(self, event: str | None, level: int, fields: Mapping[str, Any]) -> list[Notice]:
         """Take a log record of Snakemake in, and return what is to be printed for good."""
@@ -193,7 +187,6 @@ class RunState:
             name=sanitize(" ".join(filter(None, words))),
             logs=tuple(map(str, fields.get("log") or ())),
             summary=summaries[0] if summaries else None,
-            to_terminal=bool(re.search(r"\btee\b", fields.get("shellcmd") or "")),
             began=self._clock(),
         )
 
@@ -209,7 +202,7 @@ class RunState:
 
     def _take_job_error(self, fields: Mapping[str, Any]) -> list[Notice]:
         number, rule = fields["jobid"], fields["rule_name"]
-        job = self.running.pop(number, None) or Job(rule, rule, (), None, False, self._clock())
+        job = self.running.pop(number, None) or Job(rule, rule, (), None, self._clock())
         self.failed[number] = job
         logs = [str(path) for path in fields.get("log") or job.logs]
         lines, path = _read_tail(logs)

@@ -1,7 +1,6 @@
 """Views of a run: a live screen on a terminal, sparse lines elsewhere, drawn by a thread of their own."""
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,8 @@ from prep.runtime.sanitize import register_environment_secrets
 from prep.terminal import screen
 from prep.terminal.artifacts import format_artifacts, list_next_steps, read_manifests, repeat_command
 from prep.terminal.batches import StatsReader, count_batches, forecast_rules
-from prep.terminal.region import AboveRegion, Region
+from prep.terminal.capture import Capture
+from prep.terminal.region import Region
 from prep.terminal.run_state import Notice, RunState
 
 REFRESH_S = 1.0
@@ -154,8 +154,10 @@ class LiveView(View):
 
     def __init__(self, stream: TextIO, state: RunState, no_color: bool, **options: Any):
         super().__init__(state, **options)
-        self._region = Region(stream, no_color)
-        self._replaced: dict[str, AboveRegion] = {}
+        # The terminal itself; what others write to it is captured once jobs run.
+        terminal = os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="replace")
+        self._region = Region(terminal, no_color)
+        self._capture = Capture(lambda line: self._region.print(Text.from_ansi(line)))
 
     def write(self, text: Text) -> None:
         self._region.print(text)
@@ -164,38 +166,24 @@ class LiveView(View):
         return self._region.size().width
 
     def start(self) -> None:
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if stream is not None and stream.isatty():
-                self._replaced[name] = AboveRegion(stream, self._region)
-                setattr(sys, name, self._replaced[name])
+        self._capture.start()
         self.refresh()
 
     def refresh(self) -> None:
-        if self.state.prints_itself:
-            self._region.clear()
-            return
         columns, lines = self._region.size()
-        content = screen.build_screen(
-            self.state, self._said, self._forecasts, datetime.now(UTC), columns, lines - 1
+        now = datetime.now(UTC)
+        self._region.draw(
+            screen.build_screen(self.state, self._said, self._forecasts, now, columns, lines - 1)
         )
-        self._region.draw(content)
-
-    def take(self, event: str | None, level: int, fields: Mapping[str, Any]) -> None:
-        super().take(event, level, fields)
-        # What this job writes is not to meet the region.
-        if event == "job_info" and self.state.prints_itself:
-            self._region.clear()
 
     def resume(self) -> None:
         self._region.forget()
 
     def stop(self) -> None:
-        self._region.clear()
-        for name, replaced in self._replaced.items():
-            stream = replaced.finish()
-            if getattr(sys, name) is replaced:
-                setattr(sys, name, stream)
+        try:
+            self._capture.stop()
+        finally:
+            self._region.clear()
 
 
 class PlainView(View):
