@@ -152,7 +152,7 @@ class Terminal:
                 said = decoder.decode(os.read(self._ours, 65536))
                 self.raw += said
                 self.screen.write(said.replace("\r\n", "\n").replace("\n", "\r\n"))
-                if waits and until(self.screen):
+                if waits and then and until(self.screen):
                     waits = False
                     then(self)
             assert termios.tcgetattr(self._theirs) == before
