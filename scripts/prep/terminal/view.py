@@ -113,7 +113,8 @@ class View:
             for said in sorted(notices - {None}):
                 self.write(Text(f"\n{said}"))
             if missing := len(self.artifacts) - len(manifests):
-                self.write(Text(f"\n{missing:,} artifacts of the config are not built."))
+                noun = "artifact is" if missing == 1 else "artifacts are"
+                self.write(Text(f"\nOf the config {missing:,} {noun} not built yet."))
         style = "yellow" if self.state.interrupted else "bold red" if self.state.failed else "bold green"
         self.write(Text(f"\n{screen.format_end(self.state)}", style=style))
         if self.state.log_file:
