@@ -2,10 +2,13 @@
 
 import io
 import logging
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from rich.console import Console
 from rich.text import Text
 
@@ -14,7 +17,7 @@ from prep.terminal.batches import StatsReader, forecast_rules
 from prep.terminal.region import Region
 from prep.terminal.run_state import Notice, RunState
 from prep.terminal.screen import build_screen, format_end, format_left, format_line, format_notice
-from terminal import Screen
+from terminal import Screen, Terminal
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -197,6 +200,31 @@ def test_lasting_lines_stand_above_the_region_and_it_goes_without_a_trace(drawn)
     assert screen.text == "$ make\nfailed: x\nONE\nTWO"
     region.clear()
     assert screen.text == "$ make\nfailed: x"
+
+
+WRITES = """
+import subprocess, sys, time
+from prep.terminal.run_state import RunState
+from prep.terminal.view import open_view
+view = open_view(sys.stderr, RunState(time.monotonic), False, arguments=[])
+view.take("run_info", 20, {"stats": {"probe_a": 1, "total": 1}})
+subprocess.run("echo one line; printf begun >&2", shell=True)
+time.sleep(1.5)
+print("and another")
+view.end()
+print("after")
+"""
+
+
+def test_what_jobs_and_snakemake_write_stands_above_the_screen(tmp_path):
+    terminal = Terminal()
+    env = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "TERM": "xterm"}
+    assert terminal.run([sys.executable, "-c", WRITES], tmp_path, env) == 0
+    assert "probe" in terminal.raw
+    lines = terminal.screen.text.splitlines()
+    assert lines[:3] == ["one line", "begun", "and another"]
+    assert lines[-2].startswith("done: 0 of 1 jobs")
+    assert lines[-1] == "after"
 
 
 def test_a_region_is_never_higher_than_the_window(drawn):

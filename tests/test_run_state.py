@@ -142,6 +142,8 @@ def test_once_jobs_run_only_warnings_and_errors_are_shown():
     assert run.log_file == "/x/y.log"
     assert [each.kind for each in run.say(None, logging.INFO, msg="Will exit after finishing")] == ["message"]
     assert run.interrupted
+    # Snakemake says so again and again.
+    assert run.say(None, logging.INFO, msg="Will exit after finishing") == []
 
 
 def test_every_rule_has_a_step_or_is_a_target():

@@ -229,8 +229,8 @@ class RunState:
         if text.startswith("Nothing to be done"):
             self.nothing_to_do = True
         if text.startswith(STOPS):
-            self.interrupted = True
-            return [Notice("message", sanitize(text.strip()))]
+            was_known, self.interrupted = self.interrupted, True
+            return [] if was_known else [Notice("message", sanitize(text.strip()))]
         if not text.strip() or text.startswith((*SAID_ANYWAY, "Complete log")):
             return []
         if level >= logging.WARNING:
