@@ -20,6 +20,9 @@ BASE = Path(str(workflow.current_basedir))
 configfile: f"{BASE}/config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/parts.smk"
 include: "rules/fetch.smk"

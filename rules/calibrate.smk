@@ -84,6 +84,8 @@ use rule judge_text as judge_planted_text with:
         summary="work/judge_planted/text.json",
     log:
         "logs/judge_planted/text.log",
+    benchmark:
+        "work/benchmarks/judge_planted/text.tsv"
     params:
         settings=as_json(settings.planted_settings(config, "text_reasoning")),
         progress="work/stats/judge_planted/text.json",
@@ -104,6 +106,8 @@ use rule judge_image as judge_planted_image with:
         summary="work/judge_planted/image.json",
     log:
         "logs/judge_planted/image.log",
+    benchmark:
+        "work/benchmarks/judge_planted/image.tsv"
     params:
         settings=as_json(settings.planted_settings(config, "image_reasoning")),
         progress="work/stats/judge_planted/image.json",
@@ -116,7 +120,11 @@ rule judge_calibration:
         judged=expand("work/judge_planted/{what}.json", what=MEASURED),
         checkpoints=checkpoints_of(*NAMES.reasoned),
     output:
-        calibration="data/calibration.json",
+        calibration=report(
+            "data/calibration.json",
+            caption="../report/calibration.rst",
+            category="Checks",
+        ),
     log:
         "logs/judge_calibration.log",
     localrule: True

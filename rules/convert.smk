@@ -26,6 +26,8 @@ rule convert_llava:
         summary="work/convert_llava/{source}/{shard}.json",
     log:
         "logs/convert_llava/{source}/{shard}.log",
+    benchmark:
+        "work/benchmarks/convert_llava/{source}/{shard}.tsv"
     wildcard_constraints:
         source=one_of(NAMES.of(form="llava")),
     conda:
@@ -53,6 +55,8 @@ use rule convert_llava as convert_messages with:
         summary="work/convert_messages/{source}/{shard}.json",
     log:
         "logs/convert_messages/{source}/{shard}.log",
+    benchmark:
+        "work/benchmarks/convert_messages/{source}/{shard}.tsv"
     wildcard_constraints:
         source=one_of(NAMES.of(form="messages")),
     params:
@@ -69,6 +73,8 @@ use rule convert_llava as convert_caption with:
         summary="work/convert_caption/{source}/{shard}.json",
     log:
         "logs/convert_caption/{source}/{shard}.log",
+    benchmark:
+        "work/benchmarks/convert_caption/{source}/{shard}.tsv"
     wildcard_constraints:
         source=one_of(NAMES.of(form="caption")),
     params:
@@ -85,6 +91,8 @@ use rule convert_llava as convert_qa with:
         summary="work/convert_qa/{source}/{shard}.json",
     log:
         "logs/convert_qa/{source}/{shard}.log",
+    benchmark:
+        "work/benchmarks/convert_qa/{source}/{shard}.tsv"
     wildcard_constraints:
         source=one_of(NAMES.of(form="qa")),
     params:
@@ -101,6 +109,8 @@ use rule convert_llava as convert_ocr with:
         summary="work/convert_ocr/{source}/{shard}.json",
     log:
         "logs/convert_ocr/{source}/{shard}.log",
+    benchmark:
+        "work/benchmarks/convert_ocr/{source}/{shard}.tsv"
     wildcard_constraints:
         source=one_of(NAMES.of(form="ocr")),
     params:
@@ -140,6 +150,8 @@ rule assemble_artifact:
         summary="work/assemble_artifact/{name}.json",
     log:
         "logs/assemble_artifact/{name}.log",
+    benchmark:
+        "work/benchmarks/assemble_artifact/{name}.tsv"
     conda:
         "../envs/base.yaml"
     resources:

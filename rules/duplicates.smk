@@ -43,7 +43,11 @@ rule count_duplicates:
         summaries=expand("work/fingerprint_rows/{name}.json", name=NAMES.converted),
         checkpoints=checkpoints_of(*NAMES.converted),
     output:
-        duplicates="data/duplicates.json",
+        duplicates=report(
+            "data/duplicates.json",
+            caption="../report/duplicates.rst",
+            category="Checks",
+        ),
     log:
         "logs/count_duplicates.log",
     conda:

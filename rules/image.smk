@@ -113,6 +113,8 @@ use rule answer_text as answer_image with:
         summary="work/answer_image/{batch}.json",
     log:
         "logs/answer_image/{batch}.log",
+    benchmark:
+        "work/benchmarks/answer_image/{batch}.tsv"
     priority: PRIORITIES["answer_image", IMAGE_TEACHER.name]
     conda:
         IMAGE_TEACHER.environment
@@ -158,6 +160,8 @@ use rule judge_text as judge_image with:
         summary="work/judge_image/{batch}.json",
     log:
         "logs/judge_image/{batch}.log",
+    benchmark:
+        "work/benchmarks/judge_image/{batch}.tsv"
     priority: PRIORITIES["judge_image", IMAGE_JUDGE.name]
     conda:
         IMAGE_JUDGE.environment
@@ -183,6 +187,8 @@ use rule answer_text as answer_blind with:
         summary="work/answer_blind/{batch}.json",
     log:
         "logs/answer_blind/{batch}.log",
+    benchmark:
+        "work/benchmarks/answer_blind/{batch}.tsv"
     params:
         program="answer_blind.py",
         code=code("answer_blind.py"),
@@ -218,6 +224,8 @@ use rule judge_image as judge_blind with:
         summary="work/judge_blind/{batch}.json",
     log:
         "logs/judge_blind/{batch}.log",
+    benchmark:
+        "work/benchmarks/judge_blind/{batch}.tsv"
     params:
         program="judge_image.py",
         code=code("judge_image.py"),
@@ -254,6 +262,8 @@ rule select_image:
         summary="work/select_image/{batch}.json",
     log:
         "logs/select_image/{batch}.log",
+    benchmark:
+        "work/benchmarks/select_image/{batch}.tsv"
     conda:
         "../envs/base.yaml"
     resources:

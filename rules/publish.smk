@@ -46,7 +46,12 @@ rule verify_artifact:
         rejects=ancient("data/rejects/{name}.parquet"),
         checkpoints=lambda wildcards: checkpoints_of(wildcards.name),
     output:
-        verified="work/publish/verified/{name}.txt",
+        verified=report(
+            "work/publish/verified/{name}.txt",
+            caption="../report/checks.rst",
+            category="Checks",
+            labels={"artifact": "{name}"},
+        ),
     log:
         "logs/verify_artifact/{name}.log",
     conda:
@@ -110,7 +115,11 @@ rule publish_manifest:
         checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         manifest="work/publish/manifest.json",
-        installed="data/manifest.json",
+        installed=report(
+            "data/manifest.json",
+            caption="../report/manifest.rst",
+            category="Data",
+        ),
     log:
         "logs/publish_manifest.log",
     localrule: True
@@ -136,7 +145,11 @@ rule publish_card:
         manifest="work/publish/manifest.json",
         checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
-        card="work/publish/README.md",
+        card=report(
+            "work/publish/README.md",
+            caption="../report/card.rst",
+            category="Data",
+        ),
     log:
         "logs/publish_card.log",
     localrule: True
@@ -181,7 +194,11 @@ rule read_pages:
         questions=ancient(expand("work/read_questions/{questions}.parquet", questions=NAMES.questions)),
         checkpoints=checkpoints_of("text2image"),
     output:
-        legibility="data/legibility.json",
+        legibility=report(
+            "data/legibility.json",
+            caption="../report/legibility.rst",
+            category="Checks",
+        ),
     log:
         "logs/read_pages.log",
     conda:
@@ -209,7 +226,11 @@ rule publish_report:
         checkpoints=checkpoints_of(*NAMES.artifacts),
     output:
         report="work/publish/report.html",
-        installed="data/report.html",
+        installed=report(
+            "data/report.html",
+            caption="../report/rows.rst",
+            category="Data",
+        ),
     log:
         "logs/publish_report.log",
     conda:

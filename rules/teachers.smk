@@ -29,6 +29,8 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             summary=f"work/answer_{what}/{file}.json",
         log:
             f"logs/answer_{what}/{file}.log",
+        benchmark:
+            f"work/benchmarks/answer_{what}/{file}.tsv"
         priority: PRIORITIES[f"answer_{what}", teacher.name]
         conda:
             teacher.environment
@@ -89,6 +91,8 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
             summary=f"work/judge_{what}/{file}.json",
         log:
             f"logs/judge_{what}/{file}.log",
+        benchmark:
+            f"work/benchmarks/judge_{what}/{file}.tsv"
         priority: PRIORITIES[f"judge_{what}", judge.name]
         conda:
             judge.environment

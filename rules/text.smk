@@ -117,6 +117,8 @@ rule answer_text:
         summary="work/answer_text/{batch}.json",
     log:
         "logs/answer_text/{batch}.log",
+    benchmark:
+        "work/benchmarks/answer_text/{batch}.tsv"
     priority: PRIORITIES["answer_text", TEXT_TEACHER.name]
     conda:
         TEXT_TEACHER.environment
@@ -180,6 +182,8 @@ rule judge_text:
         summary="work/judge_text/{batch}.json",
     log:
         "logs/judge_text/{batch}.log",
+    benchmark:
+        "work/benchmarks/judge_text/{batch}.tsv"
     priority: PRIORITIES["judge_text", TEXT_JUDGE.name]
     conda:
         TEXT_JUDGE.environment
@@ -217,6 +221,8 @@ rule render_text:
         summary="work/render_text/{batch}.json",
     log:
         "logs/render_text/{batch}.log",
+    benchmark:
+        "work/benchmarks/render_text/{batch}.tsv"
     conda:
         "../envs/base.yaml"
     threads: 2

@@ -18,6 +18,7 @@ from prep.reasoning.calibration import MEANINGS as PLANTED
 from prep.reasoning.funnel import STEPS
 from prep.report import answers, distributions, gallery, rejects, scores, work
 from prep.report.answers import Answer, Asked, Teachers
+from prep.report.benchmarks import sum_benchmarks
 from prep.report.formatting import MEANINGS, TEMPLATES, format_share, load_template, sum_counts
 from prep.report.gallery import Limits
 from prep.report.rejects import RawPictures, Reject
@@ -315,6 +316,7 @@ def main() -> None:
         figures={
             key: words for key, words in work.FIGURES.items() if any(key in each.figures for each in found)
         },
+        costs=sum_benchmarks(args.data_root / "work" / "benchmarks"),
         legibility=legibility,
         calibration=args.calibration and read_json(args.calibration),
         calibrated=GROUPS,

@@ -228,6 +228,17 @@ def test_statistics_are_on_the_page(tmp_path: Path) -> None:
     assert "tried again" not in page.text
 
 
+def test_time_and_memory_of_jobs_are_on_the_page(tmp_path: Path) -> None:
+    measured = tmp_path / "work" / "benchmarks" / "convert_ocr" / "synthdog_en" / "a.tsv"
+    measured.parent.mkdir(parents=True)
+    measured.write_text("s\tmax_rss\tcpu_time\n7200.5\t1234.4\t9000\n", encoding="utf-8")
+    page = publish(tmp_path, add(tmp_path, "a", [], []))
+    assert "convert_ocr 1 2.00 2.50 7200.5 1,234" in page.words
+    assert (
+        "Time and memory of jobs" not in publish(tmp_path / "none", add(tmp_path / "none", "a", [], [])).words
+    )
+
+
 def test_what_was_read_of_the_pages_stands_beside_its_bar(tmp_path: Path) -> None:
     rows = [row("text2image", n, encoded((40, 30), "PNG")) for n in range(3)]
     manifest = add(tmp_path, "text2image", rows, [], REASONED)
