@@ -28,6 +28,35 @@ KINDS = {
 }
 """The kinds of artifact that the card describes, with the prefixes of their names."""
 
+GLM = ("GLM-V Team, GLM-4.5V and GLM-4.1V-Thinking (2025)", "https://arxiv.org/abs/2507.01006")
+WORKS = {
+    "lmms-lab/LLaVA-ReCap-": (
+        "B. Li et al., LLaVA-NeXT: What Else Influences Visual Instruction Tuning Beyond Data? (2024)",
+        "https://llava-vl.github.io/blog/2024-05-25-llava-next-ablations/",
+    ),
+    "lmms-lab/LLaVA-OneVision-Data": (
+        "B. Li et al., LLaVA-OneVision: Easy Visual Task Transfer (2024)",
+        "https://arxiv.org/abs/2408.03326",
+    ),
+    "naver-clova-ix/synthdog-": (
+        "G. Kim et al., OCR-free Document Understanding Transformer (2022)",
+        "https://arxiv.org/abs/2111.15664",
+    ),
+    "tatsu-lab/alpaca": (
+        "R. Taori et al., Stanford Alpaca: An Instruction-following LLaMA Model (2023)",
+        "https://github.com/tatsu-lab/stanford_alpaca",
+    ),
+    "Congliu/Chinese-DeepSeek-R1-Distill-data-110k": (
+        "DeepSeek-AI, DeepSeek-R1: Incentivizing Reasoning Capability in LLMs (2025)",
+        "https://arxiv.org/abs/2501.12948",
+    ),
+    "Qwen/Qwen3-": ("Qwen Team, Qwen3 Technical Report (2025)", "https://arxiv.org/abs/2505.09388"),
+    "THUDM/GLM-4.": GLM,
+    "zai-org/GLM-4.": GLM,
+    "OpenGVLab/InternVL3_5": ("W. Wang et al., InternVL3.5 (2025)", "https://arxiv.org/abs/2508.18265"),
+}
+"""What to cite for a dataset or a model, by the beginning of its name."""
+
 
 @dataclass
 class Origin:
@@ -88,6 +117,13 @@ def list_configs(manifests: list[dict]) -> list[tuple[str, str]]:
     ]
 
 
+def list_cited(names: list[str]) -> list[tuple[str, str]]:
+    """The works behind datasets and models, by their names: in the order of WORKS, each once."""
+    return list(
+        dict.fromkeys(work for start, work in WORKS.items() if any(name.startswith(start) for name in names))
+    )
+
+
 def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> str:
     """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
 
@@ -98,13 +134,22 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
+    origins = collect_origins(manifests, about["licences"])
+    models = [
+        model
+        for name in names
+        for role in ("teacher", "judge")
+        if (said := about["teachers"].get(name, {}).get(role))
+        for model in said.split("`, `")
+    ]
     return load_template("publish_card.md").render(
         marker=MARKER,
         notice=about["notice"],
         teachers=about["teachers"],
         judged=list(calibration["tasks"].values()) if calibration else [],
         manifests=manifests,
-        origins=collect_origins(manifests, about["licences"]),
+        origins=origins,
+        cited=list_cited([*(origin.repo for origin in origins), *models]),
         configs=list_configs(manifests),
         kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
         others={

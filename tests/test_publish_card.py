@@ -232,3 +232,18 @@ def test_the_card_says_how_often_the_judge_errs_where_that_was_measured() -> Non
         " (95 % interval 0.6 to 16.9 %). `calibration.json` has the rates by kind."
     ) in card
     assert "measured" not in publish_card.build_card(EVERY, about())
+
+
+def test_the_works_behind_sources_and_models_are_cited_once() -> None:
+    card = publish_card.build_card(EVERY, about())
+    cited = card.partition("## Cite")[2].partition("\n## ")[0]
+    assert [cited.count(number) for number in ("2408.03326", "2111.15664", "2505.09388")] == [1, 1, 1]
+    assert "2507.01006" not in cited
+    assert "## Cite" not in publish_card.build_card(manifest(artifact("mine", 1, source("me/mine"))), about())
+
+
+def test_limits_of_answers_stand_where_there_are_answers() -> None:
+    assert "Answers and verdicts are a model's." in publish_card.build_card(EVERY, about())
+    converted = manifest(artifact("synthdog_en", 47, source("naver-clova-ix/synthdog-en")))
+    assert "## Limits" in publish_card.build_card(converted, about())
+    assert "a model's" not in publish_card.build_card(converted, about()).partition("## Limits")[2]
