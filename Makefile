@@ -12,7 +12,7 @@ QUIET := --quiet rules progress reason host
 LIVE := --logger=live
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare rows watch dag refresh targets probe calibrate duplicates envs fonts lock clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -52,6 +52,7 @@ help:
 	@echo "              ENVS=vllm-new makes one"
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
+	@echo "make reference docs/config.md from config.schema.yaml and config.yaml"
 
 env: .venv/ready .venv/plugins
 
@@ -161,6 +162,10 @@ bench-busy: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tes
 bench-busy: env
 	$(BIN)/python bench/busy.py
 	$(BIN)/python bench/stage3.py --folder bench/work/stage3
+
+reference: env
+	$(BIN)/python tests/support/config_reference.py > docs/config.md.part
+	mv docs/config.md.part docs/config.md
 
 check: env
 	$(BIN)/ruff check .

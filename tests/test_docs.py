@@ -8,6 +8,18 @@ import pytest
 from conftest import ROOT
 from test_layers import LAYERS
 
+from config_reference import format_reference, read_yaml
+from prep.report.formatting import MEANINGS
+
+OTHERS = {
+    "was unexpected": "jsonschema",
+    "No space left on device": "the operating system",
+    "Directory cannot be locked": "Snakemake",
+    "MissingInputException": "Snakemake",
+    "MissingRuleException": "Snakemake",
+}
+"""Messages that docs/troubleshooting.md explains and others say."""
+
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "demo/README.md"]
 
 
@@ -40,3 +52,25 @@ def test_the_changelog_has_the_version_of_the_project() -> None:
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", headings[1])
+
+
+def test_the_config_reference_is_that_of_the_schema() -> None:
+    text = (ROOT / "docs/config.md").read_text(encoding="utf-8")
+    assert text == format_reference(read_yaml("config.schema.yaml"), read_yaml("config.yaml"))
+
+
+def test_troubleshooting_explains_messages_as_they_are() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    sources = [*ROOT.glob("scripts/**/*.py"), *ROOT.glob("workflow_lib/*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    cells = re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE)
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    assert len(messages) > 25
+    said = [part.strip(" ,") for message in messages for part in message.split("…") if part.strip(" ,")]
+    assert [part for part in said if part not in code and part not in OTHERS] == []
+
+
+def test_every_reason_of_rejects_is_told() -> None:
+    text = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| (.*) \|$", text.partition("## Reasons")[2], re.MULTILINE)
+    assert told == [(reason.value, meaning) for reason, meaning in MEANINGS.items()]
