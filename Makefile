@@ -241,6 +241,7 @@ calibrate: env
 
 duplicates: env
 	$(SNAKEMAKE) count_duplicates $(CORES) $(ARGS)
+	@$(SNAKEMAKE) publish_built $(CORES) $(QUIET) $(ARGS)
 
 # Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
 ENVS ?= vllm-qwen3 vllm-glm41v

@@ -138,6 +138,9 @@ rule publish_manifest:
 CALIBRATION = settings.find_calibration(config, NAMES, Path("data/calibration.json"))
 """The rates of the judges, where they were measured. They are a param: as an input they would be measured anew."""
 
+DUPLICATES = [path for path in ["data/duplicates.json"] if os.path.isfile(path)]
+"""The rows that repeat others, where they were counted: a param too."""
+
 
 rule publish_card:
     """Write the dataset card."""
@@ -246,12 +249,13 @@ rule publish_report:
         notice=card.card_settings(config, NAMES)["notice"] or "",
         legibility=lambda wildcards, input: input.legibility,
         calibration=CALIBRATION,
-        measured=[content_digest(Path(file)) for file in CALIBRATION],
+        duplicates=DUPLICATES,
+        measured=[content_digest(Path(file)) for file in [*CALIBRATION, *DUPLICATES]],
     shell:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stages {params.stages:q}"
         " --picture-columns {params.columns:q} --teachers {params.teachers:q} --stats work/stats"
         " --rows-per-artifact 6 --legibility {params.legibility:q} --calibration {params.calibration:q}"
-        " --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
+        " --duplicates {params.duplicates:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
 
 
 rule publish_built:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,31 @@ def _by_need(manifest: dict) -> int:
     return 0 if not manifest["kept"] else 1 if manifest["kept"] < LOW_SHARE * manifest["read"] else 2
 
 
+@dataclass(frozen=True)
+class Repeats:
+    """Rows of an artifact that repeat others, by what they share: of its own, and of artifacts before it."""
+
+    name: str
+    rows: int
+    within: dict[str, int]
+    of_others: dict[str, int]
+
+
+def list_repeats(duplicates: dict[str, Any], manifests: list[dict]) -> list[Repeats]:
+    """What `make duplicates` counted, of artifacts that have as many rows as then."""
+    rows = {m["name"]: m["kept"] for m in manifests}
+    return [
+        Repeats(
+            name,
+            about["rows"],
+            {kind: counts["within"] for kind, counts in about["repeats"].items()},
+            {kind: sum(counts["of_others"].values()) for kind, counts in about["repeats"].items()},
+        )
+        for name, about in duplicates.items()
+        if rows.get(name) == about["rows"]
+    ]
+
+
 class Sections:
     """Builds the part of each artifact, one in memory at a time. `root` holds data/, work/ and raw/."""
 
@@ -277,6 +303,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--calibration", type=Path, nargs="?", required=True, help="how often the judges err, if measured"
     )
+    parser.add_argument(
+        "--duplicates", type=Path, nargs="?", required=True, help="which rows repeat others, if counted"
+    )
     parser.add_argument("--rows-per-artifact", type=int, required=True, help="rows in each gallery")
     parser.add_argument(
         "--notice", nargs="?", const="", required=True, help="what a reader must know first; may be empty"
@@ -294,6 +323,12 @@ def main() -> None:
     legibility = (args.legibility and read_json(args.legibility)) or []
     if shown := manifest["artifacts"].get("text2image"):
         legibility = list(add_worst_pages(legibility, args.data_root / shown["file"]))
+    grounded: Counter[bool | None] = Counter()
+    if judged := manifest["artifacts"].get("image_thinking"):
+        path = args.data_root / judged["file"]
+        dropped = args.data_root / "data" / "rejects" / "image_thinking.parquet"
+        teachers = args.teachers.get("image_thinking", Teachers())
+        grounded = answers.count_grounded(args.data_root / "work", path, dropped, teachers)
     raw = RawPictures(args.data_root / "raw", args.picture_columns)
     share = share_page(manifests, args.rows_per_artifact, (args.data_root / "raw").is_dir())
     sections = Sections(args.data_root, args.rows_per_artifact, share, raw, args.teachers)
@@ -318,6 +353,8 @@ def main() -> None:
         },
         costs=sum_benchmarks(args.data_root / "work" / "benchmarks"),
         legibility=legibility,
+        grounded=grounded,
+        repeats=list_repeats(read_json(args.duplicates), manifests) if args.duplicates else [],
         calibration=args.calibration and read_json(args.calibration),
         calibrated=GROUPS,
         planted=PLANTED,

@@ -228,6 +228,29 @@ def test_statistics_are_on_the_page(tmp_path: Path) -> None:
     assert "tried again" not in page.text
 
 
+def test_rows_that_repeat_others_are_on_the_page_where_they_were_counted(tmp_path: Path) -> None:
+    captions = add(tmp_path, "captions", [row("captions", n, encoded((40, 30), "PNG")) for n in range(4)], [])
+    counts = {"within": 1, "of_others": {"pages": 2, "others": 1}}
+    none = {"within": 0, "of_others": {}}
+    about = {"rows": 4, "repeats": {"bytes": counts, "look": counts, "row": none}, "pairs": []}
+    page = publish(tmp_path, captions, duplicates={"captions": about, "gone": about})
+    assert "captions 4 1 25 % 3 1 25 % 3 0 0 % 0" in page.words
+    changed = publish(tmp_path, captions, duplicates={"captions": about | {"rows": 5}})
+    assert "Rows that repeat others" not in changed.words
+
+
+def test_answers_that_follow_from_their_picture_are_counted(tmp_path: Path) -> None:
+    ids = [f"g/a:{number}#thinking.0" for number in range(4)]
+    rows = [row("g", 0, encoded((40, 30), "PNG"), id=id_) for id_ in ids[:2]]
+    manifest = add(tmp_path, "image_thinking", rows, [reject(0, "judge_fail", id=ids[2])], REASONED)
+    said = [{"verdict": "pass", "score": 4, "grounded": grounded} for grounded in (True, None, False, True)]
+    verdicts = [{"id": id_} | each for id_, each in zip(ids, said, strict=True)]
+    add_answers(tmp_path, "image", "00000", [], [], verdicts)
+    (tmp_path / "work/judge_image/00001.parquet").write_bytes(b"PAR1 torn")
+    page = publish(tmp_path, manifest)
+    assert "of 3 verdicts 1 say that it does, 1 that it does not, and 1 say nothing" in page.words
+
+
 def test_time_and_memory_of_jobs_are_on_the_page(tmp_path: Path) -> None:
     measured = tmp_path / "work" / "benchmarks" / "convert_ocr" / "synthdog_en" / "a.tsv"
     measured.parent.mkdir(parents=True)

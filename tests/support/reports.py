@@ -158,6 +158,7 @@ def publish_file(
     rows: int = 6,
     legibility: list[dict] | None = None,
     calibration: dict | None = None,
+    duplicates: dict | None = None,
     stages: dict[str, list[str]] | None = None,
     columns: dict[str, str | None] | None = None,
     teachers: dict[str, dict] | None = None,
@@ -173,6 +174,8 @@ def publish_file(
     command += ["--teachers", json.dumps(teachers or {})]
     command += ["--legibility", "data/legibility.json", "--notice", notice]
     command += ["--calibration", *(["data/calibration.json"] if calibration else [])]
+    (root / "data/duplicates.json").write_text(json.dumps(duplicates))
+    command += ["--duplicates", *(["data/duplicates.json"] if duplicates else [])]
     command += ["--publish", "work/publish/report.html", "--data", "data"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ work/judge_*/, which may be gone: then there is less to show.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +202,31 @@ def find_rows(path: Path, column: str, wanted: Iterable[str]) -> Iterator[dict]:
                     yield from file.read_row_group(group).filter(here).to_pylist()
     except (OSError, pa.ArrowException):
         return
+
+
+def count_grounded(work: Path, artifact: Path, rejects: Path, teachers: Teachers) -> Counter[bool | None]:
+    """How many verdicts on an artifact's answers about pictures call them grounded, not so, or say nothing.
+
+    Verdicts on answers that are neither in the artifact nor among its rejects are of an earlier build. Eight
+    bytes are held for each answer.
+    """
+    ids = (id_ for path in (artifact, rejects) for (id_,) in _read_columns(path, ["id"]))
+    known = np.unique(np.fromiter(map(_hash_answer, ids), np.uint64))
+    found: Counter[bool | None] = Counter()
+    for path, _, before in teachers.files(work / "judge_image"):
+        try:
+            rows = list(_read_columns(path, ["id", "verdict", "grounded"]))
+        except (OSError, pa.ArrowException, KeyError):  # not whole, or of a version without the column
+            continue
+        judged = [(shift_sample(id_, before), grounded) for id_, verdict, grounded in rows if verdict]
+        hashes = np.fromiter((_hash_answer(id_) for id_, _ in judged), np.uint64, len(judged))
+        is_known = np.isin(hashes, known)
+        found.update(grounded for (_, grounded), here in zip(judged, is_known, strict=True) if here)
+    return found
+
+
+def _hash_answer(id_: str) -> int:
+    return seeding.hash_names(0, "answer", id_)
 
 
 def _add_questions(work: Path, what: str, asked: dict[str, Asked], limits: Limits) -> None:
