@@ -116,6 +116,12 @@ _PARTS = r"""
 PARTS = [*_PARTS.split(), "\n", " "]
 
 
+@pytest.mark.parametrize("empty", [r"\[\]", "$$$$", r"\(\)", r"  \[\]", "\\[\\]\nand more"])
+def test_a_formula_without_anything_in_it_is_text(empty: str) -> None:
+    ((kind, *_), _), *_ = markup.parse(empty)
+    assert kind == "p"
+
+
 @given(st.lists(st.sampled_from(PARTS), max_size=60))
 def test_no_letter_of_any_text_is_lost(parts: list[str]) -> None:
     text = "".join(parts)

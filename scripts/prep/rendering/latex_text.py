@@ -54,12 +54,12 @@ COMMAND_PATTERN = (
     r"|(?<![\\:])\\(?P<escaped>[%&#$_*`])"
 )
 DISPLAY = re.compile(
-    rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[([^\\]*+(?:\\[^\]][^\\]*+)*+)\\\]"
+    rf"[ \t]*(?:\$\$((?>{_PIECE}|\n)+?)\$\$|\\\[(?!\\\])([^\\]*+(?:\\[^\]][^\\]*+)*+)\\\]"
     rf"|((?>{_match_environment('display', DISPLAYS)})|{_match_environment('inner', _INNER)}))"
     r"[ \t]*(?=\n|\Z)",
     re.DOTALL,
 )
-"""A formula on lines of its own."""
+"""A formula on lines of its own; what it holds is in the first of the groups 1 to 3 that took part."""
 
 _PUNCTUATION = "[.,;:!?。，；：！？]"
 _DISPLAY_IN_PROSE = re.compile(
