@@ -12,7 +12,7 @@ QUIET := --quiet rules progress reason host
 LIVE := --logger=live
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -39,6 +39,7 @@ help:
 	@echo "              FOLDER=… for a run with --directory, JSON=1"
 	@echo "make compare  which rows came, went or changed between two builds, and why: OLD=data NEW=other/data;"
 	@echo "              PAGE=compare.html for a page, PICTURES=1 to compare the bytes of pictures too"
+	@echo "make selection  which answers another min_score, keep, … of CONFIG=my.yaml would keep, of the build in FOLDER=."
 	@echo "make rows     the rows of a build that are meant, kept and rejected: DATA=data, ARTIFACT=name, ID=…, TEXT=…,"
 	@echo "              REASON=…, SCORE=3, MODE=thinking, N=20"
 	@echo "make plan     what a run will fetch, write and ask; ARGS=\"--configfile my.yaml\" for yours"
@@ -195,6 +196,10 @@ pages: env
 FOLDER ?= .
 watch: env
 	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats"
+
+selection: env
+	@tasks=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.selection_preview $(CONFIG)) && \
+	$(BIN)/python scripts/preview_selection.py --tasks "$$tasks" --folder "$(FOLDER)" $(if $(CHANGES),--changes $(CHANGES))
 
 why: env
 	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json)

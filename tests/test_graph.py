@@ -68,6 +68,7 @@ def test_every_rule_with_a_program_has_a_colour_of_its_stage():
         "explain_row",
         "fetch_font",
         "find_rows",
+        "preview_selection",
         "plan",
         "probe_server",
         "serve_server",

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from prep.reasoning.funnel import Funnel
-from prep.reasoning.samples import Policy, measure_pass_rates, select_answers
+from prep.reasoning.samples import Decision, Policy, measure_pass_rates, select_answers
 from prep.records import ids, question
 from prep.records.question import Question
 from prep.records.reason import Rejection
@@ -65,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary", type=Path, required=True, help="out: checksums")
 
 
-def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
-    """The answers of a batch in order, joined by id with their questions and verdicts."""
-    answers = merge_teachers(args, args.answers, LOOKED_AT)
+def decide_answers(args: argparse.Namespace) -> tuple[dict[str, Decision], list[dict]]:
+    """What comes of each answer of a batch, by its id; and the verdicts. Texts of answers are not read."""
+    answers = chain.from_iterable(number_on(args, args.answers, LOOKED_AT))
     verdicts = list(chain.from_iterable(number_on(args, args.verdicts)))
     policy = Policy(args.min_score, args.disagree, args.keep, args.keep_failed, tuple(args.pass_rate))
     rates = None
@@ -75,7 +75,12 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
         rated = chain.from_iterable(parquet.read_rows(path, LOOKED_AT) for path in args.rated_answers)
         rated_verdicts = chain.from_iterable(map(parquet.read_rows, args.rated_verdicts))
         rates = measure_pass_rates(rated, rated_verdicts, policy)
-    found = select_answers(answers, verdicts, policy, rates)
+    return select_answers(answers, verdicts, policy, rates), verdicts
+
+
+def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
+    """The answers of a batch in order, joined by id with their questions and verdicts."""
+    found, verdicts = decide_answers(args)
     said = {row["id"]: (row["rule"], row["votes"]) for row in verdicts}
     del verdicts
     questions = question.read_questions(args.questions)
@@ -83,11 +88,9 @@ def read_judged_answers(args: argparse.Namespace) -> Iterator[JudgedAnswer]:
         yield JudgedAnswer(asked, answer, *found[answer["id"]], *said.get(answer["id"], ()))
 
 
-def merge_teachers(
-    args: argparse.Namespace, paths: list[Path], columns: list[str] | None = None
-) -> Iterator[dict]:
+def merge_teachers(args: argparse.Namespace, paths: list[Path]) -> Iterator[dict]:
     """The answers of a batch in the order of its questions; of a question, in the order of the teachers."""
-    streams = number_on(args, paths, columns)
+    streams = number_on(args, paths)
     if len(streams) == 1:
         return streams[0]
     asked = (row["id"] for path in args.questions for row in parquet.read_rows(path, ["id"]))
