@@ -5,11 +5,10 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 SMK := Snakefile $(wildcard rules/*.smk)
 
-# What Snakemake says of itself is left out; errors are shown.
-QUIET := --quiet rules progress reason host
-
 # One screen for a run (scripts/snakemake_logger_plugin_live), or a line a minute where there is no terminal.
 LIVE := --logger=live
+# The same without the table of artifacts at the end.
+BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
 .PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
@@ -71,7 +70,7 @@ env: .venv/ready .venv/plugins
 
 demo: env
 	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
-	$(SNAKEMAKE) --cores 2 $(LIVE) --logger-live-no-table --configfile demo/config.yaml --directory demo
+	$(SNAKEMAKE) --cores 2 $(BRIEF) --configfile demo/config.yaml --directory demo
 	PYTHONPATH=scripts $(BIN)/python demo/show.py demo/data
 
 # Snakemake compares checksums between calls, not within one. --notemp: with `keep_raw: false` the first call would
@@ -205,7 +204,7 @@ why: env
 	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json)
 
 plan: env
-	@$(SNAKEMAKE) plan --cores 4 $(QUIET) $(ARGS)
+	@$(SNAKEMAKE) plan --cores 4 $(BRIEF) $(ARGS)
 
 # The real teachers answer in a small build of its own, in try/: what they said there stays in its journal.
 try: N = 20
@@ -214,8 +213,8 @@ try: env
 		$${SOURCE:+--source="$$SOURCE"} $(if $(TEACHERS),--teachers) $(ARGS)
 	@$(BIN)/python scripts/try_sources.py --sources try/sources.json --rows "$(N)"
 ifneq ($(TEACHERS),)
-	$(SNAKEMAKE) all --cores all $(QUIET) $(ARGS) --directory try --configfile try/config.json
-	@$(SNAKEMAKE) plan --cores 1 $(QUIET) $(ARGS) --directory try --configfile try/config.json
+	$(SNAKEMAKE) all --cores all $(BRIEF) $(ARGS) --directory try --configfile try/config.json
+	@$(SNAKEMAKE) plan --cores 1 $(BRIEF) $(ARGS) --directory try --configfile try/config.json
 	@echo "The report is in try/data/report.html"
 endif
 
@@ -226,27 +225,27 @@ refresh: env
 dag: SAMPLE := $(SNAKEMAKE) --cores 2 --configfile demo/config.yaml --directory demo
 dag: env
 	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
-	$(SAMPLE) plan batch_questions $(QUIET)
+	$(SAMPLE) plan batch_questions $(BRIEF)
 	$(SAMPLE) all --rulegraph | PYTHONPATH=scripts $(BIN)/python demo/graph.py dag/rules.svg
 	$(SAMPLE) all --filegraph | PYTHONPATH=scripts $(BIN)/python demo/graph.py dag/files.svg
 
 # Without hooks and lock: printing names leaves a run that goes on in this folder alone.
 targets: env
-	@$(SNAKEMAKE) targets --cores 1 --nolock --no-hooks $(QUIET) $(ARGS)
+	@$(SNAKEMAKE) targets --cores 1 --nolock --no-hooks $(BRIEF) $(ARGS)
 
 # The probes read nothing that is built, so that this forces them alone.
 probe: env
-	@$(SNAKEMAKE) --cores 1 $(QUIET) $(ARGS) -- forget_probes
+	@$(SNAKEMAKE) --cores 1 $(BRIEF) $(ARGS) -- forget_probes
 	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
 
 # The second call shows the rates in card and report; it builds and asks nothing.
 calibrate: env
 	$(SNAKEMAKE) judge_calibration $(CORES) $(ARGS)
-	@$(SNAKEMAKE) publish_built $(CORES) $(QUIET) $(ARGS)
+	@$(SNAKEMAKE) publish_built $(CORES) $(BRIEF) $(ARGS)
 
 duplicates: env
 	$(SNAKEMAKE) count_duplicates $(CORES) $(ARGS)
-	@$(SNAKEMAKE) publish_built $(CORES) $(QUIET) $(ARGS)
+	@$(SNAKEMAKE) publish_built $(CORES) $(BRIEF) $(ARGS)
 
 # Found by name: a server with the conda_env envs/NAME.yaml starts from .envs/NAME where there is one.
 ENVS ?= vllm-qwen3 vllm-glm41v
