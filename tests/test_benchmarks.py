@@ -20,15 +20,15 @@ def test_jobs_of_a_rule_are_summed_and_the_longest_rule_comes_first(tmp_path: Pa
     write_benchmark(tmp_path, "convert_llava/CC3M/b.tsv", "120", "100", "90")
     write_benchmark(tmp_path, "assemble_artifact/llavaonevision_converted/x.tsv", "3600", "50", "36")
     assembled, converted = sum_benchmarks(tmp_path)
-    assert (assembled.rule, assembled.jobs, assembled.hours) == ("assemble_artifact", 1, 1)
-    assert (converted.rule, converted.jobs, converted.hours) == ("convert_llava", 2, pytest.approx(0.05))
-    assert (converted.longest, converted.peak, converted.cpu_hours) == (120, 200.5, pytest.approx(0.05))
+    assert (assembled.rule, assembled.jobs, assembled.seconds) == ("assemble_artifact", 1, 3600)
+    assert (converted.rule, converted.jobs, converted.seconds) == ("convert_llava", 2, 180)
+    assert (converted.longest, converted.peak, converted.cpu_seconds) == (120, 200.5, 180)
 
 
 def test_a_job_that_ended_before_it_was_measured_counts_with_its_time(tmp_path: Path) -> None:
     write_benchmark(tmp_path, "render_text/00000.tsv", "0.2", "NA", "NA")
     (cost,) = sum_benchmarks(tmp_path)
-    assert (cost.jobs, cost.longest, cost.peak, cost.cpu_hours) == (1, 0.2, None, None)
+    assert (cost.jobs, cost.longest, cost.peak, cost.cpu_seconds) == (1, 0.2, None, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no benchmark", HEADER.encode(), b"s\n-\n", b"\xff\xfe\x00"])

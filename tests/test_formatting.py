@@ -68,3 +68,12 @@ def test_html_is_escaped_and_markdown_is_not() -> None:
     html = formatting.load_template("publish_report.html").environment.autoescape
     assert html("publish_report.html")
     assert not html("publish_card.md")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0.0 s"), (59.94, "59.9 s"), (60, "1.0 min"), (163.7, "2.7 min"), (720, "12 min"), (3600, "1.0 h"),
+     (360_000, "100 h")],
+)  # fmt: skip
+def test_a_duration_has_the_unit_that_suits_it(seconds: float, words: str) -> None:
+    assert formatting.format_duration(seconds) == words

@@ -256,7 +256,7 @@ def test_time_and_memory_of_jobs_are_on_the_page(tmp_path: Path) -> None:
     measured.parent.mkdir(parents=True)
     measured.write_text("s\tmax_rss\tcpu_time\n7200.5\t1234.4\t9000\n", encoding="utf-8")
     page = publish(tmp_path, add(tmp_path, "a", [], []))
-    assert "convert_ocr 1 2.00 2.50 7200.5 1,234" in page.words
+    assert "convert_ocr 1 2.0 h 2.5 h 2.0 h 1,234" in page.words
     assert (
         "Time and memory of jobs" not in publish(tmp_path / "none", add(tmp_path / "none", "a", [], [])).words
     )

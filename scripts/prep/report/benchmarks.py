@@ -13,15 +13,15 @@ log = logging.getLogger(__name__)
 class RuleCost:
     """What the last run of each job of a rule took.
 
-    `hours` and `cpu_hours` are sums, `longest` is the longest job in seconds, `peak` the most memory that a
-    job had resident, in MB. `cpu_hours` and `peak` are None where every job ended before it was measured.
+    `seconds` and `cpu_seconds` are sums, `longest` is the longest job, `peak` the most memory that a job had
+    resident, in MB. `cpu_seconds` and `peak` are None where every job ended before it was measured.
     """
 
     rule: str
     jobs: int
-    hours: float
+    seconds: float
     longest: float
-    cpu_hours: float | None
+    cpu_seconds: float | None
     peak: float | None
 
 
@@ -43,7 +43,7 @@ def sum_benchmarks(folder: Path) -> list[RuleCost]:
             continue
         lines.setdefault(path.relative_to(folder).parts[0], []).extend(found)
     costs = [_sum_rule(rule, jobs) for rule, jobs in lines.items()]
-    return sorted(costs, key=lambda cost: (-cost.hours, cost.rule))
+    return sorted(costs, key=lambda cost: (-cost.seconds, cost.rule))
 
 
 def _sum_rule(rule: str, jobs: list[dict[str, str]]) -> RuleCost:
@@ -52,9 +52,9 @@ def _sum_rule(rule: str, jobs: list[dict[str, str]]) -> RuleCost:
     return RuleCost(
         rule,
         len(jobs),
-        sum(seconds) / 3600,
+        sum(seconds),
         max(seconds),
-        sum(cpu) / 3600 if cpu else None,
+        sum(cpu) if cpu else None,
         max(memory, default=None),
     )
 

@@ -102,7 +102,12 @@ def load_template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        count="{:,}".format, size=format_size, cell=escape_cell, ticks=mark_code, breaks=allow_breaks
+        count="{:,}".format,
+        size=format_size,
+        cell=escape_cell,
+        ticks=mark_code,
+        breaks=allow_breaks,
+        duration=format_duration,
     )
     environment.filters["visible"] = show_controls
     environment.globals.update(share=format_share, interval=format_interval)
@@ -117,6 +122,14 @@ def format_size(number: float) -> str:
             return f"{number:.{digits}f} {unit}"
         number /= 1000
     return f"{number:,.1f} TB"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the unit that suits them, with two or three digits: 3.9 s, 12 min, 5.2 h."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.{1 if seconds < 10 * length else 0}f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def format_share(part: int, whole: int) -> str:
