@@ -136,7 +136,7 @@ rule publish_manifest:
 
 
 CALIBRATION = settings.find_calibration(config, NAMES, Path("data/calibration.json"))
-"""The rates of the judges, where they were measured. They are a param: as an input they would be measured anew."""
+"""The rates of the judges, where they were measured. A param: as an input they would be measured anew."""
 
 DUPLICATES = [path for path in ["data/duplicates.json"] if os.path.isfile(path)]
 """The rows that repeat others, where they were counted: a param too."""
@@ -255,7 +255,8 @@ rule publish_report:
         "exec publish_report.py --manifest {input.manifest:q} --data-root . --stages {params.stages:q}"
         " --picture-columns {params.columns:q} --teachers {params.teachers:q} --stats work/stats"
         " --rows-per-artifact 6 --legibility {params.legibility:q} --calibration {params.calibration:q}"
-        " --duplicates {params.duplicates:q} --notice {params.notice:q} --publish {output.report:q} --data data 2> {log:q}"
+        " --duplicates {params.duplicates:q} --notice {params.notice:q}"
+        " --publish {output.report:q} --data data 2> {log:q}"
 
 
 rule publish_built:

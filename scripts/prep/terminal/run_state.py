@@ -26,7 +26,7 @@ STEPS = {
     "judge": ("compare_", "judge_"),
     "select": ("render_", "select_"),
     "assemble": ("gather_", "assemble_", "manifest_"),
-    "verify": ("verify_",),
+    "verify": ("verify_", "fingerprint_", "count_"),
     "publish": ("publish_", "read_pages"),
 }
 """The steps of a run in the order of the data, with how the names of their rules begin."""
