@@ -2,12 +2,13 @@
 """Show which rows of stage 3 another selection would keep: nothing is asked, and no page is drawn.
 
 Answers and verdicts that stand are selected by the settings given, and held against the artifacts and their
-rejects. Batches that are not judged yet, and answers that no artifact knows, are left out.
+rejects. It says how many answers it could not compare, because a batch lacks answers or verdicts.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -77,20 +78,36 @@ def select_batch(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
         yield id_, KEPT if rejection is None else str(rejection[0])
 
 
-def preview(root: Path, name: str, given: dict[str, Any]) -> tuple[Difference, list[dict]]:
-    """How an artifact would differ, and a row of CHANGES for each answer whose outcome would."""
+@dataclass
+class Preview:
+    """How an artifact would differ; `changes` are rows of CHANGES.
+
+    Of its `answers` so many are `compared`: the others are in no batch that was answered and judged as the
+    settings ask.
+    """
+
+    difference: Difference
+    changes: list[dict]
+    answers: int
+    compared: int
+
+
+def preview(root: Path, name: str, given: dict[str, Any]) -> Preview:
+    """How an artifact would differ if its answers were selected as `given`."""
     was = read_outcomes(root, name)
     rows = sum(outcome == KEPT for outcome in was.values())
-    found, changes = Difference(name, rows, rows), []
+    found, changes, seen = Difference(name, rows, rows), [], set()
     for batch in list_batches(root / "work", WHAT[name], given):
         for id_, now in select_batch(batch):
-            before = was.get(id_)
-            if before is None or before == now or (before in OF_PAGES and now == KEPT):
-                continue
-            found.add((before, now), id_)
-            changes.append({"artifact": name, "id": id_, "was": before, "now": now})
+            if id_ not in was or id_ in seen:
+                continue  # of a batch that was cut in an earlier way
+            seen.add(id_)
+            before = was[id_]
+            if before != now and not (before in OF_PAGES and now == KEPT):
+                found.add((before, now), id_)
+                changes.append({"artifact": name, "id": id_, "was": before, "now": now})
     found.new = rows + found.added - found.gone
-    return found, changes
+    return Preview(found, changes, sum("#" in id_ for id_ in was), len(seen))
 
 
 def parse_args() -> argparse.Namespace:
@@ -106,10 +123,20 @@ def main() -> None:
     standing = [name for name in args.tasks if (args.folder / f"data/manifest/{name}.json").is_file()]
     if not standing:
         raise UserError(f"{args.folder}: no artifact of stage 3 stands here; FOLDER=… says where one does")
-    found, changes = zip(*(preview(args.folder, name, args.tasks[name]) for name in standing), strict=True)
-    print(format_differences(found))
+    found = [preview(args.folder, name, args.tasks[name]) for name in standing]
+    if not any(each.compared for each in found):
+        raise UserError(
+            f"{args.folder}/work: no batch is answered and judged as these settings ask;"
+            " a run asks what is missing"
+        )
+    print(format_differences(each.difference for each in found))
+    for each in found:
+        if each.compared < each.answers:
+            lacking = f"of {each.answers:,} answers {each.answers - each.compared:,} are not compared"
+            why = "they are in no batch that was answered and judged as these settings ask"
+            print(f"\n{each.difference.name}: {lacking}: {why}")
     if args.changes:
-        parquet.write_rows(args.changes, chain.from_iterable(changes), CHANGES)
+        parquet.write_rows(args.changes, chain.from_iterable(each.changes for each in found), CHANGES)
         print(f"\n{args.changes}")
 
 

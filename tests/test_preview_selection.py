@@ -61,7 +61,7 @@ def build(tmp_path: Path) -> Path:
 
 
 def groups(root: Path, **changes: Any) -> dict[tuple[str, str], int]:
-    return dict(preview(root, "text2image", GIVEN | changes)[0].groups)
+    return dict(preview(root, "text2image", GIVEN | changes).difference.groups)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,24 @@ def test_the_program_prints_the_counts_and_writes_every_change(build: Path) -> N
     assert list(parquet.read_rows(changes)) == [change]
 
 
-def test_batches_that_are_not_judged_whole_are_left_out(build: Path) -> None:
-    (build / "work/judge_text/00000.parquet").unlink()
-    assert groups(build, min_score=5) == {}
+def test_what_cannot_be_compared_is_said(build: Path) -> None:
+    tasks = json.dumps({"text2image": GIVEN | {"rated": "small"}})
+    done = run("preview_selection.py", "--tasks", tasks, "--folder", build)
+    assert done.returncode == 1
+    assert "no batch is answered and judged as these settings ask" in done.last
+    more = [reject(7, "length", id=answer_id(7)), reject(8, "length", id=answer_id(8))]
+    kept = [row("set", 0, encoded((40, 30), "PNG"), id=answer_id(0))]
+    add(build, "text2image", kept, more, REASONED)
+    done = run("preview_selection.py", "--tasks", json.dumps({"text2image": GIVEN}), "--folder", build)
+    assert done.returncode == 0
+    assert "text2image: of 3 answers 2 are not compared" in done.stdout
+
+
+def test_a_batch_of_an_earlier_cut_counts_nothing_twice(build: Path) -> None:
+    verdict = {"id": answer_id(0), "verdict": "pass", "score": 1, "votes": 1}
+    answer = {"id": answer_id(0), "question_id": "set/file:0", "mode": "thinking", "sample": 0}
+    add_answers(build, "text", "00007", [], [answer], [verdict])
+    assert groups(build, min_score=5)["kept", "low_score"] == 1
 
 
 def test_answers_that_no_artifact_knows_are_left_out(build: Path) -> None:
@@ -127,7 +142,7 @@ def test_what_needs_no_picture_goes_where_that_is_asked_for(tmp_path: Path, what
     said = [{"id": answer_id(0), "verdict": "pass", "score": 4, "votes": 1}]
     for kind in ("image", "blind"):
         add_answers(tmp_path, kind, "00000", [], [answer], said)
-    found, _ = preview(tmp_path, "image_thinking", GIVEN | {"blind_check": what})
+    found = preview(tmp_path, "image_thinking", GIVEN | {"blind_check": what}).difference
     assert dict(found.groups) == ({("kept", "picture_not_needed"): 1} if what == "filter" else {})
 
 
