@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from prep.runtime import program
-from prep.terminal.batches import StatsReader, count_batches, forecast_rules, format_hours, format_jobs
+from prep.terminal.batches import StatsReader, count_jobs, forecast_rules, format_hours, format_jobs
 
 REFRESH_S = 2.0  # a job writes every five seconds
 CLEAR = "\x1b[H\x1b[J"
@@ -25,7 +25,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             said = stats.read()
-            forecasts = forecast_rules(said, count_batches(folder.parent))
+            forecasts = forecast_rules(said, count_jobs(folder.parent, said))
             shown = [format_jobs(said, datetime.now(UTC)), format_hours(forecasts)]
             print(CLEAR * live + "\n".join(filter(None, shown)), flush=True)
             if not live:

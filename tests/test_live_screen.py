@@ -144,16 +144,26 @@ def test_what_comes_next_names_the_files_of_the_build(tmp_path):
     assert manifests == {"x": {"rows": 1}}
     steps = list_next_steps(data, manifests, "snakemake --cores 8")
     assert list(steps) == ["look", "verify", "upload", "train"]
-    assert steps["look"] == f"open '{data}/report.html'"
+    assert steps["look"] == f"{data}/report.html (in a browser)"
+    assert steps["upload"].startswith("hf upload-large-folder ORG/NAME '")
     assert steps["verify"] == "snakemake verify --cores 8"
     assert "stage1.yaml   (then stage3.yaml)" in steps["train"]
     # What the demo's model made is not to be trained on.
     assert list(list_next_steps(data, {"x": {"notice": "demo"}}, "snakemake")) == ["look", "verify"]
 
 
-def test_the_command_for_later_has_the_flags_that_say_which_build_is_meant():
-    words = "stage1 --cores 8 --logger live --configfile a.yaml b.yaml --notemp --directory=x"
-    assert repeat_command(words.split()) == "snakemake --cores 8 --configfile a.yaml b.yaml --directory=x"
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("stage1 --cores 8 --logger live --configfile a.yaml b.yaml --notemp --directory=x",
+         "--cores 8 --configfile a.yaml b.yaml --directory=x"),
+        ("--cores 8 stage3 --logger live", "--cores 8"),
+        ("-c8 -call -j 4 stage3 -d x -n", "-c8 -call -j 4 -d x"),
+        ("--sdm conda apptainer --keep-going all", "--sdm conda apptainer"),
+    ],
+)  # fmt: skip
+def test_the_command_for_later_has_the_flags_that_say_which_build_is_meant(given, kept):
+    assert repeat_command(".venv/bin/snakemake", given.split()) == f".venv/bin/snakemake {kept}"
 
 
 def test_statistics_of_earlier_runs_are_left_out_and_files_read_once(tmp_path):

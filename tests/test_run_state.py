@@ -46,6 +46,7 @@ def test_after_a_checkpoint_the_plan_is_counted_anew():
     run.begin(1, "list_shards")
     run.say("job_finished", job_id=1)
     run.take_plan({"fetch_shard": 26, "convert_llava": 26})
+    assert run.count_asking() == {}
     assert {name: step.jobs for name, step in run.steps().items()} == {"list": 1, "fetch": 26, "convert": 26}
 
 
@@ -154,3 +155,9 @@ def test_every_rule_has_a_step_or_is_a_target():
     assert {rule for rule in rules - TARGETS if step_of(rule) == OTHER} == set()
     assert rules >= TARGETS
     assert all(step_of(f"{beginning}x") in STEPS for step in STEPS.values() for beginning in step)
+
+
+def test_jobs_that_ask_servers_are_counted_with_those_of_further_teachers():
+    run = RunState(lambda: 0.0)
+    run.take_plan({"answer_text": 10, "answer_text_small": 10, "judge_text": 9, "convert_llava": 3})
+    assert run.count_asking() == {"answer_text": 20, "judge_text": 9}

@@ -18,7 +18,7 @@ from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
 from prep.storage.atomic import read_json, write_json
-from prep.terminal.batches import StatsReader, count_batches, forecast_rules, format_hours, format_jobs
+from prep.terminal.batches import StatsReader, count_jobs, forecast_rules, format_hours, format_jobs
 from running import run
 
 
@@ -116,8 +116,7 @@ def test_hours_to_come_count_batches_that_have_not_begun(tmp_path):
         "answer_text/00001": {"state": "running", "seconds": 1800, "eta_seconds": 1800},
         "judge_text/00000": {"state": "running", "seconds": 900, "eta_seconds": 900},
     }
-    batches = count_batches(tmp_path)
-    assert format_hours(forecast_rules(said, batches)).splitlines() == [
+    assert format_hours(forecast_rules(said, count_jobs(tmp_path, said))).splitlines() == [
         "answer_text: 1 of 5 done, 3.5 h to come",
         "judge_text: 0 of 5 done, 2.2 h to come",
     ]

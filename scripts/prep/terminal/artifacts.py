@@ -14,11 +14,10 @@ from prep.storage.atomic import read_json
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 OTHER_COLUMNS = 46
 """What the columns besides the name take of a line."""
-REPEATED = {
-    *("--configfile", "--configfiles", "--config", "--directory", "-d", "--profile", "--workflow-profile"),
-    *("--cores", "-c", "--jobs", "-j", "--sdm", "--software-deployment-method", "--snakefile", "-s"),
-}
-"""Flags of Snakemake that say which build is meant, and how it runs."""
+LISTS = ("--configfile", "--configfiles", "--config", "--sdm", "--software-deployment-method")
+SINGLE = ("--directory", "--profile", "--workflow-profile", "--cores", "--jobs", "--snakefile")
+SHORT = ("-d", "-c", "-j", "-s")
+"""Flags that say which build is meant, and how it runs: with several values, with one, and short ones."""
 
 
 def read_manifests(data: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -60,11 +59,13 @@ def list_next_steps(data: Path, manifests: Mapping[str, Mapping[str, Any]], comm
     Data that the demo's model made are to be looked at, and nothing else.
     """
     report = data / "report.html"
-    steps = {"look": f"open {shlex.quote(str(report))}"} if report.exists() else {}
-    steps["verify"] = command.replace("snakemake", "snakemake verify", 1)
+    steps = {"look": f"{report} (in a browser)"} if report.exists() else {}
+    program, *flags = shlex.split(command)
+    steps["verify"] = shlex.join([program, "verify", *flags])
     if any(artifact.get("notice") for artifact in manifests.values()):
         return steps
-    steps["upload"] = f"hf upload ORG/NAME {shlex.quote(str(data))} --repo-type dataset"
+    hub = shlex.quote(str(Path(program).with_name("hf")))
+    steps["upload"] = f"{hub} upload-large-folder ORG/NAME {shlex.quote(str(data))} --repo-type dataset"
     configs = sorted((data / "llamafactory").glob("*.yaml"))
     if configs:
         config = configs[0].relative_to(data.parent)
@@ -75,12 +76,19 @@ def list_next_steps(data: Path, manifests: Mapping[str, Mapping[str, Any]], comm
     return steps
 
 
-def repeat_command(arguments: Sequence[str]) -> str:
+def repeat_command(program: str, arguments: Sequence[str]) -> str:
     """Return the call of Snakemake with these arguments again, without targets and what only this run had."""
-    kept, keeps = ["snakemake"], False
+    kept, values = [program], 0
     for word in arguments:
+        flag = word.partition("=")[0]
         if word.startswith("-"):
-            keeps = word.partition("=")[0] in REPEATED
-        if keeps:
+            is_long = flag in LISTS or flag in SINGLE
+            is_kept = is_long or (not word.startswith("--") and word.startswith(SHORT))
+            has_value = "=" in word or (not is_long and len(word) > 2)
+            values = 0 if not is_kept or has_value else len(arguments) if flag in LISTS else 1
+            if is_kept:
+                kept.append(word)
+        elif values:
             kept.append(word)
+            values -= 1
     return shlex.join(kept)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -107,6 +107,14 @@ def count_batches(folder: Path) -> dict[str, int]:
     return {}
 
 
+def count_jobs(folder: Path, said: Said) -> dict[str, int]:
+    """Count the jobs of each rule whose batches are in the folder `work`: one for each of its teachers."""
+    batches = count_batches(folder)
+    teachers = {rule: {job.rpartition("/")[2].partition(".")[2] for job in said if job.startswith(f"{rule}/")}
+                for rule in batches}  # fmt: skip
+    return {rule: count * max(1, len(teachers[rule])) for rule, count in batches.items()}
+
+
 @dataclass(frozen=True)
 class Forecast:
     """Batches of a rule that are done, all of them, and the seconds to come."""
@@ -116,18 +124,17 @@ class Forecast:
     seconds: float
 
 
-def forecast_rules(said: Said, batches: dict[str, int]) -> dict[str, Forecast]:
-    """Forecast each rule that asks now, as if the batches to come were like the known ones.
+def forecast_rules(said: Said, all_jobs: Mapping[str, int]) -> dict[str, Forecast]:
+    """Forecast each rule that asks now, as if the jobs to come were like the known ones.
 
-    As many go on side by side as run now.
+    `all_jobs` counts those of each rule, with the ones that are known. As many go on side by side as run now.
     """
     forecasts = {}
     for rule in dict.fromkeys(job.split("/")[0] for job in said):
         jobs = {job.split("/")[1]: each for job, each in said.items() if job.startswith(f"{rule}/")}
         left = [each["eta_seconds"] or 0 for each in jobs.values() if each["state"] == "running"]
         known = [each["seconds"] + (each["eta_seconds"] or 0) for each in jobs.values()]
-        teachers = len({job.partition(".")[2] for job in jobs})
-        to_come = max(0, batches.get(rule, 0) * teachers - len(jobs))
+        to_come = max(0, all_jobs.get(rule, 0) - len(jobs))
         seconds = (sum(left) + to_come * sum(known) / len(known)) / max(1, len(left))
         if left:
             done = sum(each["state"] == "done" for each in jobs.values())

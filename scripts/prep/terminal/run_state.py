@@ -37,6 +37,8 @@ TARGETS = {
     *("probe", "verify", "publish_built"),
 }
 """Rules that only gather or print; they are no step."""
+ASKING = ("answer_", "judge_")
+"""How the names of rules begin whose jobs ask servers."""
 WITH_ROWS = ("convert_", "render_", "select_", "assemble_")
 """Rules that keep and reject rows, and say so in a summary (see prep.storage.summary)."""
 
@@ -145,6 +147,17 @@ class RunState:
     def take_plan(self, unfinished: Mapping[str, int]) -> None:
         """Take in how many jobs of each rule have not ended, once a checkpoint changed the plan."""
         self._planned = Counter(unfinished) + self._done
+
+    def count_asking(self) -> Counter[str]:
+        """Count the jobs of this run that ask servers, by the folder of their statistics.
+
+        Those of a further teacher (`answer_text_TEACHER`) are counted with the first one's.
+        """
+        asking: Counter[str] = Counter()
+        for rule, count in self._planned.items():
+            if rule.startswith(ASKING):
+                asking["_".join(rule.split("_")[:2])] += count
+        return asking
 
     def read_rows(self, at_most: int = 200) -> None:
         """Read the summaries of jobs that ended, and count their rows."""

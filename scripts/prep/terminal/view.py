@@ -1,6 +1,7 @@
 """Views of a run: a live screen on a terminal, sparse lines elsewhere, drawn by a thread of their own."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from rich.text import Text
 from prep.runtime.sanitize import register_environment_secrets
 from prep.terminal import screen
 from prep.terminal.artifacts import format_artifacts, list_next_steps, read_manifests, repeat_command
-from prep.terminal.batches import StatsReader, count_batches, forecast_rules
+from prep.terminal.batches import StatsReader, forecast_rules
 from prep.terminal.capture import Capture
 from prep.terminal.region import Region
 from prep.terminal.run_state import Notice, RunState
@@ -38,6 +39,7 @@ class View:
         self.artifacts: Sequence[str] = ()
         """The names of the artifacts that the run may build."""
         self._arguments, self._with_table = arguments, with_table
+        self._program = sys.argv[0] if Path(sys.argv[0]).name == "snakemake" else "snakemake"
         self._started_in = Path.cwd()
         self._stats = StatsReader(Path("work/stats"), since=time.time())
         self._said: Any = {}
@@ -72,7 +74,9 @@ class View:
     def read(self) -> None:
         """Read what the run's jobs wrote, and count its plan."""
         said = self._stats.read()
-        forecasts = forecast_rules(said, count_batches(Path("work")))
+        with self.lock:
+            jobs = self.state.count_asking()
+        forecasts = forecast_rules(said, jobs)
         planned = None
         if self.plan and time.monotonic() - self._planned_at > PLAN_S:
             self._planned_at = time.monotonic()
@@ -121,7 +125,7 @@ class View:
             self.write(Text(f"Snakemake's own log: {self.state.log_file}", style="dim"))
         if manifests and not self.state.failed and not self.state.interrupted:
             self.write(Text())
-            steps = list_next_steps(data, manifests, repeat_command(self._arguments))
+            steps = list_next_steps(data, manifests, repeat_command(self._program, self._arguments))
             for name, text in steps.items():
                 self.write(Text.assemble((f"{name:<8}", "bold"), text))
 
