@@ -148,6 +148,7 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
         teachers=about["teachers"],
         judged=list(calibration["tasks"].values()) if calibration else [],
         manifests=manifests,
+        names=names,
         origins=origins,
         cited=list_cited([*(origin.repo for origin in origins), *models]),
         configs=list_configs(manifests),

@@ -22,7 +22,7 @@ from prep.report.answers import Answer, Asked, Teachers
 from prep.report.benchmarks import sum_benchmarks
 from prep.report.formatting import MEANINGS, TEMPLATES, format_share, load_template, sum_counts
 from prep.report.gallery import Limits
-from prep.report.rejects import RawPictures, Reject
+from prep.report.rejects import RawRows, Reject
 from prep.runtime import program
 from prep.storage import parquet
 from prep.storage.atomic import atomic_write, read_json
@@ -98,6 +98,10 @@ class Section:
     examples: list[gallery.Example]
     rejects: dict[str, list[ShownReject]]
     side_by_side: list[Asked] | None
+    asked: dict[str, Asked]
+    """The questions of the examples, by the ids of these (stage 3)."""
+    verdicts: dict[str, dict]
+    """The verdicts on the examples, by their ids."""
 
 
 def share_page(manifests: list[dict], wanted: int, has_raw: bool) -> Share:
@@ -123,8 +127,8 @@ def share_page(manifests: list[dict], wanted: int, has_raw: bool) -> Share:
             )
             for characters, rows in (
                 (CONVERTED_CHARACTERS, converted),
-                # Rejected answers and those side by side are twice as many as the kept ones.
-                (REASONED_CHARACTERS, 3 * reasoned),
+                # Beside the kept ones: twice as many rejected and side by side, and questions.
+                (REASONED_CHARACTERS, 5 * reasoned),
             )
         ),
         of_each,
@@ -181,8 +185,10 @@ class Repeats:
 
 
 def list_repeats(duplicates: dict[str, Any], manifests: list[dict]) -> list[Repeats]:
-    """What `make duplicates` counted, of artifacts that have as many rows as then."""
+    """What `make duplicates` counted; nothing where an artifact has more or fewer rows than then."""
     rows = {m["name"]: m["kept"] for m in manifests}
+    if any(rows.get(name) != about["rows"] for name, about in duplicates.items()):
+        return []
     return [
         Repeats(
             name,
@@ -191,7 +197,6 @@ def list_repeats(duplicates: dict[str, Any], manifests: list[dict]) -> list[Repe
             {kind: sum(counts["of_others"].values()) for kind, counts in about["repeats"].items()},
         )
         for name, about in duplicates.items()
-        if rows.get(name) == about["rows"]
     ]
 
 
@@ -199,7 +204,7 @@ class Sections:
     """Builds the part of each artifact, one in memory at a time. `root` holds data/, work/ and raw/."""
 
     def __init__(
-        self, root: Path, wanted: int, share: Share, raw: RawPictures, teachers: dict[str, Teachers]
+        self, root: Path, wanted: int, share: Share, raw: RawRows, teachers: dict[str, Teachers]
     ) -> None:
         self._root, self._wanted, self._share, self._raw = root, wanted, share, raw
         self._teachers = teachers
@@ -225,13 +230,13 @@ class Sections:
                 examples.append(gallery.build_example(row, limits))
         dropped = self._root / "data" / "rejects" / f"{name}.parquet"
         found = rejects.sample_rejects(dropped, name, self._share.rejects) if rejected else {}
-        asked, both = {}, None
+        asked, both, shown_ids = {}, None, [example.id for example in examples if "#" in example.id]
         if name in answers.WHAT:
             both = answers.find_questions_with_both(path, dropped, name, SIDE_BY_SIDE)
             ids = [
                 row["id"].rpartition("#")[0] for rows in found.values() for row in rows if "#" in row["id"]
             ]
-            questions = dict.fromkeys([*both, *ids])
+            questions = dict.fromkeys([*both, *ids, *(id_.rpartition("#")[0] for id_ in shown_ids)])
             teachers = self._teachers.get(name, Teachers())
             asked = answers.read_asked(self._root / "work", name, path, dropped, questions, teachers, limits)
         section = Section(
@@ -242,6 +247,8 @@ class Sections:
             examples,
             dict(self._build_rejects(found, rejected, asked, limits)),
             None if both is None else [asked[question] for question in both],
+            {id_: asked[id_.rpartition("#")[0]] for id_ in shown_ids if asked},
+            {answer.id: answer.verdict for each in asked.values() for answer in each.answers},
         )
         log.info("%s: done", name)
         return section
@@ -255,12 +262,12 @@ class Sections:
             shown = []
             for number, row in enumerate(found.get(reason, [])):
                 of = asked.get(row["id"].rpartition("#")[0])
-                pictures = of.pictures if of else []
-                if not pictures and number < OF_A_REASON and looked_up < REJECTED_PICTURES:
-                    pictures = self._raw.find(row["id"], row["source_file"], row["row"], limits)
+                pictures, text = of.pictures if of else [], None
+                if not of and number < OF_A_REASON and looked_up < REJECTED_PICTURES:
+                    pictures, text = self._raw.find(row["id"], row["source_file"], row["row"], limits)
                     looked_up += 1
                 answer = next((each for each in of.answers if each.id == row["id"]), None) if of else None
-                shown.append(ShownReject(rejects.build_reject(row, pictures), of, answer))
+                shown.append(ShownReject(rejects.build_reject(row, pictures, text), of, answer))
             yield reason, shown
 
 
@@ -329,7 +336,7 @@ def main() -> None:
         dropped = args.data_root / "data" / "rejects" / "image_thinking.parquet"
         teachers = args.teachers.get("image_thinking", Teachers())
         grounded = answers.count_grounded(args.data_root / "work", path, dropped, teachers)
-    raw = RawPictures(args.data_root / "raw", args.picture_columns)
+    raw = RawRows(args.data_root / "raw", args.picture_columns)
     share = share_page(manifests, args.rows_per_artifact, (args.data_root / "raw").is_dir())
     sections = Sections(args.data_root, args.rows_per_artifact, share, raw, args.teachers)
     stream = load_template("publish_report.html").stream(

@@ -48,10 +48,11 @@ def test_a_picture_is_read_from_its_row_group_alone(tmp_path: Path, kind: str) -
     path = tmp_path / "raw/org/s.parquet"
     path.parent.mkdir(parents=True)
     pq.write_table(pa.table({"pic": cells, "n": range(10)}), path, row_group_size=3)
-    raw = rejects.RawPictures(tmp_path / "raw", {"org": "pic"})
-    found = raw.find("org/s:7", "data/s.parquet", 7, Limits())
+    raw = rejects.RawRows(tmp_path / "raw", {"org": "pic"})
+    found, text = raw.find("org/s:7", "data/s.parquet", 7, Limits())
+    assert text.head + text.rest == '{\n "n": 7\n}'
     assert [picture.note.split(",")[1] for picture in found] == [" 17 by 10"] * (2 if kind == "list" else 1)
-    assert raw.find("org/s:99", "data/s.parquet", 99, Limits()) == []
+    assert raw.find("org/s:99", "data/s.parquet", 99, Limits()) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +69,12 @@ def test_where_there_is_no_picture_there_is_none(tmp_path: Path, columns: dict, 
     (tmp_path / "org").mkdir()
     pq.write_table(pa.table({"n": [1]}), tmp_path / "org/s.parquet")
     (tmp_path / "org/s.jsonl").write_text("{}\n")
-    assert rejects.RawPictures(tmp_path, columns).find("org/s:0", file, 0, Limits()) == []
+    pictures, text = rejects.RawRows(tmp_path, columns).find("org/s:0", file, 0, Limits())
+    assert pictures == []
+    assert (text is not None) == (file == "s.parquet")
 
 
 def test_a_raw_shard_that_is_torn_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "org").mkdir()
     (tmp_path / "org/s.parquet").write_bytes(b"PAR1 and no more")
-    assert rejects.RawPictures(tmp_path, {}).find("org/s:0", "s.parquet", 0, Limits()) == []
+    assert rejects.RawRows(tmp_path, {}).find("org/s:0", "s.parquet", 0, Limits()) == ([], None)

@@ -109,6 +109,8 @@ def _format_row(key: str, given: Schema, schema: Schema, default: Any) -> str:
     words = re.sub(r"([<*])", r"\\\1", _sentence(full["description"]))
     if name in HEADINGS:
         words += f" ([keys](#{_anchor(HEADINGS[name])}))"
+    if default is False and "off" in full.get("enum", ()):
+        default = "off"  # which YAML reads as false
     cells = [f"`{key}`", words, _format_type(full, schema), _format_default(default)]
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 

@@ -222,6 +222,7 @@ def count_grounded(work: Path, artifact: Path, rejects: Path, teachers: Teachers
         hashes = np.fromiter((_hash_answer(id_) for id_, _ in judged), np.uint64, len(judged))
         is_known = np.isin(hashes, known)
         found.update(grounded for (_, grounded), here in zip(judged, is_known, strict=True) if here)
+        known = np.setdiff1d(known, hashes)  # a later file may be of batches that were cut before
     return found
 
 

@@ -1,6 +1,7 @@
-"""Rejected rows for the report: seeded examples of each reason, and pictures from raw Parquet shards."""
+"""Rejected rows for the report: seeded examples of each reason, and what raw Parquet shards have of them."""
 
 import heapq
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prep.records import seeding
-from prep.report.gallery import MOST_PICTURES, Limits, Picture, make_picture
+from prep.report.gallery import MOST_PICTURES, Limits, Picture, Piece, fold_text, make_picture
 from prep.storage import parquet
 
 ROWS_AT_A_TIME = 8192
@@ -22,7 +23,10 @@ GROUP_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Reject:
-    """A rejected row: its id, where it was read, why it was rejected. Pictures are those of the raw shard."""
+    """A rejected row: its id, where it was read, why it was rejected.
+
+    Pictures and `text`, its other cells as JSON, are those of the raw shard, where these were looked up.
+    """
 
     id: str
     source_file: str
@@ -30,6 +34,7 @@ class Reject:
     reason: str
     detail: str
     pictures: list[Picture] = field(default_factory=list)
+    text: Piece | None = None
 
 
 def sample_rejects(path: Path, name: str, wanted: int) -> dict[str, list[dict]]:
@@ -59,15 +64,15 @@ def _stream(path: Path, keys: list[str]) -> Iterator[tuple[int, pa.RecordBatch, 
             position += batch.num_rows
 
 
-def build_reject(row: dict, pictures: list[Picture]) -> Reject:
+def build_reject(row: dict, pictures: list[Picture], text: Piece | None = None) -> Reject:
     """Prepare a row of REJECTS for the page."""
     detail = row["detail"] or ""
     cut = detail[:DETAIL] + "…" * (len(detail) > DETAIL)
-    return Reject(row["id"], row["source_file"], row["row"], row["reason"], cut, pictures)
+    return Reject(row["id"], row["source_file"], row["row"], row["reason"], cut, pictures, text)
 
 
-class RawPictures:
-    """Pictures of rows by their place in the raw Parquet shards, where these are kept.
+class RawRows:
+    """Pictures and texts of rows by their place in the raw Parquet shards, where these are kept.
 
     `columns` names the column of pictures of an artifact or a source where it is not `image`; None: its
     pictures are in files of their own, or it has none.
@@ -76,37 +81,49 @@ class RawPictures:
     def __init__(self, raw: Path, columns: dict[str, str | None]) -> None:
         self._raw, self._columns = raw, columns
 
-    def find(self, id_: str, source_file: str, row: int, limits: Limits) -> list[Picture]:
-        """The pictures of a row; none where the shard is gone, is no Parquet, or cannot be read cheaply."""
+    def find(
+        self, id_: str, source_file: str, row: int, limits: Limits
+    ) -> tuple[list[Picture], Piece | None]:
+        """The pictures and the other cells of a row.
+
+        None where the shard is gone, is no Parquet, or cannot be read cheaply.
+        """
         name = id_.partition("#")[0].rpartition(":")[0].rpartition("/")[0]
         column = self._columns.get(name, "image")
         path = self._raw / name / PurePosixPath(source_file).name
-        if column is None or ".." in path.parts or path.suffix.lower() != ".parquet" or not path.is_file():
-            return []
+        if ".." in path.parts or path.suffix.lower() != ".parquet" or not path.is_file():
+            return [], None
         try:
-            found = list_bytes(read_cell(path, column, row))[:MOST_PICTURES]
+            names = pq.read_schema(path).names
+            cells = read_cells(path, [each for each in names if each != column], row)
+            text = cells and fold_text(
+                json.dumps(cells, ensure_ascii=False, indent=1, default=str), limits.characters
+            )
+            found = (
+                list_bytes(read_cells(path, [column], row).get(column))[:MOST_PICTURES]
+                if column in names
+                else []
+            )
         except Exception:  # a raw shard is what others wrote: pyarrow raises errors of many types
-            return []
-        return [make_picture(data, limits.picture_bytes // len(found)) for data in found]
+            return [], None
+        return [make_picture(data, limits.picture_bytes // len(found)) for data in found], text or None
 
 
-def read_cell(path: Path, column: str, row: int) -> Any:
-    """One cell of a Parquet file; only its row group is read, as far as the row. None: not cheaply."""
+def read_cells(path: Path, columns: list[str], row: int) -> dict[str, Any]:
+    """Cells of a row of a Parquet file; only its row group is read, as far as the row. None: not cheaply."""
     with pq.ParquetFile(path, buffer_size=parquet.BUFFER_BYTES, pre_buffer=False) as file:
-        if column not in file.schema_arrow.names:
-            return None
         for group in range(file.num_row_groups):
             about = file.metadata.row_group(group)
             if row >= about.num_rows:
                 row -= about.num_rows
                 continue
             if about.total_byte_size > GROUP_BYTES:
-                return None
-            for batch in file.iter_batches(4, row_groups=[group], columns=[column], use_threads=False):
+                return {}
+            for batch in file.iter_batches(4, row_groups=[group], columns=columns, use_threads=False):
                 if row < batch.num_rows:
-                    return batch.column(0)[row].as_py()
+                    return {name: batch.column(name)[row].as_py() for name in batch.schema.names}
                 row -= batch.num_rows
-    return None
+    return {}
 
 
 def list_bytes(cell: Any) -> list[bytes]:
