@@ -145,7 +145,7 @@ def test_what_comes_next_names_the_files_of_the_build(tmp_path):
     steps = list_next_steps(data, manifests, "snakemake --cores 8")
     assert list(steps) == ["look", "verify", "upload", "train"]
     assert steps["look"] == f"{data}/report.html (in a browser)"
-    assert steps["upload"].startswith("hf upload-large-folder ORG/NAME '")
+    assert steps["upload"].startswith("hf upload ORG/NAME '")
     assert steps["verify"] == "snakemake verify --cores 8"
     assert "stage1.yaml   (then stage3.yaml)" in steps["train"]
     # What the demo's model made is not to be trained on.

@@ -65,7 +65,7 @@ def list_next_steps(data: Path, manifests: Mapping[str, Mapping[str, Any]], comm
     if any(artifact.get("notice") for artifact in manifests.values()):
         return steps
     hub = shlex.quote(str(Path(program).with_name("hf")))
-    steps["upload"] = f"{hub} upload-large-folder ORG/NAME {shlex.quote(str(data))} --repo-type dataset"
+    steps["upload"] = f"{hub} upload ORG/NAME {shlex.quote(str(data))} --repo-type dataset"
     configs = sorted((data / "llamafactory").glob("*.yaml"))
     if configs:
         config = configs[0].relative_to(data.parent)
