@@ -206,7 +206,10 @@ rule judge_text:
 
 
 rule render_text:
-    """Keep what the judge passed, and draw its questions as pages."""
+    """Keep what the judge passed, and draw its questions as pages.
+
+    Pages in the shard that stands are not drawn again, so Snakemake leaves it there (update).
+    """
     input:
         **rated_files("text"),
         questions=ancient("work/batch_questions/{batch}.parquet"),
@@ -216,7 +219,7 @@ rule render_text:
         verdicts=ancient(of_teachers("work/judge_text/{batch}.parquet", "text")),
         judged=of_teachers("work/judge_text/{batch}.json", "text"),
     output:
-        shard="work/render_text/{batch}.parquet",
+        shard=update("work/render_text/{batch}.parquet"),
         rejects="work/render_text/{batch}.rejects.parquet",
         summary="work/render_text/{batch}.json",
     log:
@@ -232,11 +235,13 @@ rule render_text:
     params:
         code=code("render_text.py"),
         settings=as_json(
-            {"render": config["render"], "seed": config["seed"]}
+            {
+                "render": config["render"],
+                "seed": config["seed"],
+                "drawing": settings.digest_drawing(config, code("render_text.py")),
+            }
             | settings.selection_settings(config, "text_reasoning")
         ),
-        fonts=settings.fonts_sha256(config),
-        packages=settings.read_versions(settings.RENDERING_PACKAGES),
     shell:
         "exec render_text.py --questions {input.questions:q} --answers {input.answers:q}"
         " --verdicts {input.verdicts:q} --rated-answers {input.rated_answers:q}"

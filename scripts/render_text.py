@@ -1,5 +1,9 @@
 #!/usr/bin/env python
-"""Select the answers of a batch that the judge passed, and render their questions as pages."""
+"""Select the answers of a batch that the judge passed, and render their questions as pages.
+
+Pages that stand in the batch's file from the last run are taken over, so that a changed threshold draws only
+what was not drawn before.
+"""
 
 import json
 import logging
@@ -12,8 +16,9 @@ from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.document import is_english
+from prep.rendering.drawn_pages import DrawnPages, Pages, describe_drawing, digest_drawing
 from prep.rendering.parallel import render_ordered
-from prep.rendering.typeset import Page, RenderConfig, Rendering
+from prep.rendering.typeset import RenderConfig, Rendering
 from prep.runtime import process_pool, program
 
 log = logging.getLogger("prep")
@@ -28,38 +33,45 @@ def build_prompt(text: str, mode: str, pages: int) -> str:
     return f"{IMAGE_TAG}\n" * pages + PROMPTS[is_english(text)] + switch
 
 
-def read_question(selected: JudgedAnswer) -> tuple[str, str] | None:
-    """The text and the answer's id of an answer that is kept."""
-    return None if selected.rejection else (selected.question.text, selected.answer["id"])
+def read_question(item: tuple[JudgedAnswer, Pages | None]) -> tuple[str, str] | None:
+    """The text and the answer's id of an answer that is kept and has no pages yet."""
+    selected, pages = item
+    return None if selected.rejection or pages else (selected.question.text, selected.answer["id"])
 
 
 def render_answers(
-    pool: Executor, every: Iterator[JudgedAnswer], config: RenderConfig, seed: int
-) -> Iterator[tuple[JudgedAnswer, Rendering | Rejection]]:
+    pool: Executor, every: Iterable[JudgedAnswer], drawn: DrawnPages, config: RenderConfig, seed: int
+) -> Iterator[tuple[JudgedAnswer, Pages | Rejection]]:
     """Each answer with its question's pages, or with the rejection for which there are none."""
-    for selected, found in render_ordered(pool, every, read_question, config, seed):
-        yield selected, selected.rejection or found
+    items = ((each, None if each.rejection else drawn.find(each.answer["id"])) for each in every)
+    for (selected, pages), found in render_ordered(pool, items, read_question, config, seed):
+        new = name_pages(found) if isinstance(found, Rendering) else found
+        yield selected, selected.rejection or pages or new
 
 
-def build_row(selected: JudgedAnswer, pages: list[Page]) -> dict:
+def name_pages(rendering: Rendering) -> Pages:
+    """Pages as the `images` of a row."""
+    numbered = enumerate(rendering.pages, start=1)
+    images = [{"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"} for number, page in numbered]
+    return Pages(images, rendering.detail)
+
+
+def build_row(selected: JudgedAnswer, images: list[dict]) -> dict:
     """The training row of an answer whose question was rendered."""
-    user = build_prompt(selected.question.text, selected.answer["mode"], len(pages))
-    images = [
-        {"bytes": page.bytes, "path": f"page_{number}.{page.suffix}"}
-        for number, page in enumerate(pages, start=1)
-    ]
+    user = build_prompt(selected.question.text, selected.answer["mode"], len(images))
     return selection.build_training_row(selected, user, images)
 
 
 def build_rows(
-    rendered: Iterable[tuple[JudgedAnswer, Rendering | Rejection]],
+    rendered: Iterable[tuple[JudgedAnswer, Pages | Rejection]], literal: dict[str, str]
 ) -> Iterator[tuple[JudgedAnswer, dict | Rejection]]:
-    """Each answer's training row or rejection; logs the markup that is shown as literal text."""
+    """Each answer's training row or rejection; literal text is logged and put in `literal`."""
     for selected, found in rendered:
-        if isinstance(found, Rendering):
-            if found.detail:
-                log.info("%s: %s", selected.answer["id"], found.detail)
-            yield selected, build_row(selected, found.pages)
+        if isinstance(found, Pages):
+            if found.literal:
+                literal[selected.answer["id"]] = found.literal
+                log.info("%s: %s", selected.answer["id"], found.literal)
+            yield selected, build_row(selected, found.images)
         else:
             yield selected, found
 
@@ -69,12 +81,17 @@ def main() -> None:
     selection.add_arguments(parser)
     parser.add_argument("--render", type=json.loads, required=True, help="JSON: the `render` settings")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--drawing", required=True, help="digest of what decides a page but its question")
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
+    drawing = digest_drawing(args.drawing, args.questions)
+    drawn, literal = DrawnPages(args.shard, drawing), {}
     with scratch_folder.abandoned_removed(), process_pool.open_pool(args.threads) as pool:
-        rendered = render_answers(pool, selection.read_judged_answers(args), config, args.seed)
-        selection.write_selection(args, build_rows(rendered))
+        rendered = render_answers(pool, selection.read_judged_answers(args), drawn, config, args.seed)
+        rows = build_rows(rendered, literal)
+        selection.write_selection(args, rows, lambda: describe_drawing(drawing, literal))
+    log.info("%d rows have their pages of the last run", drawn.taken)
 
 
 if __name__ == "__main__":

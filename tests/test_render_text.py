@@ -64,7 +64,14 @@ def render(
 
 
 def command(
-    folder: Path, questions: list, answers: list, verdicts: list, threads: int = 2, **style: object
+    folder: Path,
+    questions: list,
+    answers: list,
+    verdicts: list,
+    threads: int = 2,
+    min_score: int = POLICY["min_score"],
+    drawing: str = "one",
+    **style: object,
 ) -> tuple:
     """The program's command line, for a batch that is written here."""
     parquet.write_rows(folder / "q.parquet", questions, QUESTIONS)
@@ -73,8 +80,8 @@ def command(
     return (
         "render_text.py",
         *("--questions", folder / "q.parquet", "--answers", folder / "a.parquet"),
-        *("--verdicts", folder / "v.parquet", "--settings", json.dumps(POLICY)),
-        *("--render", json.dumps(STYLE | style)),
+        *("--verdicts", folder / "v.parquet", "--settings", json.dumps(POLICY | {"min_score": min_score})),
+        *("--render", json.dumps(STYLE | style), "--drawing", drawing),
         *("--seed", 42, "--threads", threads, "--shard", folder / "s.parquet"),
         *("--rejects", folder / "r.parquet", "--summary", folder / "s.json"),
     )
@@ -200,6 +207,90 @@ def test_the_same_bytes_with_any_number_of_processes_and_size_of_batches(tmp_pat
 def test_what_is_drawn_without_its_markup_is_told(tmp_path):
     done = render(tmp_path, [question(0, r"Is $\foo$ or $x^2$?")], [answer(0)], [judged(0)])
     assert r"set/file:0#thinking.0: drawn as written: $\foo$" in done.stderr
+
+
+def scored(count: int = 6, text: str = r"Is {} $\foo$ or $x^2$?") -> tuple[list, list, list]:
+    """Questions with the scores 3, 4, 5 by turns, each with a formula that is shown as written."""
+    numbers = range(count)
+    asked = [question(n, text.replace("{}", str(n))) for n in numbers]
+    return asked, [answer(n) for n in numbers], [judged(n, score=3 + n % 3) for n in numbers]
+
+
+@pytest.fixture
+def undrawable(tmp_path: Path) -> list[str]:
+    """Fonts with which no page can be drawn."""
+    (tmp_path / "bad.ttf").write_bytes(b"no font")
+    return [str(tmp_path / "bad.ttf")]
+
+
+def read_outputs(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("s.parquet", "r.parquet", "s.json")]
+
+
+def test_a_higher_threshold_draws_no_page(tmp_path, undrawable):
+    first = render(tmp_path, *scored())
+    second = render(tmp_path, *scored(), min_score=4, fonts=undrawable)
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    for number in range(6):
+        told = rf"set/file:{number}#thinking.0: drawn as written: $\foo$"
+        assert (told in first.stderr, told in second.stderr) == (True, number % 3 > 0)
+    found = read_outputs(tmp_path)
+    assert [row["score"] for row in pq.read_table(tmp_path / "s.parquet").to_pylist()] == [4, 5, 4, 5]
+    (tmp_path / "s.parquet").unlink()
+    assert render(tmp_path, *scored(), min_score=4).returncode == 0
+    assert read_outputs(tmp_path) == found
+
+
+def test_a_lower_threshold_draws_what_was_not_drawn(tmp_path, undrawable):
+    render(tmp_path, *scored(), min_score=5)
+    assert render(tmp_path, *scored(), fonts=undrawable).returncode == 1
+    assert render(tmp_path, *scored()).returncode == 0
+    found = read_outputs(tmp_path)
+    (tmp_path / "s.parquet").unlink()
+    assert render(tmp_path, *scored()).returncode == 0
+    assert read_outputs(tmp_path) == found
+
+
+def change_question(path: Path) -> dict:
+    return {"batch": scored(text="Why is {} so?")}
+
+
+def change_drawing(path: Path) -> dict:
+    return {"drawing": "another"}
+
+
+def cut(path: Path) -> dict:
+    path.write_bytes(path.read_bytes()[:-100])
+    return {}
+
+
+def break_pages(path: Path) -> dict:
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * (len(content) // 2) + content[4 + len(content) // 2 :])
+    return {}
+
+
+def write_something_else(path: Path) -> dict:
+    parquet.write_rows(path, [], VERDICTS)
+    return {}
+
+
+@pytest.mark.parametrize(
+    "change", [change_question, change_drawing, cut, break_pages, write_something_else, Path.unlink]
+)
+def test_pages_are_drawn_again_where_those_that_stand_cannot_be_taken(tmp_path, undrawable, change):
+    render(tmp_path, *scored())
+    changed = change(tmp_path / "s.parquet") or {}
+    given = changed.pop("batch", scored())
+    broken = (tmp_path / "s.parquet").read_bytes() if (tmp_path / "s.parquet").exists() else None
+    assert render(tmp_path, *given, fonts=undrawable, **changed).returncode == 1
+    after = (tmp_path / "s.parquet").read_bytes() if (tmp_path / "s.parquet").exists() else None
+    assert after == broken
+    assert render(tmp_path, *given, **changed).returncode == 0
+    found = read_outputs(tmp_path)
+    (tmp_path / "s.parquet").unlink()
+    assert render(tmp_path, *given, **changed).returncode == 0
+    assert read_outputs(tmp_path) == found
 
 
 def batch(count: int) -> tuple[list, list, list]:

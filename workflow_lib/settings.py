@@ -79,6 +79,13 @@ def read_versions(packages: Sequence[str], lock: Path = BASE_LOCK) -> dict[str, 
     return {package: locked[package] for package in packages}
 
 
+def digest_drawing(config: dict[str, Any], code: str) -> str:
+    """A digest of all that decides a page but its question: code, fonts, engines, settings, and the seed."""
+    packages = read_versions(RENDERING_PACKAGES)
+    parts = [code, fonts_sha256(config), packages, config["render"], config["seed"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def content_sha256(config: dict[str, Any]) -> str:
     """A digest of the config without what only says where and how large things run."""
     content = {key: config[key] for key in CONTENT_KEYS}

@@ -438,6 +438,9 @@ def test_what_a_rules_disagreement_decides_asks_nothing(built: Built, copy: Copy
     assert jobs("render_text", *TEXT_BATCHES) | jobs("select_image", *IMAGE_BATCHES) <= ran
     assert not ran & jobs(before_selection, *TEXT_BATCHES, *IMAGE_BATCHES)
     assert not asked
+    logs = [(copy.folder / f"logs/render_text/{batch}.log").read_text() for batch in TEXT_BATCHES]
+    taken = [re.search(r"(\d+) rows have their pages of the last run", log)[1] for log in logs]
+    assert sum(map(int, taken)) == len(copy.rows("text2image")) > 0
     for name, rows in before.items():
         assert copy.rows(name) == [row for row in rows if row["rule"] != "disagrees"]
         assert {row["rule"] for row in rows} <= {"agrees", "disagrees", "cannot_tell"}

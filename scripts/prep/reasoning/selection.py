@@ -3,7 +3,7 @@
 import argparse
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -122,9 +122,14 @@ def number_rows(rows: Iterable[dict], before: int, teacher: str) -> Iterator[dic
 
 
 def write_selection(
-    args: argparse.Namespace, results: Iterable[tuple[JudgedAnswer, dict | Rejection]]
+    args: argparse.Namespace,
+    results: Iterable[tuple[JudgedAnswer, dict | Rejection]],
+    metadata: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
-    """Write each result where it belongs: a training row, or a rejection."""
+    """Write each result where it belongs: a training row, or a rejection.
+
+    `metadata` is asked after the last row for what the file of training rows says of itself.
+    """
 
     funnel = Funnel()
 
@@ -136,7 +141,7 @@ def write_selection(
             yield kept, [build_reject(judged, row) for judged, row in batch if not isinstance(row, dict)]
 
     schema = REASONED_BY if args.teachers else REASONED
-    keep, drop = write_part(args.shard, schema, args.rejects, split())
+    keep, drop = write_part(args.shard, schema, args.rejects, split(), metadata)
     files = {"shard": keep, "rejects": drop}
     write_summary(args.summary, files, sources={}, raw=None, funnel=funnel.lines())
 

@@ -49,4 +49,4 @@ def _typesetter(config: RenderConfig, seed: int) -> Typesetter:
 
 
 def _render_questions(questions: list[Asked], config: RenderConfig, seed: int) -> list[Rendering | Rejection]:
-    return _typesetter(config, seed).render_together(questions)
+    return _typesetter(config, seed).render_together(questions) if questions else []

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -380,6 +380,11 @@ class Writer:
     def add_rows(self, rows: list[dict]) -> None:
         """Append rows that are Python objects."""
         self.add(pa.Table.from_pylist(rows, self.schema))
+
+    def add_metadata(self, metadata: Mapping[str, str]) -> None:
+        """Add key-value metadata to the footer."""
+        if metadata:
+            self._writer.add_key_value_metadata(metadata)
 
     def _write_group(self) -> None:
         if self._held:

@@ -18,7 +18,7 @@ there; `rows`, `bytes` and `path` where a program needs them. Beside `files` sta
 - `funnel`: the lines of a selection, and of all that are assembled; see prep.reasoning.funnel.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,21 @@ SplitRows = tuple[list[dict], list[dict]]
 
 
 def write_part(
-    kept: Path, schema: pa.Schema, rejects: Path, batches: Iterable[SplitRows]
+    kept: Path,
+    schema: pa.Schema,
+    rejects: Path,
+    batches: Iterable[SplitRows],
+    metadata: Callable[[], Mapping[str, str]] = dict,
 ) -> tuple[parquet.Writer, parquet.Writer]:
-    """Write batches of rows to both files as they come, and give their writers."""
+    """Write batches of rows to both files as they come, and give their writers.
+
+    `metadata` is asked after the last row for key-value metadata of the file of kept rows.
+    """
     with parquet.open_writer(kept, schema) as keep, parquet.open_writer(rejects, REJECTS) as drop:
         for kept_rows, rejected_rows in batches:
             keep.add_rows(kept_rows)
             drop.add_rows(rejected_rows)
+        keep.add_metadata(metadata())
     return keep, drop
 
 
