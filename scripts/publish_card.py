@@ -129,8 +129,8 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
     `licence` and `note`; `forms` of converted artifacts; `teachers` by artifact, each with the models
-    `teacher` and `judge`, and `several` where there are several teachers. `calibration` says how often the
-    judges err, where that was measured.
+    `teacher` and `judge`, the judge's `prompt`, and `several` where there are several teachers. `calibration`
+    says how often the judges err, where that was measured.
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]

@@ -53,7 +53,7 @@ def manifest(*artifacts: dict) -> dict:
 
 
 def about(**changes: object) -> dict:
-    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B", "requests": ""}
+    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B", "requests": "", "prompt": "`judge.md`"}
     return {
         "notice": None,
         "forms": {},

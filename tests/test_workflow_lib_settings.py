@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from snakemake.exceptions import WorkflowError
 from test_workflow_lib_config import checked
 
 from workflow_lib.card import card_settings, notice_of
@@ -18,7 +17,6 @@ from workflow_lib.settings import (
     find_calibration,
     list_asked_servers,
     picture_columns,
-    prompt_text,
     request_settings,
     several_teachers,
     write_settings,
@@ -51,16 +49,6 @@ def test_the_smaller_pixel_limit_of_a_source_and_of_all_pictures_holds() -> None
         entries = Names(config).entries
         assert conversion_settings(config, entries["synthdog_en"])["max_pixels"] == expected
         assert conversion_settings(config, entries["llavaonevision_converted/iiit5k"])["max_pixels"] == limit
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"\xff", "is not UTF-8"), (b"{question} {answer}", "has no {reference}, and the judge must see it")],
-)
-def test_a_prompt_that_judges_nothing(content: bytes, said: str, tmp_path: Path) -> None:
-    (tmp_path / "p.md").write_bytes(content)
-    with pytest.raises(WorkflowError, match=f"^config: text_reasoning.judge_prompt: .*{said}"):
-        prompt_text({"text_reasoning": {"judge_prompt": str(tmp_path / "p.md")}}, "text_reasoning")
 
 
 def test_settings_files_are_what_programs_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 from workflow_lib.names import Names
+from workflow_lib.prompts import describe_prompt
 from workflow_lib.teachers import askers_of, teachers_of
 
 # Licences of sources of questions as their own cards name them; others stand in their entries.
@@ -77,7 +78,7 @@ def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
                 role: "`, `".join(server["model"] for server in servers)
                 for role, servers in servers_of(config, name).items()
             }
-            | {"requests": describe_task_requests(config, task)}
+            | {"requests": describe_task_requests(config, task), "prompt": describe_prompt(config, task)}
             | ({"several": True} if "teachers" in config[task] else {})
             for name, task in TASK_OF.items()
         },

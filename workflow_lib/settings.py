@@ -13,6 +13,7 @@ from workflow_lib.config import ROLES, TASKS, fail
 from workflow_lib.entries import Entry, content_of, form_of, read_entries
 from workflow_lib.evaluation import evaluation_files, filter_settings, is_filtered
 from workflow_lib.names import Names
+from workflow_lib.prompts import prompt_sha256, prompt_text
 from workflow_lib.servers import ServerSettings
 from workflow_lib.teachers import askers_of, teachers_of
 
@@ -27,21 +28,6 @@ CONTENT_KEYS = (
 how large things run."""
 LIMIT_KEYS = ("batch_size", "max_malformed_share", "allow_empty")
 """The keys of a task that decide when a run ends, or how large its jobs are, and no artifact."""
-
-
-def prompt_text(config: dict[str, Any], task: str) -> str:
-    """What the judge is told: the text decides verdicts, not the file's place or time."""
-    path = Path(config[task]["judge_prompt"])
-    if not os.path.isfile(path):  # unlike Path.is_file, no error where the name is too long
-        fail(f"{task}.judge_prompt: no file {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        fail(f"{task}.judge_prompt: {path} is not UTF-8: {error}")
-    for blank in ("{question}", "{reference}", "{answer}"):
-        if blank not in text:
-            fail(f"{task}.judge_prompt: {path} has no {blank}, and the judge must see it")
-    return text
 
 
 def fonts_sha256(config: dict[str, Any]) -> str | None:
@@ -131,7 +117,7 @@ def request_settings(
         "repetition": given["repetition"] or 0,
     }
     if role == "judge":
-        prompt = hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
+        prompt = prompt_sha256(config, task)
         sampling, request = given["sampling"]["judge"], given["request"]["judge"]
         told = {"when": given["judge_when"], "votes": given["judge_votes"], "prompt_sha256": prompt}
         return shared | told | {"sampling": sampling, "request": request}
