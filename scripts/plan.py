@@ -435,7 +435,10 @@ def describe_load(
 def say_servers(
     lines: list[tuple[dict, dict[str, Tokens]]], about: dict, counts: dict[str, int], running: list[dict]
 ) -> Iterator[str]:
-    """What servers will take, and what would be better, in a line each. `counts` are questions by task."""
+    """What servers will take, and what would be better, in a line each. `counts` are questions by task.
+
+    Where all of them are one batch, there is nothing to share out.
+    """
     if "servers" not in about:
         return
     known = [
@@ -469,13 +472,13 @@ def say_servers(
                 ]
                 if kinds:
                     jobs.append(Batches(batches, loads[name], kinds))
-                    if not judges:
+                    if not judges and batches > 1:
                         yield server_plan.say_batch_size(f"{what}_reasoning", size, jobs[-1])
     for name, load in loads.items():
         yield server_plan.say_replicas(
             name, about["models"][name], load.server, about["rates"].get("gpu_gb", 80)
         )
-    if jobs:
+    if any(job.count > 1 for job in jobs):
         yield server_plan.say_nodes(jobs)
 
 
@@ -544,15 +547,15 @@ def main() -> None:
         (estimate_costs(line, about, rows), rows)
         for line, rows in settle_lines(groups, about, journals, work)
     ]
-    lines = [line for line, _ in settled]
+    lines = [line for line, _ in settled if line["requests"]]
     sizes = ["shards", "to fetch GB", "rows", "disk at the peak GB"]
     print(format_table("Artifacts, before any row is rejected", artifacts, "in all", sizes))
     for line in list_missing_files(listings.values()):
         print(f"{line}\n")
     costs = ["requests", "in the journal", "to ask", "tokens to come", "GPU-hours to come"]
-    print(
-        format_table("Requests; of the journal, what was asked in this way", lines, "in all", costs), end=""
-    )
+    if lines:
+        title = "Requests; of the journal, what was asked in this way"
+        print(format_table(title, lines, "in all", costs), end="")
     for said in dict.fromkeys(say_added(line, about) for line in chain.from_iterable(groups)):
         print(said, end="")
     questions = {"text": texts, "image": seen}

@@ -387,3 +387,15 @@ def test_what_servers_will_take_is_measured_once_enough_was_answered(tmp_path):
     assert "as measured on 120 answers; 120 in flight count as unfinished" in measured
     assert "at 10 tokens/s" in measured  # 8 written, and prompts of 10 beside answers of 40
     assert "0 starts" in measured
+
+
+@pytest.mark.parametrize(("batch_size", "is_advised"), [(400, False), (100, True)])
+def test_a_task_without_requests_has_no_line_and_one_batch_no_advice(tmp_path, batch_size, is_advised):
+    server = {"concurrency": "auto", "replicas": 1, "max_model_len": 8192, "gpus": 1, "starts": True}
+    text = about()["text"] | {"batch_size": batch_size}
+    changes = {"servers": {"qwen3": server}, "questions": {"lines": None}, "sampled": [], "text": text}
+    said = planned(tmp_path, **changes)[1]
+    assert not [line for line in said if line[0] == "image"]
+    assert [line[0] for line in said if line[0] == "qwen3:"] == ["qwen3:"]
+    assert ("text_reasoning.batch_size:" in {line[0] for line in said}) == is_advised
+    assert (["On", "a", "cluster,"] in [line[:3] for line in said]) == is_advised
