@@ -14,7 +14,10 @@ class Mirror:
         self.repo = repo
         self.root = folder / repo
         if not self.root.is_dir():
-            raise UserError(f"{repo}: no folder {self.root} in the mirror; check hub.mirror and the name")
+            raise UserError(
+                f"{repo}: no folder {self.root} in the mirror; check hub.mirror and the name, or leave the"
+                " source out: null in place of its entry (onevision: null, sources: {NAME: null})"
+            )
 
     def commit(self, revision: str) -> None:
         """A mirror knows no commits."""
