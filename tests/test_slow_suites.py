@@ -6,7 +6,7 @@ import pytest
 
 import slow_suites
 from slow_suites import ROOT, SUITES, changed_files, digest_files, record_green_run
-from workflow_lib.code_digest import content_digest, syntax_tree
+from workflow_lib.code_digest import content_digest, read_code
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def write(file: Path, text: str) -> None:
     """Change a file as between two runs of the program."""
     file.write_text(text)
     content_digest.cache_clear()
-    syntax_tree.cache_clear()
+    read_code.cache_clear()
 
 
 def test_a_suite_that_never_passed_is_due_for_all_its_files(checkout: Path) -> None:

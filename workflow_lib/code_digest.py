@@ -40,28 +40,45 @@ def other_files(scripts: Path) -> list[Path]:
 @cache
 def content_digest(file: Path) -> str:
     """A digest of a file's bytes, or of a Python file's syntax tree."""
-    content = repr(canonical(syntax_tree(file))).encode() if file.suffix == ".py" else file.read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    if file.suffix == ".py":
+        return read_code(file)[0]
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache
-def syntax_tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes(), file)
+def read_code(file: Path) -> tuple[str, list[ast.AST]]:
+    """The digest of a Python file's syntax tree, and its nodes that `imported_names` is to look at.
+
+    The rest is dropped: the trees of all programs are 300,000 objects, which garbage collections would look
+    through for as long as Snakemake runs.
+    """
+    naming: list[ast.AST] = []
+    text = canonical(ast.parse(file.read_bytes(), file), naming)
+    return hashlib.sha256(text.encode()).hexdigest(), naming
 
 
-def canonical(node: Any) -> Any:
-    """A syntax tree as nested lists, without positions and docstrings.
+def canonical(node: Any, naming: list[ast.AST]) -> str:
+    """A syntax tree as nested lists, in Python's notation, without positions and docstrings.
 
     Empty fields are left out, since Python versions differ in which ones a node has; and `ctx`, which follows
-    from where a node stands.
+    from where a node stands. Nodes that may import are added to `naming`.
     """
-    if isinstance(node, ast.AST):
-        fields = [(key, getattr(node, key, None)) for key in node._fields if key != "ctx"]
-        kept = [(key, canonical(value)) for key, value in fields if value is not None and value != []]
-        return [type(node).__name__, *kept]
     if isinstance(node, list):
-        return [canonical(each) for each in node if not is_docstring(each)]
-    return node
+        return f"[{', '.join([canonical(each, naming) for each in node if not is_docstring(each)])}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        naming.append(node)
+    text = f"[{type(node).__name__!r}"
+    for key in node._fields:
+        value = getattr(node, key, None)
+        if isinstance(value, str):
+            text += f", ({key!r}, {value!r})"
+            if value == "__doc__" or value in NOT_FOLLOWED:
+                naming.append(node)
+        elif value is not None and value != [] and key != "ctx":
+            text += f", ({key!r}, {canonical(value, naming)})"
+    return f"{text}]"
 
 
 def is_docstring(node: Any) -> bool:
@@ -74,7 +91,7 @@ def is_docstring(node: Any) -> bool:
 def imported_files(scripts: Path, file: Path) -> set[Path]:
     """The files of ours that a file's import statements name, wherever these stand in it."""
     found: set[Path] = set()
-    for node in ast.walk(syntax_tree(file)):
+    for node in read_code(file)[1]:
         try:
             for name in imported_names(node):
                 found |= module_files(scripts, name)
