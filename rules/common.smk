@@ -12,7 +12,6 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
-import yaml
 from snakemake.utils import update_config
 
 from workflow_lib import card, live, manifests, settings, sources
@@ -20,7 +19,7 @@ from workflow_lib.cluster import cancel_jobs, check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
 from workflow_lib.config import fail, resolve_paths
-from workflow_lib.config_files import read_config_files
+from workflow_lib.config_files import read_config_files, read_own
 from workflow_lib.entries import CONTAINERS
 from workflow_lib.evaluation import filter_settings, is_filtered
 from workflow_lib.failures import report_failures
@@ -41,14 +40,14 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
     signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 # The config that a module is given is merged over the checkout's, as a --configfile is.
-base_config = yaml.safe_load((BASE / "config.yaml").read_text(encoding="utf-8"))
+base_config = read_own(BASE / "config.yaml")
 update_config(base_config, config)
 config = base_config
 
 check_folders(BASE)
 written = read_config_files(BASE, workflow.configfiles)
 check_values(config)
-check_schema(config, yaml.safe_load((BASE / "config.schema.yaml").read_text(encoding="utf-8")))
+check_schema(config, read_own(BASE / "config.schema.yaml"))
 check_switched_off(config, written)
 resolve_paths(config, BASE, written)
 NAMES = Names(config)

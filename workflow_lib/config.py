@@ -9,11 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
-import yaml
 from snakemake.utils import update_config
 
 from workflow_lib.config_error import explain, fail, place_of, say_allowed, show
-from workflow_lib.config_files import WrittenConfig, read_config_files
+from workflow_lib.config_files import WrittenConfig, read_config_files, read_own
 from workflow_lib.evaluation import check_evaluation
 from workflow_lib.fonts import check_families
 from workflow_lib.teachers import (
@@ -45,7 +44,7 @@ DEEPEST = 32
 def read_config(base: Path, files: Iterable[Path]) -> dict[str, Any]:
     """The checked config of the checkout at `base`, with `files` merged over it, as Snakemake reads it."""
     config, written = merge_files(base, files)
-    check_schema(config, yaml.safe_load((base / "config.schema.yaml").read_text(encoding="utf-8")))
+    check_schema(config, read_own(base / "config.schema.yaml"))
     check_switched_off(config, written)
     resolve_paths(config, base, written)
     check_choices(config)
