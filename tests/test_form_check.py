@@ -91,8 +91,10 @@ def test_small_batches_are_one_trial(tmp_path):
     add(last, BAD, BAD, GOOD)
     with pytest.raises(UserError, match="11 of 12 answers"):
         add(last, BAD)
-    assert not passed.exists()
-    add(begin("00002"), *[GOOD] * 12)
+    last = begin("00002")
+    add(last, *[GOOD] * 9)
+    assert not passed.exists()  # the last three may be malformed, as eight were
+    add(last, GOOD)
     assert passed.exists()
     assert begin("00003").trial == 0
 
@@ -132,21 +134,35 @@ def test_a_wrong_form_set_by_hand_costs_at_most_twenty_requests_which_stay_paid(
     assert {row["text"] for row in batch.rows("a.parquet")} == {"<think>\na\n</think>\n\n4"}
 
 
-def test_no_more_than_twenty_are_out_until_twenty_were_read(tmp_path):
-    """One that is refused counts as read, so that a trial ends."""
+def test_no_more_than_twenty_are_out_until_the_trial_is_passed(tmp_path):
+    """Ten of twenty may be malformed, so the tenth that is not passes it. One that is refused is not."""
 
     def plan(asked: Ask) -> Reply:
         if asked.prompt == "What is 1?":
             return Reply(status=400)
-        slow = asked.prompt == "What is 0?"
-        return Reply(content=GOOD, hold=lambda: not slow or len(server.departures) >= 19)
+        slow = asked.prompt in ("What is 0?", "What is 2?")
+        content = BAD if asked.prompt == "What is 3?" else GOOD
+        return Reply(content=content, hold=lambda: not slow or len(server.departures) >= 60)
 
     with FaultServer(plan) as server:
         questions = [question(number) for number in range(80)]
-        done = ask(Batch(tmp_path, questions, server, concurrency=64, teaches=TEACHES), *FLAGS)
+        done = ask(Batch(tmp_path, questions, server, concurrency=64, teaches=TEACHES), *BY_HAND)
     assert done.returncode == 0, done.stderr
     assert server.attempts.total() == 80
-    assert sorted(server.arrivals)[20] >= sorted(server.departures)[19]
+    assert sorted(server.arrivals)[20] >= sorted(server.departures)[9]
+
+
+@pytest.mark.parametrize("malformed", [0, 5, 10])
+def test_a_trial_is_passed_as_soon_as_the_rest_decides_nothing(tmp_path, malformed):
+    trial = Trial(tmp_path / "think.passed", "00000")
+    trial.wait()
+    checked = AnswerCheck("text_reasoning", "think", choose_forms("think", ""), 0.5, trial)
+    add(checked, *[BAD] * malformed, *[GOOD] * 9)
+    assert (checked.trial, (tmp_path / "think.passed").exists()) == (20, False)
+    add(checked, GOOD)
+    assert (checked.trial, (tmp_path / "think.passed").exists()) == (malformed + 10, True)
+    checked.end()
+    assert not (tmp_path / "think.trial.json").exists()
 
 
 def all_at_once(server: FaultServer, count: int, content: str = GOOD) -> Callable[[Ask], Reply]:

@@ -59,7 +59,8 @@ Result = TypeVar("Result")
 class AnswerCheck(Protocol):
     """A check of answers as they come, which may end the run.
 
-    Until it has read `trial` ends of requests, no more than that are sent.
+    Until it has read `trial` ends of requests, no more than that are sent. It may lower `trial` to what it
+    has read.
     """
 
     trial: int

@@ -48,8 +48,15 @@ class FormCheck(ABC):
             if self._trial:
                 self._trial.fail(error)
             raise
-        if self._trial and self.read == self.trial:
+        if self.read <= self.trial and self._has_passed():
+            self.trial = self.read
             self._trial.end()
+
+    def _has_passed(self) -> bool:
+        """Whether the trial is passed, whatever comes of the answers that are left of it."""
+        malformed = max((self._malformed + self._trial.malformed).values(), default=0)
+        left = REQUESTS - self.read - self._trial.read_before
+        return malformed + left <= self._max_share * REQUESTS
 
     def end(self) -> None:
         """Keep what was read for the next batch, where the trial is not over."""

@@ -17,7 +17,7 @@ from prep.storage.atomic import read_json, write_json
 log = logging.getLogger("prep")
 
 REQUESTS = 20
-"""So many answers are read before more requests are sent."""
+"""Of so many answers most must be well formed; until that is sure, no more requests are sent."""
 POLL_S = 0.2
 
 
@@ -69,6 +69,7 @@ class Trial:
     def end(self) -> None:
         """Mark that it was passed."""
         self._passed.touch()
+        self.left = 0
 
     def keep(self, read: int, malformed: Counter[str]) -> None:
         """Keep what the batch has read for the next one, where the trial is not over."""
