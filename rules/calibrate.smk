@@ -85,7 +85,7 @@ use rule judge_text as judge_planted_text with:
     log:
         "logs/judge_planted/text.log",
     benchmark:
-        "work/benchmarks/judge_planted/text.tsv"
+        "work/benchmarks/judge_planted_text/text.tsv"
     params:
         settings=as_json(settings.planted_settings(config, "text_reasoning")),
         progress="work/stats/judge_planted/text.json",
@@ -107,7 +107,7 @@ use rule judge_image as judge_planted_image with:
     log:
         "logs/judge_planted/image.log",
     benchmark:
-        "work/benchmarks/judge_planted/image.tsv"
+        "work/benchmarks/judge_planted_image/image.tsv"
     params:
         settings=as_json(settings.planted_settings(config, "image_reasoning")),
         progress="work/stats/judge_planted/image.json",

@@ -30,7 +30,7 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
         log:
             f"logs/answer_{what}/{file}.log",
         benchmark:
-            f"work/benchmarks/answer_{what}/{file}.tsv"
+            f"work/benchmarks/answer_{what}_{teacher.name}/{{batch}}.tsv"
         priority: PRIORITIES[f"answer_{what}", teacher.name]
         conda:
             teacher.environment
@@ -92,7 +92,7 @@ for what, teacher in ((what, teacher) for what in FURTHER for teacher in FURTHER
         log:
             f"logs/judge_{what}/{file}.log",
         benchmark:
-            f"work/benchmarks/judge_{what}/{file}.tsv"
+            f"work/benchmarks/judge_{what}_{teacher.name}/{{batch}}.tsv"
         priority: PRIORITIES[f"judge_{what}", judge.name]
         conda:
             judge.environment
