@@ -243,6 +243,7 @@ rule publish_report:
         runtime=grow(60),
     params:
         code=code("publish_report.py"),
+        packages=settings.read_versions(settings.CHARTING_PACKAGES),
         stages=as_json(TRAINED),
         columns=as_json(settings.picture_columns(NAMES)),
         teachers=as_json(settings.several_teachers(config)),

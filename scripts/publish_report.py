@@ -14,12 +14,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from prep.reasoning.calibration import GROUPS
+from prep.reasoning.calibration import GROUPS, Group
 from prep.reasoning.calibration import MEANINGS as PLANTED
 from prep.reasoning.funnel import STEPS
 from prep.report import answers, distributions, gallery, rejects, scores, work
 from prep.report.answers import Answer, Asked, Teachers
 from prep.report.benchmarks import sum_benchmarks
+from prep.report.charts import draw_histogram, draw_rates
 from prep.report.formatting import MEANINGS, TEMPLATES, format_share, load_template, sum_counts
 from prep.report.gallery import Limits
 from prep.report.rejects import RawRows, Reject
@@ -49,6 +50,8 @@ STAGES = {
     "stage3": "Stage 3: reasoning",
 }
 """The stages of training in order, by the names that `data/llamafactory/` has."""
+SUMS = {Group.WRONG: "errors that passed", Group.RIGHT: "right answers that failed"}
+"""What a judge got wrong of each group of planted answers."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,16 @@ def list_repeats(duplicates: dict[str, Any], manifests: list[dict]) -> list[Repe
     ]
 
 
+def list_rates(task: dict[str, Any]) -> list[tuple[str, float, list[float]]]:
+    """The rates of a judge with their intervals, where there are any, in the order of the table."""
+    lines = []
+    for group, kinds in GROUPS.items():
+        if group in task["sums"]:
+            lines.append((SUMS[group], task["sums"][group]))
+        lines += [(PLANTED[kind].replace("`", ""), task["kinds"][kind]) for kind in kinds]
+    return [(label, line["rate"], line["interval"]) for label, line in lines if line["rate"] is not None]
+
+
 class Sections:
     """Builds the part of each artifact, one in memory at a time. `root` holds data/, work/ and raw/."""
 
@@ -348,6 +361,7 @@ def main() -> None:
         alerts=list_alerts(manifests, legibility),
         low_share=LOW_SHARE,
         build=sections.build,
+        draw_histogram=draw_histogram,
         totals=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,
         funnels=[(m["name"], line) for m in manifests for line in m.get("funnel", ())],
@@ -365,6 +379,9 @@ def main() -> None:
         calibration=args.calibration and read_json(args.calibration),
         calibrated=GROUPS,
         planted=PLANTED,
+        summed=SUMS,
+        list_rates=list_rates,
+        draw_rates=draw_rates,
         per_reason=share.rejects,
         config_sha256=manifest["config_sha256"],
     )

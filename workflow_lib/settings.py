@@ -55,6 +55,9 @@ RENDERING_PACKAGES = (
 )  # fmt: skip
 """What draws a page: the engines, and the wheels of the fonts."""
 
+CHARTING_PACKAGES = ("pygal",)
+"""What draws the charts of the report."""
+
 
 def read_versions(packages: Sequence[str], lock: Path = BASE_LOCK) -> dict[str, str]:
     """The versions that a lock has of packages; KeyError for a package that it lacks.

@@ -35,6 +35,11 @@ class Scores:
         """The scores that occur, the lowest first, and None last: where a rule spared the judge."""
         return sorted({score for _, score in self.counts}, key=lambda score: (score is None, score))
 
+    @property
+    def names(self) -> list[str]:
+        """The words for each of `scores`."""
+        return ["no score: by rule" if score is None else f"score {score}" for score in self.scores]
+
 
 def count_scores(path: Path, name: str, wanted: int) -> Scores | None:
     """Count the rows of an artifact, and pick up to `wanted` of each mode and score by a hash of the id.
