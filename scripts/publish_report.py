@@ -250,8 +250,10 @@ class Sections:
                 row["id"].rpartition("#")[0] for rows in found.values() for row in rows if "#" in row["id"]
             ]
             questions = dict.fromkeys([*both, *ids, *(id_.rpartition("#")[0] for id_ in shown_ids)])
-            teachers = self._teachers.get(name, Teachers())
-            asked = answers.read_asked(self._root / "work", name, path, dropped, questions, teachers, limits)
+            teachers, work = self._teachers.get(name, Teachers()), self._root / "work"
+            asked = answers.read_asked(work, name, path, dropped, questions, teachers, limits)
+            for id_, tokens in answers.read_tokens(work, name, measures.characters, teachers).items():
+                measures.add_tokens(id_, *tokens)
         section = Section(
             rejected,
             measures.rows,

@@ -128,6 +128,7 @@ def test_answers_come_in_order_and_a_second_run_asks_nothing(tmp_path):
     ]
     assert {row["question_id"] for row in rows[:2]} == {"set/file:0"}
     assert all(row["text"] and row["reason"] is None for row in rows)
+    assert all(row["tokens"] > 1 and row["reasoning_tokens"] is None for row in rows)
 
 
 def test_what_is_sent_is_the_sampling_the_seed_and_the_model(tmp_path):

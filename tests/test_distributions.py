@@ -25,6 +25,24 @@ def test_rows_are_measured_in_pixels_characters_rounds_and_languages() -> None:
     assert Measures().list_distributions() == []
 
 
+def test_tokens_are_those_that_the_server_counted_or_split_by_characters() -> None:
+    measures = Measures()
+    thoughts = "<think>\nabcdef\n</think>\n\nfour", "<think>\n\n</think>\n\nfour", "<think>12</think>34"
+    rows = [row("a", n, answer=answer) for n, answer in enumerate(thoughts)]
+    for each in rows:
+        measures.add(each)
+    measures.add_tokens(rows[1]["id"], 7, None)
+    measures.add_tokens(rows[2]["id"], 9, 8)
+    found = {each.title: each.note for each in measures.list_distributions()}
+    assert found["answer with thought, tokens"] == "median 8, 7 to 9"
+    assert found["answer, tokens"] == "median 4, 1 to 7"
+    assert found["thought, tokens"] == "median 8, 8 to 8"
+    measures.add_tokens(rows[0]["id"], 20, None)
+    found = {each.title: each.note for each in measures.list_distributions()}
+    assert found["thought, tokens, by its share of characters"] == "median 10, 8 to 12"
+    assert found["answer, tokens, by its share of characters"] == "median 7, 1 to 8"
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [

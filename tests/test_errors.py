@@ -45,6 +45,15 @@ def test_what_is_read_of_a_completion():
 
 
 @pytest.mark.parametrize(
+    ("details", "known"),
+    [({"reasoning_tokens": 3}, 3), ({"reasoning_tokens": 5}, None), ({}, None), (None, None), ("3", None)],
+)
+def test_tokens_of_the_thinking_are_kept_where_a_server_tells_them(details, known):
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "completion_tokens_details": details}
+    assert read_text(completion(usage=usage)).get("reasoning_tokens") == known
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "cut_json"),

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 import publish_report
 from prep.reasoning.calibration import count_verdicts
-from prep.storage.schema import REASONED
+from prep.storage.schema import ANSWERS, REASONED
 from reports import EVIL, add, add_answers, encoded, publish, publish_file, reject, row, source
 
 HUB = ROOT.parent / "shared" / "hub"
@@ -198,6 +198,21 @@ def test_kept_answers_stand_beside_rejected_ones_of_all_teachers(tmp_path: Path)
     assert len(won) == 2
     assert [a.get("data-score") for a in lost] == ["2"] * 4 + [None] * 2  # side by side, then by reason
     assert {a["data-reason"] for a in lost} == {"judge_fail", "length", "question_empty"}
+
+
+def test_lengths_in_tokens_are_those_of_the_answers_that_are_kept(tmp_path: Path) -> None:
+    manifest = stage3(tmp_path)
+    for batch, counts in (("00000", (120, 999, None)), ("00000.second", (40, None))):
+        path = tmp_path / f"work/answer_text/{batch}.parquet"
+        answers = [
+            each | {"tokens": count}
+            for each, count in zip(pq.read_table(path).to_pylist(), counts, strict=True)
+        ]
+        pq.write_table(pa.Table.from_pylist(answers, ANSWERS), path)
+    page = publish(tmp_path, manifest, teachers=TEACHERS)
+    assert "answer with thought, tokensmedian 80, 40 to 120" in page.words
+    pq.write_table(pq.read_table(path).drop_columns(["tokens", "reasoning_tokens"]), path)
+    assert "tokensmedian 120, 120 to 120" in publish(tmp_path, manifest, teachers=TEACHERS).words
 
 
 def test_answers_and_questions_that_are_gone_are_told(tmp_path: Path) -> None:

@@ -85,7 +85,13 @@ class Answers:
             detail = f"repeated itself for {self.window} characters"
             return Response("", None, None, Reason.REPETITION, detail)
         # Journals of earlier versions hold other servers' names of it.
-        return Response(record["content"], record["reasoning"], finish_reason(record["finish_reason"]))
+        return Response(
+            record["content"],
+            record["reasoning"],
+            finish_reason(record["finish_reason"]),
+            tokens=record["tokens"][1] or None,
+            reasoning_tokens=record.get("reasoning_tokens"),
+        )
 
     def _cut(self, key: str) -> dict[str, Any] | None:
         """The answer that the end of the context cut, unless today's context is longer."""

@@ -172,6 +172,8 @@ def parse_json(text: bytes) -> Any:
 def parse_completion(body: Any, url: str = "the server") -> dict[str, Any]:
     """The parts of a chat completion that are kept: content, reasoning, finish_reason, tokens.
 
+    `tokens` are those of the prompt and of the completion; `reasoning_tokens`, how many of the latter are the
+    thinking, is there where the server says it (`completion_tokens_details`).
     The thinking is taken from `reasoning` or `reasoning_content`, the older name, where a server splits
     it off, or from parts of the content. Token counts that cannot be read are 0. Raises RequestError for
     anything else than a finished completion: `abort`, `error` or no reason at all is how servers that are
@@ -196,7 +198,10 @@ def parse_completion(body: Any, url: str = "the server") -> dict[str, Any]:
         raise RequestError(Reason.SERVER_ERROR, f"the answer was broken off (finish_reason {finish})")
     counts = usage if isinstance(usage, dict) else {}
     tokens = [_count(counts.get(name)) for name in ("prompt_tokens", "completion_tokens")]
-    return {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
+    said = {"content": content, "reasoning": reasoning, "finish_reason": finish, "tokens": tokens}
+    details = counts.get("completion_tokens_details")
+    of_thinking = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    return said | ({"reasoning_tokens": of_thinking} if 0 < of_thinking <= tokens[1] else {})
 
 
 def text_of(value: Any) -> str:

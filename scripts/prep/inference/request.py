@@ -129,7 +129,8 @@ class Response:
     """The end of a request: an answer (`failure` is None), or a failure with its detail.
 
     An answer need not be whole: `finish_reason` says how it ended. `reasoning` is what the server split
-    off from the content.
+    off from the content. `tokens` are what the server counted of both together, `reasoning_tokens` those of
+    the thinking; None where it does not say.
     """
 
     content: str
@@ -137,6 +138,8 @@ class Response:
     finish_reason: str | None
     failure: Reason | None = None
     detail: str | None = None
+    tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 def _with_picture(messages: list[dict[str, Any]], image: bytes) -> list[dict[str, Any]]:

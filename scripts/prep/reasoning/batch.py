@@ -191,6 +191,8 @@ def write_answers(
                 "text": text,
                 "reason": reason,
                 "detail": with_note(detail, asked.text),
+                "tokens": response.tokens,
+                "reasoning_tokens": response.reasoning_tokens,
             }
         whole.check()
         early.end()

@@ -188,10 +188,26 @@ def shift_sample(id_: str, by: int) -> str:
     return answer_id(parts.question_id, parts.mode, parts.sample + by)
 
 
-def find_rows(path: Path, column: str, wanted: Iterable[str]) -> Iterator[dict]:
+def read_tokens(
+    work: Path, name: str, ids: Collection[str], teachers: Teachers
+) -> dict[str, tuple[int, int | None]]:
+    """The tokens of some answers of an artifact by id, where they are known: all, those of the thought."""
+    columns, found = ["id", "tokens", "reasoning_tokens"], {}
+    for path, _, before in teachers.files(work / f"answer_{WHAT[name]}"):
+        own = {shift_sample(id_, -before): id_ for id_ in ids}
+        for row in find_rows(path, "id", own, columns):
+            if row.get("tokens"):
+                found[own[row["id"]]] = row["tokens"], row.get("reasoning_tokens")
+    return found
+
+
+def find_rows(
+    path: Path, column: str, wanted: Iterable[str], columns: list[str] | None = None
+) -> Iterator[dict]:
     """The rows of a file that have one of these texts in a column; no other row group is read whole.
 
-    A file that is gone or not whole has none: what it holds is no part of the data any more.
+    Of these the cells of `columns`, as far as the file has them; None: all. A file that is gone or not whole
+    has none: what it holds is no part of the data any more.
     """
     values = pa.array(sorted(wanted), pa.string())
     try:
@@ -199,7 +215,7 @@ def find_rows(path: Path, column: str, wanted: Iterable[str]) -> Iterator[dict]:
             for group in range(file.num_row_groups):
                 here = pc.is_in(file.read_row_group(group, [column]).column(column), values)
                 if pc.any(here).as_py():
-                    yield from file.read_row_group(group).filter(here).to_pylist()
+                    yield from file.read_row_group(group, columns).filter(here).to_pylist()
     except (OSError, pa.ArrowException):
         return
 

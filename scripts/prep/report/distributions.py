@@ -1,4 +1,8 @@
-"""Histograms of sampled training rows: picture sizes, lengths of texts and thoughts, turns, languages."""
+"""Histograms of sampled training rows: picture sizes, lengths of texts and thoughts, turns, languages.
+
+Lengths are in characters: no tokenizer is needed. Those of teachers' answers are in tokens too, where their
+servers counted them.
+"""
 
 import io
 import re
@@ -15,7 +19,7 @@ from prep.rendering.document import is_english
 SIDES = (128, 256, 512, 1024, 2048, 4096)
 """Pixels of a picture's longer side, at most, of each column but the last."""
 LENGTHS = (10, 30, 100, 300, 1000, 3000, 10_000)
-"""Characters, at most."""
+"""Characters or tokens, at most."""
 ROUNDS = (1, 2, 3, 5, 10)
 """Rounds of a question and its answer, at most."""
 RATIOS = (0.5, 0.8, 1.25, 2.0)
@@ -39,7 +43,7 @@ class Distribution:
 
 
 class Measures:
-    """What is measured of training rows, one by one. Lengths are in characters; no tokenizer is needed."""
+    """What is measured of training rows, one by one."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -50,6 +54,12 @@ class Measures:
         self._thought: list[int] = []
         self._rounds: list[int] = []
         self._languages: list[str] = []
+        self._tokens: list[int] = []
+        self._answer_tokens: list[int] = []
+        self._thought_tokens: list[int] = []
+        self._is_estimated = False
+        self.characters: dict[str, tuple[int, int]] = {}
+        """Of each row, by its id, those of the thought and of the answer."""
 
     def add(self, row: dict) -> None:
         """Measure a training row."""
@@ -66,17 +76,32 @@ class Measures:
         self._asked.append(len(texts["user"]))
         self._answered.append(len(answer))
         self._thought += [len(thought) for thought in thoughts if thought]
+        self.characters[row["id"]] = sum(map(len, thoughts)), len(answer)
         self._rounds.append(len(row["messages"]) // 2)
         self._languages.append(find_language(answer))
 
+    def add_tokens(self, id_: str, tokens: int, of_thought: int | None) -> None:
+        """Count the tokens of a row's answer; those of its thought by its share of characters where None."""
+        thought, answer = self.characters[id_]
+        if of_thought is None or not thought:
+            self._is_estimated |= thought > 0
+            of_thought = round(tokens * thought / (thought + answer)) if thought else 0
+        self._tokens.append(tokens)
+        self._answer_tokens.append(tokens - of_thought)
+        self._thought_tokens += [of_thought] if thought else []
+
     def list_distributions(self) -> list[Distribution]:
         """The histograms of what was found, in the order of the page."""
+        by = ", by its share of characters" if self._is_estimated else ""
         found = [
             count_numbers("longer side of pictures, pixels", self._sides, SIDES),
             count_shapes(self._ratios),
             count_numbers("user's text, characters", self._asked, LENGTHS),
             count_numbers("answer, characters", self._answered, LENGTHS),
             count_numbers("thought, characters", self._thought, LENGTHS),
+            count_numbers("answer with thought, tokens", self._tokens, LENGTHS),
+            count_numbers(f"answer, tokens{by}", self._answer_tokens, LENGTHS),
+            count_numbers(f"thought, tokens{by}", self._thought_tokens, LENGTHS),
             count_numbers("rounds of question and answer", self._rounds, ROUNDS),
             count_languages(self._languages),
         ]

@@ -98,9 +98,15 @@ ANSWERS = pa.schema(
         ("text", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("tokens", pa.int64()),
+        ("reasoning_tokens", pa.int64()),
     ]
 )
-"""One for each question, mode and sample that was due: `text` in the form to train on, or a `reason`."""
+"""One for each question, mode and sample that was due: `text` in the form to train on, or a `reason`.
+
+`tokens` are those of the whole answer as the server counted them, `reasoning_tokens` those of its thought;
+null where it did not say.
+"""
 
 OUTCOMES = pa.schema([("id", pa.string()), ("rule", pa.string())])
 """What a rule says of an answer, by the answer's id: see prep.comparison.outcome."""
