@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from browser import Browser, Page
+from prep.report import gallery
 from prep.storage.schema import REASONED
 from reports import EVIL, add, add_answers, encoded, publish_file, reject, row
 
 DESK, PHONE = 1280, 390
 MOST_BYTES = 15_000_000
+ROWS_EACH = 48
 CONFIGS = 84
 """The OneVision configs with pictures."""
 ROWS = "[...document.querySelectorAll('[data-row]')]"
@@ -65,9 +67,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     ).as_uri()
 
 
+def vary_row(number: int) -> dict:
+    """Cells of a row; the next one's sizes and lengths are in another column of each chart."""
+    long, tall = (100 * 2 ** (number % 7), 8), (100, int(100 / (0.4, 0.7, 1, 1.5, 3)[number % 5]))
+    picture = encoded(long if number % 2 else tall, "PNG")
+    rounds = (1, 2, 3, 5, 8, 12)[number % 6]
+    length = 8 * 3 ** (number % 8) // rounds
+    said = {"user": "a" * length, "assistant": f"<think>{'b' * length}</think>{'中c'[number % 2] * length}"}
+    messages = [{"role": role, "content": said[role]} for _ in range(rounds) for role in said]
+    messages[0]["content"] = f"<image>\n{said['user']}"
+    return {"messages": messages, "images": [{"bytes": picture, "path": None}]}
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of 92 artifacts, of pictures that compress badly, long texts, and many reasons; raw is kept."""
+    """A page of 92 artifacts, of pictures that compress badly, long texts, and many reasons; raw is kept.
+
+    Beside the long rows that are shown, others fill all columns of the charts.
+    """
     root = tmp_path_factory.mktemp("large")
     random = np.random.default_rng(0)
     smooth = Image.fromarray(random.integers(0, 255, (24, 32, 3), np.uint8)).resize((320, 240))
@@ -89,8 +106,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw.parent.mkdir()
     pq.write_table(pa.table({"image": [buffer.getvalue()] * 12}), raw)
     manifests = []
+    others_of = [vary_row(n) for n in range(ROWS_EACH)]
     for number, name in enumerate([*configs, *others]):
-        rows = [row(name, n, buffer.getvalue(), answer=f"{number} {n} {words}") for n in range(8)]
+        shown = gallery.sample_rows(name, ROWS_EACH, 6)
+        rows = [row(name, n, **others_of[n]) for n in range(ROWS_EACH)]
+        for n in shown:
+            rows[n] = row(name, n, buffer.getvalue(), answer=f"{number} {n} {words}")
         about = [{"id": f"{name}/s:{n}", "source_file": raw.name} for n in range(12)]
         rejects = [reject(n, reason, words, **about[n]) for reason in reasons for n in range(12)]
         (raw.parent / name).mkdir(parents=True)
@@ -218,6 +239,8 @@ def test_a_page_of_a_whole_run_is_small_short_and_quick_to_search(browser: Brows
     assert page.errors() == []
     assert page.evaluate("document.querySelectorAll('.artifact').length") == CONFIGS + 8
     assert page.evaluate("document.documentElement.scrollHeight") < 4000
+    charts = "document.querySelectorAll('#llavaonevision_converted\\/config_0 .chart svg[role=img]').length"
+    assert page.evaluate(charts) == 7
     assert search(page, artifact="llavaonevision_converted/config_83", outcome="kept") == 6
     assert search(page, "83 ", artifact="llavaonevision_converted/config_83", outcome="kept") == 6
     assert search(page, reason="judge_fail") > 10
