@@ -16,7 +16,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 
 from prep.rendering import fonts
-from workflow_lib.settings import RENDERING_PACKAGES, read_versions
+from workflow_lib.settings import CHARTING_PACKAGES, RENDERING_PACKAGES, read_versions
 
 SPEC = importlib.util.spec_from_file_location("lock", ROOT / "envs/lock.py")
 lock = importlib.util.module_from_spec(SPEC)
@@ -101,6 +101,7 @@ def test_the_base_environment_is_the_locked_one():
 def test_what_draws_a_page_is_told_by_its_versions():
     """A new version of any of them makes pages anew, as its bytes may differ."""
     assert set(RENDERING_PACKAGES) == imports("render_text") - {"pyarrow"} | set(fonts.WHEELS)
+    assert set(CHARTING_PACKAGES) <= imports("publish_report") - imports("publish_card")
     versions = read_versions(RENDERING_PACKAGES)
     assert versions["typst"] == importlib.metadata.version("typst")
     with pytest.raises(KeyError, match="nonesuch"):
