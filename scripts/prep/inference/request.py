@@ -130,7 +130,7 @@ class Response:
 
     An answer need not be whole: `finish_reason` says how it ended. `reasoning` is what the server split
     off from the content. `tokens` are what the server counted of both together, `reasoning_tokens` those of
-    the thinking; None where it does not say.
+    the thinking; None where it does not say. Two answers of the same texts are equal, whatever was counted.
     """
 
     content: str
@@ -138,8 +138,8 @@ class Response:
     finish_reason: str | None
     failure: Reason | None = None
     detail: str | None = None
-    tokens: int | None = None
-    reasoning_tokens: int | None = None
+    tokens: int | None = field(default=None, compare=False)
+    reasoning_tokens: int | None = field(default=None, compare=False)
 
 
 def _with_picture(messages: list[dict[str, Any]], image: bytes) -> list[dict[str, Any]]:
