@@ -25,9 +25,10 @@ def needed_shards(source):
 
 def find_file(source, name):
     """What is listed of one file of a source."""
-    if name not in list_files(source):
+    files = list_files(source)
+    if name not in files:
         fail(f"{source} lists no file {name}; see work/list_shards/{source}.json")
-    return list_files(source)[name]
+    return files[name]
 
 
 def find_raw_name(wildcards):

@@ -105,7 +105,10 @@ def reading_mb(source: str, attempt: int) -> int:
     known, it is what those of ordinary size take. A job that ran out of memory gets more at its next attempt.
     """
     listing = Path(f"work/list_shards/{source}.json")
-    largest = _largest_group(listing, listing.stat().st_mtime_ns) if listing.exists() else 0
+    try:
+        largest = _largest_group(listing, listing.stat().st_mtime_ns)
+    except FileNotFoundError:
+        largest = 0
     return attempt * max(2000, 1500 + 2 * largest // 1_000_000)
 
 
