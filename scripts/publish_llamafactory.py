@@ -35,6 +35,9 @@ SHARES = 1_000_000
 SEAL = "# Edit this file, and the build leaves it alone. As the build wrote it, the rest has the sha256 "
 """The begin of the first line. Never change it: files that users edited would be replaced."""
 
+NO_CONFIG = "# No artifact of this stage has rows, so there is nothing to train.\n"
+"""What stands in the place of a stage's config in work/publish/, where each stage has a file."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -69,11 +72,13 @@ def build_configs(
 ) -> dict[str, str]:
     """The text of each stage's config, by the stage's name; `artifacts` are manifests by name.
 
-    A stage goes on from the one before it that has a config.
+    A stage of which no artifact has rows has no config; each goes on from the one before it that has one.
     """
     template, configs, model = load_template("publish_llamafactory.yaml"), {}, "path/to/model"
     for stage, names in stages.items():
         mixture = build_mixture([artifacts[name] for name in names if name in artifacts])
+        if not mixture:
+            continue
         rows, size = sum(each.rows for each in mixture), sum(each.bytes for each in mixture)
         configs[stage] = template.render(
             stage=stage,
@@ -87,8 +92,7 @@ def build_configs(
             max_pixels=max_pixels,
             model=model,
         )
-        if mixture:
-            model = f"saves/{stage}"
+        model = f"saves/{stage}"
     return configs
 
 
@@ -117,13 +121,15 @@ def main() -> None:
     args = parse_args()
     artifacts = read_json(args.manifest)["artifacts"]
     configs = build_configs(args.stages, artifacts, args.max_pixels)
-    for published, text in zip(args.publish, configs.values(), strict=True):
-        standing = args.data / "llamafactory" / published.name
-        write_text(published, seal(text))
+    for published in args.publish:
+        standing, text = args.data / "llamafactory" / published.name, configs.get(published.stem)
+        write_text(published, seal(text) if text else NO_CONFIG)
         if standing.exists() and is_edited(standing.read_bytes()):
             log.info("%s was edited and stays; %s is this build's", standing, published)
-        else:
+        elif text:
             install(standing, published.read_bytes())
+        else:
+            standing.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

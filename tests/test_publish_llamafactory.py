@@ -54,7 +54,7 @@ def test_a_stage_goes_on_from_the_one_before_it_that_has_rows() -> None:
         "stage3": "saves/stage2.2",
     }
     empty = {"name": "LLaVA_ReCap_558K", "rows": 0, "bytes": 900}
-    assert configs(LLaVA_ReCap_558K=empty)["stage1"] is None
+    assert "stage1" not in configs(LLaVA_ReCap_558K=empty)
     assert configs(LLaVA_ReCap_558K=empty)["stage2.1"]["model_name_or_path"] == "path/to/model"
 
 
@@ -117,3 +117,18 @@ def test_a_config_is_written_anew_until_it_is_edited(tmp_path: Path) -> None:
     assert f"{standing} was edited and stays; {published} is this build's" in publish(tmp_path, 5)
     assert standing.read_text() == edited
     assert "# 5 rows" in published.read_text()
+
+
+def test_a_stage_without_rows_has_no_config_in_data_but_an_edited_one(tmp_path: Path) -> None:
+    standing, published = tmp_path / "data/llamafactory/stage3.yaml", tmp_path / "work/stage3.yaml"
+    publish(tmp_path, 0)
+    assert not standing.exists()
+    assert published.read_text() == publish_llamafactory.NO_CONFIG
+    publish(tmp_path, 3)
+    assert standing.exists()
+    publish(tmp_path, 0)
+    assert not standing.exists()
+    publish(tmp_path, 3)
+    standing.write_text(edited := standing.read_text() + "# mine\n")
+    publish(tmp_path, 0)
+    assert standing.read_text() == edited
