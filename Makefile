@@ -19,7 +19,7 @@ help:
 	@echo "make test     the test suite"
 	@echo "make test-conda  whether each environment's lock has what its programs import, and conda where it is"
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
-	@echo "make test-llamafactory  what the real LLaMA-Factory reads of the sample corpus, and a step of each stage: 3 GB"
+	@echo "make test-llamafactory  what the real LLaMA-Factory, TRL and ms-swift read of the sample corpus: 3 GB"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
 	@echo "make test-kills  kills at thirty random moments: of a client that asks, of a run, its jobs and its servers"
 	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
@@ -124,8 +124,8 @@ test-vllm: env .vllm/models/ready
 	$(BIN)/python -m pytest -v --durations=0 tests/vllm/suite.py
 	@echo "$(GREEN)"
 
-# The real LLaMA-Factory, on the CPU.
-test-llamafactory: env .llamafactory/installed
+# The real LLaMA-Factory, TRL and ms-swift, on the CPU.
+test-llamafactory: env .llamafactory/installed .trainers/installed
 	$(BIN)/python -m pytest -v --durations=0 tests/llamafactory/suite.py
 	@echo "$(GREEN)"
 
@@ -143,8 +143,8 @@ record-%: env
 	PYTHONPATH=tests/support $(PYTHON) tests/vllm/environment.py --folder .vllm
 	touch $@
 
-.llamafactory/installed: tests/llamafactory/environment.py tests/llamafactory/requirements.txt tests/support/cpu_torchvision.py | env
-	PYTHONPATH=tests/support $(BIN)/python tests/llamafactory/environment.py --folder .llamafactory
+.llamafactory/installed .trainers/installed: .%/installed: tests/%/requirements.txt tests/llamafactory/environment.py tests/support/cpu_torchvision.py | env
+	PYTHONPATH=tests/support $(BIN)/python tests/llamafactory/environment.py --folder .$* --requirements $<
 	touch $@
 
 bench: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
@@ -265,8 +265,9 @@ fonts: .fonts/ready
 lock: env
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --quiet --output-file requirements.txt
 	$(BIN)/python envs/lock.py
-	cd tests/llamafactory && ../../$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
-		--only-binary :all: --no-emit-package torch --quiet --output-file requirements.txt
+	for suite in llamafactory trainers; do (cd tests/$$suite && ../../$(BIN)/uv pip compile pyproject.toml --universal \
+		--generate-hashes --python-version 3.11 --only-binary :all: --no-emit-package torch --quiet \
+		--output-file requirements.txt) || exit; done
 
 clean:
 	rm -rf demo/hub demo/data demo/work demo/raw demo/logs demo/.snakemake

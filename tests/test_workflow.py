@@ -225,7 +225,7 @@ def test_commands_are_short_enough_to_be_printed(built):
 def test_another_clone_of_the_same_commit_does_nothing(built, tmp_path):
     build, _ = built
     clone = tmp_path / "clone"
-    installed = (".venv", ".vllm", ".llamafactory")
+    installed = (".venv", ".vllm", ".llamafactory", ".trainers")
     shutil.copytree(
         ROOT, clone, ignore=shutil.ignore_patterns(".git", ".snakemake", "__pycache__", *installed)
     )

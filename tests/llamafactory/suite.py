@@ -1,8 +1,10 @@
 """The real LLaMA-Factory reads and trains on what is built; `make test-llamafactory` makes its environment.
 
 What it reads is taken down inside it (read.py), where the collator hands pictures to the image processor.
+TRL and ms-swift read the same in an environment of their own (tests/trainers/read.py).
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -12,14 +14,17 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT
+from PIL import Image
 
 import converted
 import nasty
@@ -31,9 +36,17 @@ from workflow import Build
 
 HERE = ROOT / "tests/llamafactory"
 BIN = ROOT / ".llamafactory/bin"
+OTHERS = {
+    "TRL 0.24": (BIN, "trl"),
+    "TRL 1.16": (ROOT / ".trainers/bin", "trl"),
+    "ms-swift 4.6": (ROOT / ".trainers/bin", "swift"),
+}
+"""Other trainers: where the Python is that has one, and the trainer's name there."""
 STAGES = ("stage1", "stage2.1", "stage2.2", "stage3")
 LAYOUTS = ("one file", "sharded")
 SHARD_BYTES = 400_000
+LONGEST_SIDES = 200
+"""The image processor of Qwen-VL takes no picture of such a ratio; LLaMA-Factory scales it before."""
 EMPTY = "<think>\n\n</think>\n\n"
 """What the template puts in front of an answer without a thought."""
 PATCHES = re.compile(r"<\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>")
@@ -281,34 +294,104 @@ def test_thoughts_are_learned_in_stage_3_and_before_it_none_is(read_all: dict) -
             assert text.count("<think>") == text.count("</think>") == text.count("<|im_start|>assistant\n")
 
 
-def test_odd_pictures_reach_the_image_processor_as_their_sources_have_them(
-    model: Path, tmp_path: Path
-) -> None:
-    """Every format and mode that conversion keeps, up to 50 million pixels."""
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, ...]]]:
+    """Every format and mode that conversion keeps, up to 50 million pixels; its pictures by id."""
+    folder = tmp_path_factory.mktemp("odd")
     table, fates = nasty.whole_llava("decode", "prepend")
-    pq.write_table(table, tmp_path / "raw.parquet", row_group_size=30)
-    part = converted.llava(tmp_path / "raw.parquet", tmp_path / "part")
-    (tmp_path / "data").mkdir()
+    pq.write_table(table, folder / "raw.parquet", row_group_size=30)
+    part = converted.llava(folder / "raw.parquet", folder / "part")
+    (folder / "data").mkdir()
     done = run(
         *("assemble_artifact.py", "--parts", part.summary, "--kind", "converted", "--notice", ""),
-        *("--may-be-empty", "none", "--shard-bytes", 0, "--artifact", tmp_path / "data/NAME.parquet"),
-        *("--rejects", tmp_path / "rejects.parquet", "--summary", tmp_path / "summary.json"),
+        *("--may-be-empty", "none", "--shard-bytes", 0, "--artifact", folder / "data/NAME.parquet"),
+        *("--rejects", folder / "rejects.parquet", "--summary", folder / "summary.json"),
     )
     assert done.returncode == 0, done.stderr
-    entries = build_entries(["NAME"], sharded=False)
-    (tmp_path / "data/dataset_info.json").write_text(json.dumps(entries))
-    rows = list(parquet.read_rows(tmp_path / "data/NAME.parquet"))
-    about = {"NAME": {"name": "NAME", "rows": len(rows), "bytes": 1}}
-    configs = publish_llamafactory.build_configs({"stage1": ["NAME"]}, about, 262_144)
-    (tmp_path / "stage1.yaml").write_text(configs["stage1"])
-    # One of the texts is longer than the trainer reads.
-    reading = read(tmp_path, model, {"odd": ("stage1.yaml", ["cutoff_len=10000000"])})["odd"]
-    assert failure(reading) is None
     # Some of the paths beside the bytes are no UTF-8.
     images = pc.struct_field(table.column("image"), "bytes").to_pylist()
-    wanted = [expect(row, (sha256(images[int(row["id"].rpartition(":")[2])]),), False) for row in rows]
-    assert len(wanted) == fates.count(None) > 40
-    assert reading.rows == wanted
+    ids = pq.read_table(folder / "data/NAME.parquet", columns=["id"]).column("id").to_pylist()
+    assert len(ids) == fates.count(None) > 40
+    return folder, {each: (sha256(images[int(each.rpartition(":")[2])]),) for each in ids}
+
+
+def test_odd_pictures_reach_the_image_processor_as_their_sources_have_them(
+    model: Path, odd: tuple[Path, dict[str, tuple[str, ...]]]
+) -> None:
+    folder, pictures = odd
+    entries = build_entries(["NAME"], sharded=False)
+    (folder / "data/dataset_info.json").write_text(json.dumps(entries))
+    rows = list(parquet.read_rows(folder / "data/NAME.parquet"))
+    about = {"NAME": {"name": "NAME", "rows": len(rows), "bytes": 1}}
+    configs = publish_llamafactory.build_configs({"stage1": ["NAME"]}, about, 262_144)
+    (folder / "stage1.yaml").write_text(configs["stage1"])
+    # One of the texts is longer than the trainer reads.
+    reading = read(folder, model, {"odd": ("stage1.yaml", ["cutoff_len=10000000"])})["odd"]
+    assert failure(reading) is None
+    assert reading.rows == [expect(row, pictures[row["id"]], False) for row in rows]
+
+
+def read_others(trainer: str, model: Path, files: list[Path], folder: Path) -> list[Counter[Row]]:
+    """Have another trainer read files, each as a dataset."""
+    home, reader = OTHERS[trainer]
+    command = [home / "python", ROOT / "tests/trainers/read.py", "--trainer", reader, "--model", model]
+    done = subprocess.run(
+        [*command, "--folder", folder, *files],
+        cwd=folder,
+        env=surroundings(folder / "home") | {"MODELSCOPE_CACHE": str(folder / "home")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    found = []
+    for number in range(len(files)):
+        rows = [json.loads(line) for line in (folder / f"{number}.jsonl").read_text().splitlines()]
+        assert all(row["tokens"] == row["patches"] > 0 for row in rows)
+        text, learned = ([PATCHES.sub("<image>", row[key]) for row in rows] for key in ("text", "learned"))
+        found.append(Counter(zip(text, learned, (tuple(row["pictures"]) for row in rows), strict=True)))
+    return found
+
+
+def is_slim(picture: bytes) -> bool:
+    with Image.open(BytesIO(picture)) as image:
+        return max(image.size) >= LONGEST_SIDES * min(image.size)
+
+
+@pytest.mark.parametrize("trainer", OTHERS)
+def test_other_trainers_read_the_sources_pictures_and_the_texts_as_they_are(
+    built: Built, model: Path, odd: tuple[Path, dict[str, tuple[str, ...]]], trainer: str, tmp_path: Path
+) -> None:
+    """Every artifact, and the odd pictures. TRL learns the questions too."""
+    layout, (folder, pictures) = LAYOUTS[0], odd
+    filled = [about for about in built.manifest(layout).values() if about["rows"]]
+    table = pq.read_table(folder / "data/NAME.parquet")
+    fit = [row for row in table.to_pylist() if not is_slim(row["images"][0]["bytes"])]
+    assert len(table) > len(fit) > 40
+    pq.write_table(pa.Table.from_pylist(fit, table.schema), tmp_path / "odd.parquet")
+    wanted = [built.rows(layout, PurePosixPath(about["name"]).name, True) for about in filled]
+    wanted.append([expect(row, pictures[row["id"]], True) for row in fit])
+    if trainer.startswith("TRL"):
+        wanted = [[(text, text, seen) for text, _, seen in rows] for rows in wanted]
+    files = [*(built.layouts[layout] / about["file"] for about in filled), tmp_path / "odd.parquet"]
+    found = read_others(trainer, model, files, tmp_path)
+    for file, rows, expected in zip(files, found, wanted, strict=True):
+        assert rows == Counter(expected), file
+
+
+def test_the_documented_way_to_trl_is_the_one_that_is_tried() -> None:
+    """But for docstring and types."""
+    recipe = (ROOT / "docs/training.md").read_text(encoding="utf-8").split("```")[1].removeprefix("python")
+    reader = (ROOT / "tests/trainers/read.py").read_text(encoding="utf-8")
+    bodies = [
+        [ast.unparse(line) for line in node.body if not isinstance(line, ast.Expr)]
+        for text in (recipe, reader)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef) and node.name == "split_tags"
+    ]
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
 
 
 def test_every_stage_trains_and_goes_on_from_the_one_before(built: Built, model: Path) -> None:

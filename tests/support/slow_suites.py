@@ -71,6 +71,7 @@ SUITES = {
     ),
     "llamafactory": (
         "tests/llamafactory/*.*",
+        "tests/trainers/*.*",
         "tests/support/converted.py",
         "tests/support/cpu_torchvision.py",
         "tests/support/nasty.py",
