@@ -20,7 +20,7 @@ from prep.report.formatting import format_interval
 
 FONT_SIZE = 10
 """Pixels; the page's style sheet has it too."""
-COLUMN, HEIGHT = 40, 92
+COLUMN, HEIGHT = 42, 92
 """Pixels of a histogram: a column's width, and the height."""
 LINE, RATES_WIDTH, LABEL = 20, 350, 27
 """Of a chart of rates: pixels of a line and, as a phone has them, of the width; characters of a label."""
