@@ -239,7 +239,7 @@ def test_a_page_of_a_whole_run_is_small_short_and_quick_to_search(browser: Brows
     assert page.errors() == []
     assert page.evaluate("document.querySelectorAll('.artifact').length") == CONFIGS + 8
     assert page.evaluate("document.documentElement.scrollHeight") < 4000
-    charts = "document.querySelectorAll('#llavaonevision_converted\\/config_0 .chart svg[role=img]').length"
+    charts = "document.querySelectorAll('[data-artifact$=config_0] .chart svg[role=img]').length"
     assert page.evaluate(charts) == 7
     assert search(page, artifact="llavaonevision_converted/config_83", outcome="kept") == 6
     assert search(page, "83 ", artifact="llavaonevision_converted/config_83", outcome="kept") == 6
