@@ -5,7 +5,8 @@ Both paths run as users run them: Snakemake, managed servers of eight replicas, 
 judge. A replica is the tests' batching engine (tests/support/batching_engine.py). Its seconds pass twice as
 fast, so what a program takes to start counts double. Batches and the time to load a model are a tenth of the
 default. A share is the tokens that were written over those of the best fixed limit in the time from the first
-request to the last answer.
+request to the last answer. So few answers allow no client more than a share that is told too: verdicts wait
+for the last answer of their batch, and the last answers of all leave the servers idle.
 
 At full size a path takes ten times as long at the throughput of its middle, and besides what its beginning
 and end lost, and the whole time to load. `before` is the text path with what was the default: 64 in flight,
@@ -21,6 +22,8 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
+from collections import Counter, deque
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -164,47 +167,71 @@ def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
 
 
 def measure_best(what: Machine, answers: list[dict]) -> tuple[float, float]:
-    """The most tokens a second that a replica writes of these answers at a fixed limit, when it is full.
+    """The most tokens a second that a machine's replicas write of these answers at a fixed limit, when full.
 
-    And the share of it that is reached from the first request to the last answer, with that limit of requests
-    in flight as long as there are as many: the most that any client can have of so few answers.
+    And the share of it that they reach from the first request to the last answer, with that limit of requests
+    in flight as long as there are as many, and no program that starts: the most that any client can have of
+    so few answers. Batches are asked in order, their long answers first. A batch's verdicts are due when all
+    its answers are there, and go before other answers.
     """
-    lengths = [(row["prompt"], row["tokens"]) for row in answers]
-    random.Random(0).shuffle(lengths)
-    best, whole = max(measure_fixed(what, lengths, limit) for limit in FIXED)
-    return best, whole / best
+    mixed = random.Random(0).sample(answers, len(answers))
+    best = max(measure_fixed(what, mixed, limit)[0] for limit in FIXED)
+    in_order = sorted(answers, key=lambda row: (find_batch(row), row["mode"] != "thinking"))
+    return best, max(measure_fixed(what, in_order, limit, judges_last=True)[1] for limit in FIXED) / best
 
 
-def measure_fixed(what: Machine, lengths: list[tuple[int, int]], limit: int) -> tuple[float, float]:
-    """Tokens a second at a fixed limit: between a fifth and four fifths of the answers, and over all."""
-    engine = BatchingEngine(what)
-    to_come = iter(lengths)
-    ended: list[float] = []
+def find_batch(row: dict) -> int:
+    """The batch of the question that an answer is about."""
+    return int(row["about"].rstrip(":").split()[-1]) // BATCH
 
-    def send() -> None:
-        if following := next(to_come, None):
-            engine.submit(Sequence(*following, done), engine.now)
 
-    def done() -> None:
-        ended.append((engine.now, engine.generated))
-        send()
+def measure_fixed(
+    what: Machine, answers: list[dict], limit: int, judges_last: bool = False
+) -> tuple[float, float]:
+    """Tokens a second at a limit of each replica: between a fifth and four fifths of the answers, and in all.
 
-    for _ in range(limit):
-        send()
-    while len(ended) < len(lengths):
-        engine.advance(engine.next_event())
-    (begin, before), (end, after) = (ended[int(len(ended) * share)] for share in (0.2, 0.8))
+    A request goes to the replica with the fewest.
+    """
+    engines = [BatchingEngine(what) for _ in range(what.replicas)]
+    in_flight = Counter(dict.fromkeys(engines, 0))
+    verdicts: dict[int, list[dict]] = {}
+    due: deque[dict] = deque()
+    for row in answers:
+        is_due = not judges_last or row["mode"] != "verdict"
+        (due if is_due else verdicts.setdefault(find_batch(row), [])).append(row)
+    left = Counter(find_batch(row) for row in due)
+    ended: list[tuple[float, int]] = [(0.0, 0)]  # when, and the tokens until then
+
+    def send(now: float) -> None:
+        while due and min(in_flight.values()) < limit:
+            engine = min(engines, key=in_flight.get)
+            in_flight[engine] += 1
+            row = due.popleft()
+            engine.submit(Sequence(row["prompt"], row["tokens"], partial(end, engine, row)), now)
+
+    def end(engine: BatchingEngine, row: dict) -> None:
+        in_flight[engine] -= 1
+        ended.append((engine.now, ended[-1][1] + row["tokens"]))
+        left[find_batch(row)] -= 1
+        if not left[find_batch(row)]:
+            due.extendleft(verdicts.pop(find_batch(row), ()))
+        send(engine.now)
+
+    send(0.0)
+    while len(ended) <= len(answers):
+        first = min(engines, key=BatchingEngine.next_event)
+        first.advance(first.next_event())
+    (begin, before), (until, after) = (ended[int(len(answers) * share)] for share in (0.2, 0.8))
     last, written = ended[-1]
-    return (after - before) / (end - begin), written / last
+    return (after - before) / (until - begin), written / last
 
 
 def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
-    """Print and give a path's share, its share at full size, and the starts of its server."""
+    """Print a path's shares; give its share, what part that is of the most, and the starts of its server."""
     what, size = PATHS[name], machine(MACHINE)
     answers = sorted((row for row in notes if row.get("about")), key=lambda row: row["answered"])
     starts = sum("started" in row for row in notes) // size.replicas
-    best, most = measure_best(size, answers[:: size.replicas])
-    best *= size.replicas
+    best, most = measure_best(size, answers)
     begin, end = min(row["asked"] for row in answers), answers[-1]["answered"]
     tokens = sum(row["tokens"] for row in answers)
     seconds = (end - begin) * what.scale
@@ -220,12 +247,11 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
         full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / TENTH))
     print(
         f"{name}: {len(answers)} answers, {tokens} tokens in {seconds:.0f} s,"
-        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s (at most"
-        f" {most:.1%}: the last answers leave it idle),"
-        f" in the middle {middle / best:.1%}, at full size {full:.1%}",
+        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s, where these"
+        f" answers allow {most:.1%}; in the middle {middle / best:.1%}, at full size {full:.1%}",
         flush=True,
     )
-    return share, full, starts
+    return share, share / most, starts
 
 
 def main() -> None:
@@ -237,7 +263,7 @@ def main() -> None:
     found = {}
     for name in args.only:
         found[name] = report(name, run_path(name, (args.folder / name).resolve(), args.checkout))
-    shares = [f"{name} {share:.1%}" for name, (share, _, _) in found.items()]
+    shares = [f"{name} {share:.1%} ({part:.1%} of the most)" for name, (share, part, _) in found.items()]
     starts = sum(starts for name, (_, _, starts) in found.items() if name != "before")
     print(f"busy: {', '.join(shares)}, starts {starts}")
 
