@@ -174,7 +174,7 @@ check: env
 	$(SNAKEMAKE) --lint
 
 compare: env
-	@$(BIN)/python scripts/compare_builds.py --old $(OLD) --new $(NEW) $(if $(PAGE),--page $(PAGE)) $(if $(PICTURES),--pictures)
+	@$(BIN)/python scripts/compare_builds.py --old="$(OLD)" --new="$(NEW)" $(if $(PAGE),--page="$(PAGE)") $(if $(PICTURES),--pictures)
 
 rows: DATA = data
 rows: N = 20

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Compare two builds: which rows came, went or changed, by artifact and reason.
 
-Rows are joined by id. Of an artifact with the same checksum in both builds nothing is read but its counts; of
-others, all columns but the pictures, which `--pictures` reads too. The page is one HTML file.
+Rows are joined by id. Of an artifact with the same checksum in both manifests nothing is read; of others, all
+columns but the pictures, which `--pictures` reads too. `snakemake verify` holds files against manifests. The
+page is one HTML file.
 """
 
 import argparse
@@ -10,25 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
-
+from prep.report.built_files import find_artifact, list_columns, read_manifests, read_rows
 from prep.report.difference import KEPT, NOT_READ, Difference, format_differences
 from prep.report.formatting import load_template
 from prep.runtime import program
 from prep.runtime.program import UserError
 from prep.storage import parquet
-from prep.storage.atomic import atomic_write, read_json
-
-
-def read_manifests(data: Path) -> dict[str, dict[str, Any]]:
-    """The manifests of a build by artifact; UserError where there is none."""
-    folder = data / "manifest"
-    found = [read_json(path) for path in sorted(folder.rglob("*.json"))]
-    if not found:
-        raise UserError(f"{data} is no build: it has no manifest/*.json; name the folder with the artifacts")
-    return {manifest["name"]: manifest for manifest in found}
+from prep.storage.atomic import atomic_write
 
 
 def compare_artifact(
@@ -70,10 +60,9 @@ def _is_same(old: dict, new: dict) -> bool:
 
 def _read_rows(data: Path, manifest: dict, with_pictures: bool) -> Iterator[tuple[str, bytes]]:
     """The id of each row of an artifact, and a digest of the row."""
-    artifact = data / Path(manifest["file"]).relative_to("data")
-    for file in sorted(artifact.glob("*.parquet")) if artifact.is_dir() else [artifact]:
-        names = [name for name in pq.read_schema(file).names if with_pictures or name != "images"]
-        for row in parquet.read_rows(file, names):
+    for file in parquet.list_files(find_artifact(data, manifest)):
+        names = [name for name in list_columns(file) if with_pictures or name != "images"]
+        for row in read_rows(file, names):
             digest = hashlib.blake2b(digest_size=16)
             for picture in row.pop("images", None) or ():
                 digest.update(hashlib.sha256(picture["bytes"]).digest())
@@ -83,7 +72,7 @@ def _read_rows(data: Path, manifest: dict, with_pictures: bool) -> Iterator[tupl
 
 def _read_rejects(data: Path, name: str) -> Iterator[tuple[str, str]]:
     """The id and the reason of each row that was rejected."""
-    for row in parquet.read_rows(data / "rejects" / f"{name}.parquet", ["id", "reason"]):
+    for row in read_rows(data / "rejects" / f"{name}.parquet", ["id", "reason"]):
         yield row["id"], row["reason"]
 
 
@@ -98,8 +87,8 @@ def compare_builds(old: Path, new: Path, with_pictures: bool) -> list[Difference
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    parser.add_argument("--old", type=Path, required=True, help="the data/ folder of a build")
-    parser.add_argument("--new", type=Path, required=True, help="the data/ folder of another build")
+    parser.add_argument("--old", required=True, help="the data/ folder of a build")
+    parser.add_argument("--new", required=True, help="the data/ folder of another build")
     parser.add_argument("--pictures", action="store_true", help="compare the bytes of pictures too")
     parser.add_argument("--page", type=Path, help="out: the same as an HTML page, with examples")
     return parser.parse_args()
@@ -107,7 +96,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    found = compare_builds(args.old, args.new, args.pictures)
+    if not (args.old and args.new):
+        raise UserError("which builds? OLD=before/data NEW=after/data say it")
+    found = compare_builds(Path(args.old), Path(args.new), args.pictures)
     print(format_differences(found))
     if args.page:
         template = load_template("compare_builds.html")

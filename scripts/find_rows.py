@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-import pyarrow.parquet as pq
-
 from prep.records.ids import parse_answer_id
 from prep.records.reason import Reason
+from prep.report.built_files import find_artifact, list_columns, read_manifests, read_rows
 from prep.report.gallery import LABELS, format_value, make_picture
 from prep.runtime import program
 from prep.runtime.program import UserError
 from prep.runtime.sanitize import sanitize
 from prep.storage import parquet
-from prep.storage.atomic import read_json
 
 SHOWN = 4000
 """The most characters of a text that are printed."""
@@ -50,10 +48,7 @@ class Query:
 
 def choose_manifests(data: Path, name: str | None) -> list[dict]:
     """The manifest of the artifact that is named, also by the last part of its name; or all."""
-    folder = data / "manifest"
-    found = {m["name"]: m for m in (read_json(path) for path in sorted(folder.rglob("*.json")))}
-    if not found:
-        raise UserError(f"{data} is no build: it has no manifest/*.json; name its folder data as DATA")
+    found = read_manifests(data)
     chosen = [m for own, m in found.items() if name in (None, own, PurePosixPath(own).name)]
     if not chosen:
         raise UserError(f"{data}: no artifact {name}; there are: {', '.join(found)}")
@@ -62,15 +57,15 @@ def choose_manifests(data: Path, name: str | None) -> list[dict]:
 
 def find_kept(data: Path, manifest: dict, query: Query) -> Iterator[dict]:
     """The kept rows that are meant, in the artifact's order; pictures of no other row are read."""
-    path = data / Path(manifest["file"]).relative_to("data")
+    path = find_artifact(data, manifest)
     position = 0
     for file in parquet.list_files(path):
-        names = [name for name in pq.read_schema(file).names if name != "images"]
+        names = [name for name in list_columns(file) if name != "images"]
         if query.reason or any(
             getattr(query, key) is not None and key not in names for key in ("score", "mode")
         ):
             return
-        for row in parquet.read_rows(file, names):
+        for row in read_rows(file, names):
             if query.matches(row):
                 yield from parquet.read_rows_at(path, [position])
             position += 1
@@ -80,7 +75,7 @@ def find_rejected(data: Path, manifest: dict, query: Query) -> Iterator[dict]:
     """The rejected rows that are meant, in the order of the rejects; an answer's mode is in its id."""
     path = data / "rejects" / f"{manifest['name']}.parquet"
     if query.score is None and sum(manifest["rejected"].values()):
-        for row in parquet.read_rows(path):
+        for row in read_rows(path):
             mode = parse_answer_id(row["id"]).mode if "#" in row["id"] else None
             if query.matches(row | {"mode": mode}):
                 yield row
@@ -126,6 +121,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.rows < 1:
+        raise UserError(f"N={args.rows}: at least one row is to be shown")
     query = Query(args.id, args.text, args.reason, args.score, args.mode)
     found = find_rows(args.data, choose_manifests(args.data, args.name), query)
     count = 0

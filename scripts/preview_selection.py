@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from prep.reasoning import blind_check, selection
 from prep.records.reason import Reason
+from prep.report.built_files import find_artifact, read_manifests, read_rows
 from prep.report.difference import KEPT, Difference, format_differences
 from prep.runtime import program
 from prep.runtime.program import UserError
 from prep.storage import parquet
-from prep.storage.atomic import read_json
 
 WHAT = {"text2image": "text", "image_thinking": "image"}
 """What is asked about for an artifact: it names the folders of answers and verdicts."""
@@ -34,9 +34,9 @@ CHANGES = pa.schema(
 
 def read_outcomes(root: Path, name: str) -> dict[str, str]:
     """What became of each answer of an artifact: `kept` or the reason, by id."""
-    manifest = read_json(root / "data" / "manifest" / f"{name}.json")
-    kept = parquet.read_rows(root / manifest["file"], ["id"])
-    rejects = parquet.read_rows(root / "data" / "rejects" / f"{name}.parquet", ["id", "reason"])
+    data = root / "data"
+    kept = read_rows(find_artifact(data, read_manifests(data)[name]), ["id"])
+    rejects = read_rows(root / "data" / "rejects" / f"{name}.parquet", ["id", "reason"])
     return dict.fromkeys((row["id"] for row in kept), KEPT) | {row["id"]: row["reason"] for row in rejects}
 
 
@@ -98,7 +98,10 @@ def preview(root: Path, name: str, given: dict[str, Any]) -> Preview:
     rows = sum(outcome == KEPT for outcome in was.values())
     found, changes, seen = Difference(name, rows, rows), [], set()
     for batch in list_batches(root / "work", WHAT[name], given):
-        for id_, now in select_batch(batch):
+        first = batch.answers[0]
+        with parquet.explain_broken(first, lambda: "this batch, or the judge's verdicts on it, is broken"):
+            selected = dict(select_batch(batch))
+        for id_, now in selected.items():
             if id_ not in was or id_ in seen:
                 continue  # of a batch that was cut in an earlier way
             seen.add(id_)

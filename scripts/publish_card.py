@@ -20,13 +20,13 @@ MARKER = "<!-- vlm-data-prep: this dataset card is written anew at every build -
 """Marks a card as ours, which may be replaced. Never change it: old cards would stay."""
 
 KINDS = {
-    "recap": "LLaVA_ReCap",
-    "synthdog": "synthdog",
-    "onevision": "llavaonevision_converted/",
+    "recap": r"LLaVA_ReCap_(558K|CC3M|CC12M)",
+    "synthdog": "synthdog_(en|zh)",
+    "onevision": "llavaonevision_converted/.+",
     "text2image": "text2image",
     "image_thinking": "image_thinking",
 }
-"""The kinds of artifact that the card describes, with the prefixes of their names."""
+"""The kinds of artifact that the card describes, with patterns of their names: others are a user's own."""
 
 GLM = ("GLM-V Team, GLM-4.5V and GLM-4.1V-Thinking (2025)", "https://arxiv.org/abs/2507.01006")
 WORKS = {
@@ -124,6 +124,11 @@ def list_cited(names: list[str]) -> list[tuple[str, str]]:
     )
 
 
+def find_kind(name: str) -> str | None:
+    """The kind of an artifact; None for a user's own."""
+    return next((kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, name)), None)
+
+
 def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> str:
     """The card's Markdown, with the header that the Hugging Face hub and `datasets` read.
 
@@ -152,11 +157,9 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
         origins=origins,
         cited=list_cited([*(origin.repo for origin in origins), *models]),
         configs=list_configs(manifests),
-        kinds={kind for kind, start in KINDS.items() if any(name.startswith(start) for name in names)},
+        kinds=set(map(find_kind, names)),
         others={
-            name: about["forms"][name]
-            for name in names
-            if name in about["forms"] and not name.startswith(tuple(KINDS.values()))
+            name: about["forms"][name] for name in names if name in about["forms"] and not find_kind(name)
         },
         rejected=sum_counts(m["rejected"] for m in manifests),
         meanings=MEANINGS,

@@ -16,7 +16,7 @@ from prep.records.reason import Rejection
 from prep.records.tags import IMAGE_TAG, NO_THINK
 from prep.rendering import scratch_folder
 from prep.rendering.document import is_english
-from prep.rendering.drawn_pages import DrawnPages, Pages, describe_drawing, digest_drawing
+from prep.rendering.drawn_pages import DrawnPages, Pages, describe_drawing, digest_drawing, sum_pages
 from prep.rendering.parallel import render_ordered
 from prep.rendering.typeset import RenderConfig, Rendering
 from prep.runtime import process_pool, program
@@ -63,14 +63,18 @@ def build_row(selected: JudgedAnswer, images: list[dict]) -> dict:
 
 
 def build_rows(
-    rendered: Iterable[tuple[JudgedAnswer, Pages | Rejection]], literal: dict[str, str]
+    rendered: Iterable[tuple[JudgedAnswer, Pages | Rejection]], literal: dict[str, str], sums: list[str]
 ) -> Iterator[tuple[JudgedAnswer, dict | Rejection]]:
-    """Each answer's training row or rejection; literal text is logged and put in `literal`."""
+    """Each answer's training row or rejection.
+
+    What is shown as literal text is logged, and put in `literal`; the sum of each row's pages in `sums`.
+    """
     for selected, found in rendered:
         if isinstance(found, Pages):
             if found.literal:
                 literal[selected.answer["id"]] = found.literal
                 log.info("%s: %s", selected.answer["id"], found.literal)
+            sums.append(sum_pages(found.images))
             yield selected, build_row(selected, found.images)
         else:
             yield selected, found
@@ -86,11 +90,11 @@ def main() -> None:
     args = parser.parse_args()
     config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
     drawing = digest_drawing(args.drawing, args.questions)
-    drawn, literal = DrawnPages(args.shard, drawing), {}
+    drawn, literal, sums = DrawnPages(args.shard, drawing), {}, []
     with scratch_folder.abandoned_removed(), process_pool.open_pool(args.threads) as pool:
         rendered = render_answers(pool, selection.read_judged_answers(args), drawn, config, args.seed)
-        rows = build_rows(rendered, literal)
-        selection.write_selection(args, rows, lambda: describe_drawing(drawing, literal))
+        rows = build_rows(rendered, literal, sums)
+        selection.write_selection(args, rows, lambda: describe_drawing(drawing, literal, sums))
     log.info("%d rows have their pages of the last run", drawn.taken)
 
 

@@ -117,3 +117,16 @@ def test_a_folder_that_is_no_build_is_one_line(tmp_path, old):
     assert run("compare_builds.py", "--old", tmp_path, "--new", old).last.endswith(
         "the folder with the artifacts"
     )
+
+
+def test_builds_that_are_not_named_and_broken_files_are_one_line(tmp_path, old):
+    assert run("compare_builds.py", "--old=", f"--new={old}").last.startswith("error: which builds? OLD=")
+    new = write_build(tmp_path / "new/data", ROWS, {}, "new")
+    for file in ("toy.parquet", "rejects/toy.parquet", "manifest/toy.json"):
+        whole = (new / file).read_bytes()
+        (new / file).write_bytes(whole[:60])
+        done = run("compare_builds.py", "--old", old, "--new", new)
+        (new / file).write_bytes(whole)
+        assert done.returncode == 1
+        assert done.last.startswith(f"error: {new / file}"), done.last
+        assert "Traceback" not in done.stderr

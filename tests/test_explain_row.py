@@ -504,6 +504,10 @@ def test_json_is_the_same(built: Build) -> None:
         ("one/train-0:10#thinking.0", "data/train-0.json has 10 rows, counted from 0"),
         (f"x{ESCAPE}/y:1", "x/y:1: no row or question of"),
         ("../../etc/passwd:1", "no row or question of"),
+        ("//x:1", "//x:1: is no id: NAME/FILE:ROW"),
+        ("x/y:" + "9" * 5000, ": is no id: NAME/FILE:ROW"),
+        ("x/y:1#thinking." + "9" * 5000, ": is no id: NAME/FILE:ROW"),
+        ("x/" + "y" * 300 + ":1", ": is no id: NAME/FILE:ROW"),
     ],
 )
 def test_an_id_that_does_not_exist_is_one_line(built: Build, id_: str, line: str) -> None:

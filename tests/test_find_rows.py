@@ -66,3 +66,28 @@ def test_what_is_not_there_is_told_in_a_line(data: Path) -> None:
     assert "no artifact geo; there are: llavaonevision_converted/geo3k, text2image" in done.last
     done = run("find_rows.py", "--data", data / "rejects", "--rows", 1)
     assert "rejects is no build: it has no manifest/*.json" in done.last
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("manifest/text2image.json", b'{"name": "text2im'),
+        ("manifest/text2image.json", b"[]"),
+        ("text2image.parquet", None),
+        ("rejects/text2image.parquet", None),
+    ],
+)
+def test_a_broken_file_is_named_in_a_line(data: Path, file: str, content: bytes | None) -> None:
+    path = data / file
+    path.write_bytes(path.read_bytes()[:100] if content is None else content)
+    done = run("find_rows.py", "--data", data, "--rows", 100)
+    assert done.returncode == 1
+    assert done.last.startswith(f"error: {path}")
+    assert "is broken: build it again, or copy it anew" in done.last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("rows", [0, -1])
+def test_at_least_one_row_is_to_be_shown(data: Path, rows: int) -> None:
+    done = run("find_rows.py", "--data", data, "--rows", rows)
+    assert (done.returncode, done.last) == (1, f"error: N={rows}: at least one row is to be shown")

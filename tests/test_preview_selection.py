@@ -150,3 +150,14 @@ def test_a_folder_without_stage_3_is_one_clear_line(tmp_path: Path) -> None:
     done = run("preview_selection.py", "--tasks", json.dumps({"text2image": GIVEN}), "--folder", tmp_path)
     assert done.returncode == 1
     assert done.last.endswith("no artifact of stage 3 stands here; FOLDER=… says where one does")
+
+
+@pytest.mark.parametrize(
+    "file", ["data/text2image.parquet", "data/rejects/text2image.parquet", "work/answer_text/00000.parquet"]
+)
+def test_a_broken_file_is_one_clear_line(build: Path, file: str) -> None:
+    (build / file).write_bytes((build / file).read_bytes()[:60])
+    done = run("preview_selection.py", "--tasks", json.dumps({"text2image": GIVEN}), "--folder", build)
+    assert done.returncode == 1
+    assert done.last.startswith(f"error: {build / file}"), done.last
+    assert "Traceback" not in done.stderr

@@ -247,3 +247,12 @@ def test_limits_of_answers_stand_where_there_are_answers() -> None:
     converted = manifest(artifact("synthdog_en", 47, source("naver-clova-ix/synthdog-en")))
     assert "## Limits" in publish_card.build_card(converted, about())
     assert "a model's" not in publish_card.build_card(converted, about()).partition("## Limits")[2]
+
+
+@pytest.mark.parametrize("name", ["text2image_ours", "synthdog_photos", "LLaVA_ReCap_558K_mine"])
+def test_an_own_source_is_explained_as_such_whatever_its_name_begins_with(name: str) -> None:
+    text = publish_card.build_card(manifest(artifact(name, 3, source("a/b"))), about(forms={name: "llava"}))
+    assert f"\n**{name}.** Conversations of the source" in text
+    assert "`score`" not in text
+    assert "Qwen" not in text
+    assert "\n1 artifact with 3 rows" in text

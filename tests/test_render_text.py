@@ -270,13 +270,27 @@ def break_pages(path: Path) -> dict:
     return {}
 
 
+def damage_a_picture(path: Path) -> dict:
+    """Change bytes of a page that is stored as it is; the file can be read as before."""
+    page = pq.read_table(path).to_pylist()[0]["images"][0]["bytes"]
+    content = path.read_bytes()
+    assert content.count(page[100:140]) == 1
+    path.write_bytes(content.replace(page[100:140], bytes(40)))
+    assert len(pq.read_table(path)) == 6
+    return {}
+
+
 def write_something_else(path: Path) -> dict:
     parquet.write_rows(path, [], VERDICTS)
     return {}
 
 
 @pytest.mark.parametrize(
-    "change", [change_question, change_drawing, cut, break_pages, write_something_else, Path.unlink]
+    "change",
+    [
+        *(change_question, change_drawing),
+        *(cut, break_pages, damage_a_picture, write_something_else, Path.unlink),
+    ],
 )
 def test_pages_are_drawn_again_where_those_that_stand_cannot_be_taken(tmp_path, undrawable, change):
     render(tmp_path, *scored())

@@ -18,7 +18,9 @@ def explain_no_id(folder: BuildFolder, text: str) -> str:
     """The line for a text that is no id."""
     name, _, rest = text.rpartition("/")
     stem, _, row = rest.partition("#")[0].rpartition(":")
-    about = Subject(name or stem, name or stem, stem or rest, int(row) if row.isdecimal() else 0)
+    about = Subject(
+        name or stem, name or stem, stem or rest, int(row) if row.isdecimal() and len(row) < 19 else 0
+    )
     near = list_near_ids(folder, about)
     return f"{text}: is no id: {FORMS}" + (f"; such as {', '.join(near)}" if near else "")
 

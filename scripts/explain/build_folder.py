@@ -29,6 +29,8 @@ class BuildFolder:
         if not any((root / name).is_dir() for name in ("data", "work")):
             raise UserError(f"{root}: no build, neither data/ nor work/ is there; FOLDER=… says where one is")
         self.plan: dict[str, Any] = self.read_json("work/plan.json") or {}
+        if not isinstance(self.plan, dict):
+            raise UserError(f"{root}/work/plan.json is none of ours; the next run writes it anew")
 
     def note(self, line: str) -> None:
         """Note, once, what is missing."""

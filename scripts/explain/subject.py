@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from prep.records.ids import answer_id
 
-_ID = re.compile(r"((.+)/([^/]+):(\d+))(?:#(\w+)\.(\d+)(?:\.\d+)?)?", re.DOTALL)
+_ID = re.compile(
+    r"(([^/\0][^\0]{0,511})/([^/\0]{1,255}):(\d{1,18}))(?:#(\w{1,64})\.(\d{1,9})(?:\.\d{1,9})?)?", re.DOTALL
+)
 _BLIND = "blind"  # see prep.reasoning.batch, which takes long to import
 FORMS = (
     "NAME/FILE:ROW for a row of an artifact or a question (alpaca/train-00000-of-00001:3), and"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from prep.storage import atomic
 log = logging.getLogger("prep")
 
 KEY = "pages"
-"""The key of the file's metadata: what decided the pages, and what is literal on them by the row's id."""
+"""The key of the file's metadata: what decided the pages, what is literal on them by the row's id, and a sum
+of each row's pages in the order of rows. A file may be damaged and still be read."""
 BROKEN = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
 """What reading a file raises that is no whole file of ours."""
 
@@ -31,11 +32,12 @@ class DrawnPages:
     """The pages of a batch's rows that were drawn before, by the row's id.
 
     A row group is in memory at a time. A file that is missing or broken, or whose pages something else
-    decided, has none. `taken` counts the rows whose pages were found.
+    decided, has none, and pages with another sum are drawn again. `taken` counts the rows whose pages were
+    found.
     """
 
     def __init__(self, path: Path, drawing: str) -> None:
-        self._places: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, tuple[int, int, str]] = {}
         self._group = -1
         self.taken = 0
         self._images: list[dict] | pa.ChunkedArray = []
@@ -44,21 +46,22 @@ class DrawnPages:
             about = json.loads(self._file.metadata.metadata[KEY.encode()])
             self._literal = about["literal"]
             if about["drawing"] == drawing:
-                self._places = self._find_places()
+                self._places = self._find_places(about["sums"])
         except BROKEN:
             return
 
-    def _find_places(self) -> dict[str, tuple[int, int]]:
-        """The row group of each row, and its place in it."""
+    def _find_places(self, sums: list[str]) -> dict[str, tuple[int, int, str]]:
+        """The row group of each row, its place in it, and the sum of its pages."""
         groups = range(self._file.num_row_groups)
         columns = ((group, self._file.read_row_group(group, ["id"]).column("id")) for group in groups)
-        return {id_.as_py(): (group, row) for group, ids in columns for row, id_ in enumerate(ids)}
+        places = [(id_.as_py(), group, row) for group, ids in columns for row, id_ in enumerate(ids)]
+        return {id_: (group, row, of) for (id_, group, row), of in zip(places, sums, strict=True)}
 
     def find(self, id_: str) -> Pages | None:
         """The pages of a row; None where they must be drawn."""
         if id_ not in self._places:
             return None
-        group, row = self._places[id_]
+        group, row, wanted = self._places[id_]
         if group != self._group:
             try:
                 self._images = self._file.read_row_group(group, ["images"]).column("images")
@@ -67,8 +70,12 @@ class DrawnPages:
                 self._places.clear()
                 return None
             self._group = group
+        images = self._images[row].as_py()
+        if sum_pages(images) != wanted:
+            log.warning("%s: its pages were damaged since they were drawn, and are drawn again", id_)
+            return None
         self.taken += 1
-        return Pages(self._images[row].as_py(), self._literal.get(id_))
+        return Pages(images, self._literal.get(id_))
 
 
 def digest_drawing(decided_by: str, questions: Iterable[Path]) -> str:
@@ -77,6 +84,15 @@ def digest_drawing(decided_by: str, questions: Iterable[Path]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def describe_drawing(drawing: str, literal: Mapping[str, str]) -> dict[str, str]:
-    """The metadata of a file of rows by which DrawnPages knows its pages."""
-    return {KEY: json.dumps({"drawing": drawing, "literal": dict(literal)}, ensure_ascii=False)}
+def sum_pages(images: Sequence[dict]) -> str:
+    """A digest of a row's pages: 16 hexadecimal digits of BLAKE2b."""
+    digest = hashlib.blake2b(digest_size=8)
+    for image in images:
+        digest.update(image["bytes"])
+    return digest.hexdigest()
+
+
+def describe_drawing(drawing: str, literal: Mapping[str, str], sums: Sequence[str]) -> dict[str, str]:
+    """The metadata of a file of rows by which DrawnPages knows its pages; `sums` are of its rows in order."""
+    about = {"drawing": drawing, "literal": dict(literal), "sums": list(sums)}
+    return {KEY: json.dumps(about, ensure_ascii=False)}

@@ -83,7 +83,7 @@ class Measures:
     def add_tokens(self, id_: str, tokens: int, of_thought: int | None) -> None:
         """Count the tokens of a row's answer; those of its thought by its share of characters where None."""
         thought, answer = self.characters[id_]
-        if of_thought is None or not thought:
+        if of_thought is None or of_thought > tokens or not thought:
             self._is_estimated |= thought > 0
             of_thought = round(tokens * thought / (thought + answer)) if thought else 0
         self._tokens.append(tokens)
