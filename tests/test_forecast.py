@@ -3,6 +3,7 @@
 import heapq
 import math
 import random
+import tracemalloc
 
 import pytest
 
@@ -69,6 +70,22 @@ def test_without_a_counter_time_tells():
     answers.end(numbers[0], 50, 5.0)
     assert answers.written(6.0) == {"thinking": [60.0, 60.0]}
     assert answers.throughput(6.0) == answers.own_throughput(6.0) == 20
+
+
+def test_the_speed_is_of_the_last_two_minutes_and_takes_no_memory_for_each_answer():
+    answers = AnswersInFlight()
+    tracemalloc.start()
+    try:
+        for tokens, begin in ((10, 0.0), (40, 130.0)):
+            for number in range(20_000):
+                now = begin + number / 200
+                answers.end(answers.begin("thinking", now), tokens, now + 1.0)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    answers.begin("thinking", 230.0)
+    assert answers.own_throughput(240.0) == pytest.approx(40, rel=0.1)
+    assert kept < 100_000
 
 
 def test_what_is_to_come_is_prompts_by_their_weight_and_answers_less_what_is_written():

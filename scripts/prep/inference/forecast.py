@@ -124,7 +124,7 @@ class AnswersInFlight:
     def __init__(self) -> None:
         self._sent: dict[int, _InFlight] = {}  # in order
         self._numbers = itertools.count()
-        self._late: deque[tuple[float, int, float]] = deque()  # when an answer ended, its tokens and seconds
+        self._late: deque[_Ended] = deque()  # the answers of each second of the last two minutes
         self._marks: deque[tuple[float, float]] = deque()  # when the server's counter was read, and it
         self._speed = 0.0  # tokens a second of each that runs
         self._running, self._waiting = 0.0, 0.0  # at the server, of all jobs
@@ -159,10 +159,14 @@ class AnswersInFlight:
     def end(self, number: int, tokens: int | None, now: float) -> None:
         """Note its end, and the tokens of its answer; None: there is none."""
         sent = self._sent.pop(number).sent
-        if tokens is not None:
-            self._late.append((now, tokens, now - sent))
-            while now - self._late[0][0] > LAST_S:
-                self._late.popleft()
+        if tokens is None:
+            return
+        if not self._late or now - self._late[-1].since >= 1:
+            self._late.append(_Ended(now))
+        self._late[-1].tokens += tokens
+        self._late[-1].seconds += now - sent
+        while now - self._late[0].since > LAST_S:
+            self._late.popleft()
 
     def written(self, now: float) -> dict[str, list[float]]:
         """The tokens so far of each answer in flight, by mode."""
@@ -188,8 +192,8 @@ class AnswersInFlight:
 
     def _answer_speed(self) -> float:
         """Tokens a second of one answer, of those that ended in the last two minutes."""
-        seconds = sum(late[2] for late in self._late)
-        return sum(late[1] for late in self._late) / seconds if seconds else 0.0
+        seconds = sum(late.seconds for late in self._late)
+        return sum(late.tokens for late in self._late) / seconds if seconds else 0.0
 
     def _count_running(self) -> int:
         """Of this job's requests, those that do not wait at the server."""
@@ -203,6 +207,15 @@ class _InFlight:
     mode: str
     sent: float
     written: float = 0.0  # tokens, by the server's counter
+
+
+@dataclass
+class _Ended:
+    """Answers that ended within a second: their tokens, and the seconds that they took."""
+
+    since: float
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 def weigh_prompts(asked: Sequence[Kind], prompt_weight: float) -> float:
