@@ -6,7 +6,9 @@ of arrival leaves no trace.
 """
 
 import asyncio
+import bisect
 import contextlib
+import itertools
 import logging
 import math
 import random
@@ -107,13 +109,21 @@ def cut_waves(missing: bytearray, lengths: bytearray) -> list[bytearray]:
 
     A wave is a walk through all requests, so that none of them need be kept.
     """
-    known = sorted(length for length, is_missing in zip(lengths, missing, strict=True) if is_missing)
-    floors = sorted({known[len(known) * part // WAVES] for part in range(WAVES)}, reverse=True)
-    numbers = [
-        next(number for number, floor in enumerate(floors) if length >= floor) if is_missing else None
-        for length, is_missing in zip(lengths, missing, strict=True)
+    counts = Counter(itertools.compress(lengths, missing))
+    known = sorted(counts)
+    ends = list(itertools.accumulate(counts[length] for length in known))
+    starts = {bisect.bisect_right(ends, ends[-1] * part // WAVES) for part in range(WAVES)}
+    floors = sorted((known[start] for start in starts), reverse=True)
+    wave_of = {
+        length: next(wave for wave, floor in enumerate(floors) if length >= floor) for length in counts
+    }
+    return [
+        bytearray(
+            is_missing and wave_of[length] == wave
+            for length, is_missing in zip(lengths, missing, strict=True)
+        )
+        for wave in range(len(floors))
     ]
-    return [bytearray(number == wave for number in numbers) for wave in range(len(floors))]
 
 
 class Client:
