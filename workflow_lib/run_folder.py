@@ -32,10 +32,11 @@ def choose_folder(process: str) -> Path:
     return Path(next((base for base in usable if len(f"{base}/{name}") <= LONGEST_FOLDER), "/tmp"), name)
 
 
-def identify_process() -> str:
-    """The id of this process and its start time in clock ticks since boot; empty where there is no /proc."""
+def identify_process(pid: int | str = "self") -> str:
+    """A process's id and start time, in clock ticks since boot; empty if it ended, or there is no /proc."""
     try:
-        stat = Path("/proc/self/stat").read_bytes()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return ""
-    return f"{os.getpid()}:{int(stat.rpartition(b')')[2].split()[19])}"
+    number, fields = int(stat.partition(b" ")[0]), stat.rpartition(b")")[2].split()
+    return "" if fields[0] in (b"Z", b"X") else f"{number}:{int(fields[19])}"
