@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from prep.comparison.outcome import Outcome
 from prep.comparison.plain_text import normalize
 from prep.comparison.quantities import compare_quantities, parse_quantity
 from prep.runtime.child_process import ChildProcess
+from prep.runtime.process_pool import WorkerKilled
 from prep.runtime.program import UserError
 
 FOLDER = Path(__file__).parent / "comparison"
@@ -73,6 +75,22 @@ def test_a_process_that_dies_of_a_call_is_replaced():
     with ChildProcess(os._exit, gc.collect, 1.0) as child:
         assert child.call(1) is None
         assert child.call(0) is None
+
+
+def test_a_process_that_is_killed_from_outside_is_an_error_and_no_outcome():
+    """An outcome that a lack of memory decides would be another one in the next run."""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with (
+            ChildProcess(signal.raise_signal, gc.collect, 1.0) as child,
+            pytest.raises(WorkerKilled, match=rf"killed \(signal {number}\), perhaps because memory ran out"),
+        ):
+            child.call(number)
+
+
+def test_ctrl_c_reaches_a_process_by_its_program_alone():
+    with ChildProcess(signal.raise_signal, gc.collect, 1.0) as child:
+        assert child.call(signal.SIGINT) is None
+        assert child._process is not None
 
 
 PIECES = (

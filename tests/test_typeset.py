@@ -8,6 +8,7 @@ import json
 import logging
 import random
 import re
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -217,6 +218,18 @@ def test_a_question_is_data(typesetter: Typesetter, text: str) -> None:
 def test_the_engine_can_read_no_file(typesetter: Typesetter) -> None:
     with pytest.raises(typst.TypstError, match="not found"):
         Engine(typesetter.fonts).compiler.compile(input=b'#read("/etc/passwd")')
+
+
+def test_a_full_disk_is_an_error_and_no_fault_of_a_question(typesetter: Typesetter) -> None:
+    """The last write before a disk is full, or a file at its limit, takes a part and raises nothing."""
+    engine = Engine(typesetter.fonts)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            engine.compile({"text": "a" * 100}, "pdf")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -124,7 +124,9 @@ class Engine:
     def _compile(self, documents: list[dict], form: str) -> bytes | list[bytes]:
         # Overwrite in place: truncating first waits for the disk, longer than a page takes.
         self._documents.seek(0)
-        self._documents.write(json.dumps(documents).encode())
+        rest = memoryview(json.dumps(documents).encode())
+        while rest:  # a disk that is almost full takes a part, and is an error at the next one
+            rest = rest[self._documents.write(rest) :]
         self._documents.truncate()
         try:
             return self.compiler.compile(format=form, ppi=72, pdf_tags=False)

@@ -16,8 +16,12 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Self
 
+from prep.runtime.process_pool import WorkerKilled
 from prep.runtime.program import UserError
 
+FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP}
+"""Exit codes of a process that another one killed, or the kernel when memory ran out: no call does that."""
+EXIT_TIMEOUT_S = 60
 START_TIMEOUT_S = 600
 STALLED_AFTER_S = 600
 """So long a call may take by the clock: it waits for something that does not come."""
@@ -45,15 +49,22 @@ class ChildProcess:
     def call(self, *arguments: Any) -> Any | None:
         """What the function returns; None where it took too long, or its process died of it.
 
-        Raises UserError where the process cannot start.
+        Raises UserError where the process cannot start, WorkerKilled where it was killed from outside.
         """
         if self._process is None:
             self._start()
         with contextlib.suppress(EOFError, OSError):
             self._pipe.send(arguments)
-            if self._pipe.poll(STALLED_AFTER_S):
-                return self._pipe.recv()
+            if not self._pipe.poll(STALLED_AFTER_S):
+                self._stop()
+                return None
+            return self._pipe.recv()
+        self._process.join(EXIT_TIMEOUT_S)
+        code = self._process.exitcode
         self._stop()
+        if code in FROM_OUTSIDE:
+            line = f"a process was killed (signal {-code}), perhaps because memory ran out"
+            raise WorkerKilled(f"{line}; run again with more memory")
         return None
 
     def _start(self) -> None:
@@ -82,6 +93,7 @@ def _serve(
     pipe: Connection, function: Callable[..., Any], prepare: Callable[[], None], cpu_seconds: float
 ) -> None:
     """Answer calls until the pipe is closed, which it is, too, when the program is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the program, which ends this
     try:
         prepare()
     except BaseException as error:
