@@ -11,7 +11,7 @@ LIVE := --logger=live
 BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
+.PHONY: help env demo build test test-conda test-chaos test-datasets test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -21,7 +21,8 @@ help:
 	@echo "make test-datasets  whether datasets 2.21, in an environment of its own, reads what is written"
 	@echo "make test-llamafactory  what the real LLaMA-Factory, TRL and ms-swift read of the sample corpus: 3 GB"
 	@echo "make test-snakemake  whether the newest Snakemake, in an environment of its own, plans the same"
-	@echo "make test-kills  kills at thirty random moments: of a client that asks, of a run, its jobs and its servers"
+	@echo "make test-chaos  sixty kills of anything at any moment, full disks, odd places, other orders (partly as root);"
+	@echo "              CHAOS_MINUTES=120 for more kills, CHAOS_SEED=7 for others, CHAOS_COUNTS=counts.json adds them up"
 	@echo "make test-staleness  what each kind of change reruns, and what it asks anew, on a build of the small corpus"
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
 	@echo "make test-browser  the report in a real Chromium (installs Debian's where there is none, as root)"
@@ -82,7 +83,7 @@ build: env
 	$(SNAKEMAKE) all $(CORES) --delete-temp-output $(ARGS)
 
 # Each start of a program would compile all its modules anew without the files that hold them compiled.
-test test-kills test-staleness: export PYTHONDONTWRITEBYTECODE =
+test test-chaos test-staleness: export PYTHONDONTWRITEBYTECODE =
 
 # The tests of a file share what its fixtures build, so a file goes to one process.
 test: env
@@ -100,8 +101,9 @@ test-datasets: env
 	$(BIN)/python -m pytest -m datasets_2_21 tests/test_old_datasets.py
 	@echo "$(GREEN)"
 
-test-kills: env
-	$(BIN)/python -m pytest -v --durations=0 -n 2 --dist worksteal tests/kills/suite.py
+# Builds of a small corpus under faults; those of places mount disks and become another user, as root.
+test-chaos: env
+	$(BIN)/python -m pytest -v --durations=0 -n 2 --dist worksteal tests/chaos/kills.py tests/chaos/places.py tests/chaos/order.py
 	@echo "$(GREEN)"
 
 test-staleness: env

@@ -60,13 +60,17 @@ SUITES = {
         "scripts/prep/inference/lease.py",
         "scripts/prep/runtime/*.py",
     ),
-    "kills": (
-        "tests/kills/suite.py",
+    "chaos": (
+        "tests/chaos/*.py",
         "tests/support/asked.py",
+        "tests/support/small_build.py",
         "tests/support/stand_in_server.py",
+        "tests/support/teachers.py",
         "scripts/prep/inference/*.py",
         "scripts/prep/serving/*.py",
         "scripts/prep/runtime/*.py",
+        "scripts/prep/storage/*.py",
+        "workflow_lib/locked_folder.py",
         "workflow_lib/run_folder.py",
     ),
     "llamafactory": (

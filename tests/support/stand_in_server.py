@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from fault_server import Ask, FaultServer, Reply
+from teachers import note_requests, teach
 
 
 def starts(folder: Path) -> list[int]:
@@ -66,6 +67,8 @@ def parse_args() -> argparse.Namespace:
     flags.add_argument("--no-block", action="store_true", help="/no_think leaves no think block")
     flags.add_argument("--refuse-key", help="refuse requests whose body has this key")
     flags.add_argument("--refuse-chat", type=int, help="answer every chat request with this status")
+    flags.add_argument("--teach", type=Path, help="answer as a teacher, and note each request in this file")
+    flags.add_argument("--delay", type=float, default=0.0, help="the longest time that a taught answer takes")
     return flags.parse_args()
 
 
@@ -85,6 +88,8 @@ def page(path: str) -> Reply | None:
 
 def chat(ask: Ask) -> Reply:
     """The answer to a chat request."""
+    if args.teach:
+        return note_requests(teach, args.teach, args.delay)(ask)
     if args.refuse_chat:
         return refusal(args.refuse_chat, "the chat template is broken")
     if args.blind and isinstance(ask.body["messages"][-1]["content"], list):

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,27 +83,34 @@ class Build:
         self.folder, self.config, self.checkout = folder, config, checkout
         self.first: Run | None = None
         """The run that a fixture built the folder with."""
+        self.configfile = folder / "run.yaml"
         folder.mkdir(parents=True, exist_ok=True)
 
     def command(self, *arguments: str) -> list[str]:
         """Snakemake's command line, on two cores."""
-        configfile = self.folder / "run.yaml"
-        configfile.write_text(yaml.safe_dump(self.config, allow_unicode=True), encoding="utf-8")
+        self.configfile.write_text(yaml.safe_dump(self.config, allow_unicode=True), encoding="utf-8")
         command = [
             *(SNAKEMAKE, "--cores", "2", "--snakefile", self.checkout / "Snakefile"),
-            *("--configfile", configfile, "--directory", self.folder, *arguments),
+            *("--configfile", self.configfile, "--directory", self.folder, *arguments),
         ]
         return [str(word) for word in command]
 
-    def run(self, *arguments: str, path: str | None = None) -> Run:
-        """Run Snakemake; `path` replaces PATH."""
+    def run(
+        self,
+        *arguments: str,
+        path: str | None = None,
+        prefix: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> Run:
+        """Run Snakemake; `path` replaces PATH, `environment` all; `prefix` are words before the command."""
         done = subprocess.run(
-            self.command(*arguments),
+            [*prefix, *self.command(*arguments)],
             cwd=self.checkout,
-            env=os.environ | ({"PATH": path} if path else {}),
+            env=(os.environ if environment is None else environment) | ({"PATH": path} if path else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             check=False,
         )
         return Run(done.returncode, done.stdout)

@@ -1,0 +1,308 @@
+"""Kills of anything at any moment of a build: it goes on where it was, and ends as if nothing had happened.
+
+An episode is a small build in a folder of its own. A kill waits for its moment (a file appears, a program
+starts, so many requests were served), and ends a process by a signal: Snakemake, a job, a worker of one, the
+keeper of a server, its guard, or the server. The build is started again until it ends well.
+
+    make test-chaos                            60 kills
+    make test-chaos CHAOS_MINUTES=120          as many as come in two hours
+    CHAOS_SEED=7                               other episodes
+    CHAOS_COUNTS=counts.json                   adds up over runs, each of which draws new episodes
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from chaos.counts import Counts
+from chaos.fixtures import Undisturbed
+from conftest import ROOT
+
+from asked import PROGRAM, journaled_prompts, request
+from fault_server import FaultServer, Reply, answer_to
+from running import python_environment
+from small_build import TARGETS, digest_data, journaled, managed_teacher, small_config
+from stand_in_server import processes, until
+from teachers import note_requests, teach
+from workflow import Build
+
+pytest_plugins = ("chaos.fixtures",)
+
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
+"""How long a lane goes on; 0: until its kills have come."""
+LANES, KILLS = 2, 60
+CLIENT_KILLS = 30
+MOST_KILLS = 10  # of an episode, which is then left to end
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+VICTIMS = {
+    "snakemake": (),
+    "converter": ("convert_llava.py", "read_questions.py"),
+    "assembler": ("assemble_artifact.py",),
+    "client": ("answer_text.py", "judge_text.py", "answer_image.py", "judge_image.py", "probe_server.py"),
+    "renderer": ("render_text.py",),
+    "worker": ("multiprocessing",),
+    "job": tuple(f"{step}_" for step in ("list", "fetch", "gather", "batch", "compare", "select", "publish")),
+    "keeper": ("keep_server.py",),
+    "guard": ("process_group.py",),
+    "server": ("stand_in_server.py",),
+}
+"""What is killed: the words by which the command lines of its processes are known."""
+FILES = (
+    "work/list_shards/*.json",
+    "work/convert_llava/*/.*.part",
+    "work/convert_llava/*/*.json",
+    "work/batch_questions/00001.json",
+    "work/servers/qwen3/running/*.json",
+    "work/servers/qwen3/probe.json",
+    "work/journal/qwen3/*.jsonl",
+    "work/answer_text/00000.json",
+    "work/judge_text/.*.part",
+    "work/judge_text/00000.json",
+    "work/render_text/.*.part",
+    "work/render_text/00000.json",
+    "work/answer_image/*.json",
+    "data/.*.part",
+    "data/LLaVA_ReCap_558K.parquet",
+    "data/manifest/*.json",
+    "data/text2image.parquet",
+)
+"""Files whose appearance is a moment."""
+ANSWER_S, LATER_S = 0.3, 0.5  # an answer takes up to so long; a kill comes up to so long after its moment
+HANGS_AFTER_S, LEFT_AT_MOST_S, RUNS_AT_MOST_S = 300, 60, 1800
+"""Far above what a run takes: on a busy machine only one that hangs, or leaves something, exceeds it."""
+LOCKED = "snakemake --unlock"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill: when, whom, and how."""
+
+    moment: Callable[[], bool]
+    later: float  # seconds
+    victim: str
+    number: signal.Signals
+    group: bool  # Snakemake with its process group, as a terminal does
+
+
+def find(folder: Path, victim: str) -> list[int]:
+    """The processes of a kind that run in a build's folder."""
+    found = []
+    for word in VICTIMS[victim]:
+        for pid in processes(word):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cwd").samefile(folder):
+                    found.append(pid)
+    return found
+
+
+def left(folder: Path) -> dict[int, str]:
+    """All processes that run in a build's folder, or name it."""
+    found = processes(folder)
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").samefile(folder):
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+class Episode:
+    """A build that is killed again and again, and started again, until it ends well."""
+
+    def __init__(self, name: str, folder: Path, hub: Path, base_url: str) -> None:
+        self.draw = random.Random(name)
+        self.folder, self.asked, self.temporary = folder, folder / "asked", folder / "tmp"
+        self.temporary.mkdir(parents=True)
+        stubborn = ["--stubborn"] if self.draw.random() < 0.3 else []
+        teacher = managed_teacher(folder, "--delay", str(ANSWER_S), *stubborn)
+        self.build = Build(folder / "build", small_config(hub, base_url, teacher))
+        self.kills: Counter[str] = Counter()
+        self.runs: Counter[str] = Counter()
+        self.story: list[str] = []
+
+    def requests(self) -> Counter[str]:
+        """How often each request has come, by the digest of its answer."""
+        return Counter(self.asked.read_text().split() if self.asked.exists() else ())
+
+    def go_on(self) -> None:
+        """Run until a run ends well, with what each must keep; its end is that of a build without kills."""
+        answered: set[str] = set()
+        before = self.requests()
+        while True:
+            code, killed = self._run()
+            until(lambda: not left(self.build.folder), LEFT_AT_MOST_S)
+            asked = self.requests()
+            again = {answer for answer in answered if asked[answer] != before[answer]}
+            assert not again, f"answers that stood in the journal were asked for again: {again}"
+            answered, before = journaled(self.build.folder), asked
+            if code == 0:
+                return
+            if any((self.build.folder / ".snakemake/locks").glob("*")):
+                assert killed, "the folder is locked, and Snakemake was not killed by SIGKILL"
+                self._unlock()
+
+    def _unlock(self) -> None:
+        """A run in a locked folder says what to do, and that is enough."""
+        refused = self.build.run(*TARGETS)
+        assert refused.returncode != 0
+        assert LOCKED in refused.output, refused.output
+        assert self.build.run("--unlock").returncode == 0
+        self.runs["unlocked"] += 1
+
+    def _run(self) -> tuple[int, bool]:
+        """One run under kills: its exit code, and whether Snakemake was killed by SIGKILL."""
+        output = self.folder / "output"
+        with output.open("ab") as file:
+            main = subprocess.Popen(
+                self.build.command(*TARGETS),
+                cwd=ROOT,
+                env=os.environ | {"TMPDIR": str(self.temporary)},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        self.runs["runs"] += 1
+        began, killed, told = time.monotonic(), False, None
+        kill = self._draw_kill(main)
+        while main.poll() is None:
+            time.sleep(0.03)
+            now = time.monotonic()
+            if now - began > RUNS_AT_MOST_S or (told is not None and now - told > HANGS_AFTER_S):
+                # Snakemake 9.27 can lock itself at a signal (README): it is ended as the README says.
+                self.runs["hung"] += 1
+                killed = True
+                main.kill()
+                main.wait()
+            elif kill and kill.moment() and (pids := self._victims(kill, main)):
+                time.sleep(kill.later)
+                if self._end(kill, main, pids):
+                    name = f"{kill.victim} {kill.number.name}"
+                    self.kills[name] += 1
+                    self.story.append(f"{now - began:.1f} s: {name}")
+                    if kill.victim == "snakemake":
+                        killed = killed or kill.number == signal.SIGKILL
+                        told = time.monotonic()
+                kill = self._draw_kill(main)
+        self.story.append(f"{time.monotonic() - began:.1f} s: exit {main.returncode}")
+        return main.returncode, killed
+
+    def _draw_kill(self, main: subprocess.Popen) -> Kill | None:
+        """The next kill of a run; none where the episode has had its kills."""
+        if sum(self.kills.values()) >= MOST_KILLS:
+            return None
+        victim = self.draw.choice(list(VICTIMS))
+        moments = [self._file_appears(pattern) for pattern in FILES]
+        moments = [moment for moment in moments if not moment()]
+        served = sum(self.requests().values()) + self.draw.randrange(1, 20)
+        moments.append(lambda: sum(self.requests().values()) >= served)
+        starts = [] if victim == "snakemake" else [lambda: bool(find(self.build.folder, victim))]
+        # Half of the time as soon as the victim has started.
+        moment = self.draw.choice(starts if starts and self.draw.random() < 0.5 else moments)
+        return Kill(
+            moment=moment,
+            later=self.draw.uniform(0, LATER_S),
+            victim=victim,
+            number=self.draw.choice(SIGNALS),
+            group=self.draw.random() < 0.5,
+        )
+
+    def _file_appears(self, pattern: str) -> Callable[[], bool]:
+        return lambda: any(self.build.folder.glob(pattern))
+
+    def _victims(self, kill: Kill, main: subprocess.Popen) -> list[int]:
+        return [main.pid] if kill.victim == "snakemake" else find(self.build.folder, kill.victim)
+
+    def _end(self, kill: Kill, main: subprocess.Popen, pids: list[int]) -> bool:
+        """Send the signal to one of the processes that still lives; whether there was one."""
+        if kill.victim == "snakemake" and kill.group and kill.number != signal.SIGKILL:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(main.pid, kill.number)
+            return main.poll() is None
+        for pid in self.draw.sample(pids, len(pids)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, kill.number)
+                return True
+        return False
+
+    def end_all(self) -> None:
+        """End what a failed episode left."""
+        for pid in left(self.folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> Counts:
+    shared = tmp_path_factory.getbasetemp().parent / f"chaos-{os.getppid()}.json"
+    return Counts(Path(os.environ.get("CHAOS_COUNTS", shared)).resolve())
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("lane", range(LANES))
+def test_a_build_that_is_killed_again_and_again_ends_as_one_that_is_not(
+    lane: int, undisturbed: Undisturbed, short_folder: Path, counts: Counts
+) -> None:
+    began, killed = time.monotonic(), 0
+    while time.monotonic() - began < 60 * MINUTES or (not MINUTES and killed < KILLS / LANES):
+        name = f"{SEED}:{counts.claim_episode()}"
+        folder = short_folder / name.replace(":", "-")
+        with FaultServer() as server:
+            episode = Episode(name, folder, undisturbed.hub, server.base_url)
+            server.plan = note_requests(teach, episode.asked, ANSWER_S)
+            try:
+                episode.go_on()
+                assert digest_data(episode.build.folder) == undisturbed.data
+                assert not list(episode.build.folder.rglob("*.part")), "a part is left"
+                again = episode.build.run(*TARGETS)
+                assert "Nothing to be done" in again.output, again.output[-3000:]
+            except BaseException:
+                print(f"episode {name}", *episode.story, sep="\n")
+                print((folder / "output").read_text(errors="replace")[-6000:])
+                raise
+            finally:
+                episode.end_all()
+        asked = episode.requests()
+        episode.runs["requests"] += asked.total()
+        episode.runs["answers"] += len(journaled(episode.build.folder))
+        episode.runs["left in the temporary folder"] += len(list(episode.temporary.iterdir()))
+        killed += episode.kills.total()
+        print(name, *episode.story, counts.add(episode.kills, episode.runs), sep="\n", flush=True)
+        shutil.rmtree(folder)
+
+
+def test_a_client_killed_thirty_times_in_a_row_goes_on_where_it_was(tmp_path: Path) -> None:
+    moments = random.Random(SEED)
+    with FaultServer(lambda seen: Reply(delay=moments.uniform(0.01, 0.15))) as server:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), server.base_url]
+        answered: set[str] = set()
+        for _ in range(CLIENT_KILLS):
+            before = Counter(server.attempts)
+            running = subprocess.Popen(command, env=python_environment())
+            # Somewhere between two answers; at times before the first.
+            target = server.finished.total() + moments.randrange(10)
+            while running.poll() is None and server.finished.total() < target:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.02))
+            assert running.poll() is None, "it came to its end before it was killed"
+            running.kill()
+            running.wait()
+            assert all(server.attempts[prompt] == before[prompt] for prompt in answered)
+            answered = journaled_prompts(tmp_path / "journal")
+        asked = Counter(server.attempts)
+        subprocess.run(command, env=python_environment(), check=True)
+        assert all(server.attempts[prompt] == asked[prompt] for prompt in answered)
+        # What a kill loses is what was on its way.
+        assert server.attempts.total() <= 300 + 16 * CLIENT_KILLS
+    expected = [request(n) for n in range(300)]
+    wanted = "".join(f"{each.id} {answer_to(each.body('model'))}\n" for each in expected)
+    assert (tmp_path / "out").read_text() == wanted
