@@ -122,6 +122,7 @@ if BASE != Path(workflow.basedir):
 
 
 onstart:
+    check_room()
     note_run()
     check_status_command(workflow.executor_settings)
     # When the head ends early: also after a second Ctrl-C, when `onerror` is not called.

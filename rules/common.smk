@@ -18,11 +18,11 @@ from workflow_lib import card, live, manifests, settings, sources
 from workflow_lib.cluster import cancel_jobs, check_status_command
 from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
-from workflow_lib.config import fail, resolve_paths
+from workflow_lib.config import check_run_folder, fail, resolve_paths
 from workflow_lib.config_files import read_config_files, read_own
 from workflow_lib.entries import CONTAINERS
 from workflow_lib.evaluation import filter_settings, is_filtered
-from workflow_lib.failures import report_failures
+from workflow_lib.failures import check_room, report_failures
 from workflow_lib.locked_folder import explain_refusals, note_run
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
@@ -46,6 +46,8 @@ update_config(base_config, config)
 config = base_config
 
 check_folders(BASE)
+if not {"-l", "--list", "--list-rules", "--list-target-rules", "--lint"} & set(sys.argv):
+    check_run_folder()
 written = read_config_files(BASE, workflow.configfiles)
 check_values(config)
 check_schema(config, read_own(BASE / "config.schema.yaml"))

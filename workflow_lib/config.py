@@ -76,6 +76,12 @@ def check_folders(base: Path) -> None:
             fail(f"{Path(folder).absolute()} is not a folder, and the build writes into it; move it away")
 
 
+def check_run_folder() -> None:
+    """Fail where Snakemake cannot have its own folder: it would end in a traceback before any hook."""
+    if not os.access(os.curdir, os.W_OK) and not os.access(".snakemake", os.W_OK):
+        fail(f"{Path.cwd()} cannot be written; name another folder by --directory, or mend that")
+
+
 def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     """Validate the config against its schema, and fill in place what the schema has defaults for.
 
