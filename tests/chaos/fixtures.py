@@ -5,23 +5,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fault_server import FaultServer
-from small_build import TARGETS, digest_data, small_config, write_hub
+from small_build import TARGETS, Undisturbed, digest_data, small_config, write_hub
 from teachers import teach
 from workflow import Build
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """The corpus as a mirror of the hub, and the sha256 of every file of `data/`."""
-
-    hub: Path
-    data: dict[str, str]
 
 
 @pytest.fixture(scope="session")

@@ -20,19 +20,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 from chaos.counts import Counts
-from chaos.fixtures import Undisturbed
 from conftest import ROOT
 
 from asked import PROGRAM, journaled_prompts, request
 from fault_server import FaultServer, Reply, answer_to
+from prep.storage.atomic import write_json
 from running import python_environment
-from small_build import TARGETS, digest_data, journaled, managed_teacher, small_config
-from stand_in_server import processes, until
+from server_config import stand_in_config
+from small_build import TARGETS, Undisturbed, digest_data, journaled, managed_teacher, small_config
+from stand_in_server import processes, starts, until
 from teachers import note_requests, teach
 from workflow import Build
 
@@ -278,6 +279,36 @@ def test_a_build_that_is_killed_again_and_again_ends_as_one_that_is_not(
         killed += episode.kills.total()
         print(name, *episode.story, counts.add(episode.kills, episode.runs), sep="\n", flush=True)
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_server_in_the_foreground_goes_on_or_ends_as_a_whole(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Guard, server, and then the program that serves it are ended; then it is served again."""
+    write_json(tmp_path / "server.json", asdict(stand_in_config(tmp_path, restarts=1)))
+    program = [ROOT / "scripts/serve_server.py", "--server", tmp_path / "server.json"]
+    command = [sys.executable, *program, "--key-file", tmp_path / "key"]
+    for count in (2, 4):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+            try:
+                assert "until Ctrl-C" in serving.stdout.readline()
+                for word in ("process_group.py", "stand_in_server.py"):
+                    for pid in find_named(tmp_path, word):
+                        os.kill(pid, number)
+                until(lambda count=count: len(starts(tmp_path)) == count, LEFT_AT_MOST_S)
+                serving.send_signal(number)
+                serving.wait(LEFT_AT_MOST_S)
+                until(lambda: not processes(tmp_path), LEFT_AT_MOST_S)
+            finally:
+                for pid in (serving.pid, *processes(tmp_path)):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+
+def find_named(folder: Path, program: str) -> list[int]:
+    """The processes of a program whose command line names a folder."""
+    return [pid for pid, line in processes(folder).items() if program in line]
 
 
 def test_a_client_killed_thirty_times_in_a_row_goes_on_where_it_was(tmp_path: Path) -> None:

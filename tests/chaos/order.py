@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.fixtures import Undisturbed
 from test_source_containers import SOURCES, write_corpus
 
 from fault_server import Ask, FaultServer, Reply
-from small_build import TARGETS, digest_data, small_config
+from small_build import TARGETS, Undisturbed, digest_data, small_config
 from teachers import note_requests, teach
 from workflow import Build
 

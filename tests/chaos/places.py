@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from chaos.fixtures import Undisturbed
 
 from fault_server import FaultServer
-from small_build import ARTIFACTS, TARGETS, digest_data, small_config
+from small_build import ARTIFACTS, TARGETS, Undisturbed, digest_data, small_config
 from teachers import teach
 from workflow import Build, Run
 

@@ -6,6 +6,7 @@ It takes seconds: two shards of captions, one of pictures to reason about, quest
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ ARTIFACTS = ("LLaVA_ReCap_558K", "llavaonevision_converted/iiit5k", "text2image"
 TURNS = [("human", "<image>\nWhat is it?"), ("gpt", "An ellipse.")]
 CAPTIONS, PICTURES, QUESTIONS = 30, 8, 12
 """Rows of a shard of captions, of the pictures to reason about, and of the questions."""
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The corpus as a mirror of the hub, and the sha256 of every file of `data/`."""
+
+    hub: Path
+    data: dict[str, str]
 
 
 def write_hub(folder: Path) -> Path:
