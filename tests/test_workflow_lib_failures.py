@@ -1,14 +1,19 @@
 """What a failed run says last."""
 
+import contextlib
 import errno
 import os
+import re
 import resource
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from snakemake.exceptions import WorkflowError
 
-from workflow_lib.failures import find_refusals, find_unwritable, report_failures
+from workflow_lib.failures import check_room, find_refusals, find_unwritable, report_failures
 
 REFUSED = """
     message: SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpuu
@@ -49,34 +54,60 @@ def test_failures_are_the_last_lines_of_this_runs_logs(
     assert capsys.readouterr().err == ""
 
 
-def test_a_folder_that_can_be_written_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a run, which is the working folder."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    assert find_unwritable() == []
-    assert list((tmp_path / "data").iterdir()) == []
+    for folder in ("data", "logs", "work"):
+        (tmp_path / folder).mkdir()
+    return tmp_path
 
 
-def test_what_stops_a_write_is_told_for_each_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a part of what is to be written still fits."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
+def test_folders_that_can_be_written_stop_no_run(build: Path) -> None:
+    check_room(["data/x.parquet"])
+    assert [*build.rglob("*")] == [build / "data", build / "logs", build / "work"]
+
+
+def test_what_stops_a_write_is_told_also_where_a_part_still_fits(build: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        lines = find_unwritable()
+        found = {folder: error.errno for folder, error in find_unwritable(["data"])}
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert f"{tmp_path}/data: {os.strerror(errno.EFBIG)}; mend that, and run again" in lines
+    assert found == {build / "data": errno.EFBIG, Path(tempfile.gettempdir()): errno.EFBIG}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk, as root")
-def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path / "data"], check=True)
+def test_a_full_disk_is_told_before_a_run_and_after_it(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"{build}/data: No space left on device; free some space there (df shows where), and run again"
+    with mounted(build / "data", "size=16k"):
+        with pytest.raises(WorkflowError, match=re.escape(f"config: {line}")):
+            check_room(["data/manifest/x.json"])
+        check_room(["work/x.json"])
+        report_failures(since=0, run_logs=[])
+    assert capsys.readouterr().err == f"\nerror: {line}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk, as root")
+def test_a_read_only_folder_stops_only_a_run_that_writes_into_it(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mounted(build / "data", "ro"):
+        with pytest.raises(WorkflowError, match="data: Read-only file system; mend that, and run again"):
+            check_room(["data/manifest/x.json"])
+        check_room(["work/x.json"])
+        report_failures(since=0, run_logs=[])
+    assert capsys.readouterr().err == ""
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small disk at a folder."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
-        lines = find_unwritable()
+        yield
     finally:
-        subprocess.run(["umount", tmp_path / "data"], check=True)
-    advice = "free some space there (df shows where), and run again"
-    assert lines == [f"{tmp_path}/data: No space left on device; {advice}"]
+        subprocess.run(["umount", folder], check=True)

@@ -5,15 +5,15 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from workflow_lib.config import FOLDERS
 from workflow_lib.config_error import fail
 
-PLACES = (".", *FOLDERS)
-"""Folders that a run writes into; each may be a disk of its own."""
-PROBE_BYTES = 1 << 18
+ALWAYS = (".snakemake", "logs", "work")
+"""Folders that every run writes into."""
+PROBE_BYTES = 1 << 16
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -26,10 +26,9 @@ def report_failures(since: float, run_logs: Iterable[str | Path], shown: bool = 
     Programs end with one `error:` line in their log. Snakemake shows logs where jobs fail, which is pages
     above the end of a long run, and with `--quiet rules` not at all. A job that sbatch refuses has no log.
     """
-    lines = [
-        *(f"error: {line}" for line in find_unwritable()),
-        *(line for log in run_logs for line in find_refusals(Path(log))),
-    ]
+    unwritable = find_unwritable({*ALWAYS, *FOLDERS})
+    lines = [f"error: {_advise(*each)}" for each in unwritable if each[1].errno in NO_ROOM]
+    lines += (line for log in run_logs for line in find_refusals(Path(log)))
     for log in [] if shown else sorted(Path("logs").rglob("*.log")):
         if log.stat().st_mtime >= since - 1:  # file systems round times down
             last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
@@ -39,28 +38,32 @@ def report_failures(since: float, run_logs: Iterable[str | Path], shown: bool = 
         print("\n".join(["", *lines]), file=sys.stderr, flush=True)
 
 
-def check_room() -> None:
-    """Stop a run before its first job where a folder cannot be written: Snakemake dies of it in between."""
-    for line in find_unwritable():
-        fail(line)
+def check_room(outputs: Iterable[str]) -> None:
+    """Stop a run before its first job where a folder of `outputs` is full or cannot be written.
+
+    Snakemake makes folders and removes files itself, and dies of what it may not in the midst of a run.
+    """
+    written = {Path(output).parts[0] for output in outputs}
+    places = {*ALWAYS, *(folder for folder in FOLDERS if Path(folder).parts[0] in written)}
+    for place, error in find_unwritable(places):
+        fail(_advise(place, error))
 
 
-def find_unwritable() -> list[str]:
-    """A line for each folder that cannot be written now: a full disk has no room for what a log would say."""
-    try:
-        temporary = tempfile.gettempdir()
-    except OSError as error:
-        return [f"{error.strerror}; set TMPDIR to a folder that can be written"]
-    lines = []
-    for place in filter(Path.is_dir, [*(Path(place).absolute() for place in PLACES), Path(temporary)]):
+def find_unwritable(places: Iterable[str]) -> Iterator[tuple[Path, OSError]]:
+    """Each of the folders, and the temporary one, that cannot take some kilobytes now, and why."""
+    folders = filter(Path.is_dir, (Path(place).absolute() for place in sorted(places)))
+    for folder in [*folders, Path(tempfile.gettempdir())]:
         try:
-            with tempfile.TemporaryFile(dir=place, buffering=0) as file:
-                while file.tell() < PROBE_BYTES:
+            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+                while file.tell() < PROBE_BYTES:  # of a last write before the disk is full, a part is taken
                     file.write(bytes(PROBE_BYTES))
         except OSError as error:
-            advice = "free some space there (df shows where)" if error.errno in NO_ROOM else "mend that"
-            lines.append(f"{place}: {error.strerror}; {advice}, and run again")
-    return lines
+            yield folder, error
+
+
+def _advise(folder: Path, error: OSError) -> str:
+    advice = "free some space there (df shows where)" if error.errno in NO_ROOM else "mend that"
+    return f"{folder}: {error.strerror}; {advice}, and run again"
 
 
 def find_refusals(run_log: Path) -> list[str]:

@@ -20,7 +20,7 @@ UNLOCK = "call `snakemake --unlock` once, with the same --configfile and --direc
 def note_run() -> None:
     """Write down which process runs in the folder."""
     RUN.parent.mkdir(exist_ok=True)
-    part = RUN.with_name(f".{RUN.name}.{os.getpid()}.part")
+    part = RUN.with_name(f".{RUN.name}.part")  # of the one run that holds the lock
     part.write_text(
         json.dumps({"machine": _machine(), "process": identify_process()}) + "\n", encoding="utf-8"
     )

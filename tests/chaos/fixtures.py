@@ -37,6 +37,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Und
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder of a short path: that of a socket has a limit."""
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp")).resolve()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

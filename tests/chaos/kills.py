@@ -48,13 +48,16 @@ MOST_KILLS = 10  # of an episode, which is then left to end
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 VICTIMS = {
     "snakemake": (),
-    "converter": ("convert_llava.py", "read_questions.py"),
-    "assembler": ("assemble_artifact.py",),
-    "client": ("answer_text.py", "judge_text.py", "answer_image.py", "judge_image.py", "probe_server.py"),
-    "renderer": ("render_text.py",),
-    "worker": ("multiprocessing",),
-    "job": tuple(f"{step}_" for step in ("list", "fetch", "gather", "batch", "compare", "select", "publish")),
-    "keeper": ("keep_server.py",),
+    "converter": ("scripts/convert_", "scripts/read_questions"),
+    "assembler": ("scripts/assemble_artifact",),
+    "client": ("scripts/answer_", "scripts/judge_", "scripts/probe_server"),
+    "renderer": ("scripts/render_text",),
+    "job": tuple(
+        f"scripts/{step}_"
+        for step in ("list", "fetch", "gather", "batch", "sample", "compare", "select", "manifest", "publish")
+    ),
+    "worker": ("multiprocessing.spawn",),
+    "keeper": ("scripts/keep_server",),
     "guard": ("process_group.py",),
     "server": ("stand_in_server.py",),
 }
@@ -80,7 +83,7 @@ FILES = (
 )
 """Files whose appearance is a moment."""
 ANSWER_S, LATER_S = 0.3, 0.5  # an answer takes up to so long; a kill comes up to so long after its moment
-HANGS_AFTER_S, LEFT_AT_MOST_S, RUNS_AT_MOST_S = 300, 60, 1800
+HANGS_AFTER_S, LEFT_AT_MOST_S, RUNS_AT_MOST_S = 300, 120, 1800
 """Far above what a run takes: on a busy machine only one that hangs, or leaves something, exceeds it."""
 LOCKED = "snakemake --unlock"
 
@@ -96,25 +99,25 @@ class Kill:
     group: bool  # Snakemake with its process group, as a terminal does
 
 
+def running(folder: Path) -> dict[int, str]:
+    """The command lines of all processes that run in a build's folder."""
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{entry}/cwd") == str(folder):
+                found[int(entry)] = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
 def find(folder: Path, victim: str) -> list[int]:
     """The processes of a kind that run in a build's folder."""
-    found = []
-    for word in VICTIMS[victim]:
-        for pid in processes(word):
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/cwd").samefile(folder):
-                    found.append(pid)
-    return found
+    words = VICTIMS[victim]
+    return [pid for pid, line in running(folder).items() if any(word in line for word in words)]
 
 
 def left(folder: Path) -> dict[int, str]:
     """All processes that run in a build's folder, or name it."""
-    found = processes(folder)
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and (entry / "cwd").samefile(folder):
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return found
+    return processes(folder) | running(folder)
 
 
 class Episode:
@@ -226,9 +229,10 @@ class Episode:
     def _end(self, kill: Kill, main: subprocess.Popen, pids: list[int]) -> bool:
         """Send the signal to one of the processes that still lives; whether there was one."""
         if kill.victim == "snakemake" and kill.group and kill.number != signal.SIGKILL:
-            with contextlib.suppress(ProcessLookupError):
+            is_alive = main.poll() is None
+            if is_alive:
                 os.killpg(main.pid, kill.number)
-            return main.poll() is None
+            return is_alive
         for pid in self.draw.sample(pids, len(pids)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, kill.number)
@@ -237,7 +241,7 @@ class Episode:
 
     def end_all(self) -> None:
         """End what a failed episode left."""
-        for pid in left(self.folder):
+        for pid in left(self.build.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

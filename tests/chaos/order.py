@@ -45,8 +45,8 @@ class Shuffled:
         pass
     close = __exit__
 
-def shuffled(*place):
-    names = listdir(*place)
+def shuffled(*place, **named):
+    names = listdir(*place, **named)
     draw.shuffle(names)
     return names
 
@@ -77,7 +77,7 @@ def endpoints(count: int, asked: Path, delay: float) -> Iterator[list[str]]:
         yield [server.base_url for server in servers]
 
 
-def build_twice_over(
+def build_all(
     folder: Path, undisturbed: Undisturbed, cores: int, count: int, **environment: str
 ) -> dict[str, str]:
     """Build the small corpus and one of other containers; the digests of `data/`."""
@@ -104,14 +104,14 @@ def build_twice_over(
 def test_no_byte_depends_on_where_and_in_which_order_things_are_done(
     tmp_path: Path, undisturbed: Undisturbed, locales: Path
 ) -> None:
-    one = build_twice_over(
+    one = build_all(
         *(tmp_path / "one", undisturbed, 1, 1),
         LC_ALL="C",
         PYTHONHASHSEED="1",
         TZ="Asia/Kathmandu",
         LISTING_SEED="1",
     )
-    other = build_twice_over(
+    other = build_all(
         *(tmp_path / "other", undisturbed, 4, 3),
         LC_ALL="tr_TR.UTF-8",
         LOCPATH=str(locales),

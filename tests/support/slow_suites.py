@@ -70,6 +70,7 @@ SUITES = {
         "scripts/prep/serving/*.py",
         "scripts/prep/runtime/*.py",
         "scripts/prep/storage/*.py",
+        "workflow_lib/failures.py",
         "workflow_lib/locked_folder.py",
         "workflow_lib/run_folder.py",
     ),
