@@ -65,17 +65,32 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_folders_that_can_be_written_stop_no_run(build: Path) -> None:
     check_room(["data/x.parquet"])
-    assert [*build.rglob("*")] == [build / "data", build / "logs", build / "work"]
+    assert sorted(build.rglob("*")) == [build / "data", build / "logs", build / "work"]
+
+
+@contextlib.contextmanager
+def files_of(size: int) -> Iterator[None]:
+    """No file may be longer than so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_stops_a_write_is_told_also_where_a_part_still_fits(build: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
+    with files_of(1000):
         found = {folder: error.errno for folder, error in find_unwritable(["data"])}
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert found == {build / "data": errno.EFBIG, Path(tempfile.gettempdir()): errno.EFBIG}
+
+
+def test_a_machine_without_a_temporary_folder_is_told(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)  # of a process that has not asked for it
+    monkeypatch.setenv("TMPDIR", "/full")
+    words = r"config: /full: No usable temporary directory.*mend"
+    with files_of(0), pytest.raises(WorkflowError, match=words):
+        check_room([])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk, as root")

@@ -1,6 +1,7 @@
 """UserError summary: folders that cannot be written, and the last line of each log that ends in an error."""
 
 import errno
+import os
 import re
 import sys
 import tempfile
@@ -51,8 +52,12 @@ def check_room(outputs: Iterable[str]) -> None:
 
 def find_unwritable(places: Iterable[str]) -> Iterator[tuple[Path, OSError]]:
     """Each of the folders, and the temporary one, that cannot take some kilobytes now, and why."""
-    folders = filter(Path.is_dir, (Path(place).absolute() for place in sorted(places)))
-    for folder in [*folders, Path(tempfile.gettempdir())]:
+    folders = [*filter(Path.is_dir, (Path(place).absolute() for place in sorted(places)))]
+    try:
+        folders.append(Path(tempfile.gettempdir()))
+    except FileNotFoundError as error:  # of TMPDIR, /tmp and others none takes a byte
+        yield Path(os.environ.get("TMPDIR", "/tmp")), error
+    for folder in folders:
         try:
             with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
                 while file.tell() < PROBE_BYTES:  # of a last write before the disk is full, a part is taken
