@@ -122,7 +122,7 @@ if BASE != Path(workflow.basedir):
 
 
 onstart:
-    check_room(file for job in workflow.dag.needrun_jobs() for file in job.output)
+    check_room(list_due_outputs(workflow))
     note_run()
     check_status_command(workflow.executor_settings)
     # When the head ends early: also after a second Ctrl-C, when `onerror` is not called.

@@ -20,6 +20,7 @@ from workflow_lib.code_digest import code_digest, content_digest
 from workflow_lib.config import check_choices, check_folders, check_schema, check_switched_off, check_values
 from workflow_lib.config import check_run_folder, fail, resolve_paths
 from workflow_lib.config_files import read_config_files, read_own
+from workflow_lib.due_jobs import list_due_outputs
 from workflow_lib.entries import CONTAINERS
 from workflow_lib.evaluation import filter_settings, is_filtered
 from workflow_lib.failures import check_room, report_failures

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from workflow_lib.due_jobs import list_due_jobs
+
 PLUGIN = "snakemake_logger_plugin_live"
 
 
 def follow(workflow: Any, artifacts: Sequence[str]) -> None:
     """Hand the plugin, where it is used, a count of the jobs to come by rule, and the artifacts' names."""
     for handler in _handlers(workflow):
-        handler.follow(lambda: Counter(job.rule.name for job in workflow.dag.needrun_jobs()), artifacts)
+        handler.follow(lambda: Counter(job.rule.name for job in list_due_jobs(workflow)), artifacts)
 
 
 def shows_failures(workflow: Any) -> bool:
