@@ -1,6 +1,10 @@
 #!/usr/bin/env python
-"""How long Snakemake plans at the real size: all that is to do, and nothing to do."""
+"""How long Snakemake plans at the real size, all that is to do and nothing to do, and at 20,000 shards.
 
+20,000 shards are planned beside a bare Snakefile of as many jobs, without functions and checkpoints.
+"""
+
+import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +20,28 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS, MEGABYTES = 15, 400
 """What either may take on two quiet cores."""
 ROUNDS = 3
+MANY = 20_000
+"""Shards of the large plan; LARGE_RATIO times the bare plan's time and LARGE_MB are what it may take."""
+LARGE_RATIO, LARGE_MB = 1.5, 1500
+BARE = """
+rule all:
+    input: expand("converted/{n}.parquet", n=range(%d))
+rule fetch:
+    output: "raw/{n}.parquet"
+    log: "logs/fetch/{n}.log"
+    shell: "fetch {wildcards.n} {output} 2> {log}"
+rule convert:
+    input: "raw/{n}.parquet"
+    output: "converted/{n}.parquet"
+    log: "logs/convert/{n}.log"
+    shell: "convert {input} {output} 2> {log}"
+"""
 
 
-def plan(folder: Path, *more: str) -> list[object]:
+def plan(folder: Path, *more: str, snakefile: Path = ROOT / "Snakefile") -> list[object]:
     """The command that plans the real configuration's run in a folder."""
     snakemake = Path(sys.executable).with_name("snakemake")
-    return [snakemake, "--snakefile", ROOT / "Snakefile", "--directory", folder, "all", "--cores", "2", *more]
+    return [snakemake, "--snakefile", snakefile, "--directory", folder, "all", "--cores", "2", *more]
 
 
 def build(folder: Path) -> None:
@@ -44,13 +64,32 @@ def build(folder: Path) -> None:
     part.rename(folder)
 
 
-def best(command: list[object], log: Path, says: str) -> Measured:
+def best(command: list[object], log: Path, says: str, rounds: int = ROUNDS) -> Measured:
     """The best time of some rounds, and the largest memory; UserError where the command says otherwise."""
-    rounds = [measured(command, log) for _ in range(ROUNDS)]
+    rounds = [measured(command, log) for _ in range(rounds)]
     if says not in log.read_text():
         raise UserError(f"{log} does not say {says!r}")
     quickest = min(rounds, key=lambda one: one.seconds)
     return replace(quickest, peak=max(one.peak for one in rounds))
+
+
+def compare_large(folder: Path) -> str:
+    """Plan MANY shards and a bare Snakefile of as many jobs; a line that says how they compare."""
+    shutil.rmtree(folder, ignore_errors=True)
+    more = MANY - sum(full_size.SHARDS.values())
+    full_size.listed(folder / "many", {"LLaVA_ReCap_CC12M": more})
+    large = best(plan(folder / "many", "-n"), folder / "log.txt", "answer_text", rounds=1)
+    jobs = int(re.search(r"^total +(\d+)$", (folder / "log.txt").read_text(), re.MULTILINE)[1])
+    (folder / "bare").mkdir()
+    (folder / "bare/Snakefile").write_text(BARE % (jobs // 2))
+    command = plan(folder / "bare", "-n", snakefile=folder / "bare/Snakefile")
+    bare = best(command, folder / "log.txt", "convert", rounds=1)
+    ratio = large.cpu / bare.cpu
+    return (
+        f"{MANY} shards, {jobs} jobs: {large.cpu:.0f} s of CPU, {large.peak:.0f} MB; bare Snakefile"
+        f" {bare.cpu:.0f} s, {bare.peak:.0f} MB: {ratio:.2f} times (at most {LARGE_RATIO} and {LARGE_MB} MB):"
+        f" {'met' if ratio <= LARGE_RATIO and large.peak <= LARGE_MB else 'MISSED'}"
+    )
 
 
 def main() -> None:
@@ -82,6 +121,7 @@ def main() -> None:
     ]
     print(f"at most {SECONDS} s and {MEGABYTES} MB\n")
     print(pd.DataFrame(lines).to_string(index=False, float_format="%.1f"))
+    print(compare_large(folder / "large"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ large as none: what is measured is the plan.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 from conftest import ROOT
@@ -35,15 +37,16 @@ QUESTIONS = {
 TEXT_BATCHES, IMAGE_BATCHES = 17, 9
 
 
-def shards(name: str) -> list[str]:
-    """The stems of an artifact's shards."""
-    return [f"train-{number:05d}-of-{SHARDS[name]:05d}" for number in range(SHARDS[name])]
+def shards(name: str, more: int = 0) -> list[str]:
+    """The stems of an artifact's shards, which are so many more than at the hub."""
+    count = SHARDS[name] + more
+    return [f"train-{number:05d}-of-{count:05d}" for number in range(count)]
 
 
-def listed(folder: Path) -> None:
-    """What stands when sources are listed and questions cut into batches."""
+def listed(folder: Path, more: Mapping[str, int] = MappingProxyType({})) -> None:
+    """What stands when sources are listed and questions cut into batches; some have `more` shards."""
     for name in SHARDS:
-        files = [_file(f"data/{stem}.parquet", ROWS) for stem in shards(name)]
+        files = [_file(f"data/{stem}.parquet", ROWS) for stem in shards(name, more.get(name, 0))]
         _listing(folder, name, "some/repo", files)
     for name, (repo, file) in QUESTIONS.items():
         _listing(folder, name, repo, [_file(file, None)])
