@@ -43,15 +43,21 @@ SHARES = {
     **{f"lmms-lab/LLaVA-OneVision-Data/{name}": 0.05 for name in CONFIGS},
 }
 """The share of the rows that each folder of the mirror has."""
-SAMPLES = 2000
+SAMPLES = 6000
 """Pictures of each OneVision config that are reasoned over."""
 SIZES = 50
 """Pictures of so many sizes take turns."""
 INTERVAL = 1.0
 """Seconds between two looks at the processes."""
-GROWTH, GROWTH_MB, MORE_FILES = 1.1, 30, 8
-"""A program may hold a tenth more in its second half, or so many MB; and so many more open files."""
-FEWEST = 10
+CONCURRENCY = 64
+"""Requests in flight, and so connections that a client holds, some of them only later."""
+GROWTH, GROWTH_MB, MORE_FILES = 1.1, 100, CONCURRENCY
+"""A program may hold a tenth more in its second half, or so many MB; and so many more open files.
+
+Programs that run once an artifact take the small ones first, and hold some batches of each. 100 MB are 400
+bytes a row of that half.
+"""
+FEWEST = 60
 """Looks at a program, at least: before, one half is its start alone."""
 PAGES_OCR = pa.schema([("image", SCHEMA.field("image").type), ("ground_truth", pa.string())])
 
@@ -117,7 +123,7 @@ def write_mirror(folder: Path, rows: int, questions: int) -> None:
 
 def build_config(folder: Path, base_url: str) -> dict:
     """The default config over the mirror, with one external server for teachers and judges."""
-    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": 64}
+    server = {"mode": "external", "model": "model", "base_urls": [base_url], "concurrency": CONCURRENCY}
     questions = {
         "repo": "tatsu-lab/alpaca",
         "revision": "main",
@@ -179,13 +185,11 @@ def run_build(folder: Path, base_url: str) -> tuple[dict[str, list[Look]], float
     return seen, time.monotonic() - start
 
 
-def compare_halves(name: str, looks: list[Look]) -> dict[str, object] | None:
+def compare_halves(name: str, looks: list[Look]) -> dict[str, object]:
     """A line of the table: the most that a program held in either half of its looks."""
-    if len(looks) < FEWEST:
-        return None
     halves = looks[: len(looks) // 2], looks[len(looks) // 2 :]
-    before, after = (max(each.memory for each in half) for half in halves)
-    files = [max(each.files for each in half) for half in halves]
+    before, after = (max((each.memory for each in half), default=0.0) for half in halves)
+    files = [max((each.files for each in half), default=0) for half in halves]
     is_flat = after <= max(GROWTH * before, before + GROWTH_MB) and files[1] <= files[0] + MORE_FILES
     return {
         "program": name,
@@ -194,7 +198,7 @@ def compare_halves(name: str, looks: list[Look]) -> dict[str, object] | None:
         "second": after,
         "files, first half": files[0],
         "second ": files[1],
-        "": "flat" if is_flat else "GROWS",
+        "": "short" if len(looks) < FEWEST else "flat" if is_flat else "GROWS",
     }
 
 
@@ -222,7 +226,7 @@ def main() -> None:
     with FaultServer(teach, slots=256) as server:
         seen, seconds = run_build(folder, server.base_url)
         requests = sum(server.finished.values())
-    lines = [line for name, looks in sorted(seen.items()) if (line := compare_halves(name, looks))]
+    lines = [compare_halves(name, looks) for name, looks in sorted(seen.items())]
     print(pd.DataFrame(lines).to_string(index=False, float_format="%.0f"))
     kept, rejected = count_rows(folder)
     logs = size_of(folder / "logs") + os.path.getsize(folder / "log.txt")

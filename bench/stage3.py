@@ -2,11 +2,12 @@
 """How busy a whole stage 3 keeps eight GPUs: the workflow at a tenth of full size, on simulated servers.
 
 Both paths run as users run them: Snakemake, managed servers of eight replicas, jobs that answer, compare and
-judge. A replica is the tests' batching engine (tests/support/batching_engine.py). Its seconds pass twice as
-fast, so what a program takes to start counts double. Batches and the time to load a model are a tenth of the
-default. A share is the tokens that were written over those of the best fixed limit in the time from the first
-request to the last answer. So few answers allow no client more than a share that is told too: verdicts wait
-for the last answer of their batch, and the last answers of all leave the servers idle.
+judge. A replica is the tests' batching engine (tests/support/batching_engine.py) at its own pace, so that
+programs take as long to start as beside GPUs; with `--scale 2` it takes half the time, and their starts count
+double. Batches and the time to load a model are a tenth of the default. A share is the tokens that were
+written over those of the best fixed limit in the time from the first request to the last answer. So few
+answers allow no client more than a share that is told too: verdicts wait for the last answer of their batch,
+and the last answers of all leave the servers idle.
 
 At full size a path takes ten times as long at the throughput of its middle, and besides what its beginning
 and end lost, and the whole time to load. `before` is the text path with what was the default: 64 in flight,
@@ -49,7 +50,7 @@ FIXED = (96, 128, 160, 192, 224, 256)
 """Limits of a replica, among which the best fixed one is looked for."""
 
 TEXT = Namespace(
-    scale=2.0,
+    scale=1.0,
     requests=QUESTIONS,
     server="qwen3",
     judge="judge_text",
@@ -59,7 +60,7 @@ TEXT = Namespace(
 )
 SAMPLES = [f"work/sample_images/llavaonevision_converted/{name}.json" for name in CONFIGS]
 IMAGE = Namespace(
-    scale=2.0,
+    scale=1.0,
     requests=PICTURES,
     server="glm41v",
     judge="judge_image",
@@ -259,7 +260,9 @@ def main() -> None:
     flags.add_argument("--folder", type=Path, required=True, help="for what is built")
     flags.add_argument("--only", choices=PATHS, nargs="*", default=list(PATHS))
     flags.add_argument("--checkout", type=Path, default=ROOT, help="whose workflow runs")
+    flags.add_argument("--scale", type=float, default=1.0, help="simulated seconds in one, but of `before`")
     args = flags.parse_args()
+    TEXT.scale = IMAGE.scale = args.scale
     found = {}
     for name in args.only:
         found[name] = report(name, run_path(name, (args.folder / name).resolve(), args.checkout))
