@@ -23,8 +23,8 @@ from workflow_lib.config_files import read_config_files, read_own
 from workflow_lib.due_jobs import list_due_outputs
 from workflow_lib.entries import CONTAINERS
 from workflow_lib.evaluation import filter_settings, is_filtered
-from workflow_lib.failures import check_room, report_failures
-from workflow_lib.locked_folder import explain_refusals, note_run
+from workflow_lib.failures import check_room, explain_errors, report_failures
+from workflow_lib.locked_folder import note_run
 from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
 from workflow_lib.servers import ServerSettings, job_priorities
@@ -69,7 +69,7 @@ beside = [str(BASE / "scripts"), str(Path(sys.executable).parent)]
 path = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
 os.environ.update(PATH=path, VLM_DATA_PREP=str(BASE))
 export_run(workflow.is_main_process, workflow.remote_exec)
-explain_refusals()
+explain_errors()
 # code("x.py") is the digest that makes the jobs of a program stale when its code changes.
 code = partial(code_digest, BASE / "scripts")
 

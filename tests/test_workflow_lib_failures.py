@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import resource
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
-from workflow_lib.failures import check_room, find_refusals, find_unwritable, report_failures
+from workflow_lib.failures import check_room, explain_errors, find_refusals, find_unwritable, report_failures
+from workflow_lib.locked_folder import explain_lock
 
 REFUSED = """
     message: SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: gpuu
@@ -116,6 +118,32 @@ def test_a_read_only_folder_stops_only_a_run_that_writes_into_it(
         check_room(["work/x.json"])
         report_failures(since=0, run_logs=[])
     assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """Snakemake's log, whose errors are explained."""
+    log = logging.getLogger("snakemake.logging")
+    before = list(log.handlers)
+    explain_errors()
+    yield log
+    log.handlers[:] = before
+
+
+def test_of_snakemakes_errors_a_lock_and_a_full_disk_are_explained(
+    build: Path, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.error("no rule", extra={"exception": "MissingRuleException"})
+    log.error("[Errno 28] of a job")
+    assert capsys.readouterr().err == ""
+    log.error("locked", extra={"exception": "LockException"})
+    assert capsys.readouterr().err == f"error: {explain_lock()}\n"
+    # There is room again: files of the jobs that failed were removed.
+    text = "Error recording metadata for finished job ([Errno 28] No space left on device)."
+    log.error(text, extra={"exception": "WorkflowError"})
+    assert capsys.readouterr().err == (
+        f"error: {build}: No space left on device; free some space there (df shows where), and run again\n"
+    )
 
 
 @contextlib.contextmanager

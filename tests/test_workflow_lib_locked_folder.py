@@ -1,15 +1,13 @@
 """Who locked a folder is told with what to do: wait for it, or unlock the folder."""
 
 import json
-import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from workflow_lib import locked_folder
-from workflow_lib.locked_folder import RUN, explain_lock, explain_refusals, note_run
+from workflow_lib.locked_folder import RUN, explain_lock, note_run
 from workflow_lib.run_folder import identify_process
 
 
@@ -65,17 +63,3 @@ def test_where_nothing_is_known_the_command_is_told(text: str | None) -> None:
         RUN.parent.mkdir()
         RUN.write_text(text)
     assert explain_lock().startswith("if no run works in this folder, one was killed there: call")
-
-
-def test_only_a_refusal_for_a_lock_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("snakemake.logging")
-    before = list(log.handlers)
-    explain_refusals()
-    try:
-        log.error("no rule", extra={"exception": "MissingRuleException"})
-        assert capsys.readouterr().err == ""
-        log.error("locked", extra={"exception": "LockException"})
-        assert capsys.readouterr().err == f"error: {explain_lock()}\n"
-    finally:
-        log.handlers[:] = before
-    assert locked_folder.UNLOCK in explain_lock()

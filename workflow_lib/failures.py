@@ -1,6 +1,7 @@
 """UserError summary: folders that cannot be written, and the last line of each log that ends in an error."""
 
 import errno
+import logging
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from workflow_lib.config import FOLDERS
 from workflow_lib.config_error import fail
+from workflow_lib.locked_folder import explain_lock
 
 ALWAYS = (".snakemake", "logs", "work")
 """Folders that every run writes into."""
@@ -27,8 +29,7 @@ def report_failures(since: float, run_logs: Iterable[str | Path], shown: bool = 
     Programs end with one `error:` line in their log. Snakemake shows logs where jobs fail, which is pages
     above the end of a long run, and with `--quiet rules` not at all. A job that sbatch refuses has no log.
     """
-    unwritable = find_unwritable({*ALWAYS, *FOLDERS})
-    lines = [f"error: {_advise(*each)}" for each in unwritable if each[1].errno in NO_ROOM]
+    lines = _find_full_disks()
     lines += (line for log in run_logs for line in find_refusals(Path(log)))
     for log in [] if shown else sorted(Path("logs").rglob("*.log")):
         if log.stat().st_mtime >= since - 1:  # file systems round times down
@@ -69,6 +70,30 @@ def find_unwritable(places: Iterable[str]) -> Iterator[tuple[Path, OSError]]:
 def _advise(folder: Path, error: OSError) -> str:
     advice = "free some space there (df shows where)" if error.errno in NO_ROOM else "mend that"
     return f"{folder}: {error.strerror}; {advice}, and run again"
+
+
+def explain_errors() -> None:
+    """Have a line that says what to do follow Snakemake's own errors: a locked folder, a full disk.
+
+    An error of the scheduler, which has no room to note that a job ended, ends a run without `onerror`.
+    """
+    logging.getLogger("snakemake.logging").addHandler(_Explainer())
+
+
+class _Explainer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        exception, message = getattr(record, "exception", None), record.getMessage()
+        if exception == "LockException":
+            print(f"error: {explain_lock()}", file=sys.stderr, flush=True)
+        for error in (OSError(number, os.strerror(number)) for number in NO_ROOM if exception):
+            if f"[Errno {error.errno}]" in message:
+                lines = _find_full_disks() or [f"error: {_advise(Path.cwd(), error)}"]
+                print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _find_full_disks() -> list[str]:
+    found = find_unwritable({*ALWAYS, *FOLDERS})
+    return [f"error: {_advise(folder, error)}" for folder, error in found if error.errno in NO_ROOM]
 
 
 def find_refusals(run_log: Path) -> list[str]:

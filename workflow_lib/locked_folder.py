@@ -4,10 +4,8 @@ Snakemake 9.27 locks by files that name no process, and its message names no com
 """
 
 import json
-import logging
 import os
 import socket
-import sys
 from pathlib import Path
 
 from workflow_lib.run_folder import identify_process
@@ -40,17 +38,6 @@ def explain_lock() -> str:
     if boot == here[1] and process and identify_process(pid) == process:
         return f"process {pid} works in this folder: wait until it ends, or end it with `kill -INT {pid}`"
     return f"the run that locked this folder, process {pid}, was killed: {UNLOCK}"
-
-
-def explain_refusals() -> None:
-    """Have what `explain_lock` says follow Snakemake's refusal to work in a locked folder."""
-    logging.getLogger("snakemake.logging").addHandler(_Explainer())
-
-
-class _Explainer(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "exception", None) == "LockException":
-            print(f"error: {explain_lock()}", file=sys.stderr, flush=True)
 
 
 def _machine() -> list[str]:
