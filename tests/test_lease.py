@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -71,6 +72,23 @@ def test_a_lease_is_taken_and_released_and_leaves_one_small_file(tmp_path):
     assert hold_once(tmp_path / "new") == ["batch.2.lease"]
     (left,) = (tmp_path / "new").iterdir()
     assert left.read_text() == lease.RELEASED
+
+
+def test_on_a_full_disk_no_lease_stays_that_the_next_job_would_wait_for(tmp_path, caplog):
+    """A file at its limit stands for the disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        with pytest.raises(OSError, match="File too large"), hold_lease(tmp_path, "batch"):
+            pass
+        assert not [*tmp_path.iterdir()]
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with hold_lease(tmp_path, "batch"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "the lease was not released: [Errno 27] File too large" in caplog.text
+    assert json.loads((tmp_path / "batch.1.lease").read_text())["process"] == identify_process(os.getpid())
 
 
 def test_processes_hold_it_one_after_the_other(tmp_path):

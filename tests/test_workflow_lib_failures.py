@@ -3,10 +3,8 @@
 import contextlib
 import errno
 import logging
-import os
 import re
 import resource
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from snakemake.exceptions import WorkflowError
 
+from disks import MOUNTS, disk
 from workflow_lib.failures import check_room, explain_errors, find_refusals, find_unwritable, report_failures
 from workflow_lib.locked_folder import explain_lock
 
@@ -95,12 +94,12 @@ def test_a_machine_without_a_temporary_folder_is_told(build: Path, monkeypatch: 
         check_room([])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk, as root")
+@MOUNTS
 def test_a_full_disk_is_told_before_a_run_and_after_it(
     build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = f"{build}/data: No space left on device; free some space there (df shows where), and run again"
-    with mounted(build / "data", "size=16k"):
+    with disk(build / "data", "size=16k"):
         with pytest.raises(WorkflowError, match=re.escape(f"config: {line}")):
             check_room(["data/manifest/x.json"])
         check_room(["work/x.json"])
@@ -108,11 +107,11 @@ def test_a_full_disk_is_told_before_a_run_and_after_it(
     assert capsys.readouterr().err == f"\nerror: {line}\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk, as root")
+@MOUNTS
 def test_a_read_only_folder_stops_only_a_run_that_writes_into_it(
     build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with mounted(build / "data", "ro"):
+    with disk(build / "data", "ro"):
         with pytest.raises(WorkflowError, match="data: Read-only file system; mend that, and run again"):
             check_room(["data/manifest/x.json"])
         check_room(["work/x.json"])
@@ -139,18 +138,8 @@ def test_of_snakemakes_errors_a_lock_and_a_full_disk_are_explained(
     log.error("locked", extra={"exception": "LockException"})
     assert capsys.readouterr().err == f"error: {explain_lock()}\n"
     # There is room again: files of the jobs that failed were removed.
-    text = "Error recording metadata for finished job ([Errno 28] No space left on device)."
-    log.error(text, extra={"exception": "WorkflowError"})
-    assert capsys.readouterr().err == (
-        f"error: {build}: No space left on device; free some space there (df shows where), and run again\n"
-    )
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A small disk at a folder."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
+    for number, words in ((28, "No space left on device"), (122, "Disk quota exceeded")):
+        text = f"Error recording metadata for finished job ([Errno {number}] {words})."
+        log.error(text, extra={"exception": "WorkflowError"})
+        line = f"{build}: {words}; free some space there (df shows where), and run again"
+        assert capsys.readouterr().err == f"error: {line}\n"

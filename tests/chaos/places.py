@@ -9,23 +9,23 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 
+from disks import MOUNTS, NOBODY, as_nobody, disk
 from fault_server import FaultServer
-from small_build import ARTIFACTS, TARGETS, Undisturbed, digest_data, small_config
-from teachers import teach
+from small_build import ARTIFACTS, TARGETS, Undisturbed, digest_data, journaled, small_config
+from teachers import note_requests, teach
 from workflow import Build, Run
 
 pytest_plugins = ("chaos.fixtures",)
 
 CAPTIONS = ARTIFACTS[0]
-NOBODY = 65534
-ROOTS = pytest.mark.skipif(os.geteuid() != 0, reason="mounts disks and becomes another user, as root")
 NAME = "-a 'b' \"c\" {d} {{e}} %s 100% #f $HOME `g` & ; | < > * ? [h] \\ é 字 😀"
 UNMOVED = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1"}
 """A clock that is wrong runs as fast as another."""
@@ -63,24 +63,14 @@ def base_url() -> Iterator[str]:
         yield server.base_url
 
 
-@contextmanager
-def disk(folder: Path, options: str) -> Iterator[None]:
-    """A small disk at a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_folders_of_any_name_are_built_in_and_read(
     tmp_path: Path, undisturbed: Undisturbed, base_url: str
 ) -> None:
+    """Also where the temporary folder is missing."""
     mirror = tmp_path / f"{NAME} mirror"
     mirror.symlink_to(undisturbed.hub)
     build = Build(tmp_path / NAME, small_config(mirror, base_url))
-    done = build.run(*TARGETS)
+    done = build.run(*TARGETS, environment=os.environ | {"TMPDIR": str(tmp_path / "missing")})
     assert done.returncode == 0, done.output[-4000:]
     assert digest_data(build.folder) == undisturbed.data
 
@@ -96,14 +86,15 @@ def test_a_folder_of_an_odd_name_is_built_in(tmp_path: Path, undisturbed: Undist
     assert captions(build) == stage1(undisturbed)
 
 
-@ROOTS
+@MOUNTS
 def test_a_bare_environment_and_work_on_another_disk_do_no_harm(
     tmp_path: Path, undisturbed: Undisturbed, base_url: str
 ) -> None:
     build = Build(tmp_path / "build", small_config(undisturbed.hub, base_url))
     few = ["bash", "-c", 'umask 077; ulimit -n 64; exec "$@"', "bash"]
-    bare = {"PATH": os.defpath, "TMPDIR": str(tmp_path / "missing")}
-    with disk(tmp_path / "disk", "size=200m"):
+    bare = {"PATH": os.defpath, "TMPDIR": str(tmp_path / "full")}
+    with disk(tmp_path / "disk", "size=200m"), disk(tmp_path / "full", "size=4k"):
+        (tmp_path / "full/x").write_bytes(bytes(4096))
         (build.folder / "work").symlink_to(tmp_path / "disk")
         done = build.run(*TARGETS, prefix=few, environment=bare)
         assert done.returncode == 0, done.output[-4000:]
@@ -112,7 +103,7 @@ def test_a_bare_environment_and_work_on_another_disk_do_no_harm(
         assert modes == {0}
 
 
-@ROOTS
+@MOUNTS
 @pytest.mark.parametrize("kilobytes", [40, 120, 200, 300])
 def test_a_full_disk_is_one_line_and_the_build_goes_on_when_there_is_room(
     tmp_path: Path, undisturbed: Undisturbed, kilobytes: int
@@ -129,7 +120,38 @@ def test_a_full_disk_is_one_line_and_the_build_goes_on_when_there_is_room(
         assert captions(build) == stage1(undisturbed)
 
 
-@ROOTS
+def test_a_limit_on_files_is_one_line_and_the_build_goes_on_without_it(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    build = Build(tmp_path / "build", small_config(undisturbed.hub, "http://127.0.0.1:9/v1"))
+    limit = ["bash", "-c", 'ulimit -f 80; exec "$@"', "bash"]
+    check_end(build.run("stage1", prefix=limit), "File too large")
+    check_whole(build.folder)
+    done = build.run("stage1")
+    assert done.returncode == 0, done.output[-4000:]
+    assert captions(build) == stage1(undisturbed)
+
+
+@MOUNTS
+def test_a_disk_that_runs_full_as_teachers_answer_loses_no_answer(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    asked = tmp_path / "asked"
+    with FaultServer(note_requests(teach, asked)) as server, disk(tmp_path / "journal", "size=12k"):
+        build = Build(tmp_path / "build", small_config(undisturbed.hub, server.base_url))
+        (build.folder / "work").mkdir()
+        (build.folder / "work/journal").symlink_to(tmp_path / "journal")
+        check_end(build.run(*TARGETS), "No space left on device")
+        answered, before = journaled(build.folder), asked.read_text().split()
+        assert 0 < len(answered) < len(set(before))
+        subprocess.run(["mount", "-o", "remount,size=10m", tmp_path / "journal"], check=True)
+        done = build.run(*TARGETS)
+        assert done.returncode == 0, done.output[-4000:]
+        assert digest_data(build.folder) == undisturbed.data
+        assert answered.isdisjoint(asked.read_text().split()[len(before) :])
+
+
+@MOUNTS
 @pytest.mark.parametrize("place", ["data", "work", "."])
 def test_a_folder_that_cannot_be_written_is_one_line(
     tmp_path: Path, undisturbed: Undisturbed, place: str
@@ -144,7 +166,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert captions(build) == stage1(undisturbed)
 
 
-@ROOTS
+@MOUNTS
 def test_a_user_without_permission_is_told_so_in_one_line(
     short_folder: Path, undisturbed: Undisturbed
 ) -> None:
@@ -155,9 +177,9 @@ def test_a_user_without_permission_is_told_so_in_one_line(
     build.configfile = short_folder / "run.yaml"
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
+    nobody = as_nobody(short_folder / "disks", ROOT, sys.prefix, sys.base_prefix)
 
     def run_as_nobody() -> Run:
-        nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         return build.run("stage1", prefix=nobody, environment=os.environ | {"HOME": str(home)})
 
     check_end(run_as_nobody(), "cannot be written; name another folder by --directory")
@@ -176,11 +198,10 @@ def test_a_user_without_permission_is_told_so_in_one_line(
 
 @pytest.fixture(scope="module")
 def libfaketime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Debian's library that tells programs another time, which is not installed."""
+    """A library that tells programs another time; in that of Debian 12, 0.9.10, Python's waits fail."""
     folder = tmp_path_factory.mktemp("libfaketime")
-    subprocess.run(["apt-get", "-q", "download", "libfaketime"], cwd=folder, check=True)
-    (package,) = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+    subprocess.run([*install, "libfaketime==3.0.1"], check=True)
     return next(folder.rglob("libfaketime.so.1"))
 
 

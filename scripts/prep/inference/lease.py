@@ -56,8 +56,19 @@ def hold_lease(folder: Path, name: str) -> Iterator[None]:
     finally:
         released.set()
         renewal.join()
-        if own.exists():  # not where another job took the lease
-            own.write_text(RELEASED, encoding="utf-8")
+        _release(name, own)
+
+
+def _release(name: str, own: Path) -> None:
+    """Overwrite the owner in place: on a full disk the lease stays one of a job that ended, so is free."""
+    try:
+        with own.open("r+", encoding="utf-8") as file:
+            file.write(RELEASED)
+            file.truncate()
+    except FileNotFoundError:
+        pass  # another job took the lease
+    except OSError as error:
+        log.warning("%s: the lease was not released: %s", name, error)
 
 
 def _acquire(folder: Path, name: str) -> Path:
@@ -79,8 +90,7 @@ def _acquire(folder: Path, name: str) -> Path:
         if current is None or _is_free(current) or time.monotonic() - since > EXPIRY_S:
             own = folder / f"{name}.{current.number + 1 if current else 1}.lease"
             with contextlib.suppress(FileExistsError):
-                with own.open("x", encoding="utf-8") as file:
-                    file.write(owner)
+                _create(own, owner)
                 # A later term may have come and its forerunner, of our number, gone since we looked.
                 if _read_terms(folder, name)[-1].file == own:
                     for earlier in terms:
@@ -89,6 +99,17 @@ def _acquire(folder: Path, name: str) -> Path:
                 own.unlink(missing_ok=True)
         else:
             time.sleep(POLL_INTERVAL_S)
+
+
+def _create(own: Path, owner: str) -> None:
+    """Make the file of a lease; FileExistsError where another job did. None stays that is not whole."""
+    with own.open("x", encoding="utf-8") as file:
+        try:
+            file.write(owner)
+            file.flush()
+        except OSError:  # a full disk
+            own.unlink(missing_ok=True)
+            raise
 
 
 def _renew(folder: Path, name: str, own: Path, released: threading.Event) -> None:
