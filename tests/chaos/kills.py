@@ -1,8 +1,8 @@
 """Kills of anything at any moment of a build: it goes on where it was, and ends as if nothing had happened.
 
-An episode is a small build in a folder of its own. A kill waits for its moment (a file appears, a program
-starts, so many requests were served), and ends a process by a signal: Snakemake, a job, a worker of one, the
-keeper of a server, its guard, or the server. The build is started again until it ends well.
+An episode is a small build in a folder of its own. Kills wait for their moments (a file appears, a program
+starts, so many requests were served), and each ends a process by a signal: Snakemake, a job, a worker of one,
+the keeper of a server, its guard, or the server. The build is started again until it ends well.
 
     make test-chaos                            60 kills
     make test-chaos CHAOS_MINUTES=120          as many as come in two hours
@@ -45,6 +45,7 @@ MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
 LANES, KILLS = 2, 60
 CLIENT_KILLS = 30
 MOST_KILLS = 10  # of an episode, which is then left to end
+PENDING, PATIENCE_S = 3, (4.0, 12.0)  # so many kills wait for their moments, each at most so long
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 VICTIMS = {
     "snakemake": (),
@@ -93,6 +94,7 @@ class Kill:
     """One kill: when, whom, and how."""
 
     moment: Callable[[], bool]
+    expiry: float  # when another one is drawn: it may be that the moment does not come
     later: float  # seconds
     victim: str
     number: signal.Signals
@@ -177,7 +179,7 @@ class Episode:
             )
         self.runs["runs"] += 1
         began, killed, told = time.monotonic(), False, None
-        kill = self._draw_kill(main)
+        kills: list[Kill] = []
         while main.poll() is None:
             time.sleep(0.03)
             now = time.monotonic()
@@ -187,23 +189,26 @@ class Episode:
                 killed = True
                 main.kill()
                 main.wait()
-            elif kill and kill.moment() and (pids := self._victims(kill, main)):
-                time.sleep(kill.later)
-                if self._end(kill, main, pids):
-                    name = f"{kill.victim} {kill.number.name}"
+            if sum(self.kills.values()) >= MOST_KILLS:
+                continue
+            kills = [kill for kill in kills if kill.expiry > now]
+            kills += [self._draw_kill(now) for _ in range(PENDING - len(kills))]
+            due = next((kill for kill in kills if kill.moment() and self._victims(kill, main)), None)
+            if due:
+                kills.remove(due)
+                time.sleep(due.later)
+                if self._end(due, main):
+                    name = f"{due.victim} {due.number.name}"
                     self.kills[name] += 1
                     self.story.append(f"{now - began:.1f} s: {name}")
-                    if kill.victim == "snakemake":
-                        killed = killed or kill.number == signal.SIGKILL
+                    if due.victim == "snakemake":
+                        killed = killed or due.number == signal.SIGKILL
                         told = time.monotonic()
-                kill = self._draw_kill(main)
         self.story.append(f"{time.monotonic() - began:.1f} s: exit {main.returncode}")
         return main.returncode, killed
 
-    def _draw_kill(self, main: subprocess.Popen) -> Kill | None:
-        """The next kill of a run; none where the episode has had its kills."""
-        if sum(self.kills.values()) >= MOST_KILLS:
-            return None
+    def _draw_kill(self, now: float) -> Kill:
+        """A kill whose moment has not come."""
         victim = self.draw.choice(list(VICTIMS))
         moments = [self._file_appears(pattern) for pattern in FILES]
         moments = [moment for moment in moments if not moment()]
@@ -214,6 +219,7 @@ class Episode:
         moment = self.draw.choice(starts if starts and self.draw.random() < 0.5 else moments)
         return Kill(
             moment=moment,
+            expiry=now + self.draw.uniform(*PATIENCE_S),
             later=self.draw.uniform(0, LATER_S),
             victim=victim,
             number=self.draw.choice(SIGNALS),
@@ -226,13 +232,14 @@ class Episode:
     def _victims(self, kill: Kill, main: subprocess.Popen) -> list[int]:
         return [main.pid] if kill.victim == "snakemake" else find(self.build.folder, kill.victim)
 
-    def _end(self, kill: Kill, main: subprocess.Popen, pids: list[int]) -> bool:
+    def _end(self, kill: Kill, main: subprocess.Popen) -> bool:
         """Send the signal to one of the processes that still lives; whether there was one."""
         if kill.victim == "snakemake" and kill.group and kill.number != signal.SIGKILL:
             is_alive = main.poll() is None
             if is_alive:
                 os.killpg(main.pid, kill.number)
             return is_alive
+        pids = self._victims(kill, main)
         for pid in self.draw.sample(pids, len(pids)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, kill.number)
