@@ -108,6 +108,19 @@ def test_a_full_disk_is_told_before_a_run_and_after_it(
 
 
 @MOUNTS
+def test_a_full_temporary_folder_is_told_though_python_takes_another(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(build / "temporary"))
+    with disk(build / "temporary", "size=16k"):
+        assert [(folder, error.errno) for folder, error in find_unwritable([])] == [
+            (build / "temporary", errno.ENOSPC)
+        ]
+    with disk(build / "temporary", "ro"):
+        assert not [*find_unwritable([])]
+
+
+@MOUNTS
 def test_a_read_only_folder_stops_only_a_run_that_writes_into_it(
     build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,17 +54,29 @@ def check_room(outputs: Iterable[str]) -> None:
 def find_unwritable(places: Iterable[str]) -> Iterator[tuple[Path, OSError]]:
     """Each of the folders, and the temporary one, that cannot take some kilobytes now, and why."""
     folders = [*filter(Path.is_dir, (Path(place).absolute() for place in sorted(places)))]
+    # Python takes another one where this is full, and the solver of Snakemake's scheduler does not.
+    named = Path(os.environ.get("TMPDIR") or "/tmp")
     try:
         folders.append(Path(tempfile.gettempdir()))
     except FileNotFoundError as error:  # of TMPDIR, /tmp and others none takes a byte
-        yield Path(os.environ.get("TMPDIR", "/tmp")), error
+        yield named, error
     for folder in folders:
-        try:
-            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-                while file.tell() < PROBE_BYTES:  # of a last write before the disk is full, a part is taken
-                    file.write(bytes(PROBE_BYTES))
-        except OSError as error:
+        if error := _try_to_write(folder):
             yield folder, error
+    if named.is_dir() and named not in folders:
+        error = _try_to_write(named)
+        if error and error.errno in NO_ROOM:
+            yield named, error
+
+
+def _try_to_write(folder: Path) -> OSError | None:
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            while file.tell() < PROBE_BYTES:  # of a last write before the disk is full, a part is taken
+                file.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        return error
+    return None
 
 
 def _advise(folder: Path, error: OSError) -> str:

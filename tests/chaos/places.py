@@ -87,15 +87,17 @@ def test_a_folder_of_an_odd_name_is_built_in(tmp_path: Path, undisturbed: Undist
 
 
 @MOUNTS
-def test_a_bare_environment_and_work_on_another_disk_do_no_harm(
+def test_a_bare_environment_and_other_disks_do_no_harm_once_they_have_room(
     tmp_path: Path, undisturbed: Undisturbed, base_url: str
 ) -> None:
     build = Build(tmp_path / "build", small_config(undisturbed.hub, base_url))
     few = ["bash", "-c", 'umask 077; ulimit -n 64; exec "$@"', "bash"]
-    bare = {"PATH": os.defpath, "TMPDIR": str(tmp_path / "full")}
-    with disk(tmp_path / "disk", "size=200m"), disk(tmp_path / "full", "size=4k"):
-        (tmp_path / "full/x").write_bytes(bytes(4096))
+    bare = {"PATH": os.defpath, "TMPDIR": str(tmp_path / "small")}
+    with disk(tmp_path / "disk", "size=200m"), disk(tmp_path / "small", "size=20k"):
         (build.folder / "work").symlink_to(tmp_path / "disk")
+        line = f"{tmp_path}/small: No space left on device; free some space there"
+        check_end(build.run(*TARGETS, prefix=few, environment=bare), line)
+        subprocess.run(["mount", "-o", "remount,size=100m", tmp_path / "small"], check=True)
         done = build.run(*TARGETS, prefix=few, environment=bare)
         assert done.returncode == 0, done.output[-4000:]
         assert digest_data(build.folder) == undisturbed.data
