@@ -1,5 +1,6 @@
 """What every test needs: where the checkout is, how signals stand, and how properties are run."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -12,5 +13,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What a property costs depends on the machine's load, which is no property of the code.
-hypothesis.settings.register_profile("any_load", deadline=None)
+# `make fuzz` sets how many examples each property is tried with.
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 0)) or None
+hypothesis.settings.register_profile(
+    "any_load", deadline=None, **({"max_examples": EXAMPLES} if EXAMPLES else {})
+)
 hypothesis.settings.load_profile("any_load")
+
+
+def at_most(examples: int) -> hypothesis.settings:
+    """The settings of a property whose examples are slow: so many, or as many as `make fuzz` asks for."""
+    return hypothesis.settings(max_examples=EXAMPLES or examples)

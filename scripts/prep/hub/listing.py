@@ -24,6 +24,12 @@ def matches_any(path: str, patterns: list[str]) -> bool:
     return any(len(parts) == len(glob) and all(map(fnmatchcase, parts, glob)) for glob in globs)
 
 
+def is_path_within(path: str) -> bool:
+    """Whether a path stays within the folder that it starts in, and a file system and UTF-8 can hold it."""
+    whole = path == path.encode(errors="replace").decode() and "\0" not in path
+    return whole and not any(part in ("", ".", "..") for part in path.split("/"))
+
+
 def find_folder(patterns: list[str]) -> str:
     """The one folder that all patterns are in, so that no more of a repository is listed; "" is the root."""
     folders = {str(PurePosixPath(pattern).parent) for pattern in patterns}

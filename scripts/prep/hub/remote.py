@@ -24,7 +24,7 @@ from huggingface_hub import constants, errors, get_token
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from prep.hub import retry
-from prep.hub.listing import HubFile, find_folder, matches_any
+from prep.hub.listing import HubFile, find_folder, is_path_within, matches_any
 from prep.hub.remote_file import RemotePath
 from prep.hub.retry import Result, describe_error, explain_error
 from prep.runtime.program import UserError
@@ -73,14 +73,19 @@ class Remote:
             return revision
         with self._explained(revision):
             url = f"{self._api}/revision/{quote(revision, safe='')}"
-            return self._answer(url, lambda info: info["sha"])[0]
+            return self._answer(url, parse_commit)[0]
 
     def files(self, commit: str, patterns: list[str]) -> list[HubFile]:
         folder = find_folder(patterns)
         url = f"{self._api}/tree/{commit}{'/' if folder else ''}{quote(folder, safe='')}?recursive=true"
-        found = []
+        found, asked = [], set()
         with self._explained(folder or "its files"):
             while url:
+                if url in asked:
+                    raise UserError(
+                        f"{self.shown} lists its files in a circle; check hub.endpoint or HF_ENDPOINT"
+                    )
+                asked.add(url)
                 page, url = self._answer(url, parse_files)
                 found += [file for file in page if matches_any(file.path, patterns)]
         return sorted(found, key=lambda file: file.path)
@@ -190,7 +195,7 @@ class Remote:
                 response.read()
             try:
                 return read(response.json()), response.links.get("next", {}).get("url")
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 line = "answers, but not as a hub does; check hub.endpoint or HF_ENDPOINT"
                 raise UserError(f"{self.shown} {line}") from error
 
@@ -203,7 +208,7 @@ class Remote:
         headers = build_hf_headers(headers={"Accept-Encoding": "identity"} | (headers or {}))
         limit = constants.HF_HUB_DOWNLOAD_TIMEOUT
         with get_session().stream("GET", url, headers=headers, timeout=limit) as response:
-            hf_raise_for_status(response)
+            _raise_for_status(response)
             yield response
 
     @contextlib.contextmanager
@@ -215,10 +220,40 @@ class Remote:
             raise UserError(f"{self._where(what)} {explain_error(error)}") from error
 
 
+def _raise_for_status(response: Any) -> None:
+    """Raise the error of a status, also where its body is not the object that huggingface_hub reads."""
+    try:
+        hf_raise_for_status(response)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise errors.HfHubHTTPError(response.reason_phrase, response=response) from error
+
+
+def parse_commit(info: dict) -> str:
+    """The commit that the hub names. Raises ValueError where it is none."""
+    if not re.fullmatch(r"[0-9a-f]{40}", info["sha"]):
+        raise ValueError(f"no commit: {info['sha']!a:.100}")
+    return info["sha"]
+
+
 def parse_files(page: list[dict]) -> list[HubFile]:
-    """The files of a page of the hub's tree; those in LFS have their sha256 there."""
-    return [
-        HubFile(item["path"], item["size"], item["lfs"]["oid"] if item.get("lfs") else None)
-        for item in page
-        if item["type"] == "file"
-    ]
+    """The files of a page of the hub's tree; those in LFS have their sha256 there.
+
+    Raises UserError for a path that leads out of the folder that files are put into, and ValueError,
+    TypeError, KeyError or AttributeError for what is no page of a tree.
+    """
+    return [_parse_file(item) for item in page if item["type"] == "file"]
+
+
+def _parse_file(item: dict) -> HubFile:
+    path, size = item["path"], item["size"]
+    sha256 = item["lfs"]["oid"] if item.get("lfs") else None
+    if not isinstance(path, str) or not is_path_within(path):
+        line = "which is no path within a repository; check hub.endpoint or HF_ENDPOINT"
+        raise UserError(f"the hub lists a file {path!a:.200}, {line}")
+    if (
+        type(size) is not int
+        or size < 0
+        or (sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256))
+    ):
+        raise ValueError(f"neither bytes nor a sha256: {item!a:.200}")
+    return HubFile(path, size, sha256)
