@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from prep.records.reason import Reason, Rejection
-from prep.storage.parquet import BadShard, SourceFile, check_not_lfs_pointer, explain_broken
+from prep.storage.parquet import (
+    BadShard,
+    SourceFile,
+    check_not_lfs_pointer,
+    explain_broken,
+    is_system_error,
+)
 
 HEADER_BYTES = 1024 * 1024
 """The most that one header of a tar may take: a name in it is no longer, unless the file is hostile."""
@@ -107,7 +113,7 @@ class Zip:
         except MemoryError:
             raise
         except Exception as error:  # zipfile and zlib raise many kinds on a broken member
-            if getattr(error, "errno", None):
+            if is_system_error(error):
                 raise
             return Reason.IMAGE_UNREADABLE, f"broken in its zip: {error}"[:200]
         if len(data) < place.file_size:

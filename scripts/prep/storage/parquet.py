@@ -1,6 +1,7 @@
 """Streaming parquet: small batches, columns by name, bounded row groups, atomic writes."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,6 +85,14 @@ class BadShard(UserError):
         return f"{path}: {what} ({why})" if why else f"{path}: {what}"
 
 
+def is_system_error(error: Exception) -> bool:
+    """Whether an error is not the fault of a file that is read: no such file, a dying disk.
+
+    EINVAL is: the file names a place before its own beginning.
+    """
+    return getattr(error, "errno", None) not in (None, 0, errno.EINVAL)
+
+
 @contextlib.contextmanager
 def explain_broken(path: SourceFile, what: Callable[[], str]) -> Iterator[None]:
     """Turn any error in the block into BadShard, except errors of the system and of memory.
@@ -95,8 +104,8 @@ def explain_broken(path: SourceFile, what: Callable[[], str]) -> Iterator[None]:
     except (BadShard, MemoryError):
         raise
     except Exception as error:
-        if getattr(error, "errno", None):
-            raise  # no such file, a dying disk: not the file's fault, and the next try may succeed
+        if is_system_error(error):
+            raise
         raise BadShard(path, what(), " ".join(str(error).split())) from error
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from prep.runtime.sanitize import sanitize
 from prep.storage import atomic, parquet
 from prep.storage.schema import REJECTS
 
@@ -40,14 +41,19 @@ def write_part(
 ) -> tuple[parquet.Writer, parquet.Writer]:
     """Write batches of rows to both files as they come, and give their writers.
 
-    `metadata` is asked after the last row for key-value metadata of the file of kept rows.
+    `metadata` is asked after the last row for key-value metadata of the file of kept rows. Details are
+    sanitized: what they quote of a source may hold anything, a half of a character too.
     """
     with parquet.open_writer(kept, schema) as keep, parquet.open_writer(rejects, REJECTS) as drop:
         for kept_rows, rejected_rows in batches:
             keep.add_rows(kept_rows)
-            drop.add_rows(rejected_rows)
+            drop.add_rows([_sanitize_detail(row) for row in rejected_rows])
         keep.add_metadata(metadata())
     return keep, drop
+
+
+def _sanitize_detail(row: dict) -> dict:
+    return row | {"detail": sanitize(row["detail"])} if row["detail"] else row
 
 
 def write_summary(
