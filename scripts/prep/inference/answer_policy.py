@@ -54,7 +54,7 @@ class Answers:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The answer that counts for a request of this key: content, reasoning, finish_reason, tokens."""
-        return self._journal.get(key) or self._cut(key) or self._journal.get(self._stopped_key(key))
+        return self._read(key) or self._cut(key) or self._read(self._stopped_key(key))
 
     def store(self, request: Request, answer: dict[str, Any]) -> None:
         """Journal an answer, under the key by which it counts."""
@@ -72,7 +72,7 @@ class Answers:
         """The request whose answer counts: this one, or, where its budget cut it, that with a larger one."""
         if self._longer_budget is None or request.budget is None:
             return request
-        record = self._journal.get(self.key(request))
+        record = self._read(self.key(request))
         if record is None or record["finish_reason"] != "length" or self._repeats(record):
             return request
         room = self._context - record["tokens"][0]
@@ -95,8 +95,15 @@ class Answers:
 
     def _cut(self, key: str) -> dict[str, Any] | None:
         """The answer that the end of the context cut, unless today's context is longer."""
-        record = self._journal.get(_cut_key(key))
-        return record if record and record["max_model_len"] >= self._context else None
+        record = self._read(_cut_key(key))
+        return record if record and record.get("max_model_len", 0) >= self._context else None
+
+    def _read(self, key: str) -> dict[str, Any] | None:
+        """The answer that is journaled under a key. Raises UserError for a record that is none."""
+        record = self._journal.get(key)
+        if record is not None and (fault := _find_fault(record)):
+            raise self._journal.describe_damage(key, fault)
+        return record
 
     def _repeats(self, record: dict[str, Any]) -> bool:
         """Whether an answer repeats itself, if that is looked for."""
@@ -106,6 +113,17 @@ class Answers:
     def _stopped_key(self, key: str) -> str:
         """Under which an answer is journaled that was stopped for repetition."""
         return hashlib.sha256(f"{key} stopped after {self.window} characters".encode()).hexdigest()
+
+
+def _find_fault(record: dict[str, Any]) -> str | None:
+    """What of a journaled answer is not as it was written; None: nothing."""
+    kinds = {"content": str, "reasoning": str | None, "finish_reason": object, "tokens": list}
+    wrong = [name for name, kind in kinds.items() if name not in record or not isinstance(record[name], kind)]
+    if not wrong and [type(count) for count in record["tokens"]] != [int, int]:
+        wrong.append("tokens")
+    if type(record.get("max_model_len", 0)) is not int:
+        wrong.append("max_model_len")
+    return f"the answer's {', '.join(wrong)} cannot be read" if wrong else None
 
 
 def _cut_key(key: str) -> str:

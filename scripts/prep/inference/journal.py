@@ -80,10 +80,17 @@ class Journal(AbstractContextManager):
         number, offset = place
         line = self._line(number, offset)
         try:
-            return json.loads(line.decode("utf-8", "surrogatepass"))["record"]
-        except ValueError as error:
-            path = self._paths[number]
-            raise UserError(f"{path}: the line at byte {offset} is damaged ({error}); remove it") from error
+            record = json.loads(line.decode("utf-8", "surrogatepass"))["record"]
+        except (ValueError, RecursionError) as error:
+            raise self.describe_damage(key, str(error)) from error
+        if not isinstance(record, dict):
+            raise self.describe_damage(key, "it is no object")
+        return record
+
+    def describe_damage(self, key: str, why: str) -> UserError:
+        """The error of a line whose record cannot be used."""
+        number, offset = self._find(key)
+        return UserError(f"{self._paths[number]}: the line at byte {offset} is damaged ({why}); remove it")
 
     def append(self, key: str, record: dict[str, Any]) -> None:
         """Write down a finished request; once this returns, a killed process loses it no more."""

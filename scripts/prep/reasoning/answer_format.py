@@ -57,7 +57,7 @@ FORMS = {
         Form(
             "glm",
             "<think>…</think><answer>…</answer> with boxes",
-            _compile(r"\s*<think>(?P<thought>.*?)</think>(?P<text>.*<answer>.*)"),
+            _compile(r"\s*<think>(?>(?P<thought>.*?)</think>)(?P<text>.*<answer>.*)"),
             cut=_GLM_CUT,
             splits=None,
         ),

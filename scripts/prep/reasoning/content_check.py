@@ -14,6 +14,8 @@ QUOTE = 60
 """So many characters of a prompt in an answer, word for word, are a quote."""
 FEWEST_LETTERS = 20
 """Fewer letters show no language. A Chinese character counts as three."""
+LANGUAGE_CHARS = 10_000
+"""Characters of a text that show its language: formulas that never close take time squared."""
 
 _NOT_PROSE = re.compile(
     r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]"
@@ -81,7 +83,7 @@ def find_other_language(text: str, question: str, reference: str) -> str | None:
 
 def find_language(text: str) -> str | None:
     """English or Chinese, by the letters outside of formulas, code, links; None: mixed, other, too few."""
-    prose = _NOT_PROSE.sub(" ", text)
+    prose = _NOT_PROSE.sub(" ", text[:LANGUAGE_CHARS])
     latin, chinese = len(re.findall("[A-Za-z]", prose)), len(re.findall("[\u4e00-\u9fff]", prose))
     if latin + 3 * chinese < FEWEST_LETTERS:
         return None
