@@ -17,6 +17,7 @@ from prep.report.difference import KEPT, NOT_READ, Difference, format_difference
 from prep.report.formatting import load_template
 from prep.runtime import program
 from prep.runtime.program import UserError
+from prep.runtime.sanitize import sanitize
 from prep.storage import parquet
 from prep.storage.atomic import atomic_write
 
@@ -99,7 +100,7 @@ def main() -> None:
     if not (args.old and args.new):
         raise UserError("which builds? OLD=before/data NEW=after/data say it")
     found = compare_builds(Path(args.old), Path(args.new), args.pictures)
-    print(format_differences(found))
+    print(sanitize(format_differences(found)))
     if args.page:
         template = load_template("compare_builds.html")
         with atomic_write(args.page) as part:

@@ -21,6 +21,7 @@ from prep.rendering.style import PageStyle
 from prep.rendering.style_summary import describe_style
 from prep.rendering.typeset import RenderConfig, Rendering
 from prep.runtime import process_pool, program
+from prep.runtime.sanitize import sanitize
 from prep.storage import parquet
 
 CHUNK = 4
@@ -155,9 +156,9 @@ def main() -> None:
                 problems[describe_problem(found)] += 1
                 if len(texts) == 1:
                     style = config.sample_style(args.seed, drawing.id)
-                    print(format_drawing(drawing, found, style, paths), flush=True)
+                    print(sanitize(format_drawing(drawing, found, style, paths)), flush=True)
             if len(texts) > 1:
-                print(format_text(name, outcomes, problems), flush=True)
+                print(sanitize(format_text(name, outcomes, problems)), flush=True)
             every += outcomes
     print(format_counts(every))
 

@@ -21,6 +21,7 @@ from prep.report.built_files import find_artifact, read_manifests, read_rows
 from prep.report.difference import KEPT, Difference, format_differences
 from prep.runtime import program
 from prep.runtime.program import UserError
+from prep.runtime.sanitize import sanitize
 from prep.storage import parquet
 
 WHAT = {"text2image": "text", "image_thinking": "image"}
@@ -132,7 +133,7 @@ def main() -> None:
             f"{args.folder}/work: no batch is answered and judged as these settings ask;"
             " a run asks what is missing"
         )
-    print(format_differences(each.difference for each in found))
+    print(sanitize(format_differences(each.difference for each in found)))
     for each in found:
         if each.compared < each.answers:
             lacking = f"of {each.answers:,} answers {each.answers - each.compared:,} are not compared"

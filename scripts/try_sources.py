@@ -32,6 +32,7 @@ from prep.report.formatting import MEANINGS
 from prep.runtime import program
 from prep.runtime.ordered_map import ordered_map
 from prep.runtime.program import UserError
+from prep.runtime.sanitize import sanitize
 from prep.storage.atomic import read_json
 from prep.storage.parquet import BadShard, SourceFile
 
@@ -319,7 +320,7 @@ def main() -> None:
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for _, tried in ordered_map(pool, read, given["sources"], ahead=SIDE_BY_SIDE):
             if not tried.error or tried.kept or tried.rejected:
-                print(format_tried(tried, *shown), end="\n\n")
+                print(sanitize(format_tried(tried, *shown)), end="\n\n")
             lines.append(summarize(tried))
             failed |= tried.error is not None
             print(lines[-1], end="\n\n", flush=True)

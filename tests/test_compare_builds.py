@@ -111,6 +111,16 @@ def test_the_program_prints_a_table_and_writes_a_page(tmp_path, old):
     assert "No row differs." in same.stdout
 
 
+def test_an_id_moves_no_cursor_and_is_no_html(tmp_path, old):
+    evil = "\x1b]0;x\x07\x1b[2J<script>alert(1)</script>\u202e:1"
+    new = write_build(tmp_path / "new/data", ROWS | {evil: "text"}, {}, "new")
+    done = run("compare_builds.py", "--old", old, "--new", new, "--page", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "<script>alert(1)</script>" in done.stdout
+    assert not set("\x1b\x07\u202e") & set(done.stdout)
+    assert "<script>alert" not in (tmp_path / "page.html").read_text()
+
+
 def test_a_folder_that_is_no_build_is_one_line(tmp_path, old):
     with pytest.raises(UserError, match=r"is no build: it has no manifest/\*\.json"):
         compare_builds(old, tmp_path, with_pictures=False)
