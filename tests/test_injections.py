@@ -40,7 +40,7 @@ def data_of(template: str, built: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", TEMPLATES)
 def test_no_injection_closes_its_fence(path):
-    assert len(set(INJECTIONS)) == 100
+    assert len(set(INJECTIONS)) == 130
     template = TEMPLATES[path]
     known = mark_of(build_prompt(template, **SOUND))
     for injection in INJECTIONS:
