@@ -41,9 +41,9 @@ Ask = Callable[[dict[str, Any]], str]
 """Gives the content of a judge's answer to a request's body."""
 
 
-def ask_embedded(threads: int) -> Ask:
+def ask_embedded(model: str, threads: int) -> Ask:
     """The embedded model, in this process."""
-    chat = Chat("judge", Model(threads), Reader(threads))
+    chat = Chat(model, Model(threads), Reader(threads))
 
     def ask(body: dict[str, Any]) -> str:
         return chat.complete(json.dumps(body).encode())["choices"][0]["message"]["content"]
@@ -93,7 +93,7 @@ def main() -> None:
     ask = (
         ask_served(args.base_url, os.environ[args.api_key_env] if args.api_key_env else "EMPTY")
         if args.base_url
-        else ask_embedded(args.threads)
+        else ask_embedded(args.model, args.threads)
     )
     own = ROOT / ("prompts/judge_text.md" if args.base_url else "demo/judge.md")
     template = (args.template or own).read_text(encoding="utf-8")

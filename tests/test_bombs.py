@@ -21,7 +21,7 @@ from prep.storage.atomic import read_json
 from prep.storage.summary import write_summary
 
 PICTURE_MB = 1000
-"""The most that a process may hold of a row whose picture is a bomb; the largest sound one takes 700 MB."""
+"""The most that a process of a program may hold, its libraries among it."""
 GIGABYTE = 2**30
 
 
@@ -55,14 +55,15 @@ def blank(form: str, width: int, height: int, **how: object) -> bytes:
 
 
 def text_bomb() -> bytes:
-    """A PNG with 64 chunks of text, each a kilobyte that grows to a megabyte."""
+    """A PNG with 64 chunks of text, each of two kilobytes that grow to two megabytes."""
     about = PngImagePlugin.PngInfo()
     for number in range(64):
-        about.add(b"zTXt", b"Raw profile type exif%d\0\0" % number + zlib.compress(bytes(2**20)))
+        about.add(b"zTXt", b"Raw profile type exif%d\0\0" % number + zlib.compress(bytes(2**21)))
     return nasty.encoded(nasty.photograph(), "PNG", pnginfo=about)
 
 
 def profile_bomb() -> bytes:
+    """A PNG with a colour profile of 200 MB."""
     return nasty.encoded(nasty.photograph(), "PNG", icc_profile=bytes(200 * 2**20))
 
 
@@ -77,14 +78,17 @@ def frames(form: str, count: int) -> bytes:
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "png of 3.6 gigapixels": (lambda: nasty.png(60_000, 60_000), "image_too_large"),
     "png of 100 megapixels, whole": (lambda: nasty.blank_png(20_000, 5_000), "image_too_large"),
-    "webp of the largest size": (
-        lambda: blank("WEBP", 16_000, 16_000, quality=1, method=0),
+    "webp of 90 megapixels": (
+        lambda: blank("WEBP", 10_000, 9_000, quality=1, method=0),
         "image_too_large",
     ),
-    "tiff of 10 gigapixels": (lambda: blank("TIFF", 10_000, 10_000, compression="group4"), "image_too_large"),
+    "tiff of 100 megapixels": (
+        lambda: blank("TIFF", 10_000, 10_000, compression="group4"),
+        "image_too_large",
+    ),
     "gif of many frames": (lambda: frames("GIF", 60), "kept"),
     "png with texts that grow": (text_bomb, "image_unreadable"),
-    "png with a profile that grows": (profile_bomb, "kept"),
+    "png with a profile that grows": (profile_bomb, "image_unreadable"),
 }
 
 
