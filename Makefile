@@ -12,6 +12,7 @@ BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
 .PHONY: help env demo build test test-conda test-chaos test-datasets test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
+.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean fuzz mutation test-hostile
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -27,6 +28,9 @@ help:
 	@echo "make test-slurm  the workflow on a Slurm of two nodes on this machine (installs Debian's, as root)"
 	@echo "make test-browser  the report in a real Chromium (installs Debian's where there is none, as root)"
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
+	@echo "make test-hostile  that no secret is written down and nothing leaves the machine (as root)"
+	@echo "make fuzz     all property tests with new examples: MINUTES=10, EXAMPLES=500, TESTS=tests/test_hostile_files.py"
+	@echo "make mutation  what of pure functions can change with no test that fails: MINUTES=10, MODULE=scripts/prep/…"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
@@ -120,6 +124,24 @@ test-slurm: env
 test-browser: env
 	$(BIN)/python -m pytest -v --durations=0 tests/browser/suite.py
 	@echo "$(GREEN)"
+
+# In a network namespace, for which it needs root.
+test-hostile: env
+	$(BIN)/python -m pytest -v --durations=0 tests/hostile/suite.py
+
+fuzz mutation: MINUTES = 10
+fuzz: EXAMPLES = 500
+fuzz: env
+	$(BIN)/python tests/support/fuzz.py --minutes $(MINUTES) --examples $(EXAMPLES) $(TESTS)
+
+# It alters a copy of the checkout, in .mutation/.
+mutation: .mutation/installed | env
+	.mutation/venv/bin/python tests/mutation/run.py --minutes $(MINUTES) $(MODULE:%=--module %)
+
+.mutation/installed: tests/mutation/requirements.txt
+	$(PYTHON) -m venv .mutation/venv
+	.mutation/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 # A real vLLM, for CPUs: 2 GB, and a quarter of an hour.
 test-vllm: env .vllm/models/ready
