@@ -16,6 +16,8 @@ FORBIDDEN = {
     *("tempfile.mktemp", "shutil.unpack_archive"),
 }
 """Calls by their dotted name as it is written, or as it was imported."""
+SAFE_LOADERS = {"yaml.SafeLoader", "yaml.CSafeLoader", "getattr(yaml, 'CSafeLoader', yaml.SafeLoader)"}
+"""What a Loader of yaml.load may be, there or where the module names it."""
 FORBIDDEN_METHODS = {"extractall", "extract"}
 """Of archives: nothing is extracted to disk by the names that it holds."""
 TRUE_ALONE = {"trust_remote_code", "shell", "allow_pickle"}
@@ -42,12 +44,17 @@ def find_unsafe_calls(source: str) -> list[str]:
             names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
         elif isinstance(node, ast.Import):
             names |= {each.asname: each.name for each in node.names if each.asname}
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    loaders = {ast.unparse(node.targets[0]) for node in assigned if ast.unparse(node.value) in SAFE_LOADERS}
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         head, dot, rest = dotted(node.func).partition(".")
         name = f"{names.get(head, head)}{dot}{rest}"
+        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        if name == "yaml.load" and given.get("Loader") in SAFE_LOADERS | loaders:
+            continue
         if name in FORBIDDEN or name.removeprefix("builtins.") in FORBIDDEN:
             found.append(f"{node.lineno}: {name}")
         elif isinstance(node.func, ast.Attribute) and node.func.attr in FORBIDDEN_METHODS:
@@ -73,7 +80,8 @@ def test_no_module_evaluates_unpickles_or_extracts_what_data_hold() -> None:
         "builtins.exec(text)",
         "import pickle as p\np.loads(data)",
         "from pickle import loads as read\nread(data)",
-        "import yaml\nyaml.load(text, Loader=yaml.SafeLoader)",
+        "import yaml\nyaml.load(text, Loader=yaml.Loader)",
+        "import yaml\nLoader = yaml.Loader\nyaml.load(text, Loader=Loader)",
         "subprocess.run(command, shell=True)",
         "subprocess.run(command, shell=given)",
         "load_dataset(name, trust_remote_code=True)",
@@ -88,5 +96,5 @@ def test_an_unsafe_call_is_found(source: str) -> None:
 
 def test_a_safe_call_is_none() -> None:
     safe = "re.compile(x)\nmodel.eval()\nyaml.safe_load(x)\njson.loads(x)\nrun(x, shell=False)"
-    safe += "\nast.literal_eval(x)"
+    safe += "\nast.literal_eval(x)\nL = yaml.SafeLoader\nyaml.load(x, Loader=L)"
     assert find_unsafe_calls(safe) == []
