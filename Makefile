@@ -11,8 +11,7 @@ LIVE := --logger=live
 BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-chaos test-datasets test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean
-.PHONY: help env demo build test test-conda test-datasets test-kills test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts lock reference clean fuzz mutation test-hostile
+.PHONY: help env demo build test test-conda test-chaos test-datasets test-hostile test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts fuzz lock mutation reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
