@@ -11,7 +11,7 @@ LIVE := --logger=live
 BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-chaos test-datasets test-hostile test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts fuzz lock mutation reference clean
+.PHONY: help env demo build test test-conda test-chaos test-datasets test-hostile test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy bench-long pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts fuzz lock mutation reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -33,6 +33,7 @@ help:
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
+	@echo "make bench-long  what each program holds through 500,000 rows and 100,000 requests"
 	@echo "make pages    draw a question and say its look, and what is literal or why it is rejected: TEXT=file, a folder"
 	@echo "              of *.txt, or ID=…; LOOKS=100, CONFIG=my.yaml, FOLDER=pages, JOBS=2, QUESTIONS=work/batch_questions"
 	@echo "make watch    the batches that servers are asked about, live (FOLDER=… for a run with --directory)"
@@ -127,6 +128,7 @@ test-browser: env
 # In a network namespace, for which it needs root.
 test-hostile: env
 	$(BIN)/python -m pytest -v --durations=0 tests/hostile/suite.py
+	@echo "$(GREEN)"
 
 fuzz mutation: MINUTES = 10
 fuzz: EXAMPLES = 500
@@ -180,6 +182,11 @@ bench: env
 	$(BIN)/python bench/planning.py --folder bench/work/plan
 	$(BIN)/python bench/rendering.py --folder bench/work/rendering
 	$(BIN)/python bench/quality.py --folder bench/work/quality
+
+bench-long: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
+bench-long: env
+	rm -rf bench/work/long
+	$(BIN)/python bench/long_run.py --folder bench/work/long
 
 bench-busy: export PYTHONPATH := $(CURDIR)/scripts:$(CURDIR)/tests:$(CURDIR)/tests/support
 bench-busy: env

@@ -74,6 +74,17 @@ SUITES = {
         "workflow_lib/locked_folder.py",
         "workflow_lib/run_folder.py",
     ),
+    "hostile": (
+        "tests/hostile/suite.py",
+        "tests/support/fault_server.py",
+        "tests/support/teachers.py",
+        "tests/support/workflow.py",
+        "scripts/prep/hub/*.py",
+        "scripts/prep/inference/*.py",
+        "scripts/prep/runtime/*.py",
+        "scripts/prep/serving/*.py",
+        "workflow_lib/*.py",
+    ),
     "llamafactory": (
         "tests/llamafactory/*.*",
         "tests/trainers/*.*",
