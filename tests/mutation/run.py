@@ -55,6 +55,9 @@ def copy_checkout(folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    corpus = folder.parent / "shared"
+    corpus.unlink(missing_ok=True)
+    corpus.symlink_to((ROOT.parent / "shared").resolve())  # some tests read the small real corpus beside it
 
 
 def list_mutants(module: Path, folder: Path, seed: int) -> list[MutationSpec]:
@@ -108,10 +111,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutation/checkout")
     args = parser.parse_args()
     copy_checkout(args.folder)
+    total: Counter[str] = Counter()
     for name in args.module or MODULES:
         counts = try_module(name, args.folder, args.minutes, args.seed)
         tried = counts["killed"] + counts["survived"]
         print(f"{name}: {counts['killed']} of {tried} mutants killed, {counts['left']} not tried", flush=True)
+        total += counts
+    tried = total["killed"] + total["survived"]
+    print(f"mutation: {total['killed']} of {tried} killed, {total['killed'] / max(1, tried):.1%}")
 
 
 if __name__ == "__main__":
