@@ -2,7 +2,7 @@
 
 import pytest
 
-from prep.records.choices import add_choices
+from prep.records.choices import add_choices, find_choice, list_choices
 from prep.records.reason import Reason
 
 CHOICES = ["2", "3", "1"]
@@ -27,3 +27,46 @@ def test_what_names_no_choice_has_a_reason(answer, choices, answer_by) -> None:
 def test_a_question_without_choices_stays_as_it_is() -> None:
     assert add_choices("Q", "a", None, None) == ("Q", "a")
     assert add_choices("Q", None, [], "letter") == ("Q", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "answer_by", "number"),
+    [
+        (" 3\n", "text", 1),
+        ("2", "text", 0),
+        ("5", "text", None),
+        ("a", "letter", 0),
+        ("C", "letter", 2),
+        ("D", "letter", None),
+        ("AB", "letter", None),
+        ("", "letter", None),
+        ("?", "letter", None),
+        ("0", "index", 0),
+        ("2", "index", 2),
+        ("3", "index", None),
+        ("-1", "index", None),
+        ("²", "index", None),
+        ("", "index", None),
+    ],
+)
+def test_an_answer_names_a_choice_or_none(answer: str, answer_by: str, number: int | None) -> None:
+    assert find_choice(answer, CHOICES, answer_by) == number
+
+
+def test_of_equal_choices_the_first_is_named() -> None:
+    assert find_choice("a", ["b", "a", " a "], "text") == 1
+
+
+def test_there_are_as_many_choices_as_letters() -> None:
+    letters = [f"choice {number}" for number in range(26)]
+    lines = list_choices(letters)
+    assert lines[0] == "A. choice 0"
+    assert lines[25] == "Z. choice 25"
+    assert add_choices("Q", "z", letters, "letter") == ("\n".join(["Q", *lines]), lines[25])
+    assert add_choices("Q", "a", [*letters, "more"], "letter") == (Reason.CHOICE_INVALID, "27 choices")
+
+
+def test_a_reason_says_what_is_wrong() -> None:
+    assert add_choices("Q", None, ["a", None], None)[1] == "a choice is null"
+    assert add_choices("Q", "4", CHOICES, "text")[1] == "'4' names none of 3 choices"
+    assert add_choices("Q", "B", None, "letter")[1] == "'B', and no choices"

@@ -119,3 +119,35 @@ def test_a_kept_conversation_is_kept_again_unchanged(turns: list, prepend_tag: b
     speaker = {"user": "human", "assistant": "gpt"}
     again = [(speaker[message["role"]], message["content"]) for message in found]
     assert build_messages(again, False) == found
+
+
+@pytest.mark.parametrize(
+    ("questions", "pictures", "mended", "rejected"),
+    [
+        (["<image>a"], 1, None, None),
+        (["<image>a<image>"], 2, None, None),
+        (["<image>a", "<image>b"], 2, None, None),
+        (["a", "<image>b"], 1, None, None),
+        (["a"], 2, None, Reason.NO_IMAGE_TAG),
+        (["a", "b"], 1, None, Reason.NO_IMAGE_TAG),
+        (["<image>a"], 2, Reason.WRONG_IMAGE_TAGS, Reason.WRONG_IMAGE_TAGS),
+        (["<image>a", "<image>b"], 1, Reason.WRONG_IMAGE_TAGS, Reason.WRONG_IMAGE_TAGS),
+        (["<image>a<video>"], 1, Reason.MEDIA_TAG_IN_QUESTION, Reason.MEDIA_TAG_IN_QUESTION),
+        (["<image>a", "<audio>b"], 1, Reason.MEDIA_TAG_IN_QUESTION, Reason.MEDIA_TAG_IN_QUESTION),
+        (["a<video>"], 1, Reason.MEDIA_TAG_IN_QUESTION, Reason.NO_IMAGE_TAG),
+    ],
+)
+def test_a_list_of_pictures_has_as_many_tags(
+    questions: list[str], pictures: int, mended: Reason | None, rejected: Reason | None
+) -> None:
+    turns = [turn for question in questions for turn in (("human", question), ("gpt", "b"))]
+    for prepend_tag, reason in ((True, mended), (False, rejected)):
+        found = build_messages(turns, prepend_tag, pictures)
+        if reason:
+            assert found == reason
+        else:
+            told = "".join(turn["content"] for turn in found if turn["role"] == "user")
+            assert told.count("<image>") == pictures
+            assert told.replace("<image>\n", "").replace("<image>", "") == "".join(questions).replace(
+                "<image>", ""
+            )

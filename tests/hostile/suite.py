@@ -82,7 +82,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Build, Run
     with pytest.MonkeyPatch.context() as patch, FaultServer(teach, slots=16, key=KEY) as server:
         patch.setenv("TEACHER_KEY", KEY)
         patch.setenv("HF_TOKEN", TOKEN)
-        # Snakemake's Slurm plugin asks the machine's Slurm, which asks DNS unless a file names its controller.
+        # Snakemake's Slurm plugin asks a machine's Slurm; that asks DNS unless a file names its controller.
         patch.setenv("SLURM_CONF", os.devnull)
         settings = config(server.base_url, **changes)
         for about in settings["servers"].values():
