@@ -1,4 +1,4 @@
-"""What the dataset card says that no manifest does: licences, teachers, and a notice of small models."""
+"""Input of the dataset card that no manifest has: licences, teachers, and a warning about small models."""
 
 import json
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Config normalisation: what converts a source to an artifact, as one entry with all its keys."""
+"""Config normalisation: each converted source as one entry with all its keys."""
 
 import re
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Evaluation sets of `decontaminate`, and what of them decides which questions are left out."""
+"""Evaluation sets of `decontaminate`: files, and settings that decide which questions are left out."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""UserError summary: folders that cannot be written, and the last line of each log that ends in an error."""
+"""Error summary of a run: folders that cannot be written, and the last line of each log with an error."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""What the logger plugin `live` needs to know of a workflow, and no event of Snakemake 9.27 tells.
+"""Input of the logger plugin `live`: job counts and artifacts, which no event of Snakemake 9.27 tells.
 
 Events tell how many jobs each rule has before the first one starts. Once a checkpoint has ended there are
 more, and events tell their sum alone.

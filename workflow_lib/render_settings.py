@@ -1,4 +1,4 @@
-"""Print what decides pages, as JSON: `make pages` hands it to a program, as a rule would."""
+"""Print the settings of rendering as JSON, for `make pages`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Print how stage 3 is selected, as JSON: `make selection` hands it to a program, as rules would."""
+"""Print the settings of selection as JSON, for `make selection`."""
 
 import json
 import sys

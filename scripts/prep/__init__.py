@@ -1,4 +1,4 @@
-"""The library of the programs: the nouns that they share, and what is too large for one file.
+"""Library of the programs in scripts/: what several of them share, and code too long for one file.
 
 No module here knows a path of the workflow or imports Snakemake, and each imports only what every
 environment that runs it has: the standard library, pyarrow, pillow, aiohttp and openai (see envs/).

@@ -1,4 +1,4 @@
-"""Several values as one: sets, tuples, lists, intervals, inequalities, ranges, ratios."""
+"""Values with parts: sets, tuples, lists, intervals, inequalities, ranges, ratios."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Multiple choice: letters of choices in questions, references and answers."""
+"""Multiple choice in a comparison: the letters that questions, references and answers name."""
 
 import re
 from string import ascii_uppercase

@@ -1,4 +1,4 @@
-"""Outcome of a comparison: three-valued, so that a doubt is no verdict."""
+"""Outcome of a comparison, three-valued: agrees, disagrees, or cannot be told."""
 
 from enum import StrEnum
 

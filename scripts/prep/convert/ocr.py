@@ -1,4 +1,4 @@
-"""Form of pages: the text on the pictures, as such or at a path in a JSON cell."""
+"""OCR rows: the text on the pictures, in a text column or at a path in a JSON cell."""
 
 import argparse
 import json

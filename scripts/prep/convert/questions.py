@@ -1,4 +1,4 @@
-"""Questions of a source: the rows of its files as questions with their pictures, or why they are none."""
+"""Questions of a source: each row of its files as a question with its pictures, or as a reject."""
 
 import argparse
 import hashlib

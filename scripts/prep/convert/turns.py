@@ -1,4 +1,4 @@
-"""Conversations as lists of turns: the column, and its cells as speakers and texts."""
+"""Conversation column: its layouts, and a cell as a list of speakers and texts."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Cache policy of answers: which journaled answer counts for a request, so that rules never mix.
+"""Cache policy of answers: which journaled answer counts for a request, so that settings never mix.
 
 What decides an answer is in its request's key; how a request travels (time limits, concurrency, endpoints,
 streaming) is not. Three things decide an answer beside the request, and are kept apart in this way:

@@ -1,4 +1,4 @@
-"""Plan of a server's time in plain lines: hours to come, batch size, replicas, and nodes."""
+"""Capacity plan of a server in plain lines: hours to come, batch size, replicas, and nodes."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Blind check: whether a question about a picture needs it, by an answer that was given without."""
+"""Blind check: whether a question needs its picture, by an answer that was given without the picture."""
 
 from collections.abc import Iterable
 

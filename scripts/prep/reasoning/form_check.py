@@ -1,4 +1,4 @@
-"""Early stop of a batch whose answers are mostly malformed or cut: a misfit costs few requests."""
+"""Early stop of a batch whose answers are mostly malformed or cut, before many requests are spent."""
 
 from abc import ABC, abstractmethod
 from collections import Counter

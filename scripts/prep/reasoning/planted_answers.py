@@ -1,4 +1,4 @@
-"""Planted answers: known errors and right answers in the place of kept ones, to measure a judge by.
+"""Planted answers (seeded errors and controls): in place of kept ones, to measure a judge's error rates.
 
 The rules of prep.comparison prove each of them, as far as they can tell: no error agrees with its reference,
 and no right answer disagrees. A kind for which a question does not qualify is not planted.

@@ -1,4 +1,4 @@
-"""Choice among the samples of a question: scores and pass rates from verdicts and rules, and what is kept."""
+"""Best-of-n (rejection sampling): scores and pass rate of a question's samples, and which are kept."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Selection of a batch of stage 3: judged answers become training rows or rejects."""
+"""Selection of a batch of stage 3: each judged answer becomes a training row or a reject."""
 
 import argparse
 import heapq

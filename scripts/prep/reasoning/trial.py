@@ -1,4 +1,4 @@
-"""Trial of a run: the first answers of one form, read before more requests are sent; one job at a time asks.
+"""Trial (canary) of a run: the first answers of a format are read before more requests are sent.
 
 Beside the mark that it was passed stands what its batches have read so far, which small batches need; and in
 the folder of the run, why it failed there, so that no other job asks in vain.

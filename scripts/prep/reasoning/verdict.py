@@ -1,4 +1,4 @@
-"""LLM as a judge: its fenced prompt, the parser of its verdicts, the majority of its votes."""
+"""LLM as a judge: its prompt with delimited parts, the parser of its verdicts, the majority of its votes."""
 
 import hashlib
 import json

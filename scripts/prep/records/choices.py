@@ -1,4 +1,4 @@
-"""Multiple choice: which choice an answer names, and the choices as lettered lines."""
+"""Multiple choice in a source: which choice its answer column names, and the choices as lettered lines."""
 
 from string import ascii_uppercase
 

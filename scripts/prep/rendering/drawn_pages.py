@@ -1,4 +1,4 @@
-"""Cache of drawn pages: the file that the training rows of a batch were written to the last time."""
+"""Cache of drawn pages: the training rows that the last build wrote for the same batch."""
 
 import hashlib
 import json

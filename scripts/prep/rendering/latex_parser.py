@@ -1,4 +1,4 @@
-"""The interface of prep.rendering.latex.Parser, as its rules of environments and packages use it."""
+"""Interface of the LaTeX parser for its modules of environments and packages."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""A page style in a line of words, for people."""
+"""Description of a page style in one line of text."""
 
 from prep.rendering.style import PageStyle
 

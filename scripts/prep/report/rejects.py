@@ -1,4 +1,4 @@
-"""Rejected rows for the report: seeded examples of each reason, and what raw Parquet shards have of them."""
+"""Rejected rows for the report: seeded examples of each reason, with their cells in the raw shards."""
 
 import heapq
 import json

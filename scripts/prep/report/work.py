@@ -1,4 +1,4 @@
-"""Work of the model servers, summed from the statistics of jobs: requests, tokens, and GPU-hours."""
+"""Usage of the model servers, summed from the statistics of jobs: requests, tokens, and GPU-hours."""
 
 import logging
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Keeper of a model server: a process that lends it to the jobs of a run, and ends with the run.
+"""Keeper (supervisor) of a model server: a process that lends it to the jobs of a run, and ends with the run.
 
 A job holds a connection to the keeper's Unix socket while it uses the server. The kernel closes it however
 the job ends: it is a lease. A line of JSON asks:

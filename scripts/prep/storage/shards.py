@@ -1,4 +1,4 @@
-"""Artifacts on disk: one parquet file, or a folder of numbered files (shards), written alike.
+"""Artifacts on disk: one parquet file, or a folder of numbered files (shards).
 
 The folder NAME holds NAME-00000-of-00002.parquet and so on. It appears when it is whole.
 """

@@ -1,4 +1,4 @@
-"""The end of a build: a table of its artifacts, and what to do with them."""
+"""Table of artifacts at the end of a build, and what to do with them."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Capture of what this process and its children write to the terminal: it is to stand above a live region."""
+"""Capture of terminal output of this process and its children, to print it above a live region."""
 
 import codecs
 import os
