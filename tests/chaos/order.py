@@ -77,18 +77,21 @@ def endpoints(count: int, asked: Path, delay: float) -> Iterator[list[str]]:
         yield [server.base_url for server in servers]
 
 
-def build_all(
-    folder: Path, undisturbed: Undisturbed, cores: int, count: int, **environment: str
-) -> dict[str, str]:
-    """Build the small corpus and one of other containers; the digests of `data/`."""
-    folder.mkdir()
-    (folder / "site").mkdir()
-    (folder / "site/sitecustomize.py").write_text(SHUFFLED)
-    hub = folder / "hub"
+@pytest.fixture
+def hub(tmp_path: Path, undisturbed: Undisturbed) -> Path:
+    """The small corpus, and one of other containers."""
+    hub = tmp_path / "hub"
     hub.mkdir()
     for organization in undisturbed.hub.iterdir():
         (hub / organization.name).symlink_to(organization)
     write_corpus(hub)
+    return hub
+
+
+def build_all(folder: Path, hub: Path, cores: int, count: int, **environment: str) -> dict[str, str]:
+    """Build both corpora by `count` servers; the digests of `data/`."""
+    (folder / "site").mkdir(parents=True)
+    (folder / "site/sitecustomize.py").write_text(SHUFFLED)
     with endpoints(count, folder / "asked", delay=0.2) as urls:
         config = small_config(hub, urls[0])
         config["sources"] |= {name: SOURCES[name] for name in CONTAINERS}
@@ -102,17 +105,17 @@ def build_all(
 
 
 def test_no_byte_depends_on_where_and_in_which_order_things_are_done(
-    tmp_path: Path, undisturbed: Undisturbed, locales: Path
+    tmp_path: Path, undisturbed: Undisturbed, hub: Path, locales: Path
 ) -> None:
     one = build_all(
-        *(tmp_path / "one", undisturbed, 1, 1),
+        *(tmp_path / "one", hub, 1, 1),
         LC_ALL="C",
         PYTHONHASHSEED="1",
         TZ="Asia/Kathmandu",
         LISTING_SEED="1",
     )
     other = build_all(
-        *(tmp_path / "other", undisturbed, 4, 3),
+        *(tmp_path / "other", hub, 4, 3),
         LC_ALL="tr_TR.UTF-8",
         LOCPATH=str(locales),
         PYTHONHASHSEED="4242",
