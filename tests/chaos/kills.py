@@ -44,7 +44,7 @@ MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
 """How long a lane goes on; 0: until its kills have come."""
 LANES, KILLS = 2, 60
 CLIENT_KILLS = 30
-MOST_KILLS = 10  # of an episode, which is then left to end
+MOST_KILLS = 15  # of an episode, which is then left to end
 PENDING, PATIENCE_S = 3, (4.0, 12.0)  # so many kills wait for their moments, each at most so long
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 VICTIMS = {
@@ -209,14 +209,15 @@ class Episode:
 
     def _draw_kill(self, now: float) -> Kill:
         """A kill whose moment has not come."""
-        victim = self.draw.choice(list(VICTIMS))
+        victim = self.draw.choice([*VICTIMS, "snakemake"])
         moments = [self._file_appears(pattern) for pattern in FILES]
         moments = [moment for moment in moments if not moment()]
         served = sum(self.requests().values()) + self.draw.randrange(1, 20)
         moments.append(lambda: sum(self.requests().values()) >= served)
-        starts = [] if victim == "snakemake" else [lambda: bool(find(self.build.folder, victim))]
-        # Half of the time as soon as the victim has started.
-        moment = self.draw.choice(starts if starts and self.draw.random() < 0.5 else moments)
+        starter = self.draw.choice([*VICTIMS][1:]) if victim == "snakemake" else victim
+        if self.draw.random() < 0.5:
+            moments = [lambda: bool(find(self.build.folder, starter))]
+        moment = self.draw.choice(moments)
         return Kill(
             moment=moment,
             expiry=now + self.draw.uniform(*PATIENCE_S),
