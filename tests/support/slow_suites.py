@@ -63,6 +63,7 @@ SUITES = {
     "chaos": (
         "tests/chaos/*.py",
         "tests/support/asked.py",
+        "tests/support/disks.py",
         "tests/support/small_build.py",
         "tests/support/stand_in_server.py",
         "tests/support/teachers.py",
@@ -70,6 +71,8 @@ SUITES = {
         "scripts/prep/serving/*.py",
         "scripts/prep/runtime/*.py",
         "scripts/prep/storage/*.py",
+        "Snakefile",
+        "rules/common.smk",
         "workflow_lib/failures.py",
         "workflow_lib/locked_folder.py",
         "workflow_lib/run_folder.py",
