@@ -18,6 +18,9 @@ from prep.runtime.retry_after import LONGEST_S, parse_retry_after
         ("soon", None),
         ("nan", None),
         ("", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2030 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2030 00:00:00 +99999999999999999999", None),
         (None, None),
     ],
 )

@@ -98,6 +98,8 @@ REFUSALS = {
     **dict.fromkeys((404, 405, 410), ("does not serve the model", "see model and base_urls")),
 }
 """What a server refuses by a status, and what to mend."""
+FINISH_CHARS = 100
+"""Of a finish_reason that no server is known for, so many are kept."""
 ROW_ERRORS = (Reason.BAD_REQUEST, Reason.LENGTH)
 """Errors that are the row's own: the server lives, and refuses this one."""
 
@@ -237,7 +239,7 @@ def finish_reason(value: Any) -> str | None:
     name = str(value).strip().lower()
     if not value or name in ("", "null", "none"):
         return None
-    return FINISH_REASONS.get(name) or (name if name in BROKEN_OFF else sanitize(str(value)))
+    return FINISH_REASONS.get(name) or (name if name in BROKEN_OFF else sanitize(str(value)[:FINISH_CHARS]))
 
 
 def _count(value: Any) -> int:

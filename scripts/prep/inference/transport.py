@@ -31,6 +31,7 @@ from prep.inference import errors
 from prep.inference.errors import RequestError
 from prep.inference.streaming import ResponseReader
 from prep.records.reason import Reason
+from prep.runtime.sanitize import sanitize
 from prep.serving.endpoint import Endpoint, is_loopback
 from prep.serving.server_config import ServerConfig
 
@@ -49,10 +50,14 @@ OTHER_FILES = 256  # that a program may have open beside its connections
 METRICS_TIMEOUT_S = 5.0
 MAX_METRICS_BYTES = 1 << 20
 MAX_ERROR_BYTES = 1 << 20  # that are read of what a server says of an error
+MAX_ANSWER_BYTES = 64 << 20  # of an answer: 490 bytes a token of 131,072
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 """What a body has besides, if the answer is to be streamed; a server that does not stream will do."""
-CONNECTION_ERRORS = (aiohttp.ClientError, OSError, zlib.error)
-"""What is at the root of the library's errors when a connection fails, or what came cannot be unpacked."""
+CONNECTION_ERRORS = (aiohttp.ClientError, OSError, zlib.error, UnicodeError)
+"""What is at the root of the library's errors when a connection fails, or what came cannot be unpacked.
+
+It reads the words beside a status as ASCII: UnicodeError.
+"""
 
 
 class ChatTransport:
@@ -149,12 +154,15 @@ def time_limit(config: ServerConfig, budget: int | None) -> float:
 
 
 async def _receive(pieces: AsyncIterator[bytes], incoming: ResponseReader, stall: float | None) -> None:
-    """Feed `incoming` until no more is needed."""
-    now = asyncio.get_running_loop().time
+    """Feed `incoming` until no more is needed. Raises RequestError for more than MAX_ANSWER_BYTES."""
+    now, came = asyncio.get_running_loop().time, 0
     try:
         # The first piece may wait in the server's queue; from then on they come steadily.
         async with asyncio.timeout(None) as patience:
             async for piece in pieces:
+                came += len(piece)
+                if came > MAX_ANSWER_BYTES:
+                    raise RequestError(Reason.MALFORMED, f"an answer of more than {MAX_ANSWER_BYTES} bytes")
                 if incoming.feed(piece):
                     break
                 if incoming.finished:
@@ -208,6 +216,8 @@ def _request_error(error: BaseException, limit: float) -> RequestError:
     if type(error) is TimeoutError:  # aiohttp's own are of other kinds
         return RequestError(Reason.TIMEOUT, f"no answer in {limit:.4g} s")
     words = str(error) or type(error).__name__
+    if isinstance(error, UnicodeError):
+        return RequestError(Reason.MALFORMED, f"not HTTP: {sanitize(words)}")
     if isinstance(error, aiohttp.ClientResponseError) and "Got more than" in error.message:
         return RequestError(Reason.MALFORMED, f"a header of more than {MAX_HEADER_BYTES} bytes: {words}")
     return RequestError(Reason.TRANSPORT, f"no connection, or one that ended early: {words}")

@@ -11,7 +11,8 @@ LONGEST_S = 3600.0  # a server that asks for more is tried again after this
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a Retry-After header, which gives them or a date; None: it asks for nothing.
 
-    A date that is past asks for nothing: a clock is wrong, and the caller's own backoff is better.
+    A date that is past asks for nothing: a clock is wrong, and the caller's own backoff is better. So does
+    what is neither, or a date that no calendar has.
     """
     text = headers.get("Retry-After", "")
     try:
@@ -19,7 +20,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if seconds < 0:
             return None

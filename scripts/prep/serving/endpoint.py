@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import Future
@@ -20,6 +21,8 @@ from prep.serving.server_config import ServerConfig
 log = logging.getLogger("prep")
 
 NO_KEY = "EMPTY"
+CHUNK_BYTES, MAX_JSON_BYTES = 1 << 16, 16 << 20
+"""Of an answer to a GET: read at once, and at the most."""
 BUSY_STATUSES = (408, 425, 429, 503, 504)
 """HTTP statuses of a server or gateway that may answer a little later."""
 
@@ -133,9 +136,10 @@ class ExternalServers:
 
 
 def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
-    """GET `url`; return the status, and the body if it is JSON, else None. Raises OSError without an answer.
+    """GET `url`; return the status, and the body if it is JSON, else None.
 
-    A redirect does not get the key. Requests to the loopback bypass proxies.
+    A redirect does not get the key. Requests to the loopback bypass proxies. Raises OSError without an
+    answer, for one that takes longer than `timeout` seconds, or has more than MAX_JSON_BYTES.
     """
     request = urllib.request.Request(url)
     if key:
@@ -143,16 +147,27 @@ def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
     proxies = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
     try:
         with urllib.request.build_opener(*proxies).open(request, timeout=timeout) as response:
-            status, body = response.status, response.read()
+            status, body = response.status, _read_body(response, timeout)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, None
-    except http.client.HTTPException as error:
+    except (http.client.HTTPException, ValueError) as error:  # ValueError: it redirects to no URL
         raise OSError(f"no HTTP answer: {error!r}") from error
     try:
         return status, json.loads(body)
     except (ValueError, RecursionError):
         return status, None
+
+
+def _read_body(response: http.client.HTTPResponse, timeout: float) -> bytes:
+    deadline, body = time.monotonic() + timeout, bytearray()
+    while piece := response.read1(CHUNK_BYTES):
+        body += piece
+        if len(body) > MAX_JSON_BYTES:
+            raise OSError(f"an answer of more than {MAX_JSON_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no whole answer in {timeout:g} s")
+    return bytes(body)
 
 
 async def fetch_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
