@@ -99,6 +99,8 @@ def main() -> None:
     args = parse_args()
     if not (args.old and args.new):
         raise UserError("which builds? OLD=before/data NEW=after/data say it")
+    if args.page:
+        program.check_replaceable(args.page)
     found = compare_builds(Path(args.old), Path(args.new), args.pictures)
     print(sanitize(format_differences(found)))
     if args.page:

@@ -2,6 +2,7 @@
 """Search all rows of a build, kept and rejected: by artifact, id, text, reason, score, mode. Print them."""
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def main() -> None:
     query = Query(args.id, args.text, args.reason, args.score, args.mode)
     found = find_rows(args.data, choose_manifests(args.data, args.name), query)
     count = 0
-    for row in islice(found, args.rows):
+    for row in islice(found, min(args.rows, sys.maxsize)):
         print(f"{sanitize(format_row(row))}\n")
         count += 1
     more = "; there may be more: N=… shows them" if count == args.rows else ", and no more"

@@ -124,6 +124,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.changes:
+        program.check_replaceable(args.changes)
     standing = [name for name in args.tasks if (args.folder / f"data/manifest/{name}.json").is_file()]
     if not standing:
         raise UserError(f"{args.folder}: no artifact of stage 3 stands here; FOLDER=… says where one does")

@@ -39,6 +39,8 @@ from prep.storage.parquet import BadShard, SourceFile
 FORMS = {"llava": llava, "messages": messages, "caption": caption, "qa": qa, "ocr": ocr}
 MOST_BYTES = 256_000_000
 """The most that is fetched of one file."""
+MOST_ROWS = 1_000_000
+"""Of a source, at the most, however many are asked for."""
 SIDE_BY_SIDE = 4
 """Sources that are read at once."""
 WHOLE, IN_LINES = 3, 1000
@@ -313,7 +315,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     given = read_json(args.sources)
-    read = partial(try_source, given["hub"], given["incomplete"], args.rows)
+    read = partial(try_source, given["hub"], given["incomplete"], min(args.rows, MOST_ROWS))
     several = len(given["sources"]) > 1
     shown = (WHOLE_OF_SEVERAL, IN_LINES_OF_SEVERAL) if several else (WHOLE, IN_LINES)
     lines, failed = [], False

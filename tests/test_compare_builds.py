@@ -1,5 +1,6 @@
 """Two builds side by side: each row that is not the same is counted once, by what it was and what it is."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,11 @@ def test_builds_that_are_not_named_and_broken_files_are_one_line(tmp_path, old):
         assert done.returncode == 1
         assert done.last.startswith(f"error: {new / file}"), done.last
         assert "Traceback" not in done.stderr
+
+
+def test_a_page_replaces_no_device_and_no_pipe(tmp_path, old):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = run("compare_builds.py", "--old", old, "--new", old, "--page", pipe)
+    assert (done.returncode, pipe.is_fifo()) == (1, True)
+    assert done.last == f"error: {pipe} is no file, and would be replaced by one; name another"

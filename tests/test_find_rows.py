@@ -73,6 +73,11 @@ def test_what_is_not_there_is_told_in_a_line(data: Path) -> None:
     [
         ("manifest/text2image.json", b'{"name": "text2im'),
         ("manifest/text2image.json", b"[]"),
+        ("manifest/text2image.json", b'{"name": "text2image"}'),
+        ("manifest/text2image.json", b'{"name": "text2image", "rows": 1, "file": "/etc/passwd"}'),
+        ("manifest/text2image.json", b'{"name": "text2image", "rows": 1, "file": "data/../../x"}'),
+        ("manifest/text2image.json", b'{"name": "text2image", "rows": 1, "file": 5}'),
+        ("manifest/text2image.json", b'{"name": "text2image", "rows": null, "file": "data/x"}'),
         ("text2image.parquet", None),
         ("rejects/text2image.parquet", None),
     ],
@@ -91,3 +96,7 @@ def test_a_broken_file_is_named_in_a_line(data: Path, file: str, content: bytes 
 def test_at_least_one_row_is_to_be_shown(data: Path, rows: int) -> None:
     done = run("find_rows.py", "--data", data, "--rows", rows)
     assert (done.returncode, done.last) == (1, f"error: N={rows}: at least one row is to be shown")
+
+
+def test_more_rows_than_any_number_are_all(data: Path) -> None:
+    assert run("find_rows.py", "--data", data, "--rows", 10**30).returncode == 0

@@ -1,7 +1,7 @@
 """Reading a finished build, of which files may be broken: any such file is named in one line (UserError)."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -22,10 +22,20 @@ def read_manifests(data: Path) -> dict[str, dict[str, Any]]:
     for path in paths:
         try:
             manifest = read_json(path)
-            found[manifest["name"]] = manifest
-        except (ValueError, TypeError, KeyError):
+            _check_manifest(manifest)
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise UserError(f"{path} {BROKEN}") from None
+        found[manifest["name"]] = manifest
     return found
+
+
+def _check_manifest(manifest: dict[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError where what is read of a manifest is not as it was written."""
+    file = PurePosixPath(manifest["file"])
+    if not isinstance(manifest["name"], str) or type(manifest["rows"]) is not int:
+        raise TypeError("a name or a count is of another kind")
+    if file.parts[:1] != ("data",) or ".." in file.parts:
+        raise ValueError(f"{file} is outside of data/")
 
 
 def find_artifact(data: Path, manifest: dict[str, Any]) -> Path:

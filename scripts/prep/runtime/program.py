@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prep.runtime.process_group import end_with_parent
@@ -84,6 +85,12 @@ def run(main: Callable[[], None], outlive_parent: bool = False) -> None:
     except KeyboardInterrupt:
         log.info("interrupted")
         sys.exit(128 + signal.SIGINT)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UserError where a file to write is a device, a pipe or a folder, which it would replace."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file, and would be replaced by one; name another")
 
 
 def _words(error: UserError | OSError) -> str:
