@@ -28,7 +28,14 @@ CONCURRENCY = 4
 START_S = 240
 """For a job to be submitted, started and planned, on a machine that does other things too."""
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
-DIFFERS = ("work/journal/", "work/stats/", "work/benchmarks/", "work/publish/report.html", "data/report.html")
+DIFFERS = (
+    "work/journal/",
+    "work/stats/",
+    "work/benchmarks/",
+    "work/publish/report.html",
+    "work/run.json",
+    "data/report.html",
+)
 """What tells of times, or is named by them."""
 
 
