@@ -89,7 +89,7 @@ def keepers(folder: Path) -> list[int]:
 
 
 def guards(folder: Path) -> list[int]:
-    return [pid for pid, line in processes(folder).items() if "process_group.py" in line]
+    return [pid for pid, line in processes(folder).items() if "process_group.py guard" in line]
 
 
 def kill(pid: int) -> None:
@@ -197,13 +197,18 @@ def test_a_keeper_that_is_killed_is_replaced_and_leaves_nothing(workflow, tmp_pa
     until(lambda: not processes(tmp_path / "pids"))
 
 
-@pytest.mark.parametrize("first", [keepers, guards])
-def test_nothing_is_left_after_keeper_and_guard_are_killed_one_after_the_other(workflow, tmp_path, first):
+def test_nothing_is_left_after_the_keeper_is_killed(workflow, tmp_path):
     use(stand_in_config(tmp_path, "--stubborn"), tmp_path)
-    kill(*first(tmp_path))
-    if first is guards:
-        workflow.kill()
-        workflow.wait()
+    kill(*keepers(tmp_path))
+    until(lambda: not processes(tmp_path))
+
+
+def test_nothing_is_left_after_the_guard_and_then_the_keeper_is_killed(workflow, tmp_path):
+    use(stand_in_config(tmp_path, "--stubborn"), tmp_path)
+    (killed,) = guards(tmp_path)
+    kill(killed)
+    until(lambda: guards(tmp_path) not in ([], [killed]))
+    kill(*keepers(tmp_path))
     until(lambda: not processes(tmp_path))
 
 
@@ -211,8 +216,10 @@ def test_the_next_job_ends_a_server_whose_keeper_and_guard_were_killed_at_once(w
     config = stand_in_config(tmp_path / "toy", "--pids", str(tmp_path / "pids"), "--stubborn")
     use(config, tmp_path / "toy")
     (orphan,) = starts(tmp_path)
+    (keeper,) = keepers(tmp_path)
+    os.kill(keeper, signal.SIGSTOP)  # it cannot start another guard
     kill(*guards(tmp_path))
-    kill(*keepers(tmp_path))
+    kill(keeper)
     use(config, tmp_path / "toy")
     assert not process_group.is_group_alive(orphan)
     assert len(starts(tmp_path)) == 2

@@ -472,8 +472,12 @@ def program(tmp_path):
             pipe.close()
 
 
+def guards_of(folder: Path) -> list[int]:
+    return [pid for pid, line in processes(folder).items() if "process_group.py guard" in line]
+
+
 def guard_of(folder: Path) -> int:
-    (pid,) = (pid for pid, line in processes(folder).items() if "process_group.py" in line)
+    (pid,) = guards_of(folder)
     return pid
 
 
@@ -507,10 +511,20 @@ def test_nothing_is_left_after_the_program_is_killed(program, tmp_path):
     assert "guard: the program that started this server is gone" in process.stderr.read()
 
 
-def test_nothing_is_left_after_the_guard_is_killed(program, tmp_path):
+def test_another_guard_takes_the_place_of_one_that_was_killed(program, tmp_path):
+    process = program("wait")
+    for _ in range(2):
+        killed = guard_of(tmp_path)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda killed=killed: guards_of(tmp_path) not in ([], [killed]))
+    process.kill()
+    until(lambda: not processes(tmp_path))
+    assert "guard: the program that started this server is gone" in process.stderr.read()
+
+
+def test_nothing_is_left_after_a_signal_to_a_program_whose_guard_was_killed(program, tmp_path):
     process = program("wait")
     os.kill(guard_of(tmp_path), signal.SIGKILL)
-    until(lambda: not any("process_group.py" in line for line in processes(tmp_path).values()))
     process.terminate()
     assert process.wait(10) == 128 + signal.SIGTERM
     until(lambda: not processes(tmp_path))
@@ -527,6 +541,7 @@ def test_a_guard_that_is_told_to_end_stays_at_its_post(program, tmp_path):
 def orphaned(program, folder: Path) -> int:
     """A server whose program and guard are killed, so that neither hears of the other's end; its process."""
     process = program("wait")
+    process.send_signal(signal.SIGSTOP)  # it cannot start another guard
     os.kill(guard_of(folder), signal.SIGKILL)
     process.kill()
     process.wait()

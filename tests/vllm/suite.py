@@ -202,9 +202,9 @@ class Job:
         return (self.folder / "log").read_text()
 
     def process(self, guard: bool) -> int:
-        """The process of the server, or of its guard, on whose command line the server's stands too."""
-        lines = {pid: line for pid, line in processes("bin/vllm serve").items() if str(MODELS) in line}
-        return next(pid for pid, line in lines.items() if ("process_group.py" in line) == guard)
+        """The process of the server, or of its guard, which names a file in the job's folder."""
+        program, other = ("process_group.py guard", self.folder) if guard else ("bin/vllm serve", MODELS)
+        return next(pid for pid, line in processes(program).items() if str(other) in line)
 
 
 @pytest.fixture

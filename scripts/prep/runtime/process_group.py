@@ -1,10 +1,9 @@
 """Child process group with a parent-death watchdog.
 
-The program runs this file in a new session. The file forks a guard and then execs the command. So the
-command never runs unguarded, and it is the program's own child. The guard reads a pipe whose other end only
-the program holds. One byte means that the program has ended the group itself. End of file means that the
-program is gone: the guard ends the group. If the guard is killed, the program still ends the group. A
-second pipe carries the command's output; the guard writes to the program's stderr.
+The program runs this file twice: as a launcher in a new session, and as its guard. The launcher execs the
+command once the guard has been started, so the command never runs unguarded. The guard reads a pipe whose
+other end only the program holds. One byte means that the program has ended the group itself. End of file
+means that the program is gone: the guard ends the group. If the guard is killed, the program starts another.
 
 If both are killed at the same moment, a PID file is left, and prep.serving.orphans finds it.
 
@@ -30,8 +29,10 @@ KILL_WAIT_S = 5.0  # after SIGKILL; only processes stuck in the kernel need it
 PR_SET_PDEATHSIG = 1
 PARENT_PID = os.getppid()  # at the start: an orphan gets another parent
 DEAD_STATES = (b"Z", b"X")  # zombie and dead, see proc(5)
+GUARD_PAUSE_S = 1.0  # between two guards, if something kills each of them
 TAIL_LINES = 8  # of the output, kept for the failure message
 MAX_LINE_BYTES = 65536
+PYTHON = (sys.executable, "-I", "-S", __file__)
 ERROR_PATTERN = re.compile(r"(?:^|\s)((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$")
 
 
@@ -54,26 +55,30 @@ class GuardedProcess:
         """
         self._grace = grace
         self._pid_file = pid_file
+        self._held = tuple(held)
         self._last: deque[str] = deque(maxlen=TAIL_LINES)
         self._error = ""
-        pipe, word = os.pipe()
-        self._word: int | None = word
-        flags = [str(pipe), str(grace), str(pid_file), identify_process(os.getpid()) or ""]
-        try:
+        self._is_stopped = False
+        self._lock = threading.Lock()
+        with contextlib.ExitStack() as on_error:
+            self._pipe, self._word = os.pipe()
+            on_error.callback(self._close_pipe)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__, *flags, *command],
-                stdin=subprocess.DEVNULL,
+                [*PYTHON, "launch", str(pid_file), identify_process(os.getpid()) or "", *command],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
-                pass_fds=[pipe, *held],
+                pass_fds=self._held,
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(word)
-            raise
-        finally:
-            os.close(pipe)
-        self.pid = self._process.pid
+            self.pid = self._process.pid
+            on_error.callback(self._process.wait)
+            on_error.callback(self._process.kill)
+            self._guard = self._start_guard()
+            on_error.pop_all()
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as go:
+            go.write(b".")
+        threading.Thread(target=self._replace_guards, daemon=True).start()
         self._reader = threading.Thread(target=self._read_output, args=(on_line,), daemon=True)
         self._reader.start()
 
@@ -86,15 +91,16 @@ class GuardedProcess:
 
     def stop(self) -> None:
         """End every process of the group, and the guard. A second call does nothing."""
-        word, self._word = self._word, None
-        if word is None:
-            return
+        with self._lock:
+            if self._is_stopped:
+                return
+            self._is_stopped = True
         end_group(self.pid, self._grace, self._pid_file)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(KILL_WAIT_S)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(word, b".")
-        os.close(word)
+        os.write(self._word, b".")
+        for process in (self._process, self._guard):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(KILL_WAIT_S)
+        self._close_pipe()
         self._reader.join(KILL_WAIT_S)
 
     def summarize_output(self) -> str:
@@ -104,6 +110,29 @@ class GuardedProcess:
         """
         last = " | ".join(self._last) or "nothing"
         return last if self._error in last else f"{self._error} | … | {last}"
+
+    def _start_guard(self) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*PYTHON, "guard", str(self._pipe), str(self.pid), str(self._grace), str(self._pid_file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(self._pipe, *self._held),
+            start_new_session=True,
+        )
+
+    def _replace_guards(self) -> None:
+        """Start another guard whenever one was killed."""
+        while True:
+            self._guard.wait()
+            with self._lock, contextlib.suppress(OSError):
+                if self._is_stopped:
+                    return
+                self._guard = self._start_guard()
+            time.sleep(GUARD_PAUSE_S)
+
+    def _close_pipe(self) -> None:
+        os.close(self._pipe)
+        os.close(self._word)
 
     def _read_output(self, on_line: Callable[[str], None]) -> None:
         with self._process.stdout as pipe:
@@ -209,7 +238,6 @@ def _guard(pipe: int, group: int, grace: float, pid_file: Path) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.dup2(2, 1)  # close the output pipe: it must end with the command
     if not os.read(pipe, 1):
         with contextlib.suppress(OSError):
             os.write(2, b"guard: the program that started this server is gone; ending the server\n")
@@ -226,17 +254,11 @@ def _write_pid_file(pid_file: Path, owner: str) -> None:
         part.replace(pid_file)
 
 
-def _run_guarded(pipe: int, grace: float, pid_file: Path, owner: str, command: list[str]) -> None:
-    """Fork the guard, write the PID file, and exec the command."""
-    group = os.getpgrp()
-    if os.fork() == 0:
-        # Fork twice, so that the guard is no child of the command.
-        os.setsid()
-        if os.fork() == 0:
-            _guard(pipe, group, grace, pid_file)
-        os._exit(0)
-    os.wait()
-    os.close(pipe)
+def _launch(pid_file: Path, owner: str, command: list[str]) -> None:
+    """Exec the command, once the program has started its guard; end if the program is gone before."""
+    if not os.read(0, 1):
+        return
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(1, 2)
     try:
         _write_pid_file(pid_file, owner)
@@ -249,4 +271,8 @@ def _run_guarded(pipe: int, grace: float, pid_file: Path, owner: str, command: l
 
 
 if __name__ == "__main__":
-    _run_guarded(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], sys.argv[5:])
+    role, *words = sys.argv[1:]
+    if role == "guard":
+        _guard(int(words[0]), int(words[1]), float(words[2]), Path(words[3]))
+    else:
+        _launch(Path(words[0]), words[1], words[2:])
