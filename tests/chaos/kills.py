@@ -11,6 +11,8 @@ the keeper of a server, its guard, or the server. The build is started again unt
 """
 
 import contextlib
+import itertools
+import math
 import os
 import random
 import shutil
@@ -18,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,8 +86,12 @@ FILES = (
 )
 """Files whose appearance is a moment."""
 ANSWER_S, LATER_S = 0.3, 0.5  # an answer takes up to so long; a kill comes up to so long after its moment
-HANGS_AFTER_S, LEFT_AT_MOST_S, RUNS_AT_MOST_S = 300, 120, 1800
-"""Far above what a run takes: on a busy machine only one that hangs, or leaves something, exceeds it."""
+HANGS_AFTER_S, RUNS_AT_MOST_S = 300, 1800
+"""Far above what a run takes: on a busy machine only one that hangs exceeds it."""
+LEFT_AT_MOST_S = 15
+"""After the end of a run nothing of it is left; a server that ignores SIGTERM has ten seconds of them."""
+ORPHANED_S = 12
+"""A server is orphaned if its keeper and its guard are killed so soon after each other that neither acts."""
 LOCKED = "snakemake --unlock"
 
 
@@ -134,6 +140,7 @@ class Episode:
         self.build = Build(folder / "build", small_config(hub, base_url, teacher))
         self.kills: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
+        self.killed_at: defaultdict[str, list[float]] = defaultdict(list)  # in this run, by whom and how
         self.story: list[str] = []
 
     def requests(self) -> Counter[str]:
@@ -145,9 +152,8 @@ class Episode:
         answered: set[str] = set()
         before = self.requests()
         while True:
-            earlier = self.kills.copy()
             code, killed = self._run()
-            self._wait_for_end(self.kills - earlier)
+            self._wait_for_end()
             asked = self.requests()
             again = {answer for answer in answered if asked[answer] != before[answer]}
             assert not again, f"answers that stood in the journal were asked for again: {again}"
@@ -158,18 +164,23 @@ class Episode:
                 assert killed, "the folder is locked, and Snakemake was not killed by SIGKILL"
                 self._unlock()
 
-    def _wait_for_end(self, kills: Counter[str]) -> None:
-        """Nothing of a run that ended goes on, but a server whose keeper and guard were both killed."""
-        is_orphaned = {"keeper SIGKILL", "guard SIGKILL"} <= kills.keys()
-        deadline = time.monotonic() + LEFT_AT_MOST_S
+    def _wait_for_end(self) -> None:
+        """Nothing of a run that ended goes on, but a server that was orphaned."""
+        ended, is_orphaned = time.monotonic(), self._is_orphaned()
         while found := [
             line
             for line in left(self.build.folder).values()
             if not is_orphaned or VICTIMS["server"][0] not in line
         ]:
-            assert time.monotonic() < deadline, f"left after {dict(kills)}: {found}"
+            assert time.monotonic() < ended + LEFT_AT_MOST_S, f"left after {self.story}: {found}"
             time.sleep(0.05)
-        self.runs["servers left"] += bool(left(self.build.folder))
+        self.runs[f"nothing left after {math.ceil(time.monotonic() - ended)} s"] += 1
+        self.runs["servers orphaned"] += bool(left(self.build.folder))
+
+    def _is_orphaned(self) -> bool:
+        """Whether a keeper and a guard were killed in this run at about the same time."""
+        moments = [self.killed_at[f"{victim} SIGKILL"] for victim in ("keeper", "guard")]
+        return any(abs(one - other) < ORPHANED_S for one, other in itertools.product(*moments))
 
     def _unlock(self) -> None:
         """A run in a locked folder says what to do, and that is enough."""
@@ -193,6 +204,7 @@ class Episode:
             )
         self.runs["runs"] += 1
         began, killed, told = time.monotonic(), False, None
+        self.killed_at.clear()
         kills: list[Kill] = []
         while main.poll() is None:
             time.sleep(0.03)
@@ -214,6 +226,7 @@ class Episode:
                 if self._end(due, main):
                     name = f"{due.victim} {due.number.name}"
                     self.kills[name] += 1
+                    self.killed_at[name].append(time.monotonic())
                     self.story.append(f"{now - began:.1f} s: {name}")
                     if due.victim == "snakemake":
                         killed = killed or due.number == signal.SIGKILL
@@ -322,7 +335,7 @@ def test_a_server_in_the_foreground_goes_on_or_ends_as_a_whole(
                 for word in ("process_group.py", "stand_in_server.py"):
                     for pid in find_named(tmp_path, word):
                         os.kill(pid, number)
-                until(lambda count=count: len(starts(tmp_path)) == count, LEFT_AT_MOST_S)
+                until(lambda count=count: len(starts(tmp_path)) == count, HANGS_AFTER_S)
                 serving.send_signal(number)
                 serving.wait(LEFT_AT_MOST_S)
                 until(lambda: not processes(tmp_path), LEFT_AT_MOST_S)
