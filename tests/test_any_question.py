@@ -13,7 +13,8 @@ from functools import partial
 
 import pypdfium2
 import pytest
-from hypothesis import given, settings
+from conftest import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 from test_latex import LETTERS, formulas
 
@@ -124,7 +125,7 @@ def read_pdf(pdf: bytes) -> str:
         return "\n".join(page.get_textpage().get_text_bounded() for page in document)
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(questions(), st.integers(0, 999))
 def test_any_question_is_a_page_with_all_of_it_or_a_reject(
     recorder: Recorder, text: str, number: int

@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from conftest import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.comparison.compare import Formulas, compare
@@ -102,14 +103,14 @@ TEXTS = st.lists(st.sampled_from([*PIECES.split(), " ", "\n"]), max_size=25).map
 )
 
 
-@settings(max_examples=300, deadline=None)
+@at_most(300)
 @given(TEXTS, TEXTS, TEXTS)
 def test_any_texts_have_an_outcome(question, reference, answer):
     found = compare(question, reference, answer)
     assert isinstance(found, Outcome | Formulas)
 
 
-@settings(max_examples=200, deadline=None)
+@at_most(200)
 @given(TEXTS, TEXTS)
 def test_agreement_without_a_question_has_no_direction(one, other):
     found = {compare("", one, other), compare("", other, one)}

@@ -5,7 +5,8 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from conftest import at_most
+from hypothesis import given
 from hypothesis import strategies as st
 from test_comparison import CASES, TRAPS
 
@@ -67,7 +68,7 @@ def test_no_error_agrees_and_no_right_answer_disagrees() -> None:
     assert min(counts[kind] for kind in Kind) >= 5, dict(counts)
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(
     st.decimals(0, 10**6, places=2) | st.integers(0, 10**9),
     st.sampled_from(["{}", "{} cm", "${}$", "${}", "{} apples", "{}%"]),
@@ -86,7 +87,7 @@ def test_another_number_has_another_value(number: object, form: str, seed: int) 
     assert all(Fraction(each.rstrip(",").replace(",", "")) != value for each in said)
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(st.permutations(["the sky", "a rose", "grass", "the sea"]), st.integers(0, 3), st.booleans())
 def test_another_choice_is_not_the_right_one(choices: list[str], right: int, by_letter: bool) -> None:
     asked = "Which is it?\n" + "\n".join(map("{}. {}".format, "ABCD", choices))

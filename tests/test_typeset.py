@@ -18,10 +18,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import typst
+from conftest import at_most
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
@@ -147,7 +148,7 @@ def _assert_in_budget(pages: list[typeset.Page]) -> None:
     assert all(_pixels(picture) <= STYLE.max_pixels for picture in pages)
 
 
-@settings(deadline=None, max_examples=150)
+@at_most(150)
 @given(st.text(st.characters(), max_size=20) | st.text(MIXED, max_size=300) | st.text(MARKS, max_size=200))
 def test_any_text_is_drawn_without_a_box_or_rejected(typesetter: Typesetter, text: str) -> None:
     found, doc = _recorded(typesetter, text, "x")
@@ -163,7 +164,7 @@ def test_any_text_is_drawn_without_a_box_or_rejected(typesetter: Typesetter, tex
         assert detail
 
 
-@settings(deadline=None, max_examples=60)
+@at_most(60)
 @given(st.text(st.characters(), max_size=20) | st.text(MIXED, max_size=60), st.integers(0, 999))
 def test_each_visible_character_of_any_text_changes_the_page(
     typesetter: Typesetter, text: str, number: int
@@ -186,7 +187,7 @@ def test_each_visible_character_of_any_text_changes_the_page(
         assert without != drawn
 
 
-@settings(deadline=None, max_examples=100)
+@at_most(100)
 @given(
     st.text(
         st.sampled_from("abcXYZ0189 ,.;:?!%&@=+\"'/（）。，“”、甲乙丙的了是一二 \n\u3000αβДЖé→≤"),

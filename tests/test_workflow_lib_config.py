@@ -8,10 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, at_most
 from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.exceptions import WorkflowError
@@ -256,7 +255,7 @@ ODD = [
 
 
 @given(place=st.sampled_from([*leaves(WRITTEN[0][1])]), odd=st.sampled_from(ODD))
-@hypothesis.settings(max_examples=200)
+@at_most(200)
 def test_an_odd_value_anywhere_is_accepted_or_refused_in_one_line(place: tuple[str, ...], odd: Any) -> None:
     changes: Any = odd
     for key in reversed(place):
