@@ -9,8 +9,10 @@ import logging
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +233,17 @@ def test_a_full_disk_is_an_error_and_no_fault_of_a_question(typesetter: Typesett
             engine.compile({"text": "a" * 100}, "pdf")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_temporary_folder_that_is_cleared_is_an_error_and_no_fault_of_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = Typesetter(STYLE, 42)
+    for folder in tmp_path.iterdir():
+        shutil.rmtree(folder)
+    with pytest.raises(UserError, match="was removed while pages were drawn there; set TMPDIR"):
+        own.render("What is $x$?", "id")
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -27,6 +27,7 @@ from pypdfium2 import raw as pdfium
 from prep.rendering.encode import has_clean_margins
 from prep.rendering.fonts import Fonts
 from prep.rendering.scratch_folder import ScratchFolder
+from prep.runtime.program import UserError
 
 TEMPLATE = Path(__file__).with_suffix(".typ")
 
@@ -61,9 +62,10 @@ class Engine:
     def __init__(self, faces: Fonts) -> None:
         self._folder = ScratchFolder("typeset")
         root = self._folder.path
-        self._documents = (root / "documents.json").open("wb", buffering=0)
-        shutil.copy(TEMPLATE, root / "page.typ")
-        (root / "main.typ").write_text(MAIN, "utf-8")
+        self._files = [root / name for name in ("documents.json", "page.typ", "main.typ")]
+        self._documents = self._files[0].open("wb", buffering=0)
+        shutil.copy(TEMPLATE, self._files[1])
+        self._files[2].write_text(MAIN, "utf-8")
         # typst can read nothing outside root and finds no packages.
         self.compiler = typst.Compiler(
             input=root / "main.typ",
@@ -76,7 +78,8 @@ class Engine:
     def render(self, document: dict) -> list[Image.Image]:
         """Rasterise a document at one pixel a point, from paper (255) to ink (0).
 
-        Raises Overflow for a page that does not hold its text, and CompileError.
+        Raises Overflow for a page that does not hold its text, CompileError, and UserError when the scratch
+        folder is gone.
         """
         with contextlib.closing(pypdfium2.PdfDocument(self.compile(document, "pdf"))) as pdf:
             return [_rasterise(page, document["style"]) for page in pdf]
@@ -131,6 +134,11 @@ class Engine:
         try:
             return self.compiler.compile(format=form, ppi=72, pdf_tags=False)
         except typst.TypstError as error:
+            if not all(map(Path.exists, self._files)):
+                raise UserError(
+                    f"{self._folder.path} was removed while pages were drawn there; set TMPDIR to a folder"
+                    " that nothing clears during a job, and run again"
+                ) from error
             if wide := _TOO_WIDE.search(error.message):
                 raise Overflow("a formula is wider than the page", float(wide[1])) from error
             if "higher than the page" in error.message:
