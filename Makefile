@@ -11,7 +11,7 @@ LIVE := --logger=live
 BRIEF := $(LIVE) --logger-live-no-table
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo build test test-conda test-chaos test-datasets test-hostile test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy bench-long pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts fuzz lock mutation reference clean
+.PHONY: help env check-args demo build test test-conda test-chaos test-datasets test-hostile test-llamafactory test-slurm test-snakemake test-staleness test-vllm test-browser check bench bench-busy bench-long pages plan try why compare selection rows watch dag refresh targets probe calibrate duplicates envs fonts fuzz lock mutation reference clean
 
 help:
 	@echo "make demo     build every artifact of the bundled sample corpus, on any laptop"
@@ -73,6 +73,9 @@ env: .venv/ready .venv/plugins
 	echo ../../../../scripts > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vlm_data_prep.pth
 	touch $@
 
+check-args: env
+	@PYTHONPATH=. $(BIN)/python -m workflow_lib.check_args $(ARGS)
+
 demo: env
 	PYTHONPATH=scripts $(BIN)/python demo/build_corpus.py --hub demo/hub
 	$(SNAKEMAKE) --cores 2 $(BRIEF) --configfile demo/config.yaml --directory demo
@@ -81,7 +84,7 @@ demo: env
 # Snakemake compares checksums between calls, not within one. --notemp: with `keep_raw: false` the first call would
 # delete raw shards that the second may need; the last one deletes those that it did not.
 CORES ?= --cores all
-build: env
+build: check-args
 	$(SNAKEMAKE) shards $(CORES) $(LIVE) --notemp $(ARGS)
 	$(SNAKEMAKE) all $(CORES) $(LIVE) $(ARGS)
 	$(SNAKEMAKE) all $(CORES) --delete-temp-output $(ARGS)
@@ -203,14 +206,17 @@ check: env
 	$(BIN)/snakefmt --check $(SMK)
 	$(SNAKEMAKE) --lint
 
+# A program whose reader has seen enough (`| head`) ends as by SIGPIPE, which is no error.
+PIPED := || [ $$? -eq 141 ]
+
 compare: env
-	@$(BIN)/python scripts/compare_builds.py --old="$(OLD)" --new="$(NEW)" $(if $(PAGE),--page="$(PAGE)") $(if $(PICTURES),--pictures)
+	@$(BIN)/python scripts/compare_builds.py --old="$(OLD)" --new="$(NEW)" $(if $(PAGE),--page="$(PAGE)") $(if $(PICTURES),--pictures) $(PIPED)
 
 rows: DATA = data
 rows: N = 20
 rows: env
 	@$(BIN)/python scripts/find_rows.py --data "$(DATA)" --rows "$(N)" $${ARTIFACT:+--name="$$ARTIFACT"} $${ID:+--id="$$ID"} \
-		$${TEXT:+--text="$$TEXT"} $${REASON:+--reason="$$REASON"} $${SCORE:+--score="$$SCORE"} $${MODE:+--mode="$$MODE"}
+		$${TEXT:+--text="$$TEXT"} $${REASON:+--reason="$$REASON"} $${SCORE:+--score="$$SCORE"} $${MODE:+--mode="$$MODE"} $(PIPED)
 
 # Its lines are on standard output, and nothing else; the last one counts.
 pages: FOLDER = pages
@@ -220,20 +226,20 @@ pages: QUESTIONS = work/batch_questions
 pages: env
 	@settings=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.render_settings $(CONFIG)) && \
 	$(BIN)/python scripts/draw_pages.py --settings "$$settings" $${TEXT:+--text="$$TEXT"} $${ID:+--id="$$ID"} \
-		--questions "$(QUESTIONS)" --looks "$(LOOKS)" --jobs "$(JOBS)" --folder "$(FOLDER)"
+		--questions "$(QUESTIONS)" --looks "$(LOOKS)" --jobs "$(JOBS)" --folder "$(FOLDER)" $(PIPED)
 
 FOLDER ?= .
 watch: env
-	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats"
+	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats" $(PIPED)
 
 selection: env
 	@tasks=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.selection_preview $(CONFIG)) && \
-	$(BIN)/python scripts/preview_selection.py --tasks "$$tasks" --folder "$(FOLDER)" $(if $(CHANGES),--changes $(CHANGES))
+	$(BIN)/python scripts/preview_selection.py --tasks "$$tasks" --folder "$(FOLDER)" $(if $(CHANGES),--changes $(CHANGES)) $(PIPED)
 
 why: env
-	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json)
+	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json) $(PIPED)
 
-plan: env
+plan: check-args
 	@$(SNAKEMAKE) plan --cores 4 $(BRIEF) $(ARGS)
 
 # The real teachers answer in a small build of its own, in try/: what they said there stays in its journal.
@@ -241,14 +247,14 @@ try: N = 20
 try: env
 	@PYTHONPATH=. $(BIN)/python -m workflow_lib.try_settings --folder try --rows "$(N)" \
 		$${SOURCE:+--source="$$SOURCE"} $(if $(TEACHERS),--teachers) $(ARGS)
-	@$(BIN)/python scripts/try_sources.py --sources try/sources.json --rows "$(N)"
+	@$(BIN)/python scripts/try_sources.py --sources try/sources.json --rows "$(N)" $(PIPED)
 ifneq ($(TEACHERS),)
 	$(SNAKEMAKE) all --cores all $(BRIEF) $(ARGS) --directory try --configfile try/config.json
 	@$(SNAKEMAKE) plan --cores 1 $(BRIEF) $(ARGS) --directory try --configfile try/config.json
 	@echo "The report is in try/data/report.html"
 endif
 
-refresh: env
+refresh: check-args
 	$(SNAKEMAKE) refresh --cores 4 --forcerun resolve_revision $(ARGS)
 
 # What is drawn is known once the sample corpus is listed and its questions are cut into batches.
@@ -260,20 +266,20 @@ dag: env
 	$(SAMPLE) all --filegraph | PYTHONPATH=scripts $(BIN)/python demo/graph.py dag/files.svg
 
 # Without hooks and lock: printing names leaves a run that goes on in this folder alone.
-targets: env
+targets: check-args
 	@$(SNAKEMAKE) targets --cores 1 --nolock --no-hooks $(BRIEF) $(ARGS)
 
 # The probes read nothing that is built, so that this forces them alone.
-probe: env
+probe: check-args
 	@$(SNAKEMAKE) --cores 1 $(BRIEF) $(ARGS) -- forget_probes
 	$(SNAKEMAKE) --cores all --forceall $(ARGS) -- probe
 
 # The second call shows the rates in card and report; it builds and asks nothing.
-calibrate: env
+calibrate: check-args
 	$(SNAKEMAKE) judge_calibration $(CORES) $(ARGS)
 	@$(SNAKEMAKE) publish_built $(CORES) $(BRIEF) $(ARGS)
 
-duplicates: env
+duplicates: check-args
 	$(SNAKEMAKE) count_duplicates $(CORES) $(ARGS)
 	@$(SNAKEMAKE) publish_built $(CORES) $(BRIEF) $(ARGS)
 

@@ -23,6 +23,9 @@ KINDS = {
 }
 
 
+NO_FILE = "--configfile or CONFIG= names one that stands"
+
+
 def make_pages(folder: Path, **values: object) -> subprocess.CompletedProcess:
     """Call `make pages` with these values; pages go to `folder`."""
     words = [f"{name}={value}" for name, value in {"FOLDER": folder, **values}.items()]
@@ -129,11 +132,14 @@ def test_a_config_changes_the_pages(tmp_path: Path, texts: Path) -> None:
         ),
         (
             {"TEXT": "a.txt", "CONFIG": "typo.yaml"},
-            "config: top level: Additional properties are not allowed ('imagez' was unexpected); allowed:"
-            " images, hub, sources, onevision, on_bad_shard, keep_raw, output, text_reasoning,"
+            "error: config: top level: Additional properties are not allowed ('imagez' was unexpected);"
+            " allowed: images, hub, sources, onevision, on_bad_shard, keep_raw, output, text_reasoning,"
             " image_reasoning, decontaminate, render, servers, plan, max_failed_share, calibration, seed",
         ),
-        ({"TEXT": "a.txt", "CONFIG": "no.yaml"}, "config: no file no.yaml"),
+        (
+            {"TEXT": "a.txt", "CONFIG": "no.yaml"},
+            f"error: config: no file no.yaml; {NO_FILE}",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(tmp_path: Path, values: dict[str, str], line: str) -> None:

@@ -28,6 +28,7 @@ from running import Done
 from teachers import teach
 from workflow import Build, config
 from workflow_lib import try_settings
+from workflow_lib.config import read_config
 
 PICTURE = nasty.plain()
 TURNS = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cat."}]
@@ -264,16 +265,29 @@ def test_rows_without_ids_are_told_how_to_be_read(tmp_path: Path) -> None:
     assert "chat: 1 rows = 1 kept + 0 rejected" in done.stdout
 
 
+def test_more_rows_than_there_are_are_all(hub: Path, tmp_path: Path) -> None:
+    given = settings(tmp_path, "--rows", "9" * 18, "--teachers", "--source", "sums", hub={"mirror": str(hub)})
+    assert given.returncode == 0, given.last
+    read_config(ROOT, [tmp_path / "config.json"])
+    done = call(try_sources.main, "--sources", tmp_path / "sources.json", "--rows", "9" * 18)
+    assert (done.returncode, done.last) == (0, "")
+    assert " rows = " in done.stdout
+
+
 def test_what_the_config_cannot_say_is_told_before_anything_is_read(hub: Path, tmp_path: Path) -> None:
     mirror = {"hub": {"mirror": str(hub)}}
     for flags, said in (
         (["--source", "caption"], "SOURCE=caption: there is no such source; allowed: captions, "),
         (["--config", "seed=1"], "make try reads --configfile alone"),
+        (["--rows", "0"], "N=0: is no whole number of 1 or more, of 18 digits at the most"),
+        (["--rows", "9" * 5000], "N=99"),
+        (["--rows", "²"], "N=²: is no whole number"),
         (["--teachers", "--source", "captions"], "no teacher is asked about captions"),
     ):
         done = settings(tmp_path, *flags, **mirror)
         assert done.returncode == 1
         assert said in done.last
+        assert len(done.last) < 300
     (tmp_path / "latin.yaml").write_bytes(b"seed: 1 # \xe9")
     done = settings(tmp_path, "--configfile", str(tmp_path / "latin.yaml"), **mirror)
     assert "latin.yaml is not UTF-8" in done.last

@@ -56,7 +56,7 @@ def merge_files(base: Path, files: Iterable[Path]) -> tuple[dict[str, Any], list
     files = list(files)
     for file in files:
         if not file.is_file():
-            fail(f"no file {file}")
+            fail(f"no file {file}; --configfile or CONFIG= names one that stands")
     written = read_config_files(base, files)
     config: dict[str, Any] = {}
     for file, given in written:

@@ -1,7 +1,10 @@
 """Config errors: one line that names the key and says what is wrong there and what may stand there."""
 
+import argparse
+import contextlib
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from jsonschema import ValidationError
@@ -15,6 +18,15 @@ def fail(line: str) -> NoReturn:
     """Stop before anything runs, with one line that says what, where, and what to do."""
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     raise WorkflowError(f"config: {printable}")
+
+
+@contextlib.contextmanager
+def exit_in_one_line() -> Iterator[None]:
+    """End a program that make calls in one `error:` line, for a wrong config, flag or path."""
+    try:
+        yield
+    except (WorkflowError, argparse.ArgumentError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 def place_of(path: Iterable[str | int]) -> str:

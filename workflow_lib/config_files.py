@@ -33,6 +33,8 @@ def read_config_file(file: Path) -> Any:
     """What a file of JSON or YAML gives. Fails where it is neither, is not UTF-8, or has a key twice."""
     try:
         text = file.read_bytes().decode()
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}; mend that")
     except UnicodeDecodeError as error:
         fail(f"{file} is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8")
 

@@ -3,19 +3,18 @@
 import argparse
 import copy
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import WorkflowError
-
 from workflow_lib.config import fail, merge_files, read_config, resolve_paths
-from workflow_lib.config_error import say_allowed
+from workflow_lib.config_error import cut, exit_in_one_line, say_allowed
 from workflow_lib.names import Names
 from workflow_lib.settings import conversion_settings, question_settings
 from workflow_lib.sources import configured_sources, mirror_folder
 
 BASE = Path(__file__).parent.parent
+MOST_DIGITS = 18
+"""Of a number that JSON and the config's schema take."""
 
 
 def list_sources(config: dict[str, Any], names: Names) -> list[dict[str, Any]]:
@@ -79,7 +78,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--folder", type=Path, required=True, help="out: sources.json, config.json")
     parser.add_argument("--rows", required=True, help="how many of each source")
     parser.add_argument("--source", help="the one that is tried; left out: all")
@@ -88,28 +87,27 @@ def parse_args() -> argparse.Namespace:
     args, others = parser.parse_known_args()
     if any(word in ("--config", "-C") for word in others):
         fail("make try reads --configfile alone; put what --config says into a file")
-    if not (args.rows.isascii() and args.rows.isdecimal() and int(args.rows)):
-        fail(f"N={args.rows}: is no whole number of 1 or more")
+    digits = args.rows if args.rows.isascii() and args.rows.isdecimal() else ""
+    if len(digits) > MOST_DIGITS or not digits.strip("0"):
+        fail(f"N={cut(args.rows)}: is no whole number of 1 or more, of {MOST_DIGITS} digits at the most")
     return args
 
 
+@exit_in_one_line()
 def main() -> None:
-    try:
-        args = parse_args()
-        config = read_config(BASE, args.configfile)
-        names, mirror = Names(config), mirror_folder(config)
-        sources = choose_sources(list_sources(config, names), args.source)
-        if not sources:
-            fail("there is no source to try: every entry is null")
-        hub = {"mirror": mirror and str(mirror), "endpoint": config["hub"]["endpoint"]}
-        given = {"hub": hub, "incomplete": config["hub"]["incomplete"], "sources": sources}
-        write_json(args.folder / "sources.json", given)
-        if args.teachers:
-            merged, written = merge_files(BASE, args.configfile)
-            resolve_paths(merged, BASE, written)
-            write_json(args.folder / "config.json", limit_config(merged, names, sources, int(args.rows)))
-    except WorkflowError as error:
-        sys.exit(f"error: {error}")
+    args = parse_args()
+    config = read_config(BASE, args.configfile)
+    names, mirror = Names(config), mirror_folder(config)
+    sources = choose_sources(list_sources(config, names), args.source)
+    if not sources:
+        fail("there is no source to try: every entry is null")
+    hub = {"mirror": mirror and str(mirror), "endpoint": config["hub"]["endpoint"]}
+    given = {"hub": hub, "incomplete": config["hub"]["incomplete"], "sources": sources}
+    write_json(args.folder / "sources.json", given)
+    if args.teachers:
+        merged, written = merge_files(BASE, args.configfile)
+        resolve_paths(merged, BASE, written)
+        write_json(args.folder / "config.json", limit_config(merged, names, sources, int(args.rows)))
 
 
 if __name__ == "__main__":
