@@ -1,6 +1,7 @@
 """preview_selection: which answers other settings would keep, held against the build that stands."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def test_the_program_prints_the_counts_and_writes_every_change(build: Path) -> N
     assert words[words.index("text2image") :][:6] == ["text2image", "1", "2", "1", "0", "0"]
     change = {"artifact": "text2image", "id": answer_id(1), "was": "low_score", "now": "kept"}
     assert list(parquet.read_rows(changes)) == [change]
+
+
+def test_changes_replace_no_folder_and_no_pipe(build: Path) -> None:
+    (build / "folder").mkdir()
+    os.mkfifo(build / "pipe")
+    for path in (build / "folder", build / "pipe"):
+        given = ("--tasks", json.dumps({"text2image": GIVEN}), "--folder", build, "--changes", path)
+        done = run("preview_selection.py", *given)
+        line = f"error: {path} is no file, and would be replaced by one; name another"
+        assert (done.returncode, done.stderr.splitlines(), done.stdout) == (1, [line], "")
+        assert path.exists()
+        assert not path.is_file()
 
 
 def test_what_cannot_be_compared_is_said(build: Path) -> None:
