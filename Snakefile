@@ -113,7 +113,7 @@ rule targets:
     params:
         names=target_lines(NAMES, config["servers"]),
     shell:
-        "printf '%s\n' {params.names:q} | tee {log:q}"
+        "printf '%s\n' {params.names:q} > {log:q}" + SHOW_LOG
 
 
 # A module's hooks run only where the workflow that includes it calls them.

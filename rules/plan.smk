@@ -17,4 +17,4 @@ rule plan:
     params:
         code=code("plan.py"),
     shell:
-        "plan.py --about work/plan.json --listings {input.listings:q} --folder . | tee {log:q}"
+        "plan.py --about work/plan.json --listings {input.listings:q} --folder . > {log:q}" + SHOW_LOG

@@ -87,7 +87,7 @@ rule verify:
     conda:
         "../envs/base.yaml"
     shell:
-        "cat {input.verified:q} | tee {log:q}"
+        "cat {input.verified:q} > {log:q}" + SHOW_LOG
 
 
 rule publish_registration:

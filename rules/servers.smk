@@ -76,4 +76,4 @@ rule probe:
     conda:
         "../envs/base.yaml"
     shell:
-        "for probe in {input:q}; do grep '' \"$probe\" /dev/null; done | tee {log:q}"
+        "for probe in {input:q}; do grep '' \"$probe\" /dev/null; done > {log:q}" + SHOW_LOG

@@ -1,8 +1,10 @@
 """Search over all rows of a build: by artifact, id, text, reason, score and mode."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from prep.storage.schema import REASONED
 from reports import EVIL, add, encoded, reject, row
@@ -100,3 +102,10 @@ def test_at_least_one_row_is_to_be_shown(data: Path, rows: int) -> None:
 
 def test_more_rows_than_any_number_are_all(data: Path) -> None:
     assert run("find_rows.py", "--data", data, "--rows", 10**30).returncode == 0
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_reader_that_has_seen_enough_is_no_error(data: Path, kept: int) -> None:
+    command = f"set -o pipefail; make --silent rows DATA={data} | head -{kept}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", kept)

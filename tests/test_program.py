@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import IO
 
 import pytest
 
@@ -20,13 +21,13 @@ run(main)
 """
 
 
-def start(body: str) -> subprocess.Popen:
+def start(body: str, stdout: int | IO = subprocess.PIPE) -> subprocess.Popen:
     code = PROGRAM.format(body=body)
     return subprocess.Popen(
         [sys.executable, "-c", code],
-        env=python_environment(),
+        env=python_environment() | {"PYTHONUNBUFFERED": ""},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -48,6 +49,29 @@ def test_what_a_user_can_mend_is_one_line(body, line):
     done = start(body)
     _, stderr = done.communicate()
     assert (done.returncode, stderr.splitlines()) == (1, [line])
+
+
+@pytest.mark.parametrize("printed", ["'x'", "'x' * 1_000_000"], ids=["little", "much"])
+@pytest.mark.parametrize("then", ["", "; sys.exit(1)"], ids=["", "exit"])
+def test_output_that_nobody_reads_ends_a_program_without_a_word(printed, then):
+    done = start(f"sys.stdin.read(); print({printed}){then}")
+    done.stdout.close()
+    done.stdin.close()
+    assert (done.stderr.read(), done.wait()) == ("", 128 + signal.SIGPIPE)
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_told():
+    done = start("import os; reader, writer = os.pipe(); os.close(reader); os.write(writer, b'x')")
+    _, stderr = done.communicate()
+    assert (done.returncode, stderr) == (1, "error: [Errno 32] Broken pipe\n")
+
+
+def test_output_that_finds_no_room_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = start("print('x')", stdout=full)
+    _, stderr = done.communicate()
+    assert (done.returncode, stderr.count("\n")) == (1, 1)
+    assert stderr.startswith("error: a file: No space left on device; free some space there")
 
 
 def test_a_bug_keeps_its_traceback():
@@ -114,3 +138,19 @@ def test_settings_are_the_flags_that_their_keys_name():
     assert vars(args) == settings | {"name": "n", "reference": None}
     with pytest.raises(SystemExit):
         flags.parse_args([*given[:-1], json.dumps(settings | {"taken": 1})])
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["--rows", "many"], "error: argument --rows: invalid int value: 'many'"),
+        (["--rows", "1", "x\n\x1b[2Jy"], "error: unrecognized arguments: x y"),
+        ([], "error: the following arguments are required: --rows"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(given, line, capsys):
+    flags = program.parser("")
+    flags.add_argument("--rows", type=int, required=True)
+    with pytest.raises(SystemExit) as ended:
+        flags.parse_args(given)
+    assert (ended.value.code, capsys.readouterr().err) == (2, f"{line}\n")

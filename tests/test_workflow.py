@@ -463,6 +463,20 @@ def test_the_first_typo_is_told_by_every_make_target(tmp_path, target):
     assert re.search(r"^config: top level: .*imagez", done.stderr, re.MULTILINE), done.stderr
 
 
+def test_a_reader_of_what_is_printed_may_leave(tmp_path):
+    with subprocess.Popen(
+        ["make", "targets", f"ARGS=--directory {tmp_path}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as done:
+        done.stdout.close()
+        told = done.stderr.read()
+    assert done.returncode == 0, told
+    assert (tmp_path / "logs/targets.log").read_text().startswith("all ")
+
+
 @pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress", "reason", "host")])
 def test_a_failed_run_ends_with_the_last_line_of_each_failed_log(tmp_path, quiet):
     base = config("http://127.0.0.1:9/v1", onevision={"configs": ["nothing"]})

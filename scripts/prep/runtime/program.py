@@ -4,12 +4,14 @@ import argparse
 import errno
 import json
 import logging
+import os
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from prep.runtime.process_group import end_with_parent
 from prep.runtime.sanitize import SanitizingFormatter, register_environment_secrets, sanitize
@@ -31,7 +33,11 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that reads `--settings JSON` as the flags that its keys name.
 
     So a rule declares all that decides an output as one param: `{"take": -1}` is `--take=-1`.
+    A flag that is wrong ends in one line: users set some by variables of make.
     """
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {sanitize(' '.join(message.split()))}\n")
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
@@ -60,6 +66,7 @@ def parser(doc: str | None) -> Parser:
 def run(main: Callable[[], None], outlive_parent: bool = False) -> None:
     """Run a program's main(); a UserError or an OSError ends in one clear last line and exit code 1.
 
+    Where nobody reads any more what is printed (`| head`), it ends without a word, as by SIGPIPE.
     SIGTERM unwinds the stack like Ctrl-C, so that context managers close what they opened. Both exit with
     128 + the signal's number. SIGHUP, which a closed terminal sends, is taken as SIGTERM. The end of the
     workflow that runs the program is a SIGTERM too, unless it is to `outlive_parent`. Any other exception is
@@ -79,9 +86,13 @@ def run(main: Callable[[], None], outlive_parent: bool = False) -> None:
     if not outlive_parent:
         end_with_parent()
     try:
-        main()
+        try:
+            main()
+        finally:
+            if sys.stdout:  # None where it was closed
+                sys.stdout.flush()
     except (UserError, OSError) as error:
-        sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
+        _fail(error)
     except KeyboardInterrupt:
         log.info("interrupted")
         sys.exit(128 + signal.SIGINT)
@@ -91,6 +102,25 @@ def check_replaceable(path: Path) -> None:
     """Raise UserError where a file to write is a device, a pipe or a folder, which it would replace."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no file, and would be replaced by one; name another")
+
+
+def _fail(error: UserError | OSError) -> NoReturn:
+    """End for an error. What could not be printed is dropped: the end of Python would try it again."""
+    is_unread = isinstance(error, BrokenPipeError) and _is_unread()
+    if isinstance(error, OSError) and sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if is_unread:
+        sys.exit(128 + signal.SIGPIPE)
+    sys.exit(f"error: {sanitize(' '.join(_words(error).split()))}")
+
+
+def _is_unread() -> bool:
+    """Whether the reader of standard output is gone; a broken pipe may be another one."""
+    if not sys.stdout:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return bool(poll.poll(0))
 
 
 def _words(error: UserError | OSError) -> str:
