@@ -1,6 +1,7 @@
 """Repetition: what counts as that, wherever and in whatever pieces it comes."""
 
 import json
+import sys
 import random
 
 import pytest
@@ -130,6 +131,16 @@ def test_events_are_read_by_the_standard_in_whatever_pieces_they_come(text, even
         assert reader.close() == []
 
 
+def test_a_long_line_is_not_copied_for_each_of_its_pieces():
+    reader, piece = EventReader(), b"x" * 1000
+    reader.feed(b"data: ")
+    held = sys.getrefcount(piece)
+    for _ in range(100):
+        assert reader.feed(piece) == []
+    assert sys.getrefcount(piece) == held + 100
+    assert reader.feed(b"\n\n") == [100 * piece]
+
+
 def test_parts_of_a_streamed_content_are_put_together():
     incoming = ResponseReader()
     for content in (
@@ -167,7 +178,7 @@ def test_a_chunk_that_says_how_the_answer_ended_may_not_be_malformed_itself():
     assert fault.value.reason is Reason.MALFORMED
 
 
-@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf", b"\r\n"])
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf", b"\r\n", b"\n" * 99])
 def test_what_comes_shows_at_its_first_bytes_however_they_come(begin):
     whole = json.dumps({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}).encode()
     chunks = event(delta={"content": "a"}, finish_reason="stop")

@@ -54,21 +54,25 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._rest = b""  # a line without its end
+        self._rest: list[bytes] = []  # a line without its end
         self._data: list[bytes] = []  # of the event that is coming
         self._after_cr = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that end in the next bytes of the stream, of which there is one at least."""
-        text = self._rest + (piece.removeprefix(b"\n") if self._after_cr else piece)
+        self._rest.append(piece.removeprefix(b"\n") if self._after_cr else piece)
         self._after_cr = piece.endswith(b"\r")
+        # A long line is put together once, and not for each of its pieces.
+        if b"\n" not in self._rest[-1] and b"\r" not in self._rest[-1]:
+            return []
+        text = b"".join(self._rest)
         lines = text.splitlines()
-        self._rest = b"" if text.endswith((b"\n", b"\r")) or not lines else lines.pop()
+        self._rest = [] if text.endswith((b"\n", b"\r")) else [lines.pop()]
         return [data for line in lines if (data := self._take(line)) is not None]
 
     def close(self) -> list[bytes]:
         """The data of the last event, where the stream ended without the empty line, or the line's end."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = b"".join(self._rest), []
         return [data for data in (self._take(rest), self._take(b"")) if data is not None]
 
     def _take(self, line: bytes) -> bytes | None:
@@ -112,7 +116,9 @@ class ResponseReader:
         if not self.streams:
             self._body += piece
         if self.streams is None:
-            piece = bytes(self._body).removeprefix(BOM).lstrip()
+            # A server may send blanks, for minutes, until it answers.
+            self._body = self._body.removeprefix(BOM).lstrip()
+            piece = bytes(self._body)
             if len(piece) < max(map(len, FIELD_NAMES)):
                 return False
             self.streams = piece.startswith(FIELD_NAMES)
