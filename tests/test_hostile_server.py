@@ -74,6 +74,15 @@ def test_an_endless_list_of_models_ends_in_an_error(monkeypatch: pytest.MonkeyPa
         get_json(f"{url}/models")
 
 
+def test_a_redirect_with_an_endless_body_is_followed() -> None:
+    with raw_server([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"]) as url:
+        head = f"HTTP/1.1 302 Found\r\nLocation: {url}/models\r\n\r\n".encode()
+        body = itertools.repeat(b"x" * 65536, 4000)
+        with raw_server(itertools.chain([head], body)) as endless:
+            assert get_json(f"{endless}/models") == (200, [])
+        assert next(body, None)  # it was not read
+
+
 def test_a_list_of_models_that_trickles_is_given_up() -> None:
     slow = itertools.chain([OK, b"\r\n["], itertools.repeat(b"0,"))
     with raw_server(slow, pause=0.01) as url, pytest.raises(TimeoutError, match=r"no whole answer in 0\.1 s"):

@@ -135,6 +135,14 @@ class ExternalServers:
                 log.warning("%s: goes on without %s", self._config.name, check.error)
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects as urllib does, which reads their bodies to the end; here they are left unread."""
+
+    def redirect_request(self, request: Any, response: Any, *about: Any) -> urllib.request.Request | None:
+        response.close()
+        return super().redirect_request(request, response, *about)
+
+
 def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
     """GET `url`; return the status, and the body if it is JSON, else None.
 
@@ -144,9 +152,9 @@ def get_json(url: str, key: str = "", timeout: float = 5.0) -> tuple[int, Any]:
     request = urllib.request.Request(url)
     if key:
         request.add_unredirected_header("Authorization", f"Bearer {key}")
-    proxies = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
+    handlers = [_Redirects, *([urllib.request.ProxyHandler({})] if is_loopback(url) else [])]
     try:
-        with urllib.request.build_opener(*proxies).open(request, timeout=timeout) as response:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
             status, body = response.status, _read_body(response, timeout)
     except urllib.error.HTTPError as error:
         with error:
