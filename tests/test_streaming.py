@@ -1,8 +1,8 @@
 """Repetition: what counts as that, wherever and in whatever pieces it comes."""
 
 import json
-import sys
 import random
+import sys
 
 import pytest
 from hypothesis import example, given
