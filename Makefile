@@ -29,7 +29,7 @@ help:
 	@echo "make test-vllm  managed servers with a real vLLM on the CPU"
 	@echo "make test-hostile  that no secret is written down and nothing leaves the machine (as root)"
 	@echo "make fuzz     all property tests with new examples: MINUTES=10, EXAMPLES=500, TESTS=tests/test_hostile_files.py"
-	@echo "make mutation  what of pure functions can change with no test that fails: MINUTES=10, MODULE=scripts/prep/…"
+	@echo "make mutation  what of pure functions can change with no test that fails: SAMPLE=60, MODULE=scripts/prep/…"
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
@@ -133,14 +133,14 @@ test-hostile: env
 	$(BIN)/python -m pytest -v --durations=0 tests/hostile/suite.py
 	@echo "$(GREEN)"
 
-fuzz mutation: MINUTES = 10
+fuzz: MINUTES = 10
 fuzz: EXAMPLES = 500
 fuzz: env
 	$(BIN)/python tests/support/fuzz.py --minutes $(MINUTES) --examples $(EXAMPLES) $(TESTS)
 
 # It alters a copy of the checkout, in .mutation/.
 mutation: .mutation/installed | env
-	.mutation/venv/bin/python tests/mutation/run.py --minutes $(MINUTES) $(MODULE:%=--module %)
+	.mutation/venv/bin/python tests/mutation/run.py $(SAMPLE:%=--sample %) $(MODULE:%=--module %)
 
 .mutation/installed: tests/mutation/requirements.txt
 	$(PYTHON) -m venv .mutation/venv

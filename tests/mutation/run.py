@@ -1,24 +1,29 @@
 """Mutation testing of pure functions with Cosmic Ray: what of a module may change with no test that fails.
 
-    run.py --module scripts/prep/records/conversation.py --minutes 10
+    run.py --module scripts/prep/records/conversation.py --sample 60
 
-The module is altered in a copy of the checkout, never in the checkout itself. Its tests are those of MODULES.
-Mutants are tried in an order that the seed decides, until the time is over. Those that survive are printed as
-differences, and then the counts: a mutant of which a test fails, or never ends, is killed.
+A module is altered in a copy of the checkout, never in the checkout itself. Its tests are those of MODULES.
+The seed decides the order of its mutants, of which so many are tried. Those that survive are printed as
+differences, and at the end the counts: a mutant of which a test fails, or never ends, is killed.
+Mutants of type annotations are left out: `str - None` in one fails at import, whatever is tested.
 """
 
 import argparse
+import ast
+import difflib
+import hashlib
 import random
 import shutil
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 from cosmic_ray.commands import init
-from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 PREP = "scripts/prep"
@@ -60,65 +65,144 @@ def copy_checkout(folder: Path) -> None:
     corpus.symlink_to((ROOT.parent / "shared").resolve())  # some tests read the small real corpus beside it
 
 
+def find_annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where type annotations begin and end, as (line from 1, column from 0)."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if annotation is not None:
+                begin = annotation.lineno, annotation.col_offset
+                found.append((begin, (annotation.end_lineno, annotation.end_col_offset)))
+    return found
+
+
 def list_mutants(module: Path, folder: Path, seed: int) -> list[MutationSpec]:
-    """All mutants of a module, in an order that the seed decides."""
+    """The mutants of a module but for those of annotations, in an order that the seed decides."""
     session = folder / "mutants.sqlite"
     session.unlink(missing_ok=True)
     with use_db(session, WorkDB.Mode.create) as database:
         init([module], database, {})
         found = [item.mutations[0] for item in database.pending_work_items]
+    annotations = find_annotations(module.read_text(encoding="utf-8"))
+    found = [
+        mutant for mutant in found if not any(begin <= mutant.start_pos < end for begin, end in annotations)
+    ]
     random.Random(seed).shuffle(found)
     return found
 
 
-def show_difference(text: str) -> str:
-    """The changed lines of a difference, with the place of the first."""
-    lines = text.splitlines()
-    place = next((line for line in lines if line.startswith("@@")), "")
-    changed = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    return "\n".join([place, *changed])
+def show_difference(before: str, after: str) -> str:
+    """The changed lines, with the number of the first."""
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0))
+    return "\n".join(lines[2:])
 
 
-def try_module(name: str, folder: Path, minutes: float, seed: int) -> Counter[str]:
-    """Try mutants of a module until the time is over; the counts by outcome, `left` among them."""
-    command = f".venv/bin/python -m pytest -x -q -p no:cacheprovider {MODULES[name]}"
-    begun = time.monotonic()
-    sound = subprocess.run(
-        f"cd {folder} && {command}", shell=True, capture_output=True, text=True, check=False
-    )
-    if sound.returncode:
-        raise SystemExit(f"{name}: its tests fail without a mutant:\n{sound.stdout[-2000:]}")
-    longest = 60 + 5 * (time.monotonic() - begun)
-    mutants = list_mutants(folder / name, folder, seed)
-    counts: Counter[str] = Counter(left=len(mutants))
-    for mutant in mutants:
-        if time.monotonic() - begun > 60 * minutes:
-            break
-        done = mutate_and_test([mutant], f'bash -c "cd {folder} && {command}"', longest)
-        outcome = "survived" if done.test_outcome == TestOutcome.SURVIVED else "killed"
-        counts[outcome] += 1
-        counts["left"] -= 1
-        if outcome == "survived":
-            print(f"survived: {name} {mutant.operator_name}\n{show_difference(done.diff or '')}", flush=True)
+class Tester:
+    """The process of tester.py, which runs tests in the copy of the checkout."""
+
+    def __init__(self, folder: Path, tests: str):
+        python, log = folder / ".venv/bin/python", folder.parent / "tests.log"
+        command = [python, folder / "tests/mutation/tester.py", "--log", log, *tests.split()]
+        self._process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.cpu_seconds = self._read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def run(self) -> str:
+        """What came of the tests: passed, failed, uncollected or timeout."""
+        print(file=self._process.stdin, flush=True)
+        return self._read()
+
+    def _read(self) -> str:
+        if not (line := self._process.stdout.readline()):
+            raise SystemExit(self._process.wait())
+        return line.strip()
+
+
+class Killed:
+    """The mutants that earlier runs killed, one a line, each by a digest of what it was."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self._outcomes = dict(line.split() for line in lines)
+
+    def get(self, mutated: str) -> str | None:
+        """How a mutated module was killed."""
+        return self._outcomes.get(_digest(mutated))
+
+    def add(self, mutated: str, outcome: str) -> None:
+        """Write down how a mutated module was killed."""
+        with self._path.open("a") as file:
+            print(_digest(mutated), outcome, file=file)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def try_module(name: str, folder: Path, sample: int | None, seed: int, killed: Killed) -> Counter[str]:
+    """Try so many mutants of a module; the counts by outcome, and of all as `mutants`."""
+    mutants = list_mutants(folder / name, folder.parent, seed)
+    counts: Counter[str] = Counter(mutants=len(mutants))
+    with Tester(folder, MODULES[name]) as tester:
+        for mutant in mutants[:sample]:
+            operator = get_operator(mutant.operator_name)(**mutant.operator_args)
+            with use_mutation(folder / name, operator, mutant.occurrence) as (before, after):
+                outcome = killed.get(after)
+                if outcome is None and (outcome := tester.run()) != "passed":
+                    killed.add(after, outcome)
+            counts[outcome] += 1
+            if outcome == "passed":
+                print(
+                    f"survived: {name}, {mutant.definition_name}\n{show_difference(before, after)}",
+                    flush=True,
+                )
+            else:
+                killed.add(after, outcome)
     return counts
+
+
+def show_counts(name: str, counts: Counter[str]) -> str:
+    """A line of a table in Markdown: mutants, tried, killed in three ways, survived, and the share killed."""
+    by = [counts[outcome] for outcome in ("failed", "timeout", "uncollected")]
+    tried = sum(by) + counts["passed"]
+    cells = [name, counts["mutants"], tried, *by, counts["passed"], f"{sum(by) / max(1, tried):.1%}"]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--module", action="append", choices=MODULES, help="which; left out: all, one by one")
-    parser.add_argument("--minutes", type=float, required=True, help="for each module")
+    parser.add_argument("--sample", type=int, help="how many mutants of each module; left out: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutation/checkout")
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="try only what no earlier run with the same module's text has killed",
+    )
     args = parser.parse_args()
     copy_checkout(args.folder)
+    known = args.folder.parent / "killed.txt"
+    if not args.retry:
+        known.unlink(missing_ok=True)
+    killed = Killed(known)
+    head = ["module", "mutants", "tried", "a test fails", "no end", "no import", "survive", "killed"]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     total: Counter[str] = Counter()
     for name in args.module or MODULES:
-        counts = try_module(name, args.folder, args.minutes, args.seed)
-        tried = counts["killed"] + counts["survived"]
-        print(f"{name}: {counts['killed']} of {tried} mutants killed, {counts['left']} not tried", flush=True)
+        counts = try_module(name, args.folder, args.sample, args.seed, killed)
+        lines.append(show_counts(name.removeprefix(f"{PREP}/"), counts))
+        print(lines[-1], flush=True)
         total += counts
-    tried = total["killed"] + total["survived"]
-    print(f"mutation: {total['killed']} of {tried} killed, {total['killed'] / max(1, tried):.1%}")
+    print("\n".join([*lines, show_counts("together", total)]))
 
 
 if __name__ == "__main__":
