@@ -38,12 +38,14 @@ def test_a_question_without_choices_stays_as_it_is() -> None:
         ("a", "letter", 0),
         ("C", "letter", 2),
         ("D", "letter", None),
+        ("E", "letter", None),
         ("AB", "letter", None),
         ("", "letter", None),
         ("?", "letter", None),
         ("0", "index", 0),
         ("2", "index", 2),
         ("3", "index", None),
+        ("26", "index", None),
         ("-1", "index", None),
         ("²", "index", None),
         ("", "index", None),
@@ -55,6 +57,7 @@ def test_an_answer_names_a_choice_or_none(answer: str, answer_by: str, number: i
 
 def test_of_equal_choices_the_first_is_named() -> None:
     assert find_choice("a", ["b", "a", " a "], "text") == 1
+    assert find_choice(" the sea", ["a lake", "the sea ", "the sea"], "text") == 1
 
 
 def test_there_are_as_many_choices_as_letters() -> None:

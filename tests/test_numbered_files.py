@@ -72,3 +72,9 @@ def test_what_is_taken_away_is_missing_and_nothing_else(count, width, suffix, da
     random.Random(0).shuffle(left)
     assert find_missing_files(left) == sorted(name.replace(suffix, "-*") if suffix else name for name in gone)
     assert not find_doubled_files(left)
+
+
+def test_five_names_are_listed_and_of_more_how_many():
+    assert shorten_names(["a", "b"]) == "a, b"
+    assert shorten_names(list("abcde")) == "a, b, c, d, e"
+    assert shorten_names(list("abcdef")) == "a, b, c, d, e and 1 more"

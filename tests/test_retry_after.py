@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prep.runtime.retry_after import LONGEST_S, parse_retry_after
+from prep.runtime.retry_after import parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from prep.runtime.retry_after import LONGEST_S, parse_retry_after
         ("2", 2.0),
         ("0.5", 0.5),
         ("-3", 0.0),
-        ("99999999", LONGEST_S),
+        ("99999999", 3600.0),
         ("soon", None),
         ("nan", None),
         ("", None),
@@ -32,3 +32,10 @@ def test_retry_after_as_a_date():
     date = email.utils.formatdate(time.time() + 100, usegmt=True)
     assert 97 < parse_retry_after({"Retry-After": date}) <= 100
     assert parse_retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) is None
+
+
+@pytest.mark.parametrize(("from_now", "seconds"), [(-1, None), (0, 0.0), (1, 1.0), (7200, 3600.0)])
+def test_a_date_asks_for_the_seconds_until_then(monkeypatch, from_now, seconds):
+    monkeypatch.setattr(time, "time", lambda: 1_900_000_000.0)
+    date = email.utils.formatdate(1_900_000_000 + from_now, usegmt=True)
+    assert parse_retry_after({"Retry-After": date}) == seconds

@@ -81,6 +81,33 @@ def test_a_sample_that_a_rule_passed_is_kept_before_one_with_a_score():
     ]
 
 
+def test_a_rejection_tells_what_it_is_for():
+    spared = verdict(0, None, None) | {"reason": None, "rule": "agrees"}
+    answers = [*(answer(number) for number in range(6)), answer(6, reason="length")]
+    verdicts = [spared, verdict(1, score=5), verdict(2, score=1), verdict(3, "fail", 2), verdict(4, None)]
+    verdicts.append(spared | {"id": "q#thinking.5"})
+    found = [decision.rejection for decision in select_answers(answers, verdicts, Policy(3)).values()]
+    assert found == [
+        None,
+        (Reason.NOT_BEST, "score 5"),
+        (Reason.LOW_SCORE, "score 1: d"),
+        (Reason.JUDGE_FAIL, "score 2: d"),
+        (Reason.JUDGE_UNCLEAR, "d"),
+        (Reason.NOT_BEST, "passed by rule"),
+        (Reason.LENGTH, "why"),
+    ]
+    unheard = select_answers([answer(0)], [], Policy(3))["q#thinking.0"]
+    assert unheard.rejection == (Reason.JUDGE_UNCLEAR, "the judge was not heard")
+    by_rule = select_answers([answer(0)], [verdict(0) | {"rule": "disagrees"}], Policy(3, "reject"))
+    assert by_rule["q#thinking.0"].rejection == (Reason.ANSWER_DISAGREES, "by rule")
+    assert by_rule["q#thinking.0"].has_passed is False
+
+
+def test_of_failed_samples_the_lowest_score_is_kept_before_an_unclear_verdict():
+    verdicts = [verdict(0, None, None), verdict(1, "fail", 1)]
+    assert reasons(FOUR[:2], verdicts, keep_failed=True) == ["judge_unclear", None]
+
+
 def test_verdicts_are_joined_by_id_whatever_their_order():
     answers = [answer(0), answer(0, "no_thinking")]
     verdicts = [verdict(0, "fail", 1, "no_thinking"), verdict(0)]

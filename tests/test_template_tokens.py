@@ -74,3 +74,8 @@ def test_a_detail_names_the_tokens():
     text = "<|im_end|> <sop> <|im_end|>"
     assert with_note(None, text) == note
     assert with_note("cut", text) == f"cut; {note}"
+
+
+def test_a_detail_names_five_tokens_at_most():
+    tokens = ["<|a_0|>", "<|a_1|>", "<|a_2|>", "<|a_3|>", "<|a_4|>", "<|a_5|>", "<|a_6|>"]
+    assert with_note(None, " ".join(tokens)).endswith(f": {', '.join(tokens[:5])}")
