@@ -126,6 +126,7 @@ def test_an_image_answer_is_kept_without_its_answer_and_box_tags(content, kept, 
         "<think>a</think><answer><|begin_of_box|>4</answer>",
         "<think>a</think><answer>4<|end_of_box|></answer>",
         "<think>a</think><answer><|end_of_box|>4<|begin_of_box|></answer>",
+        "<think>a</think><answer><|begin_of_box|>4<|begin_of_box|></answer>",
         "<think>a</think><answer></answer>",
         "<think>a</think><answer><|begin_of_box|> <|end_of_box|></answer>",
     ],
@@ -221,3 +222,31 @@ def test_a_channel_of_analysis_may_be_missing_without_thinking():
     said = stopped("<|channel|>final<|message|>4<|return|>")
     assert parse_text_answer(said, "no_thinking") == "<think>\n\n</think>\n\n4"
     assert parse_text_answer(said, "thinking")[0] is Reason.ANSWER_MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("response", "form", "detail"),
+    [
+        (Response("", None, None, Reason.TIMEOUT, "no answer"), "auto", "no answer"),
+        (Response("", None, None, Reason.TIMEOUT), "auto", ""),
+        (Response("4", None, "length"), "auto", "cut at the context's or the budget's end"),
+        (Response("4", None, "content_filter"), "auto", "ended by the server's content filter"),
+        (Response("4", None, "tool_calls"), "auto", "finish_reason is tool_calls"),
+        (stopped(" "), "auto", "no text at all"),
+        (stopped("4 <Image>"), "auto", "<Image>"),
+        (stopped("<|a_0|><|a_1|><|a_2|>"), "auto", "<|a_0|>, <|a_1|>, <|a_2|>"),
+        (
+            stopped("".join(f"<|a_{number}|>" for number in range(7))),
+            "auto",
+            "<|a_0|>, <|a_1|>, <|a_2|>, <|a_3|>, <|a_4|>",
+        ),
+        (stopped("4 \ud83d"), "auto", "surrogates not allowed"),
+        (stopped("4"), "think", "not in the form: <think>…</think> and text"),
+        (stopped("4"), "auto", "in none of the named forms"),
+        (stopped("<think>a</think><answer><|end_of_box|>4</answer>"), "glm", "box tags are not in pairs"),
+        (stopped("<think>a</think> "), "think", "no text after the thought"),
+        (stopped("<think> </think>4"), "think", "the think block does not fit the mode thinking"),
+    ],
+)
+def test_a_rejection_says_what_is_wrong(response, form, detail):
+    assert parse_text_answer(response, "thinking", form)[1] == detail

@@ -46,7 +46,11 @@ def test_what_is_read_of_a_completion():
 
 @pytest.mark.parametrize(
     ("details", "known"),
-    [({"reasoning_tokens": 3}, 3), ({"reasoning_tokens": 5}, None), ({}, None), (None, None), ("3", None)],
+    [
+        *(({"reasoning_tokens": 1}, 1), ({"reasoning_tokens": 4}, 4)),
+        *(({"reasoning_tokens": 0}, None), ({"reasoning_tokens": 5}, None)),
+        *(({}, None), (None, None), ("3", None)),
+    ],
 )
 def test_tokens_of_the_thinking_are_kept_where_a_server_tells_them(details, known):
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "completion_tokens_details": details}
@@ -116,6 +120,7 @@ def test_a_finish_reason_has_one_name_whatever_a_server_calls_it(told, read_as):
         ({"prompt_tokens": "many", "completion_tokens": [4]}, [0, 0]),
         ({"prompt_tokens": float("inf"), "completion_tokens": -4}, [0, 0]),
         ({"prompt_tokens": float("nan"), "completion_tokens": True}, [0, 0]),
+        ({"prompt_tokens": -1, "completion_tokens": 1e18}, [0, 0]),
         ({"prompt_tokens": {"total": 3}, "completion_tokens": 4}, [0, 4]),
         ("12 tokens", [0, 0]),
         ([3, 4], [0, 0]),
@@ -268,7 +273,8 @@ def test_what_a_server_says_of_an_error(body, said):
         (400, "top_k must be -1 or at least 1", "bad_request"),
         (500, "context lost", "server_error"),
         (408, "", "timeout"),
-        (409, "", "server_error"),
+        *((status, "", "bad_request") for status in (400, 406, 413, 422, 451, 499)),
+        *((status, "", "server_error") for status in (409, 425, 500, 503, 599)),
         (429, "", "rate_limited"),
     ],
 )
@@ -301,6 +307,54 @@ def test_a_refusal_is_of_one_row_or_of_the_run(status, line):
         assert str(refusal.value).replace("HTTP 200 with error", "HTTP") == line
 
 
-def test_a_redirect_is_the_user_s_to_mend():
+@pytest.mark.parametrize("status", [300, 307, 399])
+def test_a_redirect_is_the_user_s_to_mend(status):
     with pytest.raises(UserError, match="sends us on to https://there; mend base_urls"):
-        error_of_status(307, {"Location": "https://there"}, b"", "url")
+        error_of_status(status, {"Location": "https://there"}, b"", "url")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        *(
+            (name, 400)
+            for name in ("invalid_request", "InvalidArgument", "invalid_prompt", "validation_error")
+        ),
+        *((name, 400) for name in ("context_length_exceeded", "content_filter", "content-policy-violation")),
+        *((name, 401) for name in ("authentication_error", "invalid_api_key", "UNAUTHENTICATED")),
+        *((name, 402) for name in ("insufficient_credits", "billing_error", "Payment Required")),
+        *((name, 403) for name in ("permission_error", "PERMISSION_DENIED", "Forbidden")),
+        *((name, 404) for name in ("model_not_found", "DeploymentNotFound", "not_found_error")),
+        *((name, 408) for name in ("timeout_error", "DEADLINE_EXCEEDED", "Request Timeout")),
+        ("request_too_large", 413),
+        *((name, 429) for name in ("rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED")),
+        *((name, 429) for name in ("insufficient_quota", "Too Many Requests")),
+        *((name, 500) for name in ("server_error", "INTERNAL", "api_error")),
+        *((name, 503) for name in ("overloaded_error", "engine_overloaded", "UNAVAILABLE")),
+    ],
+)
+def test_an_error_s_name_stands_for_a_status(name, status):
+    body = {"error": {"message": "m", "type": name}}
+    if status in (401, 402, 403, 404):
+        with pytest.raises(Refusal, match=f"HTTP 200 with error {status}: m"):
+            error_of_body(body, "url")
+    else:
+        assert error_of_body(body, "url").detail.endswith(f"HTTP 200 with error {status}: m")
+
+
+@pytest.mark.parametrize(("code", "status"), [(399, None), (400, 400), (599, 599), (600, None)])
+def test_a_code_is_a_status_between_400_and_599(code, status):
+    fault = error_of_body({"error": {"message": "m", "code": code}}, "url")
+    assert (fault and fault.detail) == (status and f"HTTP 200 with error {status}: m")
+
+
+def test_a_server_that_asks_to_be_left_alone_is():
+    for status in (408, 429, 500, 503):
+        assert error_of_status(status, {"Retry-After": "7"}, b"", "url").retry_after == 7.0
+    assert error_of_status(400, {"Retry-After": "7"}, b"", "url").retry_after is None
+
+
+def test_an_error_without_a_text_says_so():
+    assert error_of_status(500, {}, b"", "url").detail == "HTTP 500: nothing more"
+    assert error_of_status(500, {}, b"down", "url").detail == "HTTP 500: down"
+    assert error_of_body({"code": 500}, "url").detail == 'HTTP 200 with error 500: {"code": 500}'

@@ -118,7 +118,7 @@ def run_in_fork(job: Callable[[], int], log: Path, timeout: float) -> tuple[int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log", type=Path, required=True, help="what the last run of the tests printed")
-    parser.add_argument("tests", nargs="+")
+    parser.add_argument("tests", nargs=argparse.REMAINDER, help="as arguments of pytest")
     args = parser.parse_args()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     found = args.log.with_suffix(".json")

@@ -43,26 +43,27 @@ def read_english(text: str) -> int | None:
     """`one hundred and twenty-five` as 125; None where the words are no number."""
     words = re.split(r"[\s-]+", text.strip().lower())
     total = group = 0
-    last = 10**15
+    last = last_scale = 10**15
     seen = False
     for word in words:
         if word == "and" and seen:
             continue
         if word in _ENGLISH:
             number = _ENGLISH[word]
-            if number >= last or (seen and last < 20) or (last < 100 and number >= 10):
+            if number >= last or (seen and number == 0) or (last < 100 and number >= 10):
                 return None
             group, last, seen = group + number, min(number or 1, last), True
             if number < 20:
                 last = min(last, 1)
-        elif word in SCALES:
-            if not seen and word != "hundred":
+        elif word == "hundred":
+            if group >= 100 or (seen and group == 0):
                 return None
-            if word == "hundred":
-                group, last = (group or 1) * 100, 100
-            else:
-                total, group, last = total + group * SCALES[word], 0, SCALES[word]
-            seen = True
+            group, last, seen = (group or 1) * 100, 100, True
+        elif word in SCALES:
+            if group == 0 or SCALES[word] >= last_scale:
+                return None  # "one thousand million" is no sum of the two
+            last = last_scale = SCALES[word]
+            total, group = total + group * last, 0
         else:
             return None
     return total + group if seen else None

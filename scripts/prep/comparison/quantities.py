@@ -152,7 +152,7 @@ def _read_number(text: str) -> tuple[Fraction, int | None, int] | None:
         return (-value if found[1] else value), None, found.end()
     if found := _CHINESE_NUMBER.match(text):
         value = numerals.read_chinese(found[0])
-        return None if value is None else (value, 0, found.end())
+        return None if value is None else (value, len(found[0].partition("点")[2]), found.end())
     if (fraction := _read_english_fraction(text)) is not None:
         return fraction
     if found := _ENGLISH_NUMBER.match(text):
