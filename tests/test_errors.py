@@ -106,6 +106,7 @@ def test_what_is_no_finished_completion_is_a_fault_of_the_server(text, reason):
         ("tool_calls", "tool_calls"),
         ("Of its own", "Of its own"),
         (7, "7"),
+        ("x" * 150, "x" * 100),
     ],
 )
 def test_a_finish_reason_has_one_name_whatever_a_server_calls_it(told, read_as):

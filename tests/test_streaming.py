@@ -9,11 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from completions import ANY_CHUNK
-from prep.inference.errors import RequestError, parse_completion
+from prep.inference.errors import NO_REASON, RequestError, parse_completion
 from prep.inference.streaming import EventReader, ResponseReader, find_repetition
 from prep.records.reason import Reason
 
 WINDOW = 256
+LETTERS = "".join(chr(ord("\u4e00") + number) for number in range(100))
 
 
 def event(**choice) -> bytes:
@@ -43,6 +44,25 @@ def test_the_same_passage_over_and_over_is_repetition(passage):
 )
 def test_what_goes_on_is_no_repetition(text):
     assert find_repetition(text, WINDOW) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "window", "end"),
+    [
+        ("x" * 15, 15, 15),  # looked at after each character
+        ("x" * 14, 15, None),
+        ("x" * 64, 64, 64),
+        # 49 of the last 64 are the same for the first time at 149; it is looked at every eighth.
+        (LETTERS + "x" * 52, 64, 152),
+        (LETTERS + "x" * 51, 64, None),
+        (LETTERS[:16] * 5, 64, 64),
+        (LETTERS[:17] * 5, 64, None),
+        (LETTERS[:21] * 5, 64, None),
+    ],
+)
+def test_repetition_is_found_where_it_is_looked_for(text, window, end):
+    assert find_repetition(text, window) == end
+    assert find_repetition(text, window, 8) == end
 
 
 @given(
@@ -214,3 +234,41 @@ def test_whatever_is_fed_is_a_completion_or_a_fault(chunks, end):
         parse_completion(incoming.completion())
     except RequestError:
         pass
+
+
+def test_a_stream_that_ends_in_order_is_told_from_one_that_is_cut():
+    text = event(delta={"content": "a"})
+    cut, whole, empty = (ResponseReader() for _ in range(3))
+    assert cut.feed(text) is False
+    assert cut.finished is False
+    assert cut.completion()["choices"][0]["finish_reason"] is None
+    assert whole.feed(text) is False
+    assert whole.feed(b"data: [DONE]\n\n" + text) is True
+    assert whole.finished is True
+    assert whole.completion()["choices"] == [{"message": {"content": "a"}, "finish_reason": NO_REASON}]
+    assert whole.rescued() == whole.completion()
+    empty.feed(event(delta={"content": ""}) + b"data: [DONE]\n\n")
+    assert empty.completion()["choices"] == [{"message": {}, "finish_reason": None}]
+
+
+def test_a_stream_has_finished_with_its_reason_and_its_counts_may_follow():
+    incoming = ResponseReader()
+    assert incoming.feed(event(delta={"content": "a"}, finish_reason="stop")) is False
+    assert incoming.finished is True
+    assert incoming.feed(b'data: {"choices": [], "usage": {"completion_tokens": 3}}\n\n') is False
+    assert incoming.feed(b"data: 5\n\n") is True  # whatever goes wrong now
+    assert incoming.done is True
+    assert parse_completion(incoming.rescued())["tokens"] == [0, 3]
+
+
+def test_the_last_event_counts_without_its_empty_line():
+    incoming = ResponseReader()
+    incoming.feed(event(delta={"content": "a"}) + event(delta={"content": "b"}, finish_reason="stop").strip())
+    assert parse_completion(incoming.completion())["content"] == "ab"
+
+
+def test_a_server_may_leave_no_line_between_its_events():
+    incoming = ResponseReader()
+    chunk = event(delta={"content": "a"}).strip()
+    assert incoming.feed(chunk + b"\n" + chunk + b"\ndata: [DONE]\n\n") is True
+    assert incoming.completion()["choices"][0]["message"] == {"content": "aa"}

@@ -14,6 +14,7 @@ from prep.reasoning.verdict import (
     LAST_LINE,
     build_prompt,
     build_response_format,
+    build_spared_row,
     build_verdict_row,
     count_votes,
     is_unanswered,
@@ -51,6 +52,28 @@ def test_the_schema_that_servers_are_given_is_one_and_admits_a_verdict():
     schema = build_response_format(with_picture=False)["json_schema"]["schema"]
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(PASS, schema)
+
+
+@pytest.mark.parametrize(
+    "grounded", [{}, {"grounded": {"type": ["boolean", "null"], "enum": [True, False, None]}}]
+)
+def test_the_schema_asks_for_every_field_and_no_other(grounded):
+    properties = {
+        "verdict": {"type": "string", "enum": ["pass", "fail"]},
+        "score": {"type": "integer", "minimum": 1, "maximum": 5},
+        "reason": {"type": "string", "maxLength": 600},
+        **grounded,
+    }
+    form = build_response_format(with_picture=bool(grounded))
+    assert form["type"] == "json_schema"
+    assert form["json_schema"]["name"] == "verdict"
+    assert form["json_schema"]["strict"] is True
+    assert form["json_schema"]["schema"] == {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 @pytest.mark.parametrize("with_picture", [False, True])
@@ -105,6 +128,15 @@ def test_a_verdict_that_says_nothing_of_the_picture_counts_all_the_same():
 )
 def test_the_last_verdict_after_the_thoughts_counts(text):
     assert parse_verdict(text) == PASS
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+@pytest.mark.parametrize("score", range(1, 6))
+def test_every_score_is_read_as_a_number_or_a_string(verdict, score):
+    for written in (score, float(score), str(score), f"{score}.0"):
+        found = parse_verdict(json.dumps({"verdict": verdict, "score": written}))
+        assert found == {"verdict": verdict, "score": score}
+        assert type(found["score"]) is int
 
 
 @pytest.mark.parametrize(
@@ -300,3 +332,38 @@ def test_a_reason_that_cannot_be_stored_is_mended():
         "a", Response(r'{"verdict": "fail", "score": 1, "reason": "\ud800"}', None, "stop")
     )
     assert row["detail"] == "?"
+
+
+def test_a_row_counts_a_pass_and_no_fail():
+    failed = read_row(PASS | {"verdict": "fail"})
+    assert (read_row(PASS)["votes"], failed["votes"], failed["reason"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (SILENCE, "timeout: after 3 attempts"),
+        (Response("", None, None, failure=Reason.TIMEOUT), "timeout: "),
+        (Response(json.dumps(PASS), None, "length"), "the judge's finish_reason is length"),
+        (Response("<think>x</think>" + "y" * 300, None, "stop"), f"no verdict in: {'y' * 200}"),
+        (Response('{"verdict": "pass", "score": 4}', None, "stop"), ""),
+    ],
+)
+def test_the_detail_says_what_the_judge_said(response, detail):
+    assert build_verdict_row("a", response)["detail"] == detail
+
+
+def test_unclear_votes_are_neither_passed_nor_failed():
+    said = ["perhaps", json.dumps(PASS), "hm", *[json.dumps(PASS | {"verdict": "fail"})] * 2]
+    rows = [build_verdict_row("a", Response(text, None, "stop")) for text in said]
+    assert count_votes(rows) == rows[0] | {
+        "detail": "1 of 5 votes pass, 2 fail; the first unclear one: no verdict in: perhaps",
+        "votes": 1,
+    }
+    assert count_votes(rows[:1]) == rows[0]
+
+
+def test_an_answer_that_a_rule_decided_has_a_row_without_a_verdict():
+    row = build_spared_row("a", "agrees")
+    assert row.keys() == build_verdict_row("a", SILENCE).keys()
+    assert {name: value for name, value in row.items() if value is not None} == {"id": "a", "rule": "agrees"}
