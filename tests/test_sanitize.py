@@ -78,6 +78,50 @@ def test_no_spelling_of_a_secret_stays(spelling, key):
     assert " after" in found
 
 
+@pytest.mark.parametrize("key", [KEY, PLAIN, 'schlüssel/"a\\b"/中文'])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda key: repr(key)[1:-1],
+        html.escape,
+        lambda key: json.dumps(key)[1:-1],
+        lambda key: json.dumps(key, ensure_ascii=False)[1:-1],
+        lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
+        lambda key: json.dumps(json.dumps(key)[1:-1])[1:-1],
+        quote,
+        lambda key: quote(key, safe=""),
+        lambda key: re.sub("%..", lambda code: code[0].lower(), quote(key, safe="")),
+    ],
+)
+def test_a_spelling_is_masked_to_its_last_character(write, key):
+    register_secret(key)
+    assert sanitize(f"<{write(key)}>") == f"<{MASK}>"
+    assert sanitize(f"{write(key)}{write(key)}") == MASK + MASK
+
+
+def test_secrets_from_eight_characters_are_masked_everywhere():
+    for secret, shown in (("1234567", "a1234567b"), ("12345678", f"a{MASK}b")):
+        register_secret(secret)
+        assert sanitize(f"a{secret}b") == shown
+
+
+def test_a_beginning_or_an_end_of_twelve_characters_is_masked():
+    register_secret(PLAIN)
+    assert sanitize(f"<{PLAIN[:11]}>") == f"<{PLAIN[:11]}>"
+    assert sanitize(f"<{PLAIN[:12]}>") == f"<{MASK}>"
+    assert sanitize(f"<{PLAIN[-11:]}>") == f"<{PLAIN[-11:]}>"
+    assert sanitize(f"<{PLAIN[-12:]}>") == f"<{MASK}>"
+    assert sanitize(f"<{PLAIN[:15]}>, <{PLAIN[:-1]}>") == f"<{MASK}>, <{MASK}>"
+
+
+def test_of_several_secrets_each_is_masked_as_far_as_it_goes():
+    longer = f"{PLAIN}-and-more"
+    for secret in (PLAIN, longer, PLAIN, None, ""):
+        register_secret(secret)
+    assert sanitize(f"<{PLAIN}> <{longer}>") == f"<{MASK}> <{MASK}>"
+
+
 def _decoded(text: str) -> list[str]:
     """What base64 in a text says, wherever it begins."""
     runs = [run[start:] for run in re.findall(r"[\w+/-]{8,}", text, re.ASCII) for start in range(4)]

@@ -37,7 +37,7 @@ MODULES = {
     f"{PREP}/records/template_tokens.py": "tests/test_template_tokens.py",
     f"{PREP}/convert/ocr.py": "tests/test_convert_ocr.py",
     f"{PREP}/hub/numbered_files.py": "tests/test_numbered_files.py",
-    f"{PREP}/inference/concurrency.py": "tests/test_concurrency.py",
+    f"{PREP}/inference/concurrency.py": "tests/test_concurrency.py -k 'not client and not faults and not files'",
     f"{PREP}/inference/errors.py": "tests/test_errors.py",
     f"{PREP}/inference/streaming.py": "tests/test_streaming.py",
     f"{PREP}/reasoning/answer_format.py": "tests/test_answer_format.py",
