@@ -28,6 +28,8 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 PREP = "scripts/prep"
+LIMIT_ALONE = "tests/test_concurrency.py -k 'not client and not faults and not files'"
+"""Without the tests that ask a server, which take seconds."""
 RULES_ALONE = "tests/test_comparison.py -k 'not formula and not process and not few'"
 """Without the tests of the process that formulas are compared in, which take seconds."""
 MODULES = {
@@ -37,7 +39,7 @@ MODULES = {
     f"{PREP}/records/template_tokens.py": "tests/test_template_tokens.py",
     f"{PREP}/convert/ocr.py": "tests/test_convert_ocr.py",
     f"{PREP}/hub/numbered_files.py": "tests/test_numbered_files.py",
-    f"{PREP}/inference/concurrency.py": "tests/test_concurrency.py -k 'not client and not faults and not files'",
+    f"{PREP}/inference/concurrency.py": LIMIT_ALONE,
     f"{PREP}/inference/errors.py": "tests/test_errors.py",
     f"{PREP}/inference/streaming.py": "tests/test_streaming.py",
     f"{PREP}/reasoning/answer_format.py": "tests/test_answer_format.py",
@@ -89,6 +91,7 @@ def list_mutants(module: Path, folder: Path, seed: int) -> list[MutationSpec]:
     found = [
         mutant for mutant in found if not any(begin <= mutant.start_pos < end for begin, end in annotations)
     ]
+    found.sort(key=lambda mutant: (mutant.operator_name, str(mutant.operator_args), mutant.occurrence))
     random.Random(seed).shuffle(found)
     return found
 
@@ -162,12 +165,7 @@ def try_module(name: str, folder: Path, sample: int | None, seed: int, killed: K
                     killed.add(after, outcome)
             counts[outcome] += 1
             if outcome == "passed":
-                print(
-                    f"survived: {name}, {mutant.definition_name}\n{show_difference(before, after)}",
-                    flush=True,
-                )
-            else:
-                killed.add(after, outcome)
+                print(f"survived: {name}\n{show_difference(before, after)}", flush=True)
     return counts
 
 
