@@ -134,8 +134,8 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
 
     `about` says what the manifest does not: `notice` (text or null); `licences` by repository, each with
     `licence` and `note`; `forms` of converted artifacts; `teachers` by artifact, each with the models
-    `teacher` and `judge`, the judge's `prompt`, and `several` where there are several teachers. `calibration`
-    says how often the judges err, where that was measured.
+    `teacher`, `judge` and others, the judge's `prompt`, what `requests` carry, and `several` where there are
+    several teachers. `calibration` says how often the judges err, where that was measured.
     """
     manifests = list(manifest["artifacts"].values())
     names = [m["name"] for m in manifests]
@@ -144,8 +144,7 @@ def build_card(manifest: dict, about: dict, calibration: dict | None = None) -> 
         model
         for name in names
         for role in ("teacher", "judge")
-        if (said := about["teachers"].get(name, {}).get(role))
-        for model in said.split("`, `")
+        for model in about["teachers"].get(name, {}).get(role, ())
     ]
     return load_template("publish_card.md").render(
         marker=MARKER,

@@ -10,6 +10,8 @@ import datasets
 import pytest
 import yaml
 from conftest import ROOT
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from PIL import Image
 
 import publish_card
@@ -53,7 +55,8 @@ def manifest(*artifacts: dict) -> dict:
 
 
 def about(**changes: object) -> dict:
-    models = {"teacher": "Qwen/Qwen3-32B", "judge": "Judge/Judge-1B", "requests": "", "prompt": "`judge.md`"}
+    models = {"teacher": ["Qwen/Qwen3-32B"], "judge": ["Judge/Judge-1B"], "requests": []}
+    models["prompt"] = {"file": "judge.md", "version": "0123456789ab"}
     return {
         "notice": None,
         "forms": {},
@@ -81,10 +84,39 @@ def test_the_header_names_every_artifact_that_has_rows() -> None:
     ]
 
 
+NASTY = "a|b`c``d <script>x</script>\n\n# e *f* `"
+"""A name that means something to Markdown."""
+
+
+def parse_card(name: str, config: str, revision: str) -> tuple[list[str], list[Token]]:
+    """The blocks and the inline tokens of a card in which models, a config and a revision are named so."""
+    models = {role: [name] for role in ("teacher", "judge", "pass_rate", "blind")}
+    models |= {"prompt": {"file": name, "version": "0"}}
+    models |= {"requests": [{"model": name, "kind": "thinking", "carried": json.dumps({"system": name})}]}
+    repo = source("lmms-lab/LLaVA-OneVision-Data", revision=revision)
+    made = manifest(*EVERY["artifacts"].values(), artifact(f"llavaonevision_converted/{config}", 5, repo))
+    teachers = {"text2image": models, "image_thinking": models}
+    card = publish_card.build_card(made, about(teachers=teachers, notice=f"Made with {name}."))
+    tokens = MarkdownIt("commonmark").enable("table").parse(card.split("---\n", 2)[2])
+    return [token.type for token in tokens], [each for token in tokens for each in token.children or ()]
+
+
+def test_a_name_breaks_no_line_of_the_card() -> None:
+    blocks, inline = parse_card(NASTY, "a|b`<c>", "v1`<b>|")
+    usual_blocks, usual = parse_card("model", "plain", "v1")
+    assert blocks == usual_blocks
+    assert [each.type for each in inline] == [each.type for each in usual]
+    assert f"Made with {' '.join(NASTY.split())}." in [each.content for each in inline]
+    spans = [each.content for each in inline if each.type == "code_inline"]
+    assert spans.count(" ".join(NASTY.splitlines())) == 11
+    assert spans.count(json.dumps({"system": NASTY})) == 2
+    assert {"llavaonevision_converted/a|b`<c>", "v1`<b>| (mirror)"} <= set(spans)
+
+
 def test_the_column_of_several_teachers_is_described_where_it_is_there() -> None:
     one = publish_card.build_card(EVERY, about())
     teachers = about()["teachers"]
-    teachers["text2image"] = teachers["text2image"] | {"teacher": "A`, `B", "several": True}
+    teachers["text2image"] = teachers["text2image"] | {"teacher": ["A", "B"], "several": True}
     several = publish_card.build_card(EVERY, about(teachers=teachers))
     assert "| `teacher` |" not in one
     assert "| `teacher` | string |" in several
@@ -166,7 +198,7 @@ def test_only_the_kinds_that_are_there_are_explained() -> None:
 def test_who_was_asked_without_pictures_is_told() -> None:
     assert "without the picture." not in publish_card.build_card(EVERY, about())
     teachers = about()["teachers"]
-    teachers["image_thinking"] = teachers["image_thinking"] | {"blind": "Blind/B"}
+    teachers["image_thinking"] = teachers["image_thinking"] | {"blind": ["Blind/B"]}
     card = publish_card.build_card(EVERY, about(teachers=teachers))
     assert "by the answers of `Blind/B` without the picture." in card
 

@@ -28,4 +28,4 @@ def test_the_card_names_each_prompt_and_its_version() -> None:
     teachers = card_settings(config, Names(config))["teachers"]
     for artifact, name in (("text2image", "judge_text.md"), ("image_thinking", "judge_image.md")):
         version = sha256(ROOT / "prompts" / name)[:12]
-        assert teachers[artifact]["prompt"] == f"`{name}`, version `{version}`"
+        assert teachers[artifact]["prompt"] == {"file": name, "version": version}

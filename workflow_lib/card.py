@@ -39,22 +39,19 @@ def notice_of(config: dict[str, Any], name: str) -> str:
     )
 
 
-def describe_requests(given: dict[str, dict[str, Any]]) -> str:
-    """What requests carry besides a question, by kind; empty where they carry nothing."""
-    kinds = {kind: {key: value for key, value in about.items() if value} for kind, about in given.items()}
-    return "; ".join(f"{kind} `{json.dumps(about)}`" for kind, about in kinds.items() if about)
-
-
-def describe_task_requests(config: dict[str, Any], task: str) -> str:
-    """What a task's requests carry besides a question: by server where several are asked."""
+def list_requests(config: dict[str, Any], task: str) -> list[dict[str, str | None]]:
+    """What a task's requests carry besides a question: by kind, and by `model` where several are asked."""
     asked = askers_of(config, task)
-    if len(asked) == 1:
-        return describe_requests(config[task]["request"])
-    told = {
-        config["servers"][name]["model"]: describe_requests(own["request"]) for name, own in asked.items()
-    }
-    told["the judge"] = describe_requests({"judge": config[task]["request"]["judge"]})
-    return "; ".join(f"{who}: {what}" for who, what in told.items() if what)
+    given: list[tuple[str | None, dict[str, Any]]] = [(None, config[task]["request"])]
+    if len(asked) > 1:
+        given = [(config["servers"][name]["model"], own["request"]) for name, own in asked.items()]
+        given.append((None, {"judge": config[task]["request"]["judge"]}))
+    return [
+        {"model": model, "kind": kind, "carried": json.dumps(carried)}
+        for model, kinds in given
+        for kind, about in kinds.items()
+        if (carried := {key: value for key, value in about.items() if value})
+    ]
 
 
 def licences_of(names: Names) -> dict[str, dict[str, str]]:
@@ -75,10 +72,10 @@ def card_settings(config: dict[str, Any], names: Names) -> dict[str, Any]:
         "forms": {name: entry["form"] for name, entry in names.entries.items()},
         "teachers": {
             name: {
-                role: "`, `".join(server["model"] for server in servers)
+                role: [server["model"] for server in servers]
                 for role, servers in servers_of(config, name).items()
             }
-            | {"requests": describe_task_requests(config, task), "prompt": describe_prompt(config, task)}
+            | {"requests": list_requests(config, task), "prompt": describe_prompt(config, task)}
             | ({"several": True} if "teachers" in config[task] else {})
             for name, task in TASK_OF.items()
         },

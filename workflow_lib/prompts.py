@@ -28,6 +28,6 @@ def prompt_sha256(config: dict[str, Any], task: str) -> str:
     return hashlib.sha256(prompt_text(config, task).encode()).hexdigest()
 
 
-def describe_prompt(config: dict[str, Any], task: str) -> str:
-    """The file and the version of a task's prompt, in Markdown."""
-    return f"`{Path(config[task]['judge_prompt']).name}`, version `{prompt_sha256(config, task)[:12]}`"
+def describe_prompt(config: dict[str, Any], task: str) -> dict[str, str]:
+    """The file and the version of a task's prompt."""
+    return {"file": Path(config[task]["judge_prompt"]).name, "version": prompt_sha256(config, task)[:12]}

@@ -105,6 +105,9 @@ def load_template(name: str) -> jinja2.Template:
         count="{:,}".format,
         size=format_size,
         cell=escape_cell,
+        code=format_code_span,
+        codes=lambda texts: ", ".join(map(format_code_span, texts)),
+        prose=escape_markdown,
         ticks=mark_code,
         breaks=allow_breaks,
         duration=format_duration,
@@ -153,6 +156,22 @@ def format_interval(ends: Sequence[float]) -> str:
 def escape_cell(text: str) -> str:
     """Escape a text for a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def format_code_span(text: str) -> str:
+    """A text as it is, as code in a line of Markdown.
+
+    More backticks fence it than it has side by side (https://spec.commonmark.org/0.31.2/#code-spans).
+    """
+    line = " ".join(str(text).splitlines())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    blank = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{blank}{line}{blank}{fence}"
+
+
+def escape_markdown(text: str) -> str:
+    """A text as it is, in a line of Markdown."""
+    return re.sub(r"([\\`*_<>\[\]|&~])", r"\\\1", " ".join(str(text).split()))
 
 
 def mark_code(text: str) -> Markup:
