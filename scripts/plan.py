@@ -18,6 +18,7 @@ from prep.hub.numbered_files import shorten_names
 from prep.inference import request, server_plan
 from prep.inference.forecast import MIN_ANSWERS, Kind, Server, estimate_mean, weigh_prompts
 from prep.inference.journal import Journal
+from prep.inference.progress import read_progress
 from prep.inference.server_plan import Batches, Load
 from prep.reasoning import verdict
 from prep.records import seeding
@@ -347,13 +348,20 @@ def say_kept(artifacts: Iterable[dict], questions: dict[str, int]) -> Iterator[s
             yield f"{line['artifact']}: {rows:,} rows of {count:,} questions so far; {of_million}\n"
 
 
-def read_progress(folder: Path, now: datetime) -> list[dict]:
+def read_running(folder: Path, now: datetime) -> list[dict]:
     """What the running jobs say, each with its task and the tokens so far of what is in flight by kind."""
     found = []
     for path in sorted(folder.glob("*/*.json")):
-        said = read_json(path)
+        try:
+            said = read_progress(path)
+        except (ValueError, OSError):  # a job writes it, and it is a hint
+            continue
         silent = (now - datetime.fromisoformat(said["updated"])).total_seconds()
-        if said["state"] != "running" or silent > SILENT_S or "unfinished" not in said:
+        if (
+            said["state"] != "running"
+            or silent > SILENT_S
+            or not {"unfinished", "throughputs"} <= said.keys()
+        ):
             continue
         written = {
             kind: list(chain.from_iterable([float(tokens)] * count for tokens, count in counts.items()))
@@ -564,7 +572,7 @@ def main() -> None:
         title = "What a million questions would take of each task, by the means of what was asked"
         print(f"\n{format_table(title, million, 'in all', sums)}", end="")
         print(*say_kept(artifacts, questions), sep="", end="")
-    running = read_progress(work / "stats", datetime.now(UTC))
+    running = read_running(work / "stats", datetime.now(UTC))
     for said in filter(None, say_servers(settled, about, questions, running)):
         print(f"\n{said}")
 

@@ -12,6 +12,7 @@ from conftest import ROOT
 from rich.console import Console
 from rich.text import Text
 
+from prep.storage.atomic import write_json
 from prep.terminal.artifacts import format_artifacts, list_next_steps, read_manifests, repeat_command
 from prep.terminal.batches import StatsReader, forecast_rules
 from prep.terminal.region import Region
@@ -169,11 +170,11 @@ def test_the_command_for_later_has_the_flags_that_say_which_build_is_meant(given
 def test_statistics_of_earlier_runs_are_left_out_and_files_read_once(tmp_path):
     (tmp_path / "answer_text").mkdir()
     path = tmp_path / "answer_text/00000.json"
-    path.write_text('{"state": "done"}')
+    write_json(path, batch())
     assert StatsReader(tmp_path, since=path.stat().st_mtime + 1).read() == {}
     reader = StatsReader(tmp_path)
     (said,) = reader.read().values()
-    assert said == {"state": "done"}
+    assert said == batch()
     assert reader.read()["answer_text/00000"] is said
 
 

@@ -1,13 +1,15 @@
 """The plan counts what is listed, what is due, and what a journal holds already."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import plan
+from asked import CONFIG
 from prep.inference.journal import Journal
+from prep.inference.progress import Progress
 from prep.inference.request import request_kind
 from prep.reasoning.verdict import build_empty_prompt
 from prep.records import ids, seeding
@@ -374,11 +376,7 @@ def test_what_servers_will_take_is_measured_once_enough_was_answered(tmp_path):
             record = {"id": id_, "asked": kind | {"seed": seed}, "tokens": [10, 40]}
             journal.append(f"{number:064x}", record)
     throughputs = {"http://a/v1": {"tokens_per_second": 8.0, "is_counted": True}}
-    said = {
-        "state": "running",
-        "server": "qwen3",
-        "updated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+    said = Progress(replace(CONFIG, name="qwen3"), 60).snapshot()
     said |= {"throughputs": throughputs, "unfinished": {"thinking": {"20.0": 60}}}
     for batch in ("00000", "00001"):  # both see the whole server
         write_json(tmp_path / f"work/stats/answer_text/{batch}.json", said)

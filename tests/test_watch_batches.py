@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conftest import ROOT
 
+import plan
 from asked import CONFIG, Endpoints, request
 from fault_server import FaultServer, Reply
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
+from prep.inference.progress import PROGRESS
 from prep.storage.atomic import read_json, write_json
 from prep.terminal.batches import StatsReader, count_jobs, forecast_rules, format_hours, format_jobs
 from running import run
@@ -74,6 +76,39 @@ def test_one_that_says_nothing_more_is_called_silent(stats):
     _, seen = stats
     shown = format_jobs({"a/b": seen}, datetime.fromisoformat(seen["updated"]) + timedelta(hours=2))
     assert "silent for 2:00:00" in shown
+
+
+ODD = ["", "{", "[]", "null", "5", "{}", '"x"', "[" * 100_000, "Infinity"]
+"""What no job writes."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *ODD,
+        *({key: value} for key in sorted(PROGRESS) for value in (["x"], True, {"x": "y"})),
+        {"updated": "2026-01-01T00:00:00"},
+        {"eta_seconds": float("inf")},
+        {"eta_seconds": 1e300},
+        {"seconds": float("nan")},
+        {"unfinished": {"thinking": {"nan": 1}}},
+        {"unfinished": {"thinking": {"20.0": 10**9}}},
+    ],
+    ids=lambda changes: str(changes)[:60],
+)
+def test_what_no_job_wrote_is_left_out(stats, tmp_path, changes):
+    _, seen = stats
+    path = tmp_path / "answer_text/00007.json"
+    write_json(tmp_path / "answer_text/00008.json", seen)
+    if isinstance(changes, str):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(changes)
+    else:
+        write_json(path, seen | {key.removesuffix("?"): value for key, value in changes.items()})
+    assert list(StatsReader(tmp_path).read()) == ["answer_text/00008"]
+    assert [
+        said["answered"] for said in plan.read_running(tmp_path, datetime.fromisoformat(seen["updated"]))
+    ] == [30]
 
 
 def test_the_program_shows_the_table_once_where_nobody_watches(stats):

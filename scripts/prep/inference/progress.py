@@ -3,17 +3,51 @@
 import logging
 import time
 from collections import Counter, deque
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from prep.inference.errors import RequestError
 from prep.inference.forecast import MIN_ANSWERS, estimate_mean
 from prep.records.reason import Reason
 from prep.serving.server_config import ServerConfig
+from prep.storage.atomic import BrokenFile, read_json
+from prep.storage.shape import LARGEST
 
 log = logging.getLogger("prep")
 
+PROGRESS = {
+    "server": str,
+    "state": str,
+    "total": int,
+    "from_journal": int,
+    "answered": int,
+    "failed": {str: int},
+    "in_flight": int,
+    "limits?": {str: {"limit": float, "reason": str}},
+    "throughputs?": {str: {"tokens_per_second": float, "is_counted": bool}},
+    "unfinished?": {str: {str: int}},
+    "requests_per_second": float,
+    "completion_tokens_per_second": float,
+    "seconds": float,
+    "eta_seconds": (float, None),
+    "updated": str,
+}
+"""The shape of what is read of a job's file (see prep.storage.shape)."""
+MOST_IN_FLIGHT = 100_000  # requests of a job, far above what it has connections for
 WRITE_INTERVAL_S = 5.0  # seconds between two times that the file is written
 LOG_INTERVAL_S = 60.0  # seconds between two lines of the log
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """What a job said last. Raises ValueError where it is not as `Progress` says it."""
+    said = read_json(path, PROGRESS)
+    unfinished = [pair for counts in said.get("unfinished", {}).values() for pair in counts.items()]
+    if datetime.fromisoformat(said["updated"]).tzinfo is None or not all(
+        0 <= float(tokens) <= LARGEST and count <= MOST_IN_FLIGHT for tokens, count in unfinished
+    ):
+        raise BrokenFile(path)
+    return said
 
 
 class Progress:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prep.runtime.program import UserError
 from prep.storage.parts import part_prefix, remove_abandoned
+from prep.storage.shape import fits
 
 
 @contextlib.contextmanager
@@ -58,9 +60,25 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file that this project wrote."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+class BrokenFile(UserError, ValueError):
+    """A file of ours that is not as it was written; the run that needs it writes it anew."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        super().__init__(f"{path} is broken; delete it, and run again")
+
+
+def read_json(path: str | os.PathLike, shape: Any = object) -> Any:
+    """Read a JSON file that this project wrote. Raises BrokenFile for one that is none, or has another shape.
+
+    Shapes are those of prep.storage.shape.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BrokenFile(path) from error
+    if shape is not object and not fits(found, shape):
+        raise BrokenFile(path)
+    return found
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from prep.inference.progress import format_limits
-from prep.storage.atomic import read_json
+from prep.inference.progress import format_limits, read_progress
 
 SILENT_S = 120.0  # after so long, a running job may have been killed, or its machine is gone
 
@@ -40,7 +39,7 @@ class StatsReader:
                 if written / 1e9 < self._since:
                     continue
                 if self._known.get(path, (0,))[0] != written:
-                    self._known[path] = (written, read_json(path))
+                    self._known[path] = (written, read_progress(path))
                 said[str(path.relative_to(self._folder).with_suffix(""))] = self._known[path][1]
         return said
 
