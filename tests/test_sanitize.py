@@ -172,6 +172,25 @@ def test_what_the_environment_holds_is_masked(monkeypatch):
     assert MASK in sanitize(f"Proxy-Authorization: Basic {basic}")
 
 
+def test_passwords_are_those_of_proxies_and_of_the_hub_alone(monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:password-of-the-hub@hub.example.org")
+    monkeypatch.setenv("HTTP_PROXY", "http://me:password-of-the-proxy@proxy")
+    monkeypatch.setenv("A_URL", "http://me:unmasked-first@example.org")
+    monkeypatch.setenv("Z_URL", "http://me:never-registered@example.org")
+    register_environment_secrets()
+    assert sanitize("password-of-the-hub, password-of-the-proxy") == f"{MASK}, {MASK}"
+    assert sanitize("unmasked-first, never-registered") == "unmasked-first, never-registered"
+
+
+@pytest.mark.parametrize("key", [PLAIN, PLAIN[:-1], PLAIN[:-2]])
+@pytest.mark.parametrize("before", [b"", b"a", b"ab", b"abc", b"user:"])
+def test_base64_is_masked_but_for_what_its_neighbours_decide(key, before):
+    register_secret(key)
+    text = base64.b64encode(before + key.encode() + b"\xff\xff\xff").decode()
+    begin, end = -(-len(before) * 8 // 6), (len(before) + len(key)) * 8 // 6
+    assert sanitize(text) == text[:begin] + MASK + text[end:]
+
+
 def test_a_secret_at_the_cut_of_a_detail_is_masked_before_it_is_cut():
     register_secret(PLAIN)
     for before in range(DETAIL - len(PLAIN) - 2, DETAIL + 1):

@@ -47,7 +47,7 @@ MODULES = {
     f"{PREP}/reasoning/verdict.py": "tests/test_verdict.py tests/test_injections.py",
     f"{PREP}/runtime/retry_after.py": "tests/test_retry_after.py",
     f"{PREP}/runtime/sanitize.py": "tests/test_sanitize.py",
-    f"{PREP}/comparison/compare.py": RULES_ALONE,
+    f"{PREP}/comparison/compare.py": f"tests/test_compare.py {RULES_ALONE}",
     f"{PREP}/comparison/numerals.py": "tests/test_numerals.py",
     f"{PREP}/comparison/quantities.py": f"tests/test_quantities.py {RULES_ALONE}",
 }
