@@ -1,5 +1,6 @@
 """The limit that finds itself: it grows without a queue, holds at one, and tells why."""
 
+import math
 import subprocess
 import sys
 
@@ -181,6 +182,160 @@ def test_whatever_is_said_the_limit_stays_between_one_and_the_ceiling(said, ceil
         elif used > 0.3:
             limit.record_metrics(ServerLoad(running, waiting, used), in_flight, now)
         assert 1 <= limit.limit <= ceiling
+
+
+RUNNING, WAITING = "vllm:num_requests_running 3\n", "vllm:num_requests_waiting 2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "load"),
+    [
+        (RUNNING + WAITING, ServerLoad(3, 2, 0.0)),
+        (RUNNING, None),
+        (WAITING, None),
+        (RUNNING + WAITING.replace("2", "1.2.3"), None),
+        (RUNNING.replace("3", "3e1 1700000000000") + WAITING.replace("2", "+2"), ServerLoad(30, 2, 0.0)),
+        (f"# {RUNNING}{RUNNING}{WAITING}vllm:other 5\n", ServerLoad(3, 2, 0.0)),
+        (
+            f"{RUNNING}{WAITING}"
+            'vllm:gpu_cache_usage_perc{e="0"} 0.25\nvllm:gpu_cache_usage_perc{e="1"} 0.5\n'
+            'vllm:generation_tokens_total{e="0"} 5\nvllm:generation_tokens_total{e="1"} 7\n',
+            ServerLoad(3, 2, 0.5, 12),
+        ),
+    ],
+)
+def test_metrics_of_several_engines_are_one_load(text, load):
+    assert parse_metrics(text) == load
+
+
+def test_each_job_begins_with_a_quarter_of_the_one_before():
+    assert [initial_limit(earlier) for earlier in range(5)] == [64, 16, 4, 1, 1]
+    assert AdaptiveLimit(10, 0.0).limit == 10
+    assert AdaptiveLimit(100, 0.0, 7).limit == 7
+
+
+def read_metrics(limit: AdaptiveLimit, *loads: ServerLoad, in_flight: int = 64) -> list[tuple[float, str]]:
+    """Record a load a second; the limit and its reason after each."""
+    found = []
+    for second, load in enumerate(loads, 1):
+        limit.record_metrics(load, in_flight, second)
+        found.append((pytest.approx(limit.limit), limit.reason))
+    return found
+
+
+GROWS, QUEUES = "grows", "the server queues"
+
+
+@pytest.mark.parametrize(
+    ("loads", "expected"),
+    [
+        # It doubles, and stops where the server queues twice: at what runs, a tenth of it, and one.
+        (
+            [(64, 0, 0.0), (64, 0, 0.0)],
+            [(129, GROWS), (129, GROWS)],  # of 129 only 64 are in flight
+        ),
+        ([(50, 14, 0.0), (50, 14, 0.0)], [(64, GROWS), (57, QUEUES)]),
+        ([(30, 34, 0.0), (30, 34, 0.0)], [(64, GROWS), (47, QUEUES)]),
+        ([(58, 6, 0.0), (58, 6, 0.0)], [(64, GROWS), (64, GROWS)]),
+        ([(60, 3, 0.0)], [(129, GROWS)]),
+        ([(60, 4, 0.0)], [(64, GROWS)]),
+        ([(50, 14, 0.0), (64, 0, 0.0), (50, 14, 0.0)], [(64, GROWS), (129, GROWS), (129, GROWS)]),
+        # After it has stopped once it grows by a twentieth.
+        ([(50, 14, 0.0), (50, 14, 0.0), (64, 0, 0.0)], [(64, GROWS), (57, QUEUES), (60.85, GROWS)]),
+        # The KV cache
+        ([(64, 0, 0.92)], [(129, GROWS)]),
+        ([(64, 0, 0.93)], [(64, "the KV cache is full")]),
+        ([(64, 0, 0.93), (64, 0, 0.5)], [(64, "the KV cache is full"), (68.2, GROWS)]),
+        ([(50, 14, 0.1), (64, 0, 0.5)], [(64, GROWS), (64, "the KV cache fills")]),
+        ([(50, 14, 0.1), (64, 0, 0.13)], [(64, GROWS), (64 * 0.87 / 0.6 + 1, GROWS)]),
+        ([(50, 14, 0.1), (64, 0, 0.12)], [(64, GROWS), (129, GROWS)]),
+        # The pace is remembered, and becomes less.
+        (
+            [(50, 14, 0.1), (50, 14, 0.2), (64, 0, 0.2)],
+            [(64, GROWS), (57, QUEUES), (57, "the KV cache fills")],
+        ),
+        (
+            [(50, 14, 0.1), (64, 0, 0.13), (50, 14, 0.13)],
+            [(64, GROWS), (64 * 0.87 / 0.6 + 1, GROWS), (64 * 0.87 / 0.6 + 1, GROWS)],
+        ),
+    ],
+)
+def test_what_the_server_says_of_itself_decides(loads, expected):
+    assert read_metrics(AdaptiveLimit(4096, 0.0), *(ServerLoad(*load) for load in loads)) == expected
+
+
+def test_of_a_server_that_others_ask_too_our_part_counts():
+    alone, shared = AdaptiveLimit(4096, 0.0), AdaptiveLimit(4096, 0.0)
+    load = ServerLoad(50, 21, 0.0)  # 64 of 71 are nine tenths
+    assert read_metrics(alone, load, load) == [(64, GROWS), (56, QUEUES)]
+    load = ServerLoad(100, 28, 0.0)  # half of it is ours
+    assert read_metrics(shared, load, load) == [(64, GROWS), (57, QUEUES)]
+
+
+def answer_round(limit: AdaptiveLimit, now: float, rate: float, at_once: float | None = None) -> float:
+    """A round of answers of 10 s each, in which the endpoint writes `rate` tokens/s; when it ends."""
+    at_once = limit.limit if at_once is None else at_once
+    limit.observe(0, now + 10)
+    reason, before = limit.reason, limit.limit
+    for _ in range(max(16, -(-3 * int(limit.limit) // 4)) - 1):
+        limit.record_answer(rate * 10 / at_once, 10.0, 10.0 * at_once)
+        assert (limit.limit, limit.reason) == (before, reason)  # not before its last answer
+    limit.record_answer(rate * 10 / at_once, 10.0, 10.0 * at_once)
+    return now + 10
+
+
+SATURATED, CHANGED = "throughput rises no more", "the server's speed changed"
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ([640, 1280, 2560], [(128, GROWS), (256, GROWS), (512, GROWS)]),
+        ([640, 960], [(128, GROWS), (128 * (1 + math.log2(1.5)), GROWS)]),
+        ([640, 700], [(128, GROWS), (192, GROWS)]),  # half as much again at least
+        ([640, 640], [(128, GROWS), (64, SATURATED)]),
+        ([640, 670], [(128, GROWS), (128, SATURATED)]),
+        ([640, 650], [(128, GROWS), (64, SATURATED)]),  # with 98 % of the best the smaller limit is enough
+        ([640, 320], [(128, GROWS), (64, SATURATED)]),
+        ([640, 1280, 1280], [(128, GROWS), (256, GROWS), (128, SATURATED)]),
+        # The search begins again where the speed has changed by 1.3.
+        ([640, 640, 830, 500], [(128, GROWS), (64, SATURATED), (64, SATURATED), (64, SATURATED)]),
+        ([640, 640, 835, 900], [(128, GROWS), (64, SATURATED), (32, CHANGED), (64, GROWS)]),
+        ([640, 640, 490, 490], [(128, GROWS), (64, SATURATED), (32, CHANGED), (64, GROWS)]),
+    ],
+)
+def test_without_metrics_the_throughput_of_rounds_decides(rates, expected):
+    limit, now, found = AdaptiveLimit(4096, 0.0), 0.0, []
+    for rate in rates:
+        now = answer_round(limit, now, rate)
+        found.append((pytest.approx(limit.limit), limit.reason))
+    assert found == expected
+
+
+def test_a_round_with_few_in_flight_tells_nothing():
+    limit = AdaptiveLimit(4096, 0.0)
+    now = answer_round(limit, 0.0, 640, at_once=51)
+    assert (limit.limit, limit.reason) == (64, "fewer are sent")
+    answer_round(limit, now, 640, at_once=52)
+    assert (limit.limit, limit.reason) == (104, GROWS)  # twice what was in flight
+
+
+def test_answers_that_were_sent_before_a_round_do_not_count_in_it():
+    limit = AdaptiveLimit(4096, 0.0)
+    limit.observe(0, 9.0)
+    for _ in range(100):
+        limit.record_answer(100, 10.0, 640.0)
+        limit.record_answer(100, 0.0, 640.0)
+    assert limit.limit == 64
+    answer_round(limit, 0.0, 640)
+    assert limit.limit == 128
+
+
+def test_requests_in_flight_are_summed_over_time():
+    limit = AdaptiveLimit(4096, 5.0)
+    limit.observe(3, 7.0)
+    limit.observe(2, 10.0)
+    assert limit.request_seconds == 3 * 2 + 2 * 3
 
 
 @pytest.mark.parametrize("metrics", [True, False])
