@@ -151,3 +151,31 @@ def test_a_list_of_pictures_has_as_many_tags(
             assert told.replace("<image>\n", "").replace("<image>", "") == "".join(questions).replace(
                 "<image>", ""
             )
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "reason"),
+    [
+        (2, "<image>", Reason.MEDIA_TAG_IN_QUESTION),
+        (4, "<video>", Reason.MEDIA_TAG_IN_QUESTION),
+        (3, "<Audio>", Reason.MEDIA_TAG_IN_ANSWER),
+        (5, "<image>", Reason.MEDIA_TAG_IN_ANSWER),
+        (3, "<think>", Reason.THINK_TAG_IN_ANSWER),
+        (5, "</think>", Reason.THINK_TAG_IN_ANSWER),
+        (5, None, Reason.VALUE_MISSING),
+        (5, "no tag", None),
+    ],
+)
+def test_each_of_three_rounds_is_looked_at(place: int, text: str | None, reason: Reason | None) -> None:
+    turns = [(("human", "gpt")[turn % 2], "<image>" if turn == 0 else "a") for turn in range(6)]
+    turns[place] = (turns[place][0], text)
+    found = build_messages(turns, False)
+    if reason:
+        assert found == reason
+    else:
+        assert found == [
+            {"content": content, "role": {"human": "user", "gpt": "assistant"}[speaker]}
+            for speaker, content in turns
+        ]
+    turns[4], turns[5] = ("gpt", "a"), ("human", "a")
+    assert build_messages(turns, False) == Reason.WRONG_SPEAKER
