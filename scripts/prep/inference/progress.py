@@ -1,53 +1,75 @@
 """Progress report of a batch: a line a minute in the log, and a small JSON file."""
 
+import json
 import logging
 import time
 from collections import Counter, deque
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from prep.inference.errors import RequestError
 from prep.inference.forecast import MIN_ANSWERS, estimate_mean
 from prep.records.reason import Reason
 from prep.serving.server_config import ServerConfig
-from prep.storage.atomic import BrokenFile, read_json
-from prep.storage.shape import LARGEST
+from prep.storage.atomic import BrokenFile
 
 log = logging.getLogger("prep")
 
-PROGRESS = {
-    "server": str,
-    "state": str,
-    "total": int,
-    "from_journal": int,
-    "answered": int,
-    "failed": {str: int},
-    "in_flight": int,
-    "limits?": {str: {"limit": float, "reason": str}},
-    "throughputs?": {str: {"tokens_per_second": float, "is_counted": bool}},
-    "unfinished?": {str: {str: int}},
-    "requests_per_second": float,
-    "completion_tokens_per_second": float,
-    "seconds": float,
-    "eta_seconds": (float, None),
-    "updated": str,
-}
-"""The shape of what is read of a job's file (see prep.storage.shape)."""
-MOST_IN_FLIGHT = 100_000  # requests of a job, far above what it has connections for
 WRITE_INTERVAL_S = 5.0  # seconds between two times that the file is written
 LOG_INTERVAL_S = 60.0  # seconds between two lines of the log
 
+Number = Annotated[float, Field(ge=0, le=1e15)]  # beyond, sums and times overflow
+InFlight = Annotated[int, Field(ge=0, le=100_000)]  # far above what a job has connections for
+
+
+@dataclass
+class Limit:
+    """Of an endpoint: how many requests may be in flight there, and why no more."""
+
+    limit: Number
+    reason: str
+
+
+@dataclass
+class Throughput:
+    """Of an endpoint: what it writes for all jobs, or as far as this job can tell."""
+
+    tokens_per_second: Number
+    is_counted: bool
+
+
+@dataclass
+class Said:
+    """What is read of a job's file; those of older versions lack the last three."""
+
+    server: str
+    state: str
+    total: int
+    from_journal: int
+    answered: int
+    failed: dict[str, int]
+    in_flight: InFlight
+    requests_per_second: Number
+    completion_tokens_per_second: Number
+    seconds: Number
+    eta_seconds: Number | None
+    updated: AwareDatetime
+    limits: dict[str, Limit] = field(default_factory=dict)
+    throughputs: dict[str, Throughput] = field(default_factory=dict)
+    unfinished: dict[str, dict[Number, InFlight]] = field(default_factory=dict)
+
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """What a job said last. Raises ValueError where it is not as `Progress` says it."""
-    said = read_json(path, PROGRESS)
-    unfinished = [pair for counts in said.get("unfinished", {}).values() for pair in counts.items()]
-    if datetime.fromisoformat(said["updated"]).tzinfo is None or not all(
-        0 <= float(tokens) <= LARGEST and count <= MOST_IN_FLIGHT for tokens, count in unfinished
-    ):
-        raise BrokenFile(path)
-    return said
+    """What a job said last. Raises BrokenFile where it is not as `Progress` says it."""
+    text = path.read_bytes()
+    try:
+        TypeAdapter(Said).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise BrokenFile(path) from error
+    return json.loads(text)
 
 
 class Progress:

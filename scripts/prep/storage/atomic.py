@@ -11,7 +11,6 @@ from typing import Any
 
 from prep.runtime.program import UserError
 from prep.storage.parts import part_prefix, remove_abandoned
-from prep.storage.shape import fits
 
 
 @contextlib.contextmanager
@@ -67,18 +66,12 @@ class BrokenFile(UserError, ValueError):
         super().__init__(f"{path} is broken; delete it, and run again")
 
 
-def read_json(path: str | os.PathLike, shape: Any = object) -> Any:
-    """Read a JSON file that this project wrote. Raises BrokenFile for one that is none, or has another shape.
-
-    Shapes are those of prep.storage.shape.
-    """
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file that this project wrote. Raises BrokenFile for one that is none."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise BrokenFile(path) from error
-    if shape is not object and not fits(found, shape):
-        raise BrokenFile(path)
-    return found
 
 
 def sha256(path: str | os.PathLike) -> str:
