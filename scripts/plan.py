@@ -357,11 +357,8 @@ def read_running(folder: Path, now: datetime) -> list[dict]:
         except (ValueError, OSError):  # a job writes it, and it is a hint
             continue
         silent = (now - datetime.fromisoformat(said["updated"])).total_seconds()
-        if (
-            said["state"] != "running"
-            or silent > SILENT_S
-            or not {"unfinished", "throughputs"} <= said.keys()
-        ):
+        is_old = "unfinished" not in said or "throughputs" not in said
+        if said["state"] != "running" or silent > SILENT_S or is_old:
             continue
         written = {
             kind: list(chain.from_iterable([float(tokens)] * count for tokens, count in counts.items()))

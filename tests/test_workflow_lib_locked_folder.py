@@ -57,7 +57,21 @@ def test_processes_of_another_machine_cannot_be_looked_up(part: int, words: str)
     assert words in explain_lock()
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"machine": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "{", "[]", "null", "5", "Infinity", "[" * 100_000, '{"machine": []}'),
+        *(
+            json.dumps({"machine": ["a", "b", "c"], "process": process})
+            for process in (None, 5, [], "../1:5", "\0:5", "1", "\x1b[2J:1", float("inf"))
+        ),
+        *(
+            json.dumps({"machine": machine, "process": "1:5"})
+            for machine in (None, ["a"], [1, 2, 3], ["\x1b[2J", "b", "c"])
+        ),
+    ],
+    ids=lambda text: str(text)[:60],
+)
 def test_where_nothing_is_known_the_command_is_told(text: str | None) -> None:
     if text is not None:
         RUN.parent.mkdir()

@@ -5,6 +5,7 @@ Snakemake 9.27 locks by files that name no process, and its message names no com
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -30,9 +31,12 @@ def explain_lock() -> str:
     try:
         found = json.loads(RUN.read_text(encoding="utf-8"))
         (host, boot, _), process = found["machine"], found["process"]
-    except (OSError, ValueError, LookupError, TypeError):
+        pid = re.fullmatch(r"(?:(\d{1,10}):\d+)?", process, re.ASCII)[1] or ""
+        if not "".join(found["machine"]).isprintable():
+            raise ValueError("no name of a machine")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return f"if no run works in this folder, one was killed there: {UNLOCK}"
-    pid, here = process.partition(":")[0], _machine()
+    here = _machine()
     if host != here[0] or (boot == here[1] and found["machine"] != here):
         return f"process {pid} on {host} locked this folder; if it was killed, {UNLOCK}"
     if boot == here[1] and process and identify_process(pid) == process:
