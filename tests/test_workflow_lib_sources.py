@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from snakemake.exceptions import WorkflowError
 from test_workflow_lib_config import checked
 
 from workflow_lib.entries import missing_tag
@@ -80,3 +81,11 @@ def test_memory_grows_with_the_largest_row_group_and_each_attempt(
     assert reading_mb("some/set", 1) == 2000
     listed(None, 1_700_000_000)
     assert [reading_mb("some/set", attempt) for attempt in (1, 2)] == [4900, 9800]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_a_broken_listing_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+    listing = tmp_path / "listing.json"
+    listing.write_text(text)
+    with pytest.raises(WorkflowError, match=r"listing\.json is broken; delete it, and run again"):
+        read_listing(listing)

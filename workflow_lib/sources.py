@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from snakemake.exceptions import WorkflowError
+
 from workflow_lib.config import fail
 from workflow_lib.names import Names
 
@@ -82,8 +84,15 @@ def read_listing(listing: Path) -> dict[str, dict[str, Any]]:
 
 @cache
 def _read_listing(listing: Path, _changed: int) -> dict[str, dict[str, Any]]:
-    files = json.loads(listing.read_text(encoding="utf-8"))["files"]
-    return {Path(file["file"]).name: file for file in files if not file.get("loose")}
+    return {Path(file["file"]).name: file for file in _list_files(listing) if not file.get("loose")}
+
+
+def _list_files(listing: Path) -> list[dict[str, Any]]:
+    """The files of a listing; WorkflowError where a fault of the disk, or a hand, has broken it."""
+    try:
+        return json.loads(listing.read_text(encoding="utf-8"))["files"]
+    except (ValueError, LookupError, TypeError):
+        raise WorkflowError(f"{listing} is broken; delete it, and run again") from None
 
 
 def loose_digest(listing: Path) -> str | None:
@@ -93,8 +102,7 @@ def loose_digest(listing: Path) -> str | None:
 
 @cache
 def _loose_digest(listing: Path, _changed: int) -> str | None:
-    files = json.loads(listing.read_text(encoding="utf-8"))["files"]
-    lines = [f"{file['file']} {file['sha256']}" for file in files if file.get("loose")]
+    lines = [f"{file['file']} {file['sha256']}" for file in _list_files(listing) if file.get("loose")]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 
