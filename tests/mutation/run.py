@@ -28,8 +28,9 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 PREP = "scripts/prep"
-LIMIT_ALONE = "tests/test_concurrency.py -k 'not client and not faults and not files'"
-"""Without the tests that ask a server, which take seconds."""
+SLOW = ("client", "faults", "files", "engine_takes", "runs_away")
+LIMIT_ALONE = f"tests/test_concurrency.py -k 'not {' and not '.join(SLOW)}'"
+"""Without the tests that ask a server or simulate an engine for an hour, which take seconds each."""
 RULES_ALONE = "tests/test_comparison.py -k 'not formula and not process and not few'"
 """Without the tests of the process that formulas are compared in, which take seconds."""
 MODULES = {
