@@ -65,6 +65,33 @@ def test_repetition_is_found_where_it_is_looked_for(text, window, end):
     assert find_repetition(text, window, 8) == end
 
 
+@pytest.mark.parametrize(("checked", "ends"), [(0, [64, 72, 80, 88, 96]), (79, [80, 88, 96]), (80, [88, 96])])
+def test_a_text_is_looked_at_once_for_each_eighth_of_the_window(checked, ends):
+    looked_at = []
+
+    class Watched(str):
+        def __getitem__(self, place):
+            looked_at.append(place.stop)
+            return super().__getitem__(place)
+
+    assert find_repetition(Watched(LETTERS), 64, checked) is None
+    assert looked_at == ends
+
+
+def test_pieces_are_looked_at_once_for_each_eighth_of_the_window(monkeypatch):
+    looked_at = []
+
+    def find(text, window, checked):
+        looked_at.append((len(text), checked))
+        return find_repetition(text, window, checked)
+
+    monkeypatch.setattr("prep.inference.streaming.find_repetition", find)
+    incoming = ResponseReader(64)
+    for letter in LETTERS:
+        incoming.feed(event(delta={"content": letter}))
+    assert looked_at == [(end, end - 8 if end > 8 else 0) for end in range(8, 97, 8)]
+
+
 @given(
     st.lists(st.sampled_from(["a", "bc", " the same again", "\n", "x" * 40]), max_size=60),
     st.integers(1, 30),
