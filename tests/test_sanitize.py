@@ -113,6 +113,7 @@ def test_a_beginning_or_an_end_of_twelve_characters_is_masked():
     assert sanitize(f"<{PLAIN[-11:]}>") == f"<{PLAIN[-11:]}>"
     assert sanitize(f"<{PLAIN[-12:]}>") == f"<{MASK}>"
     assert sanitize(f"<{PLAIN[:15]}>, <{PLAIN[:-1]}>") == f"<{MASK}>, <{MASK}>"
+    assert sanitize(PLAIN[:15]) == sanitize(PLAIN[-15:]) == MASK
 
 
 def test_of_several_secrets_each_is_masked_as_far_as_it_goes():

@@ -6,8 +6,8 @@ It runs in a copy of the checkout, with the copy's .venv. At first it runs the t
 to learn how long each takes and what they import from outside of the copy, and in the order of all later
 runs, the fastest first. It prints the second run's seconds of the CPU.
 For each line of its input it runs the tests again and prints what came of it: `passed`, `failed`,
-`uncollected` (a module could not be imported, and nothing ran), or `timeout` (five times the CPU of the run
-without a mutant and 5 s, or ten times its seconds and 60 s).
+`uncollected` (a module could not be imported, and nothing ran), or `timeout` (three times the CPU of the run
+without a mutant and 2 s, or ten times its seconds and 60 s).
 """
 
 import argparse
@@ -133,7 +133,7 @@ def main() -> None:
     code, cpu_seconds = run_in_fork(partial(run, LONGEST_S), args.log, LONGEST_S)
     if code:
         sys.exit(f"the tests fail without a mutant, the fastest first: {args.log}")
-    run = partial(run, 5 + int(5 * cpu_seconds))
+    run = partial(run, 2 + int(3 * cpu_seconds))
     timeout = min(LONGEST_S, 60 + 10 * (time.monotonic() - begun))
     print(f"{cpu_seconds:.1f} s", flush=True)
     for _ in sys.stdin:
