@@ -181,6 +181,7 @@ def test_a_unit_scales_the_value(text, value, dimension, scaled, symbol):
         ("5 km", "5", "How many miles?", CANNOT_TELL),
         ("5", "5 km", "How many miles?", CANNOT_TELL),
         ("5 km", "6", "How many km?", DISAGREES),
+        ("6 km", "5", "How many km?", DISAGREES),
         ("5 km", "5000", "", CANNOT_TELL),
         ("5 km", "6 apples", "", CANNOT_TELL),
         ("30°", "30", "", AGREES),
