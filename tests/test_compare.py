@@ -12,6 +12,11 @@ EQUAL = "Which?\nA. 5\nB. 5.0\nC. 7"
 WORDS = "Which?\nA. Paris\nB. London\nC. Rome"
 CASES = [
     # question, reference, answer, outcome
+    (EQUAL, "A", "5.00", CANNOT_TELL),
+    ("", "B. 6", "B. 5", CANNOT_TELL),
+    ("", "B. 6", "B. 6.0", AGREES),
+    ("", "B. 6", "5", CANNOT_TELL),
+    ("", "B. 6", "6", AGREES),
     ("", "May 1999", "1999", CANNOT_TELL),
     ("", "1999", "May 1999", AGREES),
     ("", "1998", "May 1999", DISAGREES),
