@@ -90,8 +90,6 @@ MIRROR = sources.mirror_folder(config)
 SOURCES = sources.configured_sources(NAMES)
 # Which commit a branch or tag names is asked once for all sources of a repository, until asked anew.
 REVISIONS = {} if MIRROR else sources.moving_revisions(SOURCES)
-# The end of a command that prints its log: a reader that has seen enough (`| head`) is no error.
-SHOW_LOG = " && {{ cat {log:q} || [ $? -eq 141 ]; }}"
 
 
 wildcard_constraints:
