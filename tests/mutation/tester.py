@@ -59,8 +59,8 @@ class FastestFirst:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
 
-    def pytest_collection_finish(self) -> None:
-        self.collected = True
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.collected = not session.testsfailed  # also called after errors of the collection
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.measured[report.nodeid] = self.measured.get(report.nodeid, 0.0) + report.duration
