@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Under `make test`, a make that a test starts would take itself for a part of that one, and say so.
+for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    os.environ.pop(name, None)
+
 # What a property costs depends on the machine's load, which is no property of the code.
 # `make fuzz` sets how many examples each property is tried with.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 0)) or None
