@@ -164,12 +164,12 @@ class Simulation:
         for kind, to_send in self.to_send.items():
             rows, written = self.finished.get(kind), unfinished.get(kind, [])
             if not rows:
-                kinds.append(forecast.Kind(to_send, *JUDGE))
+                kinds.append(forecast.RequestKind(to_send, *JUDGE))
                 continue
             prompt = statistics.fmean(prompt for prompt, _ in rows)
             mean = forecast.estimate_mean([length for _, length in rows], written, self.truth.most)
-            asked.append(forecast.Kind(len(rows) + len(written), prompt, mean))
-            kinds.append(forecast.Kind(to_send + len(written), prompt, mean, sum(written)))
+            asked.append(forecast.RequestKind(len(rows) + len(written), prompt, mean))
+            kinds.append(forecast.RequestKind(to_send + len(written), prompt, mean, sum(written)))
         seen = [job.in_flight.throughput(self.now) for job in self.jobs]
         written_a_second = seen[0] if self.has_metrics else sum(seen)
         throughput = written_a_second * forecast.weigh_prompts(asked, PROMPT_WEIGHT)

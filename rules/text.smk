@@ -167,7 +167,8 @@ rule compare_text:
 rule judge_text:
     """Ask the judge about every answer of a batch that has the right form.
 
-    A verdict is stale when its question, its answer, the judge's probe, a param, or the program changes.
+    A verdict is stale when its question, its answer, the rule's comparison, the judge's probe, a param (the
+    prompt is one, by its sha256), or the program changes.
     """
     input:
         questions=ancient("work/batch_questions/{batch}.parquet"),

@@ -15,7 +15,7 @@ from prep.records.ids import answer_id, parse_answer_id
 from prep.records.question import find_questions
 from prep.records.reason import Rejection
 from prep.rendering import scratch_folder
-from prep.rendering.outcome import Outcome, find_outcome, format_counts
+from prep.rendering.outcome import RenderOutcome, find_outcome, format_counts
 from prep.rendering.parallel import render_ordered
 from prep.rendering.style import PageStyle
 from prep.rendering.style_summary import describe_style
@@ -107,7 +107,7 @@ def format_drawing(
     return "; ".join(filter(None, parts))
 
 
-def format_text(name: str, outcomes: list[Outcome], problems: Counter[str]) -> str:
+def format_text(name: str, outcomes: list[RenderOutcome], problems: Counter[str]) -> str:
     """Format the line of a text under all its looks."""
     told = (f"{problem} ({times})" for problem, times in problems.most_common() if problem)
     return "; ".join([f"{name}: {format_counts(outcomes)}", *told])
@@ -144,7 +144,7 @@ def main() -> None:
     texts = read_texts(args.text) if args.text else dict([find_question(args.id, args.questions)])
     args.folder.mkdir(parents=True, exist_ok=True)
     config = RenderConfig(**args.render | {"fonts": tuple(args.render["fonts"])})
-    every: list[Outcome] = []
+    every: list[RenderOutcome] = []
     with scratch_folder.abandoned_removed(), process_pool.open_pool(args.jobs) as pool:
         drawings = list_drawings(texts, args.looks)
         drawn = render_ordered(pool, drawings, attrgetter("text", "id"), config, args.seed, CHUNK)

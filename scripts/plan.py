@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from prep.hub.numbered_files import shorten_names
 from prep.inference import request, server_plan
-from prep.inference.forecast import MIN_ANSWERS, Kind, Server, estimate_mean, weigh_prompts
+from prep.inference.forecast import MIN_ANSWERS, RequestKind, Server, estimate_mean, weigh_prompts
 from prep.inference.journal import Journal
 from prep.inference.progress import read_progress
 from prep.inference.server_plan import Batches, Load
@@ -394,7 +394,9 @@ def find_most(line: dict, about: dict) -> float:
     return sampling.get("max_tokens") or about["servers"][line["server"]]["max_model_len"]
 
 
-def estimate_kind(line: dict, about: dict, rows: dict[str, Tokens], running: list[dict]) -> tuple[Kind, int]:
+def estimate_kind(
+    line: dict, about: dict, rows: dict[str, Tokens], running: list[dict]
+) -> tuple[RequestKind, int]:
     """A line's requests to come, and how many answers its tokens were measured on; 0: they are assumed."""
     what, kind, asks = line["what"], line["kind"], line["to ask"]
     jobs = [job for job in running if (job["what"], job["server"]) == (what, line["server"])]
@@ -403,13 +405,15 @@ def estimate_kind(line: dict, about: dict, rows: dict[str, Tokens], running: lis
         assumed = kind_of_rates(line)
         tokens = about["rates"]["tokens"][assumed]
         prompt = min(about["rates"].get("prompt_tokens", {}).get(assumed, 0), tokens)
-        return Kind(asks, prompt, tokens - prompt, sum(written)), 0
+        return RequestKind(asks, prompt, tokens - prompt, sum(written)), 0
     prompt = sum(prompt for prompt, _ in rows.values()) / len(rows)
     answer = estimate_mean([answer for _, answer in rows.values()], written, find_most(line, about))
-    return Kind(asks, prompt, answer, sum(written)), len(rows)
+    return RequestKind(asks, prompt, answer, sum(written)), len(rows)
 
 
-def measure_throughput(name: str, running: list[dict], asked: list[Kind], prompt_weight: float) -> float:
+def measure_throughput(
+    name: str, running: list[dict], asked: list[RequestKind], prompt_weight: float
+) -> float:
     """Tokens a second of a server, prompts by their weight, as its running jobs tell; 0: none does."""
     found: dict[str, float] = {}
     for job in sorted(running, key=lambda job: job["updated"]):
@@ -421,7 +425,11 @@ def measure_throughput(name: str, running: list[dict], asked: list[Kind], prompt
 
 
 def describe_load(
-    name: str, server: Server, lines: list[tuple[dict, Kind, int, int]], about: dict, running: list[dict]
+    name: str,
+    server: Server,
+    lines: list[tuple[dict, RequestKind, int, int]],
+    about: dict,
+    running: list[dict],
 ) -> Load:
     """What a server is to do. `lines` are of all tasks: with kind, answers measured, and answers so far."""
     kinds = [kind for _, kind, *_ in lines]

@@ -10,7 +10,7 @@ import pytest
 from prep.inference.forecast import (
     AUTO_SHARE,
     AnswersInFlight,
-    Kind,
+    RequestKind,
     Server,
     estimate_mean,
     forecast_seconds,
@@ -89,10 +89,10 @@ def test_the_speed_is_of_the_last_two_minutes_and_takes_no_memory_for_each_answe
 
 
 def test_what_is_to_come_is_prompts_by_their_weight_and_answers_less_what_is_written():
-    kinds = [Kind(10, 100, 40, written=50), Kind(10, 0, 5)]
+    kinds = [RequestKind(10, 100, 40, written=50), RequestKind(10, 0, 5)]
     assert forecast_seconds(kinds, 5, 0.25, tail_s=7) == (10 * 65 - 50 + 50) / 5 + 7
-    assert forecast_seconds([Kind(0, 100, 40)], 5, 0.25, tail_s=7) == 0
-    assert weigh_prompts([Kind(3, 100, 50)], 0.25) == 1.5
+    assert forecast_seconds([RequestKind(0, 100, 40)], 5, 0.25, tail_s=7) == 0
+    assert weigh_prompts([RequestKind(3, 100, 50)], 0.25) == 1.5
 
 
 def test_a_fixed_limit_has_its_share_and_a_tail_ends_with_the_longest():

@@ -18,7 +18,7 @@ from fault_server import FaultServer, Reply
 from prep.inference.answer_policy import Answers
 from prep.inference.client import Client
 from prep.inference.journal import Journal
-from prep.inference.progress import Said
+from prep.inference.progress import JobStats
 from prep.storage.atomic import read_json, write_json
 from prep.terminal.batches import StatsReader, count_jobs, forecast_rules, format_hours, format_jobs
 from running import run
@@ -86,7 +86,7 @@ ODD = ["", "{", "[]", "null", "5", "{}", '"x"', "[" * 100_000, "Infinity"]
     "changes",
     [
         *ODD,
-        *({key: value} for key in sorted(Said.__annotations__) for value in (["x"], True, {"x": "y"})),
+        *({key: value} for key in sorted(JobStats.__annotations__) for value in (["x"], True, {"x": "y"})),
         {"updated": "2026-01-01T00:00:00"},
         {"eta_seconds": float("inf")},
         {"eta_seconds": 1e300},

@@ -1,4 +1,4 @@
-"""Random access to the members of zip and tar archives and of folders, within size limits.
+"""Random access to the members of zip and tar archives and of folders; size limits against zip bombs.
 
 Nothing is extracted to disk, and nothing of a member is interpreted.
 """

@@ -1,4 +1,4 @@
-"""Image validation by decoding: format, size, pixel data and metadata, from the bytes alone."""
+"""Image validation by decoding, decompression bombs too: format, size, pixels, metadata, from bytes alone."""
 
 import io
 import re

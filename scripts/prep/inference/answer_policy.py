@@ -45,7 +45,7 @@ class Answers:
         self.window = window
 
     def key(self, request: Request) -> str:
-        """What tells a request from all others of any server."""
+        """The key of a request to this model: the same for every server of it."""
         return request.key(self._model)
 
     def has(self, key: str) -> bool:

@@ -58,7 +58,7 @@ HEALTH_CHECK = Request(
 Result = TypeVar("Result")
 
 
-class AnswerCheck(Protocol):
+class StopCheck(Protocol):
     """A check of answers as they come, which may end the run.
 
     Until it has read `trial` ends of requests, no more than that are sent. It may lower `trial` to what it
@@ -143,7 +143,7 @@ class Client:
         server: Any,
         answers: Answers,
         progress: Path,
-        check: AnswerCheck | None = None,
+        check: StopCheck | None = None,
     ):
         self._config = config
         self._server = server

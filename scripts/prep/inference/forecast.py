@@ -63,7 +63,8 @@ class Server:
     """What is assumed of a server, all its GPUs together. A token of a prompt counts as `prompt_weight`.
 
     `full` are tokens a second when it is full, `alone` and `beside` those of one answer, alone and at a full
-    server; None: not known. `limit` is the most in flight; None: it finds itself. `replicas` share the work.
+    server; None: not known. `limit` is the most in flight; None: it finds itself. `replicas` share the work;
+    to load them takes `load_s` seconds.
     """
 
     gpus: int
@@ -102,7 +103,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Kind:
+class RequestKind:
     """Requests of one kind to come: those in flight, with tokens `written` so far, and all not yet sent."""
 
     to_come: int
@@ -218,13 +219,15 @@ class _Ended:
     seconds: float = 0.0
 
 
-def weigh_prompts(asked: Sequence[Kind], prompt_weight: float) -> float:
+def weigh_prompts(asked: Sequence[RequestKind], prompt_weight: float) -> float:
     """What tokens written are multiplied with, so that the prompts beside them count by their weight."""
     answers = sum(kind.to_come * kind.answer for kind in asked)
     return 1 + prompt_weight * sum(kind.to_come * kind.prompt for kind in asked) / answers
 
 
-def forecast_seconds(kinds: Iterable[Kind], throughput: float, prompt_weight: float, tail_s: float) -> float:
+def forecast_seconds(
+    kinds: Iterable[RequestKind], throughput: float, prompt_weight: float, tail_s: float
+) -> float:
     """Seconds until a server has answered all that is to come."""
     work = sum(kind.work(prompt_weight) for kind in kinds)
     return work / throughput + tail_s if work else 0.0

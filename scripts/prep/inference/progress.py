@@ -42,7 +42,7 @@ class Throughput:
 
 
 @dataclass
-class Said:
+class JobStats:
     """What is read of a job's file; those of older versions lack the last three."""
 
     server: str
@@ -66,7 +66,7 @@ def read_progress(path: Path) -> dict[str, Any]:
     """What a job said last. Raises BrokenFile where it is not as `Progress` says it."""
     text = path.read_bytes()
     try:
-        TypeAdapter(Said).validate_json(text, strict=True)
+        TypeAdapter(JobStats).validate_json(text, strict=True)
     except ValidationError as error:
         raise BrokenFile(path) from error
     return json.loads(text)

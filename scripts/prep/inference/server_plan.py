@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prep.inference.forecast import Kind, Server, forecast_seconds
+from prep.inference.forecast import RequestKind, Server, forecast_seconds
 
 NODES = (1, 2, 4, 8)
 LOST_SHARE = 0.05  # of a batch, at most, for its start and its tail
@@ -23,7 +23,7 @@ class Load:
 
     name: str
     server: Server
-    kinds: Sequence[Kind]
+    kinds: Sequence[RequestKind]
     throughput: float
     most: float  # tokens of an answer
     starts: int
@@ -51,7 +51,7 @@ class Batches:
 
     count: int
     load: Load
-    kinds: Sequence[Kind]
+    kinds: Sequence[RequestKind]
 
     @property
     def lost_s(self) -> float:

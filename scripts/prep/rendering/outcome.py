@@ -7,7 +7,7 @@ from prep.records.reason import Rejection
 from prep.rendering.typeset import Rendering
 
 
-class Outcome(StrEnum):
+class RenderOutcome(StrEnum):
     """How a question comes out, from the best to the worst."""
 
     TYPESET = "typeset"
@@ -16,16 +16,16 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
-def find_outcome(found: Rendering | Rejection) -> Outcome:
+def find_outcome(found: Rendering | Rejection) -> RenderOutcome:
     """Find the outcome of a question: what is literal is the source's text in place of its typeset form."""
     if not isinstance(found, Rendering):
-        return Outcome.REJECTED
+        return RenderOutcome.REJECTED
     if found.is_all_literal:
-        return Outcome.ALL_LITERAL
-    return Outcome.PARTLY_LITERAL if found.detail else Outcome.TYPESET
+        return RenderOutcome.ALL_LITERAL
+    return RenderOutcome.PARTLY_LITERAL if found.detail else RenderOutcome.TYPESET
 
 
-def format_counts(outcomes: Iterable[Outcome]) -> str:
+def format_counts(outcomes: Iterable[RenderOutcome]) -> str:
     """Format how often each outcome is among `outcomes`, as `typeset 9, partly literal 1, …`."""
     every = list(outcomes)
-    return ", ".join(f"{outcome} {every.count(outcome)}" for outcome in Outcome)
+    return ", ".join(f"{outcome} {every.count(outcome)}" for outcome in RenderOutcome)

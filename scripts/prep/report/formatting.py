@@ -81,7 +81,10 @@ MEANINGS = {
         " first; with `keep: first`, the first that passed."
     ),
     Reason.MISSING_GLYPH: "No font has a character of the question.",
-    Reason.TOO_LONG_TO_RENDER: "The question does not fit on the pages allowed at a size that can be read.",
+    Reason.TOO_LONG_TO_RENDER: (
+        "The question does not fit on the pages allowed at a size that can be read, or cannot be typeset; the"
+        " detail says which."
+    ),
 }
 """The meaning of each reason, in the order of the enum. Card and report print it."""
 

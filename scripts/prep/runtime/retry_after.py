@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 
-LONGEST_S = 3600.0  # a server that asks for more is tried again after this
+LONGEST_S = 3600.0  # the most that is honoured; a caller may honour less
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:

@@ -207,7 +207,7 @@ class Reader:
         return found
 
     def _check_growth(self) -> None:
-        """Raise BadShard for a file that is small and would fill the memory.
+        """Raise BadShard for a decompression bomb: a file that is small and would fill the memory.
 
         Row groups alone are asked: pyarrow aborts the process where it cannot read what a footer says of a
         column.

@@ -15,7 +15,7 @@ from prep.inference.progress import format_limits, read_progress
 
 SILENT_S = 120.0  # after so long, a running job may have been killed, or its machine is gone
 
-Said = dict[str, dict[str, Any]]
+StatsByJob = dict[str, dict[str, Any]]
 """What each job said last, by its name, `RULE/BATCH`; the keys are those of prep.inference.progress."""
 
 
@@ -30,7 +30,7 @@ class StatsReader:
         self._folder, self._since = folder, since
         self._known: dict[Path, tuple[int, dict[str, Any]]] = {}
 
-    def read(self) -> Said:
+    def read(self) -> StatsByJob:
         """Return what the jobs said last."""
         said = {}
         for path in sorted(self._folder.glob("*/*.json")):
@@ -56,7 +56,7 @@ class Asked:
     """The jobs that ask now."""
 
 
-def sum_rules(said: Said) -> dict[str, Asked]:
+def sum_rules(said: StatsByJob) -> dict[str, Asked]:
     """Sum the batches of each rule."""
     rules: dict[str, Asked] = {}
     for job, each in said.items():
@@ -88,7 +88,7 @@ def format_job(job: str, said: dict[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
-def format_jobs(said: Said, now: datetime) -> str:
+def format_jobs(said: StatsByJob, now: datetime) -> str:
     """Format the table of running jobs, and the number of jobs in each state."""
     states = Counter(each["state"] for each in said.values())
     running = [format_job(job, each, now) for job, each in said.items() if each["state"] == "running"]
@@ -99,14 +99,14 @@ def format_jobs(said: Said, now: datetime) -> str:
 
 
 def count_batches(folder: Path) -> dict[str, int]:
-    """Count the batches of each rule in the folder `work`, where their questions are cut already."""
+    """Count the batches of each rule of the text path in the folder `work`, once questions are cut."""
     with suppress(OSError):
         batches = sum(name.endswith(".parquet") for name in os.listdir(folder / "batch_questions"))
         return {"answer_text": batches, "judge_text": batches} if batches else {}
     return {}
 
 
-def count_jobs(folder: Path, said: Said) -> dict[str, int]:
+def count_jobs(folder: Path, said: StatsByJob) -> dict[str, int]:
     """Count the jobs of each rule whose batches are in the folder `work`: one for each of its teachers."""
     batches = count_batches(folder)
     teachers = {rule: {job.rpartition("/")[2].partition(".")[2] for job in said if job.startswith(f"{rule}/")}
@@ -123,7 +123,7 @@ class Forecast:
     seconds: float
 
 
-def forecast_rules(said: Said, all_jobs: Mapping[str, int]) -> dict[str, Forecast]:
+def forecast_rules(said: StatsByJob, all_jobs: Mapping[str, int]) -> dict[str, Forecast]:
     """Forecast each rule that asks now, as if the jobs to come were like the known ones.
 
     `all_jobs` counts those of each rule, with the ones that are known. As many go on side by side as run now.

@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from prep.terminal.batches import Asked, Forecast, Said, format_asked, format_job, sum_rules
+from prep.terminal.batches import Asked, Forecast, StatsByJob, format_asked, format_job, sum_rules
 from prep.terminal.run_state import Notice, RunState, Step
 
 WIDE = 110
@@ -34,7 +34,12 @@ def format_notice(notice: Notice) -> Text:
 
 
 def build_screen(
-    state: RunState, said: Said, forecasts: Mapping[str, Forecast], now: datetime, width: int, height: int
+    state: RunState,
+    said: StatsByJob,
+    forecasts: Mapping[str, Forecast],
+    now: datetime,
+    width: int,
+    height: int,
 ) -> RenderableType:
     """Build the screen of a run, of at most `height` lines where the steps and the last line have room.
 
@@ -106,7 +111,7 @@ def _seconds_left(name: str, step: Step, forecasts: Mapping[str, Forecast]) -> f
     return max(asked) if asked else step.seconds_left()
 
 
-def _build_batches(said: Said, asking: list[str], now: datetime, width: int, most: int) -> Table:
+def _build_batches(said: StatsByJob, asking: list[str], now: datetime, width: int, most: int) -> Table:
     """The batches that are being asked, a line for each, as `make watch` has them."""
     rows = [format_job(job, said[job], now) for job in asking]
     names = ["job", "answered", "failed", "at most", "tokens/s", "to go", ""]
@@ -153,7 +158,7 @@ def format_totals(state: RunState, running: bool = True) -> str:
     return " · ".join(words)
 
 
-def format_line(state: RunState, said: Said, forecasts: Mapping[str, Forecast], now: datetime) -> str:
+def format_line(state: RunState, said: StatsByJob, forecasts: Mapping[str, Forecast], now: datetime) -> str:
     """Format how a run stands, as one line of a log."""
     words = [f"{state.finished:,} of {state.total:,} jobs done", f"{len(state.running):,} running"]
     if state.failed:
