@@ -93,6 +93,14 @@ def test_retry_after_is_honoured_at_once_and_the_longest_counts(line):
     assert line.cooldown_until == 8.0
 
 
+def test_retry_after_is_honoured_for_a_row_that_fails_again_while_others_are_answered(line):
+    send(line, 2)
+    line.record_success(2.0)
+    overloaded = RequestError(Reason.SERVER_ERROR, "HTTP 503", retry_after=7)
+    line.record_failure(overloaded, sent=2.0, now=3.0, before=1.0)
+    assert (line.cooldown_until, line.concurrency_limit) == (10.0, 64)
+
+
 def test_there_is_hope_while_something_is_on_its_way(line):
     send(line, 7)
     for _ in range(6):

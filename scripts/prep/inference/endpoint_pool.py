@@ -1,16 +1,17 @@
-"""Per-endpoint adaptive concurrency (AIMD) and a circuit breaker: a cooldown, then one request as a probe.
+"""Load balancing over endpoints: per endpoint adaptive concurrency (AIMD), cooldowns, and a circuit breaker.
 
-The limit is given, or finds itself (see prep.inference.concurrency).
+The limit of requests in flight is given, or finds itself (see prep.inference.concurrency).
+There is no rate limiter: a server that answers 429 or 503 is left alone as long as its `Retry-After` says.
 
 Requests of one endpoint succeed and fail together, so they slow down together. When most of the latest
 results are failures, the endpoint's concurrency limit is halved and a cooldown begins. Failures of requests
 that were in flight by then change nothing more. Without a success between, each cooldown is twice as long as
-the one before. Each success raises the limit by an eighth of a request. So a dead server gets one request
-in a while, not all that wait.
+the one before, so the limit of a dead server soon is one request. With a number as `concurrency` each success
+raises the limit by an eighth of a request.
 
 A request may also fail because of its own row. One that fails again while the server answers others says
-nothing of the server. Where nothing has succeeded for a while, the endpoint is in doubt: the client asks it a
-plain question, and if it answers, it goes on at full speed.
+nothing of the server. Where nothing has succeeded for a while, the circuit is half-open: the client sends the
+endpoint a health check, a plain question, and if it is answered, the limit is what it was.
 """
 
 import asyncio
@@ -160,10 +161,10 @@ class PooledEndpoint:
             self.refusals += 1
             self.refusal = error
             return
-        if before is not None and error.reason in SERVER_ALIVE and self.last_success > before:
-            return
         if error.retry_after is not None:
             self.cooldown_until = max(self.cooldown_until, now + error.retry_after)
+        if before is not None and error.reason in SERVER_ALIVE and self.last_success > before:
+            return
         if sent < self._last_decrease:
             return
         self._failure_rate += (1 - self._failure_rate) * NEWEST_WEIGHT
