@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """How busy a whole stage 3 keeps eight GPUs: the workflow at a tenth of full size, on simulated servers.
 
+`--parts 3` runs it at a third, whose middle has fewer batches that begin and end.
+
 Both paths run as users run them: Snakemake, managed servers of eight replicas, jobs that answer, compare and
 judge. A replica is the tests' batching engine (tests/support/batching_engine.py) at its own pace, so that
 programs take as long to start as beside GPUs; with `--scale 2` it takes half the time, and their starts count
-double. Batches and the time to load a model are a tenth of the default. A share is the tokens that were
+double. Batches and the time to load a model are scaled as the whole. A share is the tokens that were
 written over those of the best fixed limit in the time from the first request to the last answer. So few
 answers allow no client more than a share that is told too: verdicts wait for the last answer of their batch,
 and the last answers of all leave the servers idle.
@@ -24,6 +26,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections import Counter, deque
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,9 +41,7 @@ from prep.runtime.program import UserError, parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINE = "eight_80gb"
-TENTH = 10
-QUESTIONS, PICTURES = 162_000 // TENTH, 84_000 // TENTH
-BATCH = 10_000 // TENTH
+QUESTIONS, PICTURES, BATCH = 162_000, 84_000, 10_000  # at full size
 CONFIGS = [f"bench{number}" for number in range(math.ceil(PICTURES / BATCH))]
 """A batch of samples is of whole configs, so each has one here."""
 MOST_TOKENS = 2000
@@ -73,7 +74,7 @@ BEFORE = vars(TEXT) | {
     "scale": 8.0, "requests": 2 * BATCH, "more": FORMER, "resources": ["server_qwen3=1"]
 }  # fmt: skip
 PATHS = {"text": TEXT, "image": IMAGE, "before": Namespace(**BEFORE)}
-"""Simulated seconds in one, questions, server, last rule, what comes before, and what the run is told."""
+"""Simulated seconds in one, requests at full size, server, last rule, what comes before, further flags."""
 
 
 def write_questions(folder: Path, count: int) -> None:
@@ -89,14 +90,14 @@ def write_questions(folder: Path, count: int) -> None:
     pq.write_table(pa.table(columns), file)
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """Rows with a picture of about 130 kB in OneVision's layout; each has bytes of its own."""
+def write_pictures(folder: Path, count: int, batch: int) -> None:
+    """Rows with a picture of about 130 kB in OneVision's layout, a config for each batch."""
     noise = Image.frombytes("RGB", (360, 240), random.Random(0).randbytes(360 * 240 * 3))
     encoded = io.BytesIO()
     noise.save(encoded, "JPEG", quality=85)
     fill = max(0, PICTURE_BYTES - len(encoded.getvalue()))
-    for start, name in zip(range(0, count, BATCH), CONFIGS, strict=True):
-        numbers = range(start, min(start + BATCH, count))
+    for start, name in zip(range(0, count, batch), CONFIGS, strict=True):
+        numbers = range(start, min(start + batch, count))
         rows = [picture_row(number, encoded.getvalue(), fill) for number in numbers]
         file = folder / "lmms-lab/LLaVA-OneVision-Data" / name / "train-00000-of-00001.parquet"
         file.parent.mkdir(parents=True)
@@ -117,8 +118,8 @@ def picture_row(number: int, jpeg: bytes, fill: int) -> dict:
 
 
 def settings(what: Namespace, folder: Path) -> dict:
-    """The default config, with batches and loading at a tenth, on simulated servers."""
-    load_s = machine(MACHINE).load_s / TENTH
+    """The default config, with batches and loading scaled, on simulated servers."""
+    load_s = machine(MACHINE).load_s / what.parts
     replicas = machine(MACHINE).replicas
     flags = {"machine": MACHINE, "scale": what.scale, "load": load_s, "most": MOST_TOKENS, "stream": STREAM_S}
     server = {
@@ -139,8 +140,8 @@ def settings(what: Namespace, folder: Path) -> dict:
         "hub": {"mirror": str(folder / "hub")},
         "onevision": {"configs": CONFIGS},
         "images": {"check": "header"},
-        "text_reasoning": {"batch_size": BATCH, "sources": [questions]},
-        "image_reasoning": {"batch_size": BATCH, "samples_per_config": BATCH},
+        "text_reasoning": {"batch_size": what.batch, "sources": [questions]},
+        "image_reasoning": {"batch_size": what.batch, "samples_per_config": what.batch},
         "servers": {"qwen3": server, "glm41v": server},
     }
 
@@ -150,9 +151,14 @@ def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
     what = PATHS[name]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (write_pictures if name == "image" else write_questions)(folder / "hub", what.requests)
+    if name == "image":
+        write_pictures(folder / "hub", what.requests, what.batch)
+    else:
+        write_questions(folder / "hub", what.requests)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings(what, folder)))
-    targets = [f"work/{what.judge}/{batch:05d}.json" for batch in range(math.ceil(what.requests / BATCH))]
+    targets = [
+        f"work/{what.judge}/{batch:05d}.json" for batch in range(math.ceil(what.requests / what.batch))
+    ]
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", checkout / "Snakefile"]
     command += ["--cores", "40", "--resources", "gpu=8", *what.resources]
     command += ["--directory", folder, "--configfile", folder / "config.yaml", "--"]
@@ -167,7 +173,7 @@ def run_path(name: str, folder: Path, checkout: Path) -> list[dict]:
     ]
 
 
-def measure_best(what: Machine, answers: list[dict]) -> tuple[float, float]:
+def measure_best(what: Machine, answers: list[dict], batch: int) -> tuple[float, float]:
     """The most tokens a second that a machine's replicas write of these answers at a fixed limit, when full.
 
     And the share of it that they reach from the first request to the last answer, with that limit of requests
@@ -177,30 +183,31 @@ def measure_best(what: Machine, answers: list[dict]) -> tuple[float, float]:
     """
     mixed = random.Random(0).sample(answers, len(answers))
     best = max(measure_fixed(what, mixed, limit)[0] for limit in FIXED)
+    find_batch = partial(batch_of, batch)
     in_order = sorted(answers, key=lambda row: (find_batch(row), row["mode"] != "thinking"))
-    return best, max(measure_fixed(what, in_order, limit, judges_last=True)[1] for limit in FIXED) / best
+    return best, max(measure_fixed(what, in_order, limit, find_batch)[1] for limit in FIXED) / best
 
 
-def find_batch(row: dict) -> int:
-    """The batch of the question that an answer is about."""
-    return int(row["about"].rstrip(":").split()[-1]) // BATCH
+def batch_of(batch: int, row: dict) -> int:
+    """The number of the batch, of `batch` questions, of the question that an answer is about."""
+    return int(row["about"].rstrip(":").split()[-1]) // batch
 
 
 def measure_fixed(
-    what: Machine, answers: list[dict], limit: int, judges_last: bool = False
+    what: Machine, answers: list[dict], limit: int, find_batch: Callable[[dict], int] | None = None
 ) -> tuple[float, float]:
     """Tokens a second at a limit of each replica: between a fifth and four fifths of the answers, and in all.
 
-    A request goes to the replica with the fewest.
+    A request goes to the replica with the fewest. With `find_batch` verdicts wait for their batch's answers.
     """
     engines = [BatchingEngine(what) for _ in range(what.replicas)]
     in_flight = Counter(dict.fromkeys(engines, 0))
     verdicts: dict[int, list[dict]] = {}
     due: deque[dict] = deque()
     for row in answers:
-        is_due = not judges_last or row["mode"] != "verdict"
-        (due if is_due else verdicts.setdefault(find_batch(row), [])).append(row)
-    left = Counter(find_batch(row) for row in due)
+        waits = find_batch is not None and row["mode"] == "verdict"
+        (verdicts.setdefault(find_batch(row), []) if waits else due).append(row)
+    left = Counter(map(find_batch, due)) if find_batch else Counter()
     ended: list[tuple[float, int]] = [(0.0, 0)]  # when, and the tokens until then
 
     def send(now: float) -> None:
@@ -213,9 +220,10 @@ def measure_fixed(
     def end(engine: BatchingEngine, row: dict) -> None:
         in_flight[engine] -= 1
         ended.append((engine.now, ended[-1][1] + row["tokens"]))
-        left[find_batch(row)] -= 1
-        if not left[find_batch(row)]:
-            due.extendleft(verdicts.pop(find_batch(row), ()))
+        if find_batch:
+            left[find_batch(row)] -= 1
+            if not left[find_batch(row)]:
+                due.extendleft(verdicts.pop(find_batch(row), ()))
         send(engine.now)
 
     send(0.0)
@@ -232,7 +240,7 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
     what, size = PATHS[name], machine(MACHINE)
     answers = sorted((row for row in notes if row.get("about")), key=lambda row: row["answered"])
     starts = sum("started" in row for row in notes) // size.replicas
-    best, most = measure_best(size, answers)
+    best, most = measure_best(size, answers, what.batch)
     begin, end = min(row["asked"] for row in answers), answers[-1]["answered"]
     tokens = sum(row["tokens"] for row in answers)
     seconds = (end - begin) * what.scale
@@ -242,14 +250,14 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
         (inner[-1]["answered"] - inner[0]["answered"]) * what.scale
     )
     lost = max(0.0, seconds - tokens / middle)
-    whole = TENTH * tokens
+    whole = what.parts * tokens
     full = whole / best / (whole / middle + lost + starts * size.load_s)
     if name == "before":  # each job starts anew, at full size too
-        full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / TENTH))
+        full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / what.parts))
     print(
         f"{name}: {len(answers)} answers, {tokens} tokens in {seconds:.0f} s,"
-        f" {starts} starts of {size.load_s / TENTH:.0f} s; {share:.1%} of {best:.0f} tokens/s, where these"
-        f" answers allow {most:.1%}; in the middle {middle / best:.1%}, at full size {full:.1%}",
+        f" {starts} starts of {size.load_s / what.parts:.0f} s; {share:.1%} of {best:.0f} tokens/s, where"
+        f" these answers allow {most:.1%}; in the middle {middle / best:.1%}, at full size {full:.1%}",
         flush=True,
     )
     return share, share / most, starts
@@ -261,8 +269,12 @@ def main() -> None:
     flags.add_argument("--only", choices=PATHS, nargs="*", default=list(PATHS))
     flags.add_argument("--checkout", type=Path, default=ROOT, help="whose workflow runs")
     flags.add_argument("--scale", type=float, default=1.0, help="simulated seconds in one, but of `before`")
+    flags.add_argument("--parts", type=int, default=10, help="a run is this part of full size")
     args = flags.parse_args()
     TEXT.scale = IMAGE.scale = args.scale
+    for what in PATHS.values():
+        what.parts, what.batch = args.parts, BATCH // args.parts
+        what.requests //= args.parts
     found = {}
     for name in args.only:
         found[name] = report(name, run_path(name, (args.folder / name).resolve(), args.checkout))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from conftest import ROOT
 
 from batching_engine import Machine
 from running import python_environment
-from stage3 import BATCH, measure_fixed
+from stage3 import batch_of, measure_fixed
 
 PROGRAMS = [
     path for path in sorted((ROOT / "bench").glob("*.py")) if '__name__ == "__main__"' in path.read_text()
@@ -36,7 +37,7 @@ def test_each_kind_of_hard_question_has_its_own_name() -> None:
 
 def test_verdicts_wait_for_the_last_answer_of_their_batch() -> None:
     what = Machine(2, 1.0, 0.0, 1000, 100, 1e9, 0.0)  # a step a second, with as many as it takes
-    numbers = (0, 1, BATCH, BATCH + 1)
+    numbers = (0, 1, 1000, 1001)
     lengths = {"thinking": (10, 30, 10, 20), "verdict": (5, 5, 5, 5)}
     answers = [
         {"about": f"Question {number}:", "mode": mode, "prompt": 1, "tokens": tokens}
@@ -45,5 +46,7 @@ def test_verdicts_wait_for_the_last_answer_of_their_batch() -> None:
     ]
     written = sum(row["tokens"] for row in answers)
     assert measure_fixed(what, answers, 10)[1] == pytest.approx(written / 30)
-    assert measure_fixed(what, answers, 10, judges_last=True)[1] == pytest.approx(written / 35)
-    assert measure_fixed(what, answers, 1, judges_last=True)[1] < written / 45
+    assert measure_fixed(what, answers, 10, find_batch=partial(batch_of, 1000))[1] == pytest.approx(
+        written / 35
+    )
+    assert measure_fixed(what, answers, 1, find_batch=partial(batch_of, 1000))[1] < written / 45
