@@ -240,8 +240,10 @@ def _compare_named(one: Letters, other: Letters, choices: dict[str, str]) -> Out
     text = one.text or (choices.get(next(iter(one.letters)), "") if len(one.letters) == 1 else "")
     told = other.text
     if one.letters == other.letters:
-        if told and text and _compare_items(text, told) is Outcome.DISAGREES:
-            return Outcome.CANNOT_TELL
+        if told and text:
+            found = _compare_items(text, told)
+            if found is Outcome.DISAGREES or (found is not Outcome.AGREES and not choices):
+                return Outcome.CANNOT_TELL
         if told and (meant := _find_choice(told, choices)) and meant != other.letters:
             return Outcome.CANNOT_TELL
         return (
