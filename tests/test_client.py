@@ -629,6 +629,14 @@ def test_rows_that_fail_while_others_are_answered_are_rejected_and_not_held_agai
     assert progress(tmp_path)["failed"] == {reason: 3}
 
 
+def test_rows_that_an_overloaded_server_puts_off_are_not_rejected_as_their_own_fault(ask):
+    busy = Reply(status=503, headers={"Retry-After": "0.05"}, delay=0.02)
+    with FaultServer(lambda seen: busy if number(seen) in {3, 4, 5} else Reply(delay=0.03)) as server:
+        with pytest.raises(UserError, match=r"1 of 400 requests failed, .*rate_limited 1 .*Run again"):
+            ask([request(n) for n in range(400)], server, share=0.0)
+        assert max(server.attempts.values()) == MAX_ATTEMPTS[Reason.RATE_LIMITED]
+
+
 @pytest.mark.parametrize("stall", [None, 5])
 def test_an_error_of_code_400_in_an_answer_is_the_row_s_own(ask, stall):
     error = {"error": {"message": "no such image", "type": "BadRequestError", "code": 400}}

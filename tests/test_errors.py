@@ -355,6 +355,12 @@ def test_a_server_that_asks_to_be_left_alone_is():
     assert error_of_status(400, {"Retry-After": "7"}, b"", "url").retry_after is None
 
 
+def test_a_503_that_says_when_to_come_back_is_no_fault_of_the_row():
+    assert error_of_status(503, {"Retry-After": "7"}, b"", "url").reason == "rate_limited"
+    assert error_of_status(503, {"Retry-After": "soon"}, b"", "url").reason == "server_error"
+    assert error_of_status(500, {"Retry-After": "7"}, b"", "url").reason == "server_error"
+
+
 def test_an_error_without_a_text_says_so():
     assert error_of_status(500, {}, b"", "url").detail == "HTTP 500: nothing more"
     assert error_of_status(500, {}, b"down", "url").detail == "HTTP 500: down"

@@ -123,7 +123,7 @@ def test_a_server_that_refuses_everything_is_not_the_rows_fault(tmp_path):
 
 def test_a_server_that_fails_too_much_fails_the_job(tmp_path):
     with FaultServer(
-        lambda ask: Reply(finish_reason=None, status=503, headers={"retry-after": "0"})
+        lambda ask: Reply(finish_reason=None, status=500, headers={"retry-after": "0"})
     ) as server:
         batch = Batch(tmp_path, [question(number) for number in range(2)], server, max_failed_share=0.0)
         done = judge(batch, ["zero", "one"])

@@ -152,7 +152,7 @@ def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], ur
         there = one_line(str(headers.get("Location")))
         raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")
     after = parse_retry_after(headers)
-    if status == 429:
+    if status == 429 or (status == 503 and after is not None):  # too much to do for now (RFC 9110, 15.6.4)
         return RequestError(Reason.RATE_LIMITED, detail, after)
     if status == 408:
         return RequestError(Reason.TIMEOUT, detail, after)
