@@ -34,6 +34,19 @@ def test_every_path_and_link_of_a_document_leads_somewhere(document: Path) -> No
         assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_where_each_thing_is_decided_names_functions_that_are_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Where each thing is decided")[2].partition("\n## ")[0]
+    named = [
+        (path, name)
+        for path, names in re.findall(r"`([\w/.]+)`: ((?:`\w+`(?:, )?)+)", table)
+        for name in re.findall(r"\w+", names)
+    ]
+    assert len(named) >= 20
+    for path, name in named:
+        assert re.search(rf"(?:def|class) {name}\b", (ROOT / path).read_text(encoding="utf-8")), (path, name)
+
+
 def test_the_architecture_describes_every_sub_package_in_the_order_of_the_layers() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rooms = text.partition("## The rooms")[2].partition("\n## ")[0]
