@@ -74,6 +74,13 @@ def test_a_lease_is_taken_and_released_and_leaves_one_small_file(tmp_path):
     assert left.read_text() == lease.RELEASED
 
 
+def test_leases_of_two_teachers_jobs_of_one_batch_are_held_at_once(tmp_path):
+    for first, second in (("judge-00000", "judge-00000.second"), ("judge-00001.second", "judge-00001")):
+        with hold_lease(tmp_path, first), hold_lease(tmp_path, second):
+            held = {file.name for file in tmp_path.iterdir() if file.read_text() != lease.RELEASED}
+            assert held == {f"{first}.1.lease", f"{second}.1.lease"}
+
+
 def test_on_a_full_disk_no_lease_stays_that_the_next_job_would_wait_for(tmp_path, caplog):
     """A file at its limit stands for the disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

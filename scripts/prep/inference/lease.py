@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -137,6 +138,8 @@ def _read_terms(folder: Path, name: str) -> list[Term]:
     """The terms of a lease, the one that counts last."""
     terms = []
     for file in folder.glob(f"{name}.*.lease"):
+        if not re.fullmatch(rf"{re.escape(name)}\.\d+\.lease", file.name):
+            continue  # of a job whose name begins with this one's, such as a further teacher's
         # Opened, not looked up: NFS asks the file server anew for a file that is opened.
         with contextlib.suppress(FileNotFoundError), file.open(encoding="utf-8") as opened:
             renewed = os.fstat(opened.fileno()).st_mtime_ns
