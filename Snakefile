@@ -125,6 +125,7 @@ if BASE != Path(workflow.basedir):
 onstart:
     check_room(list_due_outputs(workflow))
     note_run()
+    wait_for_locks_at_sigterm()
     check_status_command(workflow.executor_settings)
     # When the head ends early: also after a second Ctrl-C, when `onerror` is not called.
     atexit.register(cancel_jobs, workflow.executor_settings, log)

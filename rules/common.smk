@@ -6,7 +6,6 @@ The functions are in workflow_lib/. Snakemake puts the folder of each Snakefile 
 import gc
 import math
 import os
-import signal
 import sys
 import time
 from functools import cache, partial
@@ -29,6 +28,7 @@ from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
 from workflow_lib.servers import ServerSettings, job_priorities
 from workflow_lib.settings import as_json
+from workflow_lib.stop_signals import end_at_hangup, wait_for_locks_at_sigterm
 from workflow_lib.teachers import askers_of, teachers_of
 from workflow_lib.training import training_stages
 
@@ -37,9 +37,7 @@ gc.set_threshold(1_000_000)
 
 STARTED = time.time()
 
-# A closed terminal ends a run as Ctrl-C does: jobs on a cluster are cancelled, and the folder is unlocked.
-if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+end_at_hangup()
 
 # The config that a module is given is merged over the checkout's, as a --configfile is.
 base_config = read_own(BASE / "config.yaml")

@@ -125,7 +125,7 @@ def test_no_color_is_respected(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_interrupted_leaves_the_terminal_whole(folder, number):
     """The screen fails at any sequence that would have to be undone; Terminal compares its settings."""
-    (folder / "Snakefile").write_text(SNAKEFILE + HANGUP)
+    (folder / "Snakefile").write_text(SNAKEFILE + STOP_SIGNALS)
     terminal = Terminal()
     terminal.run(
         command(seconds=3),
@@ -138,10 +138,14 @@ def test_a_run_that_is_interrupted_leaves_the_terminal_whole(folder, number):
     assert "stopped: " in terminal.screen.text
 
 
-HANGUP = """
-import signal
-signal.signal(signal.SIGHUP, signal.default_int_handler)
-"""  # as rules/common.smk has it
+STOP_SIGNALS = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from workflow_lib.stop_signals import end_at_hangup, wait_for_locks_at_sigterm
+end_at_hangup()
+onstart:
+    wait_for_locks_at_sigterm()
+"""  # as Snakefile and rules/common.smk have it
 
 
 def test_a_window_that_becomes_narrower_is_drawn_anew(folder):
