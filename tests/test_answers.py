@@ -48,5 +48,7 @@ def test_samples_of_further_teachers_are_numbered_on(tmp_path: Path) -> None:
         ("00000.two.parquet", "two", 4),
         ("00001.parquet", "one", 0),
     ]
+    # Of one teacher, the others' are of a server whose pass rate counts.
+    assert [path.name for path, *_ in Teachers().files(tmp_path)] == ["00000.parquet", "00001.parquet"]
     assert [path.name for path, *_ in Teachers().files(tmp_path / "nowhere")] == []
     assert shift_sample("s/a:0#thinking.1", 4) == "s/a:0#thinking.5"

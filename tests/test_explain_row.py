@@ -19,6 +19,7 @@ from test_picture_questions import OFF
 
 import nasty
 from containers import write_array, write_zip
+from explain.answers import list_teachers
 from explain.build_folder import BuildFolder
 from explain.explanation import Explanation, explain_row
 from explain.formatting import COLUMNS, format_text, wrap_text
@@ -374,6 +375,15 @@ def test_answers_of_further_teachers_are_found_by_the_numbers_of_training_rows(b
     assert steps_of(found)["judge_image_second"].outcome == "fail, score 1"
     assert steps_of(found)["judge_image_second"].facts["grounded"] is True
     assert len(steps_of(found)["judge_image_second"].facts["journal"]) == 1
+
+
+def test_a_server_whose_pass_rate_alone_counts_is_no_teacher(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    folder = BuildFolder(tmp_path)
+    asked = {"teachers": {"one": {}, "rated": {}}, "samples": 2, "mix": "all"}
+    folder.plan = {"text": asked | {"pass_rate_server": {"server": "rated"}}, "image": asked}
+    assert [teacher.name for teacher in list_teachers(folder, "text")] == ["one"]
+    assert [teacher[1:] for teacher in list_teachers(folder, "image")] == [("", 0), (".rated", 2)]
 
 
 def test_the_check_without_the_picture(built: Build) -> None:

@@ -73,9 +73,13 @@ class Answer:
 
 
 def list_teachers(folder: BuildFolder, what: str) -> list[Teacher]:
-    """The teachers of a task in order, by the settings of the last run, or by the files that stand."""
+    """The teachers of a task in order, by the settings of the last run, or by the files that stand.
+
+    The settings name a server whose pass rate alone counts among them: its answers become no rows.
+    """
     if asked := folder.plan.get(what):
-        names, samples = list(asked["teachers"]), asked["samples"]
+        rated = (asked.get("pass_rate_server") or {}).get("server")
+        names, samples = [name for name in asked["teachers"] if name != rated], asked["samples"]
         before = samples if len(names) > 1 and asked.get("mix") == "all" else 0
         further = (Teacher(name, f".{name}", number * before) for number, name in enumerate(names[1:], 1))
         return [Teacher(names[0]), *further]

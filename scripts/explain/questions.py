@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from explain.answers import list_teachers
 from explain.build_folder import BuildFolder
 from explain.conversion import explain_conversion, explain_reading, find_source
 from explain.fates import Fate
@@ -131,7 +132,8 @@ def describe_due(folder: BuildFolder, subject: Subject) -> str | None:
     """In which modes a question about a text is asked, how often, and of whom."""
     if not (asked := folder.plan.get("text")):
         return None
-    share, seed, teachers = asked["no_think_share"], folder.plan["seed"], list(asked["teachers"])
+    share, seed = asked["no_think_share"], folder.plan["seed"]
+    teachers = [teacher.name for teacher in list_teachers(folder, "text")]
     is_chosen = seeding.is_chosen(seed, subject.base, share)
     modes = "thinking and no_thinking" if is_chosen else "thinking"
     why = f"its hash is {'' if is_chosen else 'not '}in no_think_share {share:g}"

@@ -76,15 +76,15 @@ class Teachers:
     def files(self, folder: Path) -> Iterator[tuple[Path, str | None, int]]:
         """The files of a folder of batches, each with its teacher and the samples before that one's.
 
-        The first teacher's are BATCH.parquet, a further one's BATCH.TEACHER.parquet.
+        The first teacher's are BATCH.parquet, a further one's BATCH.TEACHER.parquet. Other files are of a
+        server whose pass rate alone counts, or of an earlier build.
         """
         for path in sorted(folder.glob("[0-9]*.parquet")):
             teacher = path.stem.partition(".")[2]
-            if not self.names:
-                yield path, None, 0
-            elif not teacher or teacher in self.names[1:]:
-                number = self.names.index(teacher) if teacher else 0
-                yield path, self.names[number], number * self.samples
+            if not teacher:
+                yield path, self.names[0] if self.names else None, 0
+            elif teacher in self.names[1:]:
+                yield path, teacher, self.names.index(teacher) * self.samples
 
 
 def find_questions_with_both(artifact: Path, rejects: Path, name: str, wanted: int) -> list[str]:
