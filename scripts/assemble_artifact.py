@@ -170,7 +170,7 @@ def main() -> None:
             reasons += rejected
             if part["files"]["shard"]:  # else questions that nobody was asked
                 lost += rejected
-        if lost and args.kind == "reasoned" and not keep.rows:
+        if lost and args.kind != "converted" and not keep.rows:
             check_may_be_empty(args.artifact, lost, args.may_be_empty)
     write_summary(
         args.summary,

@@ -20,7 +20,7 @@ from prep.records.reason import Reason
 from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256, write_json
-from prep.storage.schema import KEPT, REASONED, REJECTS, TRAINING
+from prep.storage.schema import KEPT, REASONED, REASONED_BY, REJECTS, TRAINING
 from prep.storage.summary import write_summary
 from running import Done, run
 
@@ -69,11 +69,13 @@ def assemble(
 
 def test_an_artifact_that_lost_every_answer_is_an_error_unless_it_may_be_empty(tmp_path: Path) -> None:
     questions = part(tmp_path, "q", None, [reject(0, Reason.QUESTION_EMPTY)])
-    answers = part(tmp_path, "b", [], [reject(1, Reason.ANSWER_MALFORMED)], schema=REASONED)
+    lost = [reject(1, Reason.ANSWER_MALFORMED)]
     write_json(tmp_path / "allow_empty.json", [])
-    done = assemble(tmp_path, [questions, answers], "reasoned")
-    assert done.returncode == 1
-    assert "would be empty, since every answer was rejected: answer_malformed 1." in done.last
+    for kind, schema in (("reasoned_by", REASONED_BY), ("reasoned", REASONED)):
+        answers = part(tmp_path, "b", [], lost, schema=schema)
+        done = assemble(tmp_path, [questions, answers], kind)
+        assert done.returncode == 1
+        assert "would be empty, since every answer was rejected: answer_malformed 1." in done.last
     assert not list(tmp_path.glob("data/**/*.parquet"))
     assert assemble(tmp_path, [questions], "reasoned").returncode == 0
     write_json(tmp_path / "allow_empty.json", ["a"])
