@@ -2,8 +2,10 @@
 """Fetch the loose pictures of a source, at their paths there: link them, or download and check them."""
 
 import argparse
+import glob
 import hashlib
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +45,10 @@ def main() -> None:
         if not (part / file.path).is_file():
             dataset.fetch(listing["commit"], file, part / file.path)
 
+    # Left by a download that was given up, and its pictures replaced at the hub since.
+    for old in args.raw.parent.glob(f".{glob.escape(args.raw.name)}.*.part"):
+        if old != part:
+            shutil.rmtree(old, ignore_errors=True)
     part.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(args.connections) as pool:
         for _ in ordered_map(pool, fetch, files, ahead=args.connections):

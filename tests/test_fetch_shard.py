@@ -1,5 +1,6 @@
 """A shard is fetched whole and as it was listed, or not at all; what has come once does not come again."""
 
+import contextlib
 import json
 import os
 import random
@@ -52,6 +53,15 @@ def left(folder: Path) -> list[str]:
     """What stands in a folder now besides the program's own input."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return sorted(set(found) - {"listing.json", "hub.json"})
+
+
+def list_open_files(pid: int) -> list[str]:
+    """The files that a process has open now."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            found.append(os.readlink(descriptor))
+    return found
 
 
 def test_a_shard_is_found_by_its_name() -> None:
@@ -109,6 +119,23 @@ def test_a_stopped_download_goes_on_where_it_was(hub: Hub, corpus: Path, tmp_pat
     assert (tmp_path / RAW).read_bytes() == (corpus / REPO / SHARD).read_bytes()
     again = hub.seen("/lfs/")[1:]
     assert [(made.range, made.sent) for made in again] == [(f"bytes={come}-", SIZE - come)]
+
+
+def test_a_job_of_a_killed_run_and_its_successor_do_not_write_into_one_part(
+    hub: Hub, corpus: Path, tmp_path: Path
+) -> None:
+    over = threading.Event()
+    stalled = hub.fault("/lfs/", cut=SIZE // 2, stall=over)
+    first = launch(tmp_path, *arguments(tmp_path, hub))
+    assert stalled.stalled.wait(30), first.communicate()
+    second = launch(tmp_path, *arguments(tmp_path, hub))
+    while not any(path.endswith(".part") for path in list_open_files(second.pid)):
+        assert second.poll() is None
+    over.set()
+    for program in (first, second):
+        assert program.wait(timeout=30) == 0, program.communicate()
+    assert left(tmp_path) == ["out/summary.json", RAW]
+    assert (tmp_path / RAW).read_bytes() == (corpus / REPO / SHARD).read_bytes()
 
 
 @pytest.mark.parametrize("wrong", ["hash", "gone", "gated", "busy"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from prep.hub.listing import HubFile, matches_any
 from prep.runtime.program import UserError
 from prep.storage import atomic
+from prep.storage.parts import part_prefix, remove_abandoned
 
 
 class Mirror:
@@ -53,7 +54,7 @@ class Mirror:
         if not source.is_file() or source.stat().st_size != file.bytes:
             raise UserError(f"{self.root / file.path} is gone or changed since it was listed; run again")
         to.parent.mkdir(parents=True, exist_ok=True)
-        link = to.with_name(f".{to.name}.link")
-        link.unlink(missing_ok=True)
+        remove_abandoned(to, ".link")
+        link = to.with_name(f"{part_prefix(to)}link")
         link.symlink_to(source)
         link.replace(to)

@@ -9,6 +9,7 @@ shards may end up in a cache in the home folder.
 """
 
 import contextlib
+import fcntl
 import glob
 import hashlib
 import logging
@@ -111,15 +112,20 @@ class Remote:
         """Download the file to `to`, and check its size and sha256.
 
         What has come is kept beside `to`, under a name that holds the sha256, until the file is whole: a
-        download that was cut, or whose process was killed, goes on from there.
+        download that was cut, or whose process was killed, goes on from there. One process at a time: of a
+        run whose head was killed on a cluster, a job may still download what the next run asks for.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
         part = to.with_name(f".{to.name}.{file.sha256[:16]}.part")
-        goes_on = part.exists()
+        with _lock(part):
+            self._fetch(commit, file, part, to)
+
+    def _fetch(self, commit: str, file: HubFile, part: Path, to: Path) -> None:
+        goes_on = part.stat().st_size > 0
         found = self._completed(commit, file, part)
         if found != file.sha256 and goes_on:
             log.warning("%s: what an earlier run left of it is broken; downloading it anew", file.path)
-            part.unlink()
+            os.truncate(part, 0)
             found = self._completed(commit, file, part)
         if found != file.sha256:
             part.unlink()
@@ -130,7 +136,7 @@ class Remote:
         # Left by a download that was given up, and its file replaced at the hub since.
         for old in to.parent.glob(f".{glob.escape(to.name)}.*.part"):
             if old != part:
-                old.unlink()
+                old.unlink(missing_ok=True)
         if self.keep:
             with contextlib.suppress(OSError):  # a file system may have no second names
                 to.unlink(missing_ok=True)
@@ -147,7 +153,6 @@ class Remote:
 
     def _completed(self, commit: str, file: HubFile, part: Path) -> str:
         """The sha256 of a part once all its bytes are there."""
-        part.touch()
         with self._explained(file.path):
             while part.stat().st_size < file.bytes:
                 retry.call_with_retries(lambda: self._append(commit, file, part), self.pause)
@@ -218,6 +223,22 @@ class Remote:
             yield
         except (errors.HTTPError, ConnectionError) as error:
             raise UserError(f"{self._where(what)} {explain_error(error)}") from error
+
+
+@contextlib.contextmanager
+def _lock(part: Path) -> Iterator[None]:
+    """Hold the lock of a part, which is made where it is missing; wait while another process holds it."""
+    while True:
+        with part.open("ab") as file:
+            with contextlib.suppress(OSError):  # a file system may have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                is_there = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:  # who held the lock renamed or removed the part
+                is_there = False
+            if is_there:
+                yield
+                return
 
 
 def _raise_for_status(response: Any) -> None:
