@@ -24,6 +24,10 @@ def test_one_lone_shard_of_many():
     assert shorten_names(found).endswith("data/train-00004-of-00943.parquet and 937 more")
 
 
+def test_a_set_of_a_million_files_is_none():
+    assert find_missing_files(["data/train-00000-of-999999999999.parquet", f"x-0-of-{'9' * 5000}"]) == []
+
+
 def test_a_suffix_that_differs_is_not_guessed():
     paths = ["data/train-00000-of-00002-4bcfb2dfa40773de.parquet"]
     assert find_missing_files(paths) == ["data/train-00001-of-00002-*.parquet"]

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 NUMBERED = re.compile(
-    r"(?P<head>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>(?:-[^/.]*)?)(?P<extension>(?:\.[^/]*)?)"
+    r"(?P<head>.*)-(?P<number>\d{1,6})-of-(?P<count>\d{1,6})(?P<suffix>(?:-[^/.]*)?)(?P<extension>(?:\.[^/]*)?)"
 )
+"""Longer numbers are part of a name: no set has a million files, and all that are missing are listed."""
 SHOWN = 5
 """Names that a message lists; of more it says how many."""
 
