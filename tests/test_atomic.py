@@ -84,11 +84,9 @@ def test_a_part_goes_with_its_process_and_that_of_another_machine_after_the_long
 
 
 def test_a_file_may_be_read_by_whom_the_umask_lets(tmp_path):
-    mask = os.umask(0o027)
-    try:
-        write_text(tmp_path / "x", "")
-    finally:
-        os.umask(mask)
+    write = "import sys; from prep.storage.atomic import write_text; write_text(sys.argv[1], '')"
+    command = [sys.executable, "-c", write, tmp_path / "x"]
+    subprocess.run(command, env=python_environment(), umask=0o027, check=True)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
 

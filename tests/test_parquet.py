@@ -90,6 +90,21 @@ def test_rows_before_a_broken_group_can_be_taken(tmp_path: Path) -> None:
         read(path, 6)
 
 
+def test_no_batch_is_decoded_after_the_rows_that_are_taken(tmp_path, monkeypatch) -> None:
+    pq.write_table(table(100), tmp_path / "a.parquet")
+    monkeypatch.setattr(parquet, "_rows_at_a_time", lambda groups: 10)
+    decoded, read_batches = [], Reader._read
+    monkeypatch.setattr(Reader, "_read", lambda *about: map(count, read_batches(*about)))
+
+    def count(batch: pa.RecordBatch) -> pa.RecordBatch:
+        decoded.append(batch.num_rows)
+        return batch
+
+    batches = Reader(tmp_path / "a.parquet", ["id"]).batches(25)
+    assert sum(batch.num_rows for batch in batches) == 25
+    assert decoded == [10, 10, 10]
+
+
 def test_what_the_system_cannot_open_is_not_the_shards_fault(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Reader(tmp_path / "none.parquet", ["id"])

@@ -12,6 +12,10 @@ from typing import Any
 from prep.runtime.program import UserError
 from prep.storage.parts import part_prefix, remove_abandoned
 
+UMASK = os.umask(0o077)
+"""The process's umask. It can only be read by setting it, which is done once, before there are threads."""
+os.umask(UMASK)
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
@@ -29,7 +33,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     try:
         with name_file_in_errors(path):
             yield part
-            part.chmod(0o666 & ~_umask())
+            part.chmod(0o666 & ~UMASK)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             part.replace(path)
@@ -78,10 +82,3 @@ def sha256(path: str | os.PathLike) -> str:
     """The hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

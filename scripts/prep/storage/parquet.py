@@ -193,6 +193,8 @@ class Reader:
                 if done == wanted or held_bytes >= BATCH_BYTES or len(held) * at_a_time >= GROUP_ROWS:
                     held_bytes = 0
                     yield self._cast(_joined(held))
+                if done == wanted:  # the rest of the row group is not decoded
+                    return
         if done < wanted:
             raise BadShard(self.path, f"it has {done} rows where its footer says {wanted}")
 

@@ -158,8 +158,10 @@ def _atomic_folder(path: Path) -> Iterator[Path]:
         with name_file_in_errors(path):
             yield part
             part.chmod(path.parent.stat().st_mode & 0o777)
+            former = part.with_name(f"{part.name}.former.parts")
             if path.is_dir():
-                shutil.rmtree(path)
+                path.rename(former)
             part.rename(path)
+            shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
