@@ -105,6 +105,7 @@ def test_a_licence_or_another_stage_changes_no_row() -> None:
             {"image_reasoning": True, "files": ["a/*.parquet", "b/*.parquet"]},
             "sources.mine.image_reasoning: ",
         ),
+        ({"image_reasoning": True, "files": ["*/train-*.parquet"]}, "sources.mine.image_reasoning: "),
     ],
 )
 def test_an_error_names_the_entry_and_the_key(changes: dict[str, Any], said: str) -> None:

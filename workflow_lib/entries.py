@@ -67,7 +67,8 @@ def read_entries(config: dict[str, Any]) -> dict[str, Entry]:
     check_names(found, sharded=config["output"]["shard_bytes"] is not None)
     for name, entry in found.items():
         files = [PurePosixPath(file) for file in entry["files"]]
-        if entry["image_reasoning"] and len({(file.parent, file.suffix) for file in files}) > 1:
+        places = {(file.parent, file.suffix) for file in files}
+        if entry["image_reasoning"] and (len(places) > 1 or re.search(r"[*?[]", str(files[0].parent))):
             fail(f"sources.{name}.image_reasoning: its files must be in one folder, and of one kind")
     return found
 
