@@ -11,11 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prep.runtime import program
+from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.schema import QUESTIONS
 from prep.storage.summary import write_summary
 
 log = logging.getLogger(__name__)
+
+MOST_BATCHES = 100_000
+"""A batch's number has five digits."""
 
 
 def batch_tables(paths: list[Path], rows: int) -> Iterator[list[pa.Table]]:
@@ -46,7 +50,10 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     count = itertools.count()
     for tables in batch_tables(args.questions, args.batch_size):
-        name = f"{next(count):05d}"
+        number = next(count)
+        if number == MOST_BATCHES:
+            raise UserError(f"more than {MOST_BATCHES:,} batches: set a larger text_reasoning.batch_size")
+        name = f"{number:05d}"
         with parquet.open_writer(args.folder / f"{name}.parquet", QUESTIONS) as batch:
             batch.add(pa.concat_tables(tables))
         write_summary(args.folder / f"{name}.json", {"questions": batch})

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import batch_questions
+from prep.runtime.program import UserError
 from prep.storage import parquet
 from prep.storage.atomic import read_json, sha256
 from prep.storage.schema import QUESTIONS
@@ -36,6 +37,15 @@ def ids(tables: list[pa.Table]) -> list[str]:
 def test_batches_are_full_but_for_the_last(tmp_path, size, batches):
     paths = [questions(tmp_path / f"{n}.parquet", list(part)) for n, part in enumerate(["ab", "", "cde"])]
     assert ["".join(ids(batch)) for batch in batch_questions.batch_tables(paths, size)] == batches
+
+
+def test_more_batches_than_numbers_are_an_error(tmp_path, monkeypatch):
+    path = questions(tmp_path / "0.parquet", ["a", "b", "c"])
+    monkeypatch.setattr(batch_questions, "MOST_BATCHES", 2)
+    flags = ["--questions", path, "--batch-size", 1, "--folder", tmp_path / "batches"]
+    monkeypatch.setattr("sys.argv", ["batch_questions.py", *map(str, flags)])
+    with pytest.raises(UserError, match="more than 2 batches: set a larger text_reasoning"):
+        batch_questions.main()
 
 
 def test_no_questions_make_no_batch(tmp_path):
