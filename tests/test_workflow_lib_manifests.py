@@ -52,6 +52,14 @@ def test_a_summary_of_earlier_code_has_no_manifest_to_write() -> None:
     assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
 
 
+@pytest.mark.parametrize("torn", ["", '{"files": {', "[]"])
+def test_a_torn_manifest_is_written_anew_and_a_torn_summary_ends_no_run(torn: str) -> None:
+    write(f"data/manifest/{NAME}.json", torn)
+    assert lacks_manifest(NAME, f"data/{NAME}.parquet")
+    write(f"work/assemble_artifact/{NAME}.json", torn)
+    assert not lacks_manifest(NAME, f"data/{NAME}.parquet")
+
+
 @pytest.mark.parametrize("gone", [f"data/{NAME}.parquet", f"work/assemble_artifact/{NAME}.json"])
 def test_what_does_not_stand_lacks_no_manifest(gone: str) -> None:
     Path(gone).unlink()

@@ -1,5 +1,6 @@
 """Error summary of a run: folders that cannot be written, and the last line of each log with an error."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -17,6 +18,7 @@ from workflow_lib.locked_folder import explain_lock
 ALWAYS = (".snakemake", "logs", "work")
 """Folders that every run writes into."""
 PROBE_BYTES = 1 << 16
+END_BYTES = 1 << 16
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -32,12 +34,20 @@ def report_failures(since: float, run_logs: Iterable[str | Path], shown: bool = 
     lines = _find_full_disks()
     lines += (line for log in run_logs for line in find_refusals(Path(log)))
     for log in [] if shown else sorted(Path("logs").rglob("*.log")):
-        if log.stat().st_mtime >= since - 1:  # file systems round times down
-            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-            if last.startswith("error: "):
-                lines.append(f"{last}\n       (log: {log})")
+        with contextlib.suppress(FileNotFoundError):  # of a job that still runs on a cluster
+            if log.stat().st_mtime >= since - 1:  # file systems round times down
+                last = read_end(log).strip().rpartition("\n")[2]
+                if last.startswith("error: "):
+                    lines.append(f"{last}\n       (log: {log})")
     if lines:
         print("\n".join(["", *lines]), file=sys.stderr, flush=True)
+
+
+def read_end(log: Path) -> str:
+    """The last END_BYTES of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+        return file.read().decode(errors="replace")
 
 
 def check_room(outputs: Iterable[str]) -> None:

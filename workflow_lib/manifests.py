@@ -8,23 +8,31 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
 
 def lacks_manifest(name: str, artifact_path: str) -> bool:
     """Whether an artifact stands at its path, and its manifest is missing or tells of an earlier one."""
-    summary, manifest = Path(f"work/assemble_artifact/{name}.json"), Path(f"data/manifest/{name}.json")
-    if not summary.exists() or not Path(artifact_path).exists():
+    counted = read_object(Path(f"work/assemble_artifact/{name}.json"))
+    artifact = counted.get("files", {}).get("artifact")
+    # None is of earlier code: what is assembled anew has its manifest written then.
+    if artifact is None or not Path(artifact_path).exists():
         return False
-    counted = json.loads(summary.read_text(encoding="utf-8"))
-    artifact = counted["files"].get("artifact")
-    if artifact is None:  # of earlier code: what is assembled anew has its manifest written then
-        return False
-    told = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    told = read_object(Path(f"data/manifest/{name}.json"))
     rejected = {reason: count for reason, count in counted["rejected"].items() if count}
     made = [artifact.get("sha256"), artifact.get("files"), counted["read"], rejected]
     return [told.get(key) for key in ("sha256", "files", "read", "rejected")] != made
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file; an empty one where the file is missing or holds none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_manifest(scripts: Path, name: str, listings: list[str], states: list[str]) -> None:
