@@ -43,9 +43,12 @@ def compare_artifact(
             found.add((KEPT, is_rejected.get(id_, NOT_READ)), id_)
         elif after[id_] != digest:
             found.add((KEPT, KEPT), id_)
-    for id_ in after.keys() - before.keys():
-        found.add((was_rejected.get(id_, NOT_READ), KEPT), id_)
-    for id_ in (was_rejected.keys() | is_rejected.keys()) - before.keys() - after.keys():
+    for id_ in after:
+        if id_ not in before:
+            found.add((was_rejected.get(id_, NOT_READ), KEPT), id_)
+    for id_ in {**was_rejected, **is_rejected}:
+        if id_ in before or id_ in after:
+            continue
         group = was_rejected.get(id_, NOT_READ), is_rejected.get(id_, NOT_READ)
         if group[0] != group[1]:
             found.add(group, id_)

@@ -56,11 +56,10 @@ def choose_manifests(data: Path, name: str | None) -> list[dict]:
     return chosen
 
 
-def find_kept(data: Path, manifest: dict, query: Query) -> Iterator[dict]:
-    """The kept rows that are meant, in the artifact's order; pictures of no other row are read."""
-    path = find_artifact(data, manifest)
+def find_kept(data: Path, manifest: dict, query: Query) -> Iterator[int]:
+    """The positions of the kept rows that are meant, in the artifact's order; no picture is read."""
     position = 0
-    for file in parquet.list_files(path):
+    for file in parquet.list_files(find_artifact(data, manifest)):
         names = [name for name in list_columns(file) if name != "images"]
         if query.reason or any(
             getattr(query, key) is not None and key not in names for key in ("score", "mode")
@@ -68,7 +67,7 @@ def find_kept(data: Path, manifest: dict, query: Query) -> Iterator[dict]:
             return
         for row in read_rows(file, names):
             if query.matches(row):
-                yield from parquet.read_rows_at(path, [position])
+                yield position
             position += 1
 
 
@@ -99,10 +98,11 @@ def _indent(text: str) -> str:
     return textwrap.indent(cut, "    ")
 
 
-def find_rows(data: Path, manifests: Iterable[dict], query: Query) -> Iterator[dict]:
-    """The rows that are meant, artifact by artifact: the kept ones, then the rejected ones."""
+def find_rows(data: Path, manifests: Iterable[dict], query: Query, most: int) -> Iterator[dict]:
+    """The rows that are meant, artifact by artifact: `most` of the kept ones, then the rejected ones."""
     for manifest in manifests:
-        yield from find_kept(data, manifest, query)
+        kept = [*islice(find_kept(data, manifest, query), most)]
+        yield from parquet.read_rows_at(find_artifact(data, manifest), kept)
         yield from find_rejected(data, manifest, query)
 
 
@@ -125,9 +125,10 @@ def main() -> None:
     if args.rows < 1:
         raise UserError(f"N={args.rows}: at least one row is to be shown")
     query = Query(args.id, args.text, args.reason, args.score, args.mode)
-    found = find_rows(args.data, choose_manifests(args.data, args.name), query)
+    most = min(args.rows, sys.maxsize)
+    found = find_rows(args.data, choose_manifests(args.data, args.name), query, most)
     count = 0
-    for row in islice(found, min(args.rows, sys.maxsize)):
+    for row in islice(found, most):
         print(f"{sanitize(format_row(row))}\n")
         count += 1
     more = "; there may be more: N=… shows them" if count == args.rows else ", and no more"

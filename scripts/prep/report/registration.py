@@ -139,7 +139,7 @@ def merge_file(path: Path, ours: dict[str, dict]) -> bytes:
         raise UserError(
             f"{path} is not a JSON object ({error}): nothing was registered; mend it or move it away"
         ) from error
-    for key in ours.keys() & standing.keys():
-        if standing[key] != ours[key]:
+    for key in ours:
+        if key in standing and standing[key] != ours[key]:
             log.info("%s: the entry %r that stood there is replaced", path.name, key)
     return merge(text, ours).encode()
