@@ -33,6 +33,7 @@ help:
 	@echo "make env      the set-up alone: .venv with the locked requirements"
 	@echo "make check    ruff, snakefmt, snakemake --lint"
 	@echo "make bench    our programs beside the machine's limits, as ratios"
+	@echo "make bench-busy  the share of the time that simulated GPUs are busy: an hour, with nothing beside it"
 	@echo "make bench-long  what each program holds through 500,000 rows and 100,000 requests"
 	@echo "make pages    draw a question and say its look, and what is literal or why it is rejected: TEXT=file, a folder"
 	@echo "              of *.txt, or ID=…; LOOKS=100, CONFIG=my.yaml, FOLDER=pages, JOBS=2, QUESTIONS=work/batch_questions"
@@ -57,6 +58,7 @@ help:
 	@echo "              ENVS=vllm-new makes one"
 	@echo "make fonts    a Chinese face in the Kai style into .fonts, for render.fonts: 52 MB from Debian"
 	@echo "make lock     resolve requirements.txt and envs/ anew"
+	@echo "make clean    remove what make demo built"
 	@echo "make reference docs/config.md from config.schema.yaml and config.yaml"
 
 env: .venv/ready .venv/plugins
@@ -224,7 +226,7 @@ pages: LOOKS = 1
 pages: JOBS = 2
 pages: QUESTIONS = work/batch_questions
 pages: env
-	@settings=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.render_settings $(CONFIG)) && \
+	@settings=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.render_settings $(if $(CONFIG),"$(CONFIG)")) && \
 	$(BIN)/python scripts/draw_pages.py --settings "$$settings" $${TEXT:+--text="$$TEXT"} $${ID:+--id="$$ID"} \
 		--questions "$(QUESTIONS)" --looks "$(LOOKS)" --jobs "$(JOBS)" --folder "$(FOLDER)" $(PIPED)
 
@@ -233,8 +235,8 @@ watch: env
 	@$(BIN)/python scripts/watch_batches.py --stats "$(FOLDER)/work/stats" $(PIPED)
 
 selection: env
-	@tasks=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.selection_preview $(CONFIG)) && \
-	$(BIN)/python scripts/preview_selection.py --tasks "$$tasks" --folder "$(FOLDER)" $(if $(CHANGES),--changes $(CHANGES)) $(PIPED)
+	@tasks=$$(PYTHONPATH=. $(BIN)/python -m workflow_lib.selection_preview $(if $(CONFIG),"$(CONFIG)")) && \
+	$(BIN)/python scripts/preview_selection.py --tasks "$$tasks" --folder "$(FOLDER)" $(if $(CHANGES),--changes "$(CHANGES)") $(PIPED)
 
 why: env
 	@$(BIN)/python scripts/explain_row.py --id="$$ID" --folder "$(FOLDER)" $(if $(JSON),--json) $(PIPED)

@@ -135,5 +135,5 @@ rule judge_calibration:
         about=as_json(MEASURED),
         samples=config["calibration"]["samples"],
     shell:
-        "judge_calibration.py --about {params.about:q} --samples {params.samples}"
+        "exec judge_calibration.py --about {params.about:q} --samples {params.samples}"
         " --verdicts {input.verdicts:q} --calibration {output.calibration:q} 2> {log:q}"

@@ -59,5 +59,5 @@ rule count_duplicates:
         code=code("count_duplicates.py"),
         names=NAMES.converted,
     shell:
-        "count_duplicates.py --names {params.names:q} --artifacts {input.artifacts:q}"
+        "exec count_duplicates.py --names {params.names:q} --artifacts {input.artifacts:q}"
         " --fingerprints {input.fingerprints:q} --duplicates {output.duplicates:q} 2> {log:q}"

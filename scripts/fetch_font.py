@@ -6,6 +6,7 @@ LXGW WenKai is under the SIL Open Font License 1.1: https://github.com/lxgw/Lxgw
 
 import argparse
 import hashlib
+import http.client
 import io
 import tarfile
 import urllib.request
@@ -29,7 +30,7 @@ def fetch(mirror: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
             package = response.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise UserError(f"{url}: {error}; --mirror names another mirror of Debian") from error
     if hashlib.sha256(package).hexdigest() != SHA256:
         raise UserError(f"{url} is not the package that was chosen: its sha256 is not {SHA256}")

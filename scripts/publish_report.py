@@ -73,7 +73,7 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class Group:
+class StageGroup:
     """The artifacts of a stage of training; those of which the least was kept come first."""
 
     title: str
@@ -158,7 +158,7 @@ def list_alerts(manifests: list[dict], legibility: list[dict]) -> list[Alert]:
     return sorted(found, key=lambda alert: ("none", "low", "bad").index(alert.level))
 
 
-def group_artifacts(manifests: list[dict], stages: dict[str, list[str]]) -> list[Group]:
+def group_artifacts(manifests: list[dict], stages: dict[str, list[str]]) -> list[StageGroup]:
     """The artifacts by stage of training; in a stage, those of which nothing or less was kept come first."""
     titles = {name: STAGES[stage] for stage, names in stages.items() for name in names}
     found: dict[str, list[dict]] = {title: [] for title in STAGES.values()}
@@ -166,7 +166,7 @@ def group_artifacts(manifests: list[dict], stages: dict[str, list[str]]) -> list
         found.setdefault(titles.get(m["name"], "Other artifacts"), []).append(m)
     is_short = len(manifests) <= 30
     return [
-        Group(title, sorted(group, key=_by_need), is_short or len(group) <= 12)
+        StageGroup(title, sorted(group, key=_by_need), is_short or len(group) <= 12)
         for title, group in found.items()
         if group
     ]
@@ -250,9 +250,9 @@ class Sections:
                 row["id"].rpartition("#")[0] for rows in found.values() for row in rows if "#" in row["id"]
             ]
             questions = dict.fromkeys([*both, *ids, *(id_.rpartition("#")[0] for id_ in shown_ids)])
-            teachers, work = self._teachers.get(name, Teachers()), self._root / "work"
-            asked = answers.read_asked(work, name, path, dropped, questions, teachers, limits)
-            for id_, tokens in answers.read_tokens(work, name, measures.characters, teachers).items():
+            teachers, folder = self._teachers.get(name, Teachers()), self._root / "work"
+            asked = answers.read_asked(folder, name, path, dropped, questions, teachers, limits)
+            for id_, tokens in answers.read_tokens(folder, name, measures.characters, teachers).items():
                 measures.add_tokens(id_, *tokens)
         section = Section(
             rejected,

@@ -323,7 +323,7 @@ def main() -> None:
         for _, tried in ordered_map(pool, read, given["sources"], ahead=SIDE_BY_SIDE):
             if not tried.error or tried.kept or tried.rejected:
                 print(sanitize(format_tried(tried, *shown)), end="\n\n")
-            lines.append(summarize(tried))
+            lines.append(sanitize(summarize(tried)))
             failed |= tried.error is not None
             print(lines[-1], end="\n\n", flush=True)
     if several:

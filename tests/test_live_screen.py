@@ -160,6 +160,7 @@ def test_what_comes_next_names_the_files_of_the_build(tmp_path):
          "--cores 8 --configfile a.yaml b.yaml --directory=x"),
         ("--cores 8 stage3 --logger live", "--cores 8"),
         ("-c8 -call -j 4 stage3 -d x -n", "-c8 -call -j 4 -d x"),
+        ("stage3 -k --configfile a.yaml -C seed=1 b=2 --notemp", "--configfile a.yaml -C seed=1 b=2"),
         ("--sdm conda apptainer --keep-going all", "--sdm conda apptainer"),
     ],
 )  # fmt: skip

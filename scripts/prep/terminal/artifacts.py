@@ -14,7 +14,7 @@ from prep.storage.atomic import read_json
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 OTHER_COLUMNS = 46
 """What the columns besides the name take of a line."""
-LISTS = ("--configfile", "--configfiles", "--config", "--sdm", "--software-deployment-method")
+LISTS = ("--configfile", "--configfiles", "--config", "-C", "--sdm", "--software-deployment-method")
 SINGLE = ("--directory", "--profile", "--workflow-profile", "--cores", "--jobs", "--snakefile")
 SHORT = ("-d", "-c", "-j", "-s")
 """Flags that say which build is meant, and how it runs: with several values, with one, and short ones."""
