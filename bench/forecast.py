@@ -13,19 +13,15 @@ import math
 import multiprocessing
 import random
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from batching_engine import BatchingEngine, Machine, Sequence, machine
+from batching_engine import Machine, machine
 from prep.inference import forecast
-from prep.inference.concurrency import AdaptiveLimit, ServerLoad, initial_limit
 from prep.runtime.program import parser, run
+from virtual_run import REPLICAS, VirtualRun, cut_batches
 
 QUESTIONS, BATCH, NO_THINK_SHARE = 162_000, 10_000, 0.5
-REPLICAS = 8
-JOBS_AT_ONCE = 8
 CONTEXT = 8192
-POLL_S = 2.0
-MOST_AT_ONCE = 4096
 PROMPT_WEIGHT = 0.25
 JUDGE = (
     1200.0,
@@ -72,119 +68,49 @@ def draw_truth(draw: random.Random) -> Truth:
     return Truth(*speeds, draw.choice((2000, CONTEXT - 300)), lengths, prompts)
 
 
-@dataclass
-class Job:
-    """A batch at the server: what it has still to send, and its client's limit for a replica."""
+def begin_run(truth: Truth, width: int, draw: random.Random, has_metrics: bool = False) -> VirtualRun:
+    """The run, on `width` of its replicas, with as large a part of its questions."""
 
-    kinds: list[str]
-    limit: AdaptiveLimit
-    place: int
-    sent: int = 0
-    in_flight: forecast.AnswersInFlight = field(default_factory=forecast.AnswersInFlight)
+    def measure(kind: str) -> tuple[int, int]:
+        (median, sigma), normal = truth.lengths[kind], draw.gauss
+        length = max(1, min(truth.most, round(median * math.exp(sigma * normal(0, 1)))))
+        return max(20, round(truth.prompts[kind] * math.exp(0.4 * normal(0, 1) - 0.08))), length
+
+    batches = cut_batches(QUESTIONS * width // REPLICAS, BATCH * width // REPLICAS, NO_THINK_SHARE, draw)
+    return VirtualRun(truth.machine(width), batches, measure, width, has_metrics=has_metrics)
 
 
-class Simulation:
-    """A run on `width` replicas."""
-
-    def __init__(self, truth: Truth, width: int, draw: random.Random, has_metrics: bool = True):
-        self.truth, self.width, self.draw, self.has_metrics = truth, width, draw, has_metrics
-        self.engine = BatchingEngine(truth.machine(width))
-        self.now = 0.0
-        self.finished: dict[str, list[tuple[int, int]]] = {}  # prompt and answer by kind
-        self.to_send = {"thinking": 0, "no_thinking": 0, "judge": 0}
-        self.due = []
-        left = QUESTIONS * width // REPLICAS
-        while left > 0:
-            kinds = []
-            for _ in range(min(BATCH * width // REPLICAS, left)):
-                kinds += ["thinking", *["no_thinking"] * (draw.random() < NO_THINK_SHARE)]
-            left -= BATCH * width // REPLICAS
-            self.due.append(kinds)
-            for kind in ("thinking", "no_thinking"):
-                self.to_send[kind] += kinds.count(kind)
-            self.to_send["judge"] += len(kinds)
-        self.total = sum(self.to_send.values())
-        self.jobs: list[Job] = []
-        self._start_jobs()
-
-    def _start_jobs(self) -> None:
-        while self.due and len(self.jobs) < JOBS_AT_ONCE:
-            place = min(set(range(JOBS_AT_ONCE)) - {job.place for job in self.jobs})
-            limit = AdaptiveLimit(MOST_AT_ONCE, self.now, initial_limit(place))
-            self.jobs.append(Job(self.due.pop(0), limit, place))
-
-    def _send(self, job: Job) -> None:
-        kind = job.kinds[job.sent]
-        job.sent += 1
-        self.to_send[kind] -= 1
-        (median, sigma), normal = self.truth.lengths[kind], self.draw.gauss
-        length = max(1, min(self.truth.most, round(median * math.exp(sigma * normal(0, 1)))))
-        prompt = max(20, round(self.truth.prompts[kind] * math.exp(0.4 * normal(0, 1) - 0.08)))
-        sequence = Sequence(prompt, length)
-        number = job.in_flight.begin(kind, self.engine.now)
-        sequence.done = functools.partial(self._end, job, sequence, kind, number)
-        self.engine.submit(sequence, self.engine.now)
-
-    def _fill(self, job: Job) -> None:
-        most = min(int(job.limit.limit) * self.width, MOST_AT_ONCE * self.width // REPLICAS)
-        while job.sent < len(job.kinds) and len(job.in_flight) < most:
-            self._send(job)
-
-    def _end(self, job: Job, sequence: Sequence, kind: str, number: int) -> None:
-        job.in_flight.end(number, sequence.length, self.engine.now)
-        self.finished.setdefault(kind, []).append((sequence.prompt, sequence.length))
-        self._fill(job)
-
-    def advance(self) -> None:
-        """Go on to the next time that clients read metrics."""
-        self.now += POLL_S
-        engine, width = self.engine, self.width
-        engine.advance(self.now)
-        used = engine.kv_used / engine.machine.kv_tokens
-        load = ServerLoad(len(engine.running) / width, len(engine.waiting) / width, used)
-        for job in list(self.jobs):
-            counts = engine.generated, len(engine.running), len(engine.waiting), self.now
-            if self.has_metrics:
-                job.in_flight.record_counter(*counts)
-            job.limit.record_metrics(load, len(job.in_flight) // width, self.now)
-            self._fill(job)
-            if job.sent == len(job.kinds) and not job.in_flight:
-                self.jobs.remove(job)
-                if job.kinds[0] != "judge":
-                    self.due.insert(0, ["judge"] * len(job.kinds))
-        self._start_jobs()
-
-    def predict_seconds(self) -> float:
-        """Seconds to come, reckoned as the plan does."""
-        unfinished: dict[str, list[float]] = {}
-        for job in self.jobs:
-            for kind, written in job.in_flight.written(self.now).items():
-                unfinished.setdefault(kind, []).extend(written)
-        asked, kinds = [], []
-        for kind, to_send in self.to_send.items():
-            rows, written = self.finished.get(kind), unfinished.get(kind, [])
-            if not rows:
-                kinds.append(forecast.RequestKind(to_send, *JUDGE))
-                continue
-            prompt = statistics.fmean(prompt for prompt, _ in rows)
-            mean = forecast.estimate_mean([length for _, length in rows], written, self.truth.most)
-            asked.append(forecast.RequestKind(len(rows) + len(written), prompt, mean))
-            kinds.append(forecast.RequestKind(to_send + len(written), prompt, mean, sum(written)))
-        seen = [job.in_flight.throughput(self.now) for job in self.jobs]
-        written_a_second = seen[0] if self.has_metrics else sum(seen)
-        throughput = written_a_second * forecast.weigh_prompts(asked, PROMPT_WEIGHT)
-        server = forecast.Server(8, 8 * 2350, alone=38, beside=11.4, replicas=REPLICAS)
-        return forecast.forecast_seconds(kinds, throughput, PROMPT_WEIGHT, server.tail_s(JUDGE[1], CONTEXT))
+def predict_seconds(begun: VirtualRun, most: int) -> float:
+    """Seconds to come, reckoned as the plan does; no answer has more than `most` tokens."""
+    unfinished: dict[str, list[float]] = {}
+    for job in begun.jobs:
+        for kind, written in job.in_flight.written(begun.now).items():
+            unfinished.setdefault(kind, []).extend(written)
+    asked, kinds = [], []
+    for kind, to_send in begun.to_send.items():
+        rows, written = begun.finished.get(kind), unfinished.get(kind, [])
+        if not rows:
+            kinds.append(forecast.RequestKind(to_send, *JUDGE))
+            continue
+        prompt = statistics.fmean(prompt for prompt, _ in rows)
+        mean = forecast.estimate_mean([length for _, length in rows], written, most)
+        asked.append(forecast.RequestKind(len(rows) + len(written), prompt, mean))
+        kinds.append(forecast.RequestKind(to_send + len(written), prompt, mean, sum(written)))
+    seen = [job.in_flight.throughput(begun.now) for job in begun.jobs]
+    written_a_second = seen[0] if begun.has_metrics else sum(seen)
+    throughput = written_a_second * forecast.weigh_prompts(asked, PROMPT_WEIGHT)
+    server = forecast.Server(8, 8 * 2350, alone=38, beside=11.4, replicas=REPLICAS)
+    return forecast.forecast_seconds(kinds, throughput, PROMPT_WEIGHT, server.tail_s(JUDGE[1], CONTEXT))
 
 
 def predict_run(has_metrics: bool, seed: int) -> tuple[float, float]:
     """Predicted and final GPU-hours of a run."""
     truth = draw_truth(random.Random(seed))
-    begun = Simulation(truth, REPLICAS, random.Random(f"begun {seed}"), has_metrics)
+    begun = begin_run(truth, REPLICAS, random.Random(f"begun {seed}"), has_metrics)
     while sum(map(len, begun.finished.values())) < begun.total / 100:
         begun.advance()
-    predicted = begun.now + begun.predict_seconds()
-    whole = Simulation(truth, 1, random.Random(f"whole {seed}"), has_metrics=False)
+    predicted = begun.now + predict_seconds(begun, truth.most)
+    whole = begin_run(truth, 1, random.Random(f"whole {seed}"))
     while whole.jobs:
         whole.advance()
     return tuple((truth.load_s + seconds) * REPLICAS / 3600 for seconds in (predicted, whole.now))

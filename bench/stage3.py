@@ -11,9 +11,10 @@ written over those of the best fixed limit in the time from the first request to
 answers allow no client more than a share that is told too: verdicts wait for the last answer of their batch,
 and the last answers of all leave the servers idle.
 
-At full size a path takes ten times as long at the throughput of its middle, and besides what its beginning
-and end lost, and the whole time to load. `before` is the text path with what was the default: 64 in flight,
-one job at a time, each with a start of its own.
+Full size would take four hours. It is run in virtual time (bench/virtual_run.py), with the whole time to load
+and with answers and a wait for programs to start that are drawn from what was measured. Beside it stands what
+the same model makes of the size that was measured. `before` is the text path with what was the default: 64 in
+flight, one job at a time, each with a start of its own; at full size it has as many starts for its batches.
 """
 
 import io
@@ -22,6 +23,7 @@ import math
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 from argparse import Namespace
@@ -38,6 +40,7 @@ from PIL import Image
 from batching_engine import BatchingEngine, Machine, Sequence, machine
 from corpus import SCHEMA
 from prep.runtime.program import UserError, parser, run
+from virtual_run import VirtualRun, cut_batches
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINE = "eight_80gb"
@@ -235,6 +238,35 @@ def measure_fixed(
     return (after - before) / (until - begin), written / last
 
 
+def measure_start(answers: list[dict], batch: int) -> float:
+    """The median of the seconds from a batch's last answer to its first verdict, while programs start."""
+    last: dict[int, float] = {}
+    first: dict[int, float] = {}
+    for row in answers:
+        number = batch_of(batch, row)
+        if row["mode"] == "verdict":
+            first[number] = min(row["asked"], first.get(number, math.inf))
+        else:
+            last[number] = max(row["answered"], last.get(number, 0.0))
+    return statistics.median(first[number] - last[number] for number in first)
+
+
+def simulate(size: Machine, answers: list[dict], questions: int, batch: int, start_s: float) -> VirtualRun:
+    """A path of so many questions, to its end, in virtual time: an eighth of it on one of eight replicas."""
+    rows = {
+        kind: [(row["prompt"], row["tokens"]) for row in answers if row["mode"] == mode] or [(0, 0)]
+        for mode, kind in (("thinking", "thinking"), ("plain", "no_thinking"), ("verdict", "judge"))
+    }
+    modes, draw = Counter(row["mode"] for row in answers), random.Random(0)
+    batches = cut_batches(
+        questions // size.replicas, batch // size.replicas, modes["plain"] / modes["thinking"], draw
+    )
+    path = VirtualRun(size, batches, lambda kind: draw.choice(rows[kind]), start_s=start_s)
+    while path.jobs:
+        path.advance()
+    return path
+
+
 def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
     """Print a path's shares; give its share, what part that is of the most, and the starts of its server."""
     what, size = PATHS[name], machine(MACHINE)
@@ -245,21 +277,26 @@ def report(name: str, notes: list[dict]) -> tuple[float, float, int]:
     tokens = sum(row["tokens"] for row in answers)
     seconds = (end - begin) * what.scale
     share = tokens / best / seconds
-    inner = answers[len(answers) // 5 : -len(answers) // 5]
-    middle = sum(row["tokens"] for row in inner[1:]) / (
-        (inner[-1]["answered"] - inner[0]["answered"]) * what.scale
-    )
-    lost = max(0.0, seconds - tokens / middle)
-    whole = what.parts * tokens
-    full = whole / best / (whole / middle + lost + starts * size.load_s)
-    if name == "before":  # each job starts anew, at full size too
-        full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / what.parts))
     print(
         f"{name}: {len(answers)} answers, {tokens} tokens in {seconds:.0f} s,"
         f" {starts} starts of {size.load_s / what.parts:.0f} s; {share:.1%} of {best:.0f} tokens/s, where"
-        f" these answers allow {most:.1%}; in the middle {middle / best:.1%}, at full size {full:.1%}",
-        flush=True,
+        f" these answers allow {most:.1%}"
     )
+    if name == "before":  # each job starts anew, at full size too
+        full = tokens / best / (seconds + starts * size.load_s * (1 - 1 / what.parts))
+        print(f"{name}: at full size {full:.1%}", flush=True)
+        return share, share / most, starts
+    start_s = measure_start(answers, what.batch) * what.scale
+    for about, parts, wait_s, load_s in (
+        ("this size", 1, start_s, 0.0),
+        ("this size with programs that start at once", 1, 0.0, 0.0),
+        ("full size", what.parts, start_s, 0.0),
+        ("full size with the load", what.parts, start_s, starts * size.load_s),
+    ):
+        path = simulate(size, answers, what.requests * parts, what.batch * parts, wait_s)
+        virtual = path.written / (best / size.replicas) / (path.now + load_s)
+        print(f"{name}: in virtual time, {about}: {virtual:.1%}", flush=True)
+    print(f"{name}: programs take {start_s:.0f} s to start", flush=True)
     return share, share / most, starts
 
 
