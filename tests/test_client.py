@@ -606,7 +606,6 @@ def test_a_server_that_is_lost_lets_finish_what_the_others_do(ask, tmp_path):
 
 ALWAYS = [
     Reply(status=500),
-    Reply(status=503),
     Reply(kind="reset"),
     Reply(kind="cut_json"),
     Reply(body={"choices": []}),
@@ -629,8 +628,10 @@ def test_rows_that_fail_while_others_are_answered_are_rejected_and_not_held_agai
     assert progress(tmp_path)["failed"] == {reason: 3}
 
 
-def test_rows_that_an_overloaded_server_puts_off_are_not_rejected_as_their_own_fault(ask):
-    busy = Reply(status=503, headers={"Retry-After": "0.05"}, delay=0.02)
+@pytest.mark.parametrize("status", [429, 503, 529])
+@pytest.mark.parametrize("headers", [{"Retry-After": "0.05"}, {}], ids=["when", "bare"])
+def test_rows_that_an_overloaded_server_puts_off_are_not_rejected_as_their_own_fault(ask, status, headers):
+    busy = Reply(status=status, headers=headers, delay=0.02)
     with FaultServer(lambda seen: busy if number(seen) in {3, 4, 5} else Reply(delay=0.03)) as server:
         with pytest.raises(UserError, match=r"1 of 400 requests failed, .*rate_limited 1 .*Run again"):
             ask([request(n) for n in range(400)], server, share=0.0)

@@ -275,8 +275,8 @@ def test_what_a_server_says_of_an_error(body, said):
         (500, "context lost", "server_error"),
         (408, "", "timeout"),
         *((status, "", "bad_request") for status in (400, 406, 413, 422, 451, 499)),
-        *((status, "", "server_error") for status in (409, 425, 500, 503, 599)),
-        (429, "", "rate_limited"),
+        *((status, "", "server_error") for status in (409, 425, 500, 599)),
+        *((status, "", "rate_limited") for status in (429, 503, 529)),
     ],
 )
 def test_what_an_error_status_means(status, said, reason):
@@ -353,12 +353,6 @@ def test_a_server_that_asks_to_be_left_alone_is():
     for status in (408, 429, 500, 503):
         assert error_of_status(status, {"Retry-After": "7"}, b"", "url").retry_after == 7.0
     assert error_of_status(400, {"Retry-After": "7"}, b"", "url").retry_after is None
-
-
-def test_a_503_that_says_when_to_come_back_is_no_fault_of_the_row():
-    assert error_of_status(503, {"Retry-After": "7"}, b"", "url").reason == "rate_limited"
-    assert error_of_status(503, {"Retry-After": "soon"}, b"", "url").reason == "server_error"
-    assert error_of_status(500, {"Retry-After": "7"}, b"", "url").reason == "server_error"
 
 
 def test_an_error_without_a_text_says_so():

@@ -162,7 +162,7 @@ def test_a_streamed_answer_is_the_one_that_comes_whole(reply):
         (Reply(finish_reason=None, end="reset", edit=lambda events: events[:3]), Reason.TRANSPORT),
         (Reply(finish_reason="abort"), Reason.SERVER_ERROR),
         (Reply(finish_reason="ABORT"), Reason.SERVER_ERROR),
-        (Reply(status=503), Reason.SERVER_ERROR),
+        (Reply(status=503), Reason.RATE_LIMITED),
         (Reply(status=400), Reason.BAD_REQUEST),
         (Reply(kind="hang"), Reason.TIMEOUT),
     ],

@@ -1,7 +1,8 @@
 """Load balancing over endpoints: per endpoint adaptive concurrency (AIMD), cooldowns, and a circuit breaker.
 
 The limit of requests in flight is given, or finds itself (see prep.inference.concurrency).
-There is no rate limiter: a server that answers 429 or 503 is left alone as long as its `Retry-After` says.
+There is no rate limiter: a server that says it is overloaded (429, 503, 529) is left alone as long as its
+`Retry-After` says.
 
 Requests of one endpoint succeed and fail together, so they slow down together. When most of the latest
 results are failures, the endpoint's concurrency limit is halved and a cooldown begins. Failures of requests

@@ -91,6 +91,9 @@ class Refusal(RequestError, UserError):
         self.args = (line,)
 
 
+OVERLOADED = (429, 503, 529)
+"""What servers and proxies say while they have too much to do (RFC 6585, 4; RFC 9110, 15.6.4; Anthropic)."""
+
 REFUSALS = {
     401: ("refuses the key", "see api_key_env"),
     402: ("wants to be paid", "see the account of the key"),
@@ -152,7 +155,7 @@ def _meaning(status: int, detail: str, text: str, headers: Mapping[str, str], ur
         there = one_line(str(headers.get("Location")))
         raise Refusal(f"HTTP {status}: sent on to {there}", f"{url} sends us on to {there}; mend base_urls")
     after = parse_retry_after(headers)
-    if status == 429 or (status == 503 and after is not None):  # too much to do for now (RFC 9110, 15.6.4)
+    if status in OVERLOADED:
         return RequestError(Reason.RATE_LIMITED, detail, after)
     if status == 408:
         return RequestError(Reason.TIMEOUT, detail, after)

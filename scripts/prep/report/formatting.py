@@ -50,7 +50,7 @@ MEANINGS = {
     Reason.DUPLICATE: "An earlier question is the same, or nearly so, and its picture, if it has one, too.",
     Reason.TRANSPORT: "The connection failed, each time it was tried.",
     Reason.TIMEOUT: "The server did not answer in time, each time it was tried.",
-    Reason.RATE_LIMITED: "The server said 429, or 503 with `Retry-After`, each time it was tried.",
+    Reason.RATE_LIMITED: "The server said 429, 503 or 529, that it is overloaded, each time it was tried.",
     Reason.SERVER_ERROR: "The server said 5xx, or broke the answer off, each time it was tried.",
     Reason.CUT_JSON: "What the server sent was no whole JSON, each time it was tried.",
     Reason.MALFORMED: "What the server sent was no chat completion, each time it was tried.",
