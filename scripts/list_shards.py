@@ -43,7 +43,7 @@ def read_footer(dataset: Dataset, commit: str | None, file: HubFile) -> Footer:
     A file ends in the footer, the footer's length in four bytes (little endian), and `PAR1`
     (https://parquet.apache.org/docs/file-format/); pyarrow reads a footer with nothing in front of it.
     """
-    if not file.path.lower().endswith(".parquet"):
+    if not file.path.endswith(".parquet"):
         return Footer()
     tail = dataset.tail(commit, file, FOOTER)
     length = int.from_bytes(tail[-8:-4], "little") + 8
@@ -105,7 +105,7 @@ def list_files(
         footers = ordered_map(pool, partial(read_footer, dataset, commit), found, ahead=connections)
         limited = list(limit_rows((footer for _, footer in footers), take))
         limited += [(Footer(), 0)] * (len(found) - len(limited))
-        if take and not found[0].path.lower().endswith(".parquet"):
+        if take and not found[0].path.endswith(".parquet"):
             limited = [(Footer(), take)]
         files = list(pool.map(describe, found, *zip(*limited, strict=True))) if found else []
         files += [

@@ -162,7 +162,7 @@ def read_raw_pictures(folder: BuildFolder, subject: Subject, rule: str) -> list[
 
 def _read_pictures(path: Path, image: str, row: int, named: dict[str, Any] | None) -> list[dict] | None:
     """The pictures of a row, each with `bytes` and `path`; None where too much would be read for them."""
-    if path.suffix.lower() == ".parquet" and not named:
+    if path.suffix == ".parquet" and not named:
         return _read_cell(path, image, row)
     sizes = [path, *map(Path, named["files"])] if named else [path]
     if sum(file.stat().st_size for file in sizes) > READ_BYTES:

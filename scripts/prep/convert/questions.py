@@ -106,7 +106,7 @@ def decode_cell(cell: bytes | list[bytes | None] | None) -> Any:
 def read_cells(path: Path, columns: list[pa.Field], take: int | None) -> Iterator[dict[str, Any] | Rejection]:
     """The columns' cells of each row, or what is wrong with the row; raises BadShard for a whole file."""
     names = [field.name for field in columns]
-    if path.suffix.lower() == ".parquet":
+    if path.suffix == ".parquet":
         for batch in parquet.Reader(path, columns).batches(take):
             cells = [map(decode_cell, batch.column(name).to_pylist()) for name in names]
             yield from (dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True))

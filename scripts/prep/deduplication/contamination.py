@@ -140,7 +140,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
         with path.open("rb") as file:
             for number, line in enumerate(file):
                 yield [decode_text(path, number, line)]
-    elif path.suffix.lower() == ".parquet":
+    elif path.suffix == ".parquet":
         yield from read_parquet(path, columns)
     else:
         for number, row in enumerate(json_rows.read_rows(path)):

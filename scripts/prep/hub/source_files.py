@@ -39,7 +39,7 @@ def find_files(
     missing = sorted(dangling + find_missing_files(paths))
     if found or not loose:
         check_names(found, missing, where, patterns)
-    if take and len(found) > 1 and not all(file.path.lower().endswith(".parquet") for file in found):
+    if take and len(found) > 1 and not all(file.path.endswith(".parquet") for file in found):
         line = "max_samples needs the rows of each file, which only parquet tells before it is read"
         raise UserError(f"{where}: {line}; name one file of rows, or take max_samples out")
     return found, loose, missing
