@@ -28,7 +28,7 @@ from workflow_lib.names import Names, cut_batches, one_of, target_lines
 from workflow_lib.run_folder import export_run
 from workflow_lib.servers import ServerSettings, job_priorities
 from workflow_lib.settings import as_json
-from workflow_lib.stop_signals import end_at_hangup, wait_for_locks_at_sigterm
+from workflow_lib.stop_signals import end_at_signals, wait_for_locks_at_sigterm
 from workflow_lib.teachers import askers_of, teachers_of
 from workflow_lib.training import training_stages
 
@@ -37,7 +37,7 @@ gc.set_threshold(1_000_000)
 
 STARTED = time.time()
 
-end_at_hangup()
+end_at_signals()
 
 # The config that a module is given is merged over the checkout's, as a --configfile is.
 base_config = read_own(BASE / "config.yaml")

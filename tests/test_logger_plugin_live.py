@@ -141,8 +141,8 @@ def test_a_run_that_is_interrupted_leaves_the_terminal_whole(folder, number):
 STOP_SIGNALS = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from workflow_lib.stop_signals import end_at_hangup, wait_for_locks_at_sigterm
-end_at_hangup()
+from workflow_lib.stop_signals import end_at_signals, wait_for_locks_at_sigterm
+end_at_signals()
 onstart:
     wait_for_locks_at_sigterm()
 """  # as Snakefile and rules/common.smk have it

@@ -210,7 +210,6 @@ class Episode:
             time.sleep(0.03)
             now = time.monotonic()
             if now - began > RUNS_AT_MOST_S or (told is not None and now - told > HANGS_AFTER_S):
-                # Snakemake 9.27 can lock itself at a signal (README): it is ended as the README says.
                 self.runs["hung"] += 1
                 killed = True
                 main.kill()
