@@ -18,5 +18,5 @@ rule plan:
         code=code("plan.py"),
     # A reader that has seen enough (`| head`) ends cat by SIGPIPE, which is no error.
     shell:
-        "plan.py --about work/plan.json --listings {input.listings:q} --folder . > {log:q}"
-        "; cat {log:q} || [ $? -eq 141 ]"
+        "plan.py --about work/plan.json --listings {input.listings:q} --folder . > {log:q} 2>&1"
+        " && {{ cat {log:q} || [ $? -eq 141 ]; }}"

@@ -57,15 +57,17 @@ def list_lines(found: dict[str, Any]) -> list[str]:
 
 def parse_args() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    parser.add_argument("--names", nargs="+", required=True, help="artifacts in order: the first row stays")
-    parser.add_argument("--artifacts", type=Path, nargs="+", required=True, help="their files or folders")
-    parser.add_argument("--fingerprints", type=Path, nargs="+", required=True, help="of their rows")
+    parser.add_argument("--names", nargs="*", required=True, help="artifacts in order: the first row stays")
+    parser.add_argument("--artifacts", type=Path, nargs="*", required=True, help="their files or folders")
+    parser.add_argument("--fingerprints", type=Path, nargs="*", required=True, help="of their rows")
     parser.add_argument("--duplicates", type=Path, required=True, help="out: counts, some pairs")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    if not args.names:
+        raise program.UserError("the config has no artifact of stage 1 or 2, whose rows are compared")
     columns = {kind: [read_column(path, kind) for path in args.fingerprints] for kind in KINDS}
     found = count_repeats(columns, args.names)
     add_ids(found, dict(zip(args.names, args.artifacts, strict=True)))

@@ -49,6 +49,8 @@ def read_text(path: Path) -> str:
 
 def read_texts(path: Path) -> dict[str, str]:
     """Read a text, or each *.txt of a folder, by the file's name without its ending."""
+    if not path.exists():
+        raise program.UserError(f"TEXT={path}: no such file or folder")
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise program.UserError(f"{path}: no *.txt in this folder")

@@ -114,7 +114,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--id", help="the row's whole id")
     parser.add_argument("--text", help="what stands in the id, a turn or a detail")
     parser.add_argument("--reason", choices=[reason.value for reason in Reason])
-    parser.add_argument("--score", type=int)
+    parser.add_argument("--score", type=int, choices=range(1, 6))
     parser.add_argument("--mode", choices=("thinking", "no_thinking"))
     parser.add_argument("--rows", type=int, required=True, help="the most rows that are printed")
     return parser.parse_args()

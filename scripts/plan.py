@@ -141,7 +141,8 @@ def count_questions(source: str, listing: dict, folders: list[Path], about: dict
     rows = count_source_rows(listing, about["rates"]["rows"])
     if rows is None:
         raise program.UserError(
-            f"{listing['repo']}: its rows are not known before it is read; give plan.rows"
+            f"{listing['repo']}: its rows are not known before it is read;"
+            f" say how many there are under plan.rows, such as {listing['repo']}: 1000"
         )
     rows = rows if most is None else min(rows, most)
     return rows, math.ceil(rows * share)

@@ -107,7 +107,7 @@ def test_a_config_changes_the_pages(tmp_path: Path, texts: Path) -> None:
     ("values", "line"),
     [
         ({}, "error: what is to be drawn? TEXT=file, TEXT=folder or ID=… says it"),
-        ({"TEXT": "no.txt"}, "error: [Errno 2] No such file or directory: 'no.txt'"),
+        ({"TEXT": "no.txt"}, "error: TEXT=no.txt: no such file or folder"),
         ({"TEXT": "empty"}, "error: empty: no *.txt in this folder"),
         (
             {"TEXT": "latin.txt"},

@@ -101,6 +101,14 @@ def test_retry_after_is_honoured_for_a_row_that_fails_again_while_others_are_ans
     assert (line.cooldown_until, line.concurrency_limit) == (10.0, 64)
 
 
+def test_the_log_tells_once_of_a_server_that_asks_for_a_long_rest(line, caplog):
+    send(line, 3)
+    for now, asked in ((1.0, 5), (2.0, 3600), (2.5, 3600)):
+        line.record_failure(RequestError(Reason.RATE_LIMITED, "HTTP 503", retry_after=asked), 0.0, now)
+    (told,) = caplog.messages
+    assert told.endswith("asks to be left alone for 3600 s (HTTP 503); nothing is sent to it until then")
+
+
 def test_there_is_hope_while_something_is_on_its_way(line):
     send(line, 7)
     for _ in range(6):

@@ -98,11 +98,15 @@ def one_of(names: Iterable[str]) -> str:
     return "|".join(found) or "(?!)"
 
 
+def count_artifacts(count: int) -> str:
+    return f"{count} artifact{'s' * (count != 1)}"
+
+
 def target_lines(names: Names, servers: dict[str, Any]) -> list[str]:
     """A line for each target: stages, artifacts, servers, and what shows without building."""
     targets = {
         "all": "everything",
-        **{stage: f"{len(artifacts)} artifacts" for stage, artifacts in names.stages.items()},
+        **{stage: count_artifacts(len(artifacts)) for stage, artifacts in names.stages.items()},
         "plan": "what a run will fetch, write and ask",
         "publish_built": "manifest, card and report of the artifacts that stand",
         "count_duplicates": "how many rows of stages 1 and 2 repeat others",

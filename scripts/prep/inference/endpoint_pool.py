@@ -37,6 +37,7 @@ FIRST_COOLDOWN_S = 1.0  # each further one without a success between is twice as
 LONGEST_COOLDOWN_S = 60.0
 GIVE_UP_AFTER_S = 600.0  # without one success, and with nothing in flight, the run gives up
 SUSPECT_AFTER_S = 20.0  # without one success, the endpoint must pass a health check
+LONG_REST_S = 10.0  # that a server asks for: the log tells of a longer one
 NEWEST_WEIGHT = 1 / 8  # of the newest result in the failure rate, a moving average (EWMA)
 INCREASE = 1 / 8  # of a request, by which each success raises the concurrency limit
 MOST_AT_ONCE = 4096  # over all endpoints, whose limits find themselves
@@ -163,7 +164,15 @@ class PooledEndpoint:
             self.refusal = error
             return
         if error.retry_after is not None:
-            self.cooldown_until = max(self.cooldown_until, now + error.retry_after)
+            until = now + error.retry_after
+            if until - max(self.cooldown_until, now) > LONG_REST_S:
+                log.warning(
+                    "%s: asks to be left alone for %d s (%s); nothing is sent to it until then",
+                    self.transport.endpoint.base_url,
+                    error.retry_after,
+                    error.detail,
+                )
+            self.cooldown_until = max(self.cooldown_until, until)
         if before is not None and error.reason in SERVER_ALIVE and self.last_success > before:
             return
         if sent < self._last_decrease:

@@ -206,7 +206,8 @@ class PlainView(View):
 
     def start(self) -> None:
         steps = ", ".join(f"{name} {step.jobs:,}" for name, step in self.state.steps().items())
-        self.write(Text(f"{self.state.total:,} jobs so far" + (f": {steps}" if steps else "")))
+        noun = "job" if self.state.total == 1 else "jobs"
+        self.write(Text(f"{self.state.total:,} {noun} so far" + (f": {steps}" if steps else "")))
         self._told_at = time.monotonic()
 
     def refresh(self) -> None:
