@@ -497,9 +497,10 @@ def say_servers(
 
 
 def format_table(title: str, lines: list[dict], total: str, columns: list[str]) -> str:
-    """A table with a last line that sums some of its columns."""
+    """A table with a last line that sums some of its columns, as far as they are known."""
     names = list(dict.fromkeys(name for line in lines for name in line))
-    sums = {column: sum(line[column] or 0 for line in lines) for column in columns}
+    known = {column: [line[column] for line in lines if line[column] is not None] for column in columns}
+    sums = {column: sum(cells) if cells else None for column, cells in known.items()}
     rows = [[line.get(name) for name in names] for line in [*lines, {names[0]: total} | sums]]
     numeric = [any(isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)]
     text = tabulate(

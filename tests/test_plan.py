@@ -397,3 +397,9 @@ def test_a_task_without_requests_has_no_line_and_one_batch_no_advice(tmp_path, b
     assert [line[0] for line in said if line[0] == "qwen3:"] == ["qwen3:"]
     assert ("text_reasoning.batch_size:" in {line[0] for line in said}) == is_advised
     assert (["On", "a", "cluster,"] in [line[:3] for line in said]) == is_advised
+
+
+def test_a_sum_of_what_is_not_known_is_empty():
+    lines = [{"server": name, "requests": 5, "GPU-hours": None} for name in ("a", "b")]
+    last = plan.format_table("T", lines, "in all", ["requests", "GPU-hours"]).splitlines()[-1]
+    assert last.split() == ["in", "all", "10"]
