@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -215,6 +216,13 @@ def test_a_source_must_have_files_and_one_of_each_name(tmp_path: Path) -> None:
     (tmp_path / REPO / "train-0.jsonl").write_text("{}\n")  # whose rows would have the same ids
     with pytest.raises(UserError, match=r"one name.*: train-0\.jsonl and train-0\.parquet; leave"):
         listing_of(dataset, "main", ["train-0.*"], None)
+
+
+@pytest.mark.parametrize("name", ["a{x}.parquet", "<b>.parquet"])
+def test_a_name_that_snakemake_reads_otherwise_is_one_line(tmp_path: Path, name: str) -> None:
+    shard(tmp_path / REPO / "data" / name, 1)
+    with pytest.raises(UserError, match=rf"names have brackets that Snakemake reads: data/{re.escape(name)}"):
+        listing_of(Mirror(tmp_path, REPO), "main", ["data/*.parquet"], None)
 
 
 def arguments(folder: Path, endpoint: str | None, mirror: Path | None = None, repo: str = REPO) -> list:

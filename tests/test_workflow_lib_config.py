@@ -84,6 +84,14 @@ BAD_CONFIGS = {
         {"image_reasoning": {"pass_rate_server": {"server": "glm41v", "samples": 2}}},
         "image_reasoning.pass_rate_server: glm41v is a teacher",
     ),
+    "pass_rate": (
+        {"text_reasoning": {"pass_rate": [0.8, 0.2]}},
+        "text_reasoning.pass_rate: the lowest share",
+    ),
+    "base_urls": (
+        {"servers": {"qwen3": {"mode": "external", "base_urls": ["http://a/v1", "http://a/v1/"]}}},
+        "servers.qwen3.base_urls: an address is there twice",
+    ),
     "pass_rate_server's modes": (
         {"image_reasoning": {"pass_rate_server": {"server": "qwen3", "sampling": {"no_thinking": {}}}}},
         "image_reasoning.pass_rate_server: image_reasoning has no mode no_thinking",

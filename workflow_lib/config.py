@@ -100,6 +100,8 @@ def check_schema(config: dict[str, Any], schema: dict[str, Any]) -> None:
     config["servers"] = {name: defaults | given for name, given in config["servers"].items()}
     for key, task in ((key, config[key]) for key in TASKS):
         check_teachers(key, task)
+        if task["pass_rate"] and task["pass_rate"][0] > task["pass_rate"][1]:
+            fail(f"{key}.pass_rate: the lowest share stands first, and no answer has one in this range")
         resolve_pass_rate(task)
         resolve_teachers(task)
         resolve_judge(task)
@@ -229,6 +231,8 @@ def check_choices(config: dict[str, Any]) -> None:
             fail(f"servers.{name}.replicas: only managed servers have some")
         for url in server["base_urls"]:
             check_url(f"servers.{name}.base_urls", url)
+        if len({url.rstrip("/") for url in server["base_urls"]}) < len(server["base_urls"]):
+            fail(f"servers.{name}.base_urls: an address is there twice")
 
 
 def check_form(key: str, form: str | dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Completeness check of a source: the files that its patterns name, whole, and each name once."""
 
+import re
 from collections import defaultdict
 from pathlib import PurePosixPath
 
@@ -71,6 +72,9 @@ def check_names(found: list[HubFile], missing: list[str], where: str, patterns: 
     if not found:
         line = f"no file of {where} matches {' or '.join(patterns)}; check the pattern"
         raise UserError(line)
+    if odd := [file.path for file in found if re.search(r"[<>{}]", PurePosixPath(file.path).name)]:
+        line = f"{where} has files whose names have brackets that Snakemake reads: {shorten_names(odd)}"
+        raise UserError(f"{line}; rename them, or leave them out in the source's files")
     named = defaultdict(list)
     for file in found:
         named[PurePosixPath(file.path).stem].append(file.path)
